@@ -1,0 +1,203 @@
+"""Transfer functions of the reference array card: codes to volts and amperes, and back.
+
+Sources: Analog Devices AD5754R data sheet (16-bit DAC, offset binary, +-10 V),
+AD7606C-16 data sheet (16-bit ADC, two's complement, +-10 V single-ended).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..numerics import (
+    Z_FRACTION_BITS,
+    FloatArray,
+    IntArray,
+    isqrt,
+    round_half_even_shift,
+)
+
+DAC_BITS = 16
+ADC_BITS = 16
+ADC_MIN = -(1 << ADC_BITS - 1)
+ADC_MAX = (1 << ADC_BITS - 1) - 1
+GAIN_BITS = 16
+_DAC_ZERO = 1 << DAC_BITS - 1
+
+
+class ConverterError(ValueError):
+    """A voltage, current, code or gain outside what the card can give."""
+
+
+@dataclass(frozen=True)
+class Gain:
+    """ADC codes per conductance code, ``mantissa / 2**shift`` with 2^15 <= mantissa < 2^16."""
+
+    mantissa: int
+    shift: int
+
+    def __float__(self) -> float:
+        return math.ldexp(self.mantissa, -self.shift)
+
+
+@dataclass(frozen=True)
+class Converters:
+    """The converters of the reference array card.
+
+    Attributes
+    ----------
+    dac_volts_span:
+        Rail and gate DACs give -span .. span (one LSB less at the top) [V].
+    adc_volts_span:
+        The ADC takes -span .. span (one LSB less at the top) [V].
+    tia_ohms:
+        Feedback resistors of the TIA ranges, by range index [ohm]: full scale
+        2 mA, 200 uA, 20 uA.
+    gate_threshold, gate_k:
+        Gate transistor in saturation, I_cc = k (V_gate - V_t)^2 [V, A/V^2].
+        Assumed: a small logic-level MOSFET; it covers 10 uA (1.2 V) to 1 mA
+        (3 V), with a step below 0.4 % of I_cc at either end. A real card replaces
+        the law by its measured table.
+    gate_on_volts:
+        Gate voltage of a transistor that is fully on [V]; assumed, 4 mA.
+    """
+
+    dac_volts_span: float = 10.0
+    adc_volts_span: float = 10.0
+    tia_ohms: tuple[float, ...] = (5e3, 50e3, 500e3)
+    gate_threshold: float = 1.0
+    gate_k: float = 250e-6
+    gate_on_volts: float = 5.0
+
+    @property
+    def dac_lsb(self) -> float:
+        """Volts of one DAC code."""
+        return self.dac_volts_span / _DAC_ZERO
+
+    @property
+    def adc_lsb(self) -> float:
+        """Volts of one ADC code."""
+        return self.adc_volts_span / (ADC_MAX + 1)
+
+    def dac_code(self, volts: float) -> int:
+        """Offset-binary code nearest to ``volts``.
+
+        Raises
+        ------
+        ConverterError
+            If the DAC does not reach that far.
+        """
+        span = self.dac_volts_span
+        if not -span <= volts <= span - self.dac_lsb / 2:
+            raise ConverterError(f"{volts:g} V is outside the DAC's {-span:g}..{span:g} V")
+        return min(round(volts / self.dac_lsb) + _DAC_ZERO, (1 << DAC_BITS) - 1)
+
+    def dac_volts(self, code: int) -> float:
+        """Volts of an offset-binary code; exact.
+
+        Raises
+        ------
+        ConverterError
+            If the code has more than 16 bits.
+        """
+        if not 0 <= code < 1 << DAC_BITS:
+            raise ConverterError(f"DAC code {code} is outside 0..{(1 << DAC_BITS) - 1}")
+        return (code - _DAC_ZERO) * self.dac_lsb
+
+    @property
+    def gate_on_code(self) -> int:
+        """Gate DAC code of a transistor that is fully on."""
+        return self.dac_code(self.gate_on_volts)
+
+    @cached_property
+    def _gate_currents(self) -> FloatArray:
+        """I_cc of every gate DAC code, shape (65536,) [A]."""
+        volts = (np.arange(1 << DAC_BITS) - _DAC_ZERO) * self.dac_lsb
+        overdrive = np.maximum(volts - self.gate_threshold, 0.0)
+        return self.gate_k * (overdrive * overdrive)
+
+    def i_cc(self, gate_code: ArrayLike) -> FloatArray:
+        """Compliance current [A] of gate DAC codes; monotone, 0 below threshold."""
+        codes = np.asarray(gate_code, dtype=np.int64)
+        if codes.size and not 0 <= int(codes.min()) <= int(codes.max()) < 1 << DAC_BITS:
+            raise ConverterError(f"gate codes are not all in 0..{(1 << DAC_BITS) - 1}")
+        return self._gate_currents[codes]
+
+    def gate_code(self, i_cc: ArrayLike) -> IntArray:
+        """Gate DAC codes whose compliance current is nearest to ``i_cc`` [A].
+
+        Raises
+        ------
+        ConverterError
+            If a current is not above zero or is more than the transistor gives.
+        """
+        wanted = np.asarray(i_cc, dtype=np.float64)
+        table = self._gate_currents
+        if not ((wanted > 0) & (wanted <= table[-1])).all():
+            raise ConverterError(f"I_cc is not in 0..{table[-1]:.4g} A, what the gate can set")
+        above = np.searchsorted(table, wanted)
+        below = above - 1
+        return np.where(wanted - table[below] <= table[above] - wanted, below, above)
+
+    def gain(self, g_lsb: float, v_read: float, tia_range: int) -> Gain:
+        """ADC codes per conductance code of ``g_lsb`` [S] at ``v_read`` [V].
+
+        ``v_read`` counts as the voltage that the rail DAC can really give, the
+        nearest on its grid.
+
+        Raises
+        ------
+        ConverterError
+            On an unknown TIA range, or a gain that is not above 0 and below 2**15.
+        """
+        if not 0 <= tia_range < len(self.tia_ohms):
+            raise ConverterError(
+                f"TIA range {tia_range} does not exist, there are {len(self.tia_ohms)}"
+            )
+        volts = self.dac_volts(self.dac_code(v_read))
+        ratio = volts * g_lsb * self.tia_ohms[tia_range] / self.adc_lsb
+        if not 0 < ratio < 1 << GAIN_BITS - 1:
+            raise ConverterError(
+                f"V_read = {volts:g} V gives {ratio:g} ADC codes per conductance code, "
+                f"accepted is a number above 0 and below {1 << GAIN_BITS - 1}"
+            )
+        fraction, exponent = math.frexp(ratio)
+        mantissa = round(math.ldexp(fraction, GAIN_BITS))
+        shift = GAIN_BITS - exponent
+        if mantissa == 1 << GAIN_BITS:
+            mantissa, shift = mantissa >> 1, shift - 1
+        if shift > 63:
+            raise ConverterError(f"a gain of {ratio:g} is too small to be scaled by a shift")
+        return Gain(mantissa, shift)
+
+    def convert(
+        self, total: ArrayLike, variance: ArrayLike, z: ArrayLike, gain: Gain, var_exponent: int
+    ) -> tuple[IntArray, NDArray[np.bool_]]:
+        """ADC codes of exact column sums, and where they are at either rail.
+
+        Parameters
+        ----------
+        total, variance:
+            Sums of conductance codes and of variance codes over the driven rows.
+        z:
+            Normal deviates, 12 fraction bits.
+        gain, var_exponent:
+            Scales of the sums (``docs/numerics.md``).
+
+        Returns
+        -------
+        codes, saturated:
+            int64 and bool, of the broadcast shape. A code at a rail counts as
+            saturated, since nothing behind the ADC can tell it from a clipped one.
+        """
+        total = np.asarray(total, dtype=np.int64)
+        sigma = isqrt(variance)
+        z = np.asarray(z, dtype=np.int64)
+        noise = (z * sigma * gain.mantissa) >> (Z_FRACTION_BITS + var_exponent)
+        codes = round_half_even_shift(total * gain.mantissa + noise, gain.shift)
+        saturated = (codes <= ADC_MIN) | (codes >= ADC_MAX)
+        return np.clip(codes, ADC_MIN, ADC_MAX), saturated

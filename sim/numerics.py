@@ -1,0 +1,298 @@
+"""The arithmetic that every engine shares: named draws, exact sums, rounding, exp.
+
+``docs/numerics.md`` is the contract; this is its reference implementation. All
+functions take scalars or arrays, broadcast, and give the same bits for a value
+whatever the shape of the array that it comes in.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+Z_FRACTION_BITS = 12
+"""Fraction bits of the integer normal deviate."""
+OCTAVES = 32
+"""Octaves of tail probability in the inverse-normal table, 2**-33 to 1/2."""
+SEGMENTS = 32
+"""Equal segments inside each octave."""
+SEGMENT_BITS = SEGMENTS.bit_length() - 1
+TABLE_PATH = Path(__file__).with_name("normal_table.npy")
+
+PLACE_BITS = 28
+G_CODE_MAX = (1 << 14) - 1
+"""Largest conductance code."""
+VAR_CODE_MAX = (1 << 16) - 1
+"""Largest variance code."""
+VAR_EXPONENT_MAX = 8
+
+
+class NumericsError(ValueError):
+    """An argument outside what the shared arithmetic is exact for."""
+
+
+class Domain(IntEnum):
+    """What a draw is for: the upper four bits of its second key word."""
+
+    DEVICE = 0
+    """State of a cell as made."""
+    PULSE = 1
+    """State after a pulse."""
+    VERIFY = 2
+    """A single read of a cell."""
+    INFERENCE = 3
+    """A conversion of a column."""
+
+
+# -- random words ---------------------------------------------------------------------
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = np.uint32(0x1BD11BDA)
+_DRAW_BLOCK = 1 << 15
+"""Words drawn at a time: the working set of the 20 rounds then stays in cache."""
+
+
+def threefry2x32(
+    key0: ArrayLike, key1: ArrayLike, ctr0: ArrayLike, ctr1: ArrayLike
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Threefry-2x32 with 20 rounds (Salmon et al., SC11), element by element.
+
+    Parameters
+    ----------
+    key0, key1, ctr0, ctr1:
+        uint32 values that broadcast against each other.
+
+    Returns
+    -------
+    The two output words, of the broadcast shape.
+    """
+    words = [np.asarray(word, dtype=np.uint32) for word in (key0, key1, ctr0, ctr1)]
+    shape = np.broadcast_shapes(*(word.shape for word in words))
+    k0, k1 = np.atleast_1d(words[0]), np.atleast_1d(words[1])
+    schedule = (k0, k1, k0 ^ k1 ^ _PARITY)
+    x0 = np.empty(shape or (1,), dtype=np.uint32)
+    x1, low = np.empty_like(x0), np.empty_like(x0)
+    np.add(words[2], schedule[0], out=x0)
+    np.add(words[3], schedule[1], out=x1)
+    for group in range(5):
+        for rotation in _ROTATIONS[group % 2]:
+            np.add(x0, x1, out=x0)
+            np.left_shift(x1, np.uint32(rotation), out=low)
+            np.right_shift(x1, np.uint32(32 - rotation), out=x1)
+            np.bitwise_or(x1, low, out=x1)
+            np.bitwise_xor(x1, x0, out=x1)
+        np.add(x0, schedule[(group + 1) % 3], out=x0)
+        np.add(x1, schedule[(group + 2) % 3] + np.uint32(group + 1), out=x1)
+    return x0.reshape(shape), x1.reshape(shape)
+
+
+@lru_cache(maxsize=1)
+def normal_table() -> NDArray[np.int32]:
+    """The checked-in inverse-normal table, shape (OCTAVES * SEGMENTS + 1,), read-only."""
+    table = np.load(TABLE_PATH, allow_pickle=False)
+    table.setflags(write=False)
+    return table
+
+
+def normal_from_word(word: ArrayLike) -> IntArray:
+    """The integer normal deviate of a random word, 12 fraction bits.
+
+    The tail probability is ``u / 2**33`` with ``u = 2 * (word & 0x7fffffff) + 1``;
+    its octave and segment select two table entries, and the remaining bits
+    interpolate between them, rounded half up.
+    """
+    word = np.asarray(word, dtype=np.uint32)
+    u = (word & np.uint32(0x7FFFFFFF)).astype(np.int64) * 2 + 1
+    octave = np.frexp(u.astype(np.float64))[1].astype(np.int64) - 1  # exact: u < 2**32
+    bits = np.maximum(octave - SEGMENT_BITS, 0)  # fraction bits inside a segment
+    segment = (u << np.maximum(SEGMENT_BITS - octave, 0)) >> bits & (SEGMENTS - 1)
+    fraction = u & ((np.int64(1) << bits) - 1)
+    table = normal_table()
+    entry = octave * SEGMENTS + segment
+    here = table[entry].astype(np.int64)
+    step = table[entry + 1] - here
+    z = here + ((step * fraction + ((np.int64(1) << bits) >> 1)) >> bits)
+    return np.where(word >> np.uint32(31), -z, z)
+
+
+def draw_normal(
+    seed: int, domain: Domain, place: ArrayLike, epoch: ArrayLike, index: ArrayLike
+) -> IntArray:
+    """Named normal deviates, int64 with 12 fraction bits, of the broadcast shape.
+
+    Parameters
+    ----------
+    seed:
+        0 .. 2**32 - 1.
+    domain, place, epoch, index:
+        The name of the draw; ``place`` below 2**28, ``epoch`` and ``index``
+        below 2**32.
+
+    Raises
+    ------
+    NumericsError
+        If a part of the name does not fit its word.
+    """
+    parts = {"seed": seed, "place": place, "epoch": epoch, "index": index}
+    words = {}
+    for name, part in parts.items():
+        value = np.asarray(part, dtype=np.int64)
+        limit = 1 << (PLACE_BITS if name == "place" else 32)
+        if value.size and not 0 <= int(value.min()) <= int(value.max()) < limit:
+            raise NumericsError(
+                f"the draw's {name} {int(value.min())}..{int(value.max())} "
+                f"is outside 0..{limit - 1}"
+            )
+        words[name] = value.astype(np.uint32)
+    key1 = words["place"] | np.uint32(int(domain) << PLACE_BITS)
+    names = np.broadcast_arrays(key1, words["epoch"], words["index"])
+    shape = names[0].shape
+    z = np.empty(names[0].size, dtype=np.int64)
+    for start in range(0, z.size, _DRAW_BLOCK):
+        block = slice(start, start + _DRAW_BLOCK)
+        key, epochs, indices = (name.flat[block] for name in names)
+        z[block] = normal_from_word(threefry2x32(words["seed"], key, epochs, indices)[0])
+    return z.reshape(shape)
+
+
+# -- integer arithmetic ---------------------------------------------------------------
+
+
+def round_half_even_shift(value: ArrayLike, shift: ArrayLike) -> NDArray[Any]:
+    """``value / 2**shift`` rounded to the nearest integer, ties to even.
+
+    Exact for every int64 value and 0 <= shift <= 63, and for object arrays of
+    Python integers of any size. ``shift`` broadcasts.
+    """
+    value = np.asarray(value)
+    if value.dtype == object:
+        shift = np.asarray(shift).astype(object)
+        half = (1 << shift) >> 1
+    else:
+        value = value.astype(np.int64)
+        shift = np.asarray(shift, dtype=np.int64)
+        half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
+    quotient = value >> shift
+    rest = value - (quotient << shift)
+    up = (rest > half) | ((rest == half) & (half > 0) & (quotient & 1 == 1))
+    return quotient + up
+
+
+def scale(value: ArrayLike, mantissa: ArrayLike, shift: ArrayLike) -> NDArray[Any]:
+    """``round_half_even(value * mantissa / 2**shift)``, exact for every int64 value.
+
+    int64 where the product fits, otherwise an object array of Python integers.
+    """
+    value = np.asarray(value, dtype=np.int64)
+    mantissa = np.asarray(mantissa, dtype=np.int64)
+    if not value.size:
+        return np.zeros(np.broadcast_shapes(value.shape, mantissa.shape), dtype=np.int64)
+    largest = max(-int(value.min()), int(value.max())) * int(np.abs(mantissa).max())
+    if largest >= 1 << 63:
+        return round_half_even_shift(value.astype(object) * mantissa.astype(object), shift)
+    return round_half_even_shift(value * mantissa, shift)
+
+
+_ISQRT_MAX = 3037000499  # isqrt(2**63 - 1): its square still fits
+
+
+def isqrt(value: ArrayLike) -> IntArray:
+    """Exact integer square root (floor) of int64 values >= 0.
+
+    Raises
+    ------
+    NumericsError
+        On a negative value.
+    """
+    value = np.asarray(value, dtype=np.int64)
+    if value.size and int(value.min()) < 0:
+        raise NumericsError(f"square root of {int(value.min())}: a variance is not negative")
+    root = np.minimum(np.sqrt(value.astype(np.float64)).astype(np.int64), _ISQRT_MAX)
+    root = root - (root * root > value)  # the float root is off by one at most
+    above = np.minimum(root + 1, _ISQRT_MAX)
+    return np.where(above * above <= value, above, root)
+
+
+def exact_matmul(x: ArrayLike, codes: ArrayLike, x_max: int, code_max: int) -> IntArray:
+    """``x @ codes`` in exact integers, on BLAS.
+
+    float32 where ``x_max * code_max * rows <= 2**24``, float64 where it is
+    ``<= 2**53``, else the codes are split in halves. Every partial sum is an
+    integer that the format holds exactly, so order, batch size and thread count
+    cannot change a bit.
+
+    Parameters
+    ----------
+    x:
+        Shape (n, rows), integers with ``|x| <= x_max``.
+    codes:
+        Shape (rows, columns), integers with ``|codes| <= code_max``.
+
+    Raises
+    ------
+    NumericsError
+        If a value exceeds its stated bound or a sum could exceed int64.
+    """
+    x, codes = np.asarray(x), np.asarray(codes)
+    for name, array, bound in (("x", x, x_max), ("codes", codes, code_max)):
+        if array.size and max(-int(array.min()), int(array.max())) > bound:
+            raise NumericsError(f"{name} exceeds its stated bound of {bound}")
+    bound = x_max * code_max * codes.shape[0]
+    if bound >= 1 << 63:
+        raise NumericsError(
+            f"a sum of {codes.shape[0]} products up to {x_max} * {code_max} exceeds 63 bits"
+        )
+    if bound <= 1 << 24:
+        return _float_matmul(x, codes, np.float32)
+    if bound <= 1 << 53:
+        return _float_matmul(x, codes, np.float64)
+    if code_max < x_max:  # split the operand with more bits: (A B)^T = B^T A^T
+        return exact_matmul(codes.T, x.T, code_max, x_max).T
+    bits = code_max.bit_length() // 2
+    codes = codes.astype(np.int64)
+    high = exact_matmul(x, codes >> bits, x_max, (code_max >> bits) + 1)
+    low = exact_matmul(x, codes & ((1 << bits) - 1), x_max, (1 << bits) - 1)
+    return (high << bits) + low
+
+
+def _float_matmul(x: NDArray[Any], codes: NDArray[Any], kind: type[np.floating[Any]]) -> IntArray:
+    return (x.astype(kind) @ codes.astype(kind)).astype(np.int64)
+
+
+# -- exp ------------------------------------------------------------------------------
+
+_LOG2_E = 1.4426950408889634
+_LN2_HIGH = 6.93147180369123816490e-01  # 21 low bits are zero: n * _LN2_HIGH is exact
+_LN2_LOW = 1.90821492927058770002e-10
+_EXP_TERMS = 14
+_EXP_COEFFICIENTS = tuple(1.0 / float(np.prod(np.arange(1.0, n + 1))) for n in range(_EXP_TERMS))
+
+
+def exp(x: ArrayLike) -> FloatArray:
+    """``e**x`` of float64 values, with the same bits for a value in any array.
+
+    The value is reduced to ``|r| <= ln(2)/2``, a polynomial is evaluated by
+    Horner's rule with separate multiplications and additions, and the exponent
+    is put back exactly. Within 4 ulp of the true value in the normal range;
+    0 below -746, infinity above 710, NaN stays NaN.
+    """
+    x = np.asarray(x, dtype=np.float64)
+    clipped = np.clip(x, -746.0, 710.0)
+    n = np.rint(clipped * _LOG2_E)
+    r = (clipped - n * _LN2_HIGH) - n * _LN2_LOW
+    poly = np.full_like(r, _EXP_COEFFICIENTS[-1])
+    for coefficient in reversed(_EXP_COEFFICIENTS[:-1]):
+        poly = poly * r + coefficient
+    exponent = np.where(np.isnan(n), 0.0, n).astype(np.int32)
+    with np.errstate(over="ignore", under="ignore"):
+        # Two steps: 2**1024 is no factor of its own, and the last one rounds once.
+        half = exponent // 2
+        return np.ldexp(np.ldexp(poly, half), exponent - half)
