@@ -1,0 +1,99 @@
+"""The host's client of the command link over any blocking byte pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..hw.link.codec import Frame, FrameDecoder, encode_frame
+from ..hw.link.exchange import (
+    Exchange,
+    Exchanges,
+    LinkError,
+    LinkRefused,
+    LinkStatus,
+    LinkTimeout,
+    RunResult,
+    T,
+)
+from ..hw.link.protocol import Info, Kind, Space, Status
+
+__all__ = [
+    "Frame",
+    "FrameDecoder",
+    "Info",
+    "Kind",
+    "LinkClient",
+    "LinkError",
+    "LinkRefused",
+    "LinkStatus",
+    "LinkTimeout",
+    "RunResult",
+    "Space",
+    "Status",
+    "Transport",
+    "encode_frame",
+]
+
+
+class Transport(Protocol):
+    """A byte pipe to the controller: a serial port, a pseudo-terminal, a socket."""
+
+    def write(self, data: bytes) -> None:
+        """Send all of ``data``."""
+        ...
+
+    def read(self, timeout: float) -> bytes:
+        """The bytes that have arrived, at least one, or ``b""`` after ``timeout`` seconds."""
+        ...
+
+
+class LinkClient:
+    """Requests to one controller; resends on its own, never executes twice.
+
+    Start with :meth:`ping`. Every method raises :class:`LinkTimeout` when
+    nothing answers and :class:`LinkRefused` when the controller says no.
+
+    Parameters
+    ----------
+    transport : Transport
+        The byte pipe.
+    timeout : float
+        Seconds to wait for a reply before the request is sent again.
+    tries : int
+        How often a request is sent at most.
+    """
+
+    def __init__(self, transport: Transport, timeout: float = 0.5, tries: int = 5) -> None:
+        self.transport = transport
+        self.exchanges = Exchanges(timeout, tries)
+
+    def ping(self) -> Info:
+        """What the controller says of itself; it forgets the requests of an older host."""
+        return self._perform(self.exchanges.ping())
+
+    def status(self) -> LinkStatus:
+        """Whether it runs, its frame counters, and the result of the last run."""
+        return self._perform(self.exchanges.status())
+
+    def write_words(self, space: Space, address: int, words: Sequence[int]) -> None:
+        """Write words from ``address`` upwards; a negative one as two's complement."""
+        self._perform(self.exchanges.write_words(space, address, words))
+
+    def read_words(self, space: Space, address: int, count: int) -> list[int]:
+        """``count`` unsigned words from ``address`` upwards."""
+        return self._perform(self.exchanges.read_words(space, address, count))
+
+    def run(self, address: int, epoch: int, limit: float = 60.0) -> RunResult:
+        """Run the program from ``address`` to its HALT, at most ``limit`` seconds."""
+        return self._perform(self.exchanges.run(address, epoch, limit))
+
+    def _perform(self, exchange: Exchange[T]) -> T:
+        try:
+            step = next(exchange)
+            while True:
+                if step.send:
+                    self.transport.write(step.send)
+                step = exchange.send(self.transport.read(step.timeout))
+        except StopIteration as finished:
+            return finished.value

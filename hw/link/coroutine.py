@@ -1,0 +1,54 @@
+"""The link's client for coroutines: simulators, where waiting is a clock edge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from .exchange import Exchange, Exchanges, LinkStatus, RunResult, T
+from .protocol import Info, Space
+
+
+class AsyncTransport(Protocol):
+    """A byte pipe to the controller."""
+
+    async def write(self, data: bytes) -> None:
+        """Send all of ``data``."""
+        ...
+
+    async def read(self, timeout: float) -> bytes:
+        """The bytes that have arrived, at least one, or ``b""`` after ``timeout`` seconds."""
+        ...
+
+
+class AsyncLinkClient:
+    """:class:`~ohmloom.boards.link.LinkClient` with awaitable methods; see there."""
+
+    def __init__(self, transport: AsyncTransport, timeout: float = 0.5, tries: int = 5) -> None:
+        self.transport = transport
+        self.exchanges = Exchanges(timeout, tries)
+
+    async def ping(self) -> Info:
+        return await self._perform(self.exchanges.ping())
+
+    async def status(self) -> LinkStatus:
+        return await self._perform(self.exchanges.status())
+
+    async def write_words(self, space: Space, address: int, words: Sequence[int]) -> None:
+        await self._perform(self.exchanges.write_words(space, address, words))
+
+    async def read_words(self, space: Space, address: int, count: int) -> list[int]:
+        return await self._perform(self.exchanges.read_words(space, address, count))
+
+    async def run(self, address: int, epoch: int, limit: float = 60.0) -> RunResult:
+        return await self._perform(self.exchanges.run(address, epoch, limit))
+
+    async def _perform(self, exchange: Exchange[T]) -> T:
+        try:
+            step = next(exchange)
+            while True:
+                if step.send:
+                    await self.transport.write(step.send)
+                step = exchange.send(await self.transport.read(step.timeout))
+        except StopIteration as finished:
+            return finished.value
