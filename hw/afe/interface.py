@@ -14,8 +14,6 @@ arrives on ``samples``. ``tag`` names the conversion for simulated and emulated
 arrays, whose read noise is keyed by it; real ones leave it open.
 """
 
-from __future__ import annotations
-
 import enum as py_enum
 from dataclasses import dataclass
 

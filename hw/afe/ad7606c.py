@@ -1,0 +1,276 @@
+"""Driver of a bank of AD7606C-16 eight-channel simultaneous-sampling ADCs.
+
+The parts run in software mode (OS pins high) over the serial interface with two
+data lines each: DOUTA carries V1 to V4, DOUTB V5 to V8, 16 bits each, two's
+complement, most significant bit first, +-10 V single-ended.
+
+Sources: "features" is the front page of the AD7606C-16 data sheet; "family" is
+the AD7606 data sheet, Rev. C, p. 28 (the select puts out the first bit, rising
+clock edges the following ones; 64 clocks read eight channels on two lines) and
+the AD7609's, Rev. A, p. 27 (each bit is valid on the falling edge); "no-OS" is
+Analog Devices' own driver (drivers/adc/ad7606). ``assumed`` numbers come from no
+table that was at hand and are to be checked before a board is built.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from amaranth import Cat, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.cdc import FFSynchronizer
+from amaranth.lib.wiring import In, Out
+
+from .interface import cycles_from_ps, sample_layout
+from .spi import SerialClock, SerialTiming
+
+CHANNELS = 8
+LINES = 2
+"""Data lines per chip."""
+CODE_BITS = 16
+READ_BITS = CODE_BITS * CHANNELS // LINES
+REGISTER_BITS = 16
+
+SCLK_MAX_HZ = 40_000_000
+"""assumed: the slow end of the part's serial clock, so that any logic supply will do."""
+SCLK_HIGH_PS = SCLK_LOW_PS = 10_000
+"""assumed: 0.4 of the clock period, as in the family."""
+CS_TO_SCLK_PS = 2_000
+"""assumed: select low to the first edge, for the part itself."""
+DOUT_VALID_PS = 20_000
+"""assumed: select or rising clock edge to valid data, 15 ns, and 5 ns of board and pins."""
+SDI_SETUP_PS = SDI_HOLD_PS = 8_000
+"""assumed."""
+CS_HIGH_PS = 25_000
+"""assumed: select high between two frames."""
+CONVST_HIGH_PS = CONVST_LOW_PS = 10_000
+"""assumed: width of either level of CONVST."""
+CONVST_TO_BUSY_PS = 25_000
+"""assumed: CONVST rising to BUSY rising, at most."""
+CONVERT_PS = 650_000
+"""assumed: CONVST rising to BUSY falling, at most; 1 MSPS (features) leaves 350 ns."""
+CYCLE_PS = 1_000_000
+"""Between two conversions: 1 MSPS on all channels (features)."""
+RESET_PS = 3_000_000
+"""Full reset: no-OS waits 3 us (ad7606_reset)."""
+RESET_DRIVEN_PS = 3_300_000
+"""Analog Devices' Linux driver of the AD7606C holds it 3.3 us (FULL_RESET_TIME)."""
+SETUP_PS = 253_000_000
+"""assumed: end of a full reset to the first access."""
+SETUP_DRIVEN_PS = 275_000_000
+"""Analog Devices' Linux driver of the AD7606C waits 275 us (SETUP_TIME)."""
+BANDWIDTH_HZ = 220_000
+"""Of the input filter, wide setting: "25 kHz and 220 kHz, per channel" (features)."""
+
+FULL_SCALE_V = 10.0
+"""+-10 V single-ended: 20 V / 65536 per code."""
+
+
+class Register(IntEnum):
+    """Registers that the card writes: no-OS ad7606.h."""
+
+    ADC_MODE = 0x00
+    CONFIG = 0x02
+    RANGE_V1_V2 = 0x03
+    RANGE_V3_V4 = 0x04
+    RANGE_V5_V6 = 0x05
+    RANGE_V7_V8 = 0x06
+    BANDWIDTH = 0x07
+
+
+TWO_LINES = 0b01 << 3
+"""CONFIG, DOUT_FORMAT field: no-OS AD7606_2_DOUT."""
+RANGE_10V = 0x33
+"""Two channels at +-10 V single-ended: no-OS ad7606c_range_table, entry 0b0011."""
+WIDE = 0xFF
+"""BANDWIDTH, one bit per channel: 220 kHz."""
+READ_FLAG = 1 << 14
+"""A frame with this bit reads a register, and takes the part from ADC to register mode."""
+
+
+def register_frame(register: Register, value: int) -> int:
+    """Write frame: no-OS ad7606_spi_reg_write."""
+    return int(register) << 8 | value
+
+
+CONFIGURATION = (
+    READ_FLAG | register_frame(Register.CONFIG, 0),
+    register_frame(Register.CONFIG, TWO_LINES),
+    register_frame(Register.RANGE_V1_V2, RANGE_10V),
+    register_frame(Register.RANGE_V3_V4, RANGE_10V),
+    register_frame(Register.RANGE_V5_V6, RANGE_10V),
+    register_frame(Register.RANGE_V7_V8, RANGE_10V),
+    register_frame(Register.BANDWIDTH, WIDE),
+    register_frame(Register.ADC_MODE, 0),
+)
+"""Frames that set the parts up, from ADC mode back to ADC mode."""
+
+
+def serial_timing(clk_hz: int) -> SerialTiming:
+    """Phases of a frame at ``clk_hz``: half a period must also hold the data's way back."""
+    half_ps = max(SCLK_HIGH_PS, SCLK_LOW_PS, DOUT_VALID_PS, SDI_SETUP_PS, SDI_HOLD_PS)
+    lead_ps = max(CS_TO_SCLK_PS, DOUT_VALID_PS)
+    return SerialTiming.of_part(clk_hz, SCLK_MAX_HZ, half_ps, lead_ps, CS_HIGH_PS)
+
+
+def read_start_cycle(clk_hz: int) -> int:
+    """Cycle, counted from the convert strobe, in which the read-out starts.
+
+    CONVST rises after one cycle, BUSY is high for the conversion, and its fall
+    passes two synchroniser stages.
+    """
+    return cycles_from_ps(CONVERT_PS, clk_hz) + 3
+
+
+def first_bit_cycle(clk_hz: int) -> int:
+    """Cycle, counted from the convert strobe, in which the first bit is taken."""
+    return read_start_cycle(clk_hz) + serial_timing(clk_hz).edge_cycle(0)
+
+
+def readout_cycles(chips: int, clk_hz: int) -> int:
+    """Cycles from one convert strobe to the earliest next one.
+
+    The frame must be over and the last word of every line handed on, whichever
+    is later; one more cycle closes the read-out.
+    """
+    timing = serial_timing(clk_hz)
+    words_out = timing.edge_cycle(READ_BITS - 1) + 1 + LINES * chips
+    return read_start_cycle(clk_hz) + max(timing.frame_cycles(READ_BITS), words_out) + 1
+
+
+class AdcBank(wiring.Component):
+    """Converts with and reads out chips that share all lines but their data outputs.
+
+    Parameters
+    ----------
+    chips : int
+        Chips; channel ``c`` of chip ``i`` is column ``8 * i + c``.
+    clk_hz : int
+        Clock that is really there.
+
+    Members
+    -------
+    command : In(stream of 16 bits)
+        Register frames; not during a conversion.
+    convert : In(1)
+        Strobe, taken while ``idle``.
+    idle : Out(1)
+        The last conversion's words have all been handed on.
+    samples : Out(stream)
+        The words; no back-pressure.
+    convst, cs_n, sclk, sdi : Out(1)
+        Pins. The serial clock idles high; the parts take ``sdi`` on falling edges.
+    busy : In(1)
+        OR of the chips' BUSY.
+    dout : In(2 * chips)
+        Bit ``2 * i`` is DOUTA of chip ``i``, bit ``2 * i + 1`` its DOUTB.
+
+    Raises
+    ------
+    ValueError
+        If the words of so many chips cannot be handed on while the next ones arrive.
+    """
+
+    def __init__(self, chips: int, clk_hz: int) -> None:
+        self.lines = LINES * chips
+        timing = serial_timing(clk_hz)
+        word_cycles = 2 * timing.half * CODE_BITS
+        if self.lines > word_cycles:
+            raise ValueError(
+                f"{chips} ADC chips give {self.lines} words every {word_cycles} cycles at "
+                f"{clk_hz} Hz, one a cycle can be handed on: at most {word_cycles // LINES} chips"
+            )
+        # Not before this many cycles can BUSY have come through the synchroniser.
+        self.blank_cycles = cycles_from_ps(CONVST_TO_BUSY_PS, clk_hz) + 2
+        self.clock = SerialClock(timing, READ_BITS, idle_level=1)
+        super().__init__(
+            {
+                "command": In(stream.Signature(REGISTER_BITS)),
+                "convert": In(1),
+                "idle": Out(1),
+                "samples": Out(stream.Signature(sample_layout(), always_ready=True)),
+                "convst": Out(1),
+                "busy": In(1),
+                "cs_n": Out(1, init=1),
+                "sclk": Out(1, init=1),
+                "sdi": Out(1),
+                "dout": In(self.lines),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.clock = clock = self.clock
+        busy = Signal()
+        m.submodules.busy = FFSynchronizer(self.busy, busy)
+
+        command = Signal(REGISTER_BITS)
+        wait = Signal(range(self.blank_cycles))
+        emitting = Signal(range(self.lines + 1))
+        m.d.comb += [
+            self.sclk.eq(clock.sclk),
+            self.cs_n.eq(~clock.select),
+            self.sdi.eq(command[-1]),
+        ]
+        with m.If(clock.trailing):
+            m.d.sync += command.eq(command << 1)
+
+        reading = Signal()
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += [self.idle.eq(1), self.command.ready.eq(~self.convert)]
+                with m.If(self.convert):
+                    m.d.sync += [self.convst.eq(1), wait.eq(self.blank_cycles - 1)]
+                    m.next = "BLANK"
+                with m.Elif(self.command.valid):
+                    m.d.comb += [clock.start.eq(1), clock.bits.eq(REGISTER_BITS)]
+                    m.d.sync += command.eq(self.command.payload)
+                    m.next = "COMMAND"
+            with m.State("COMMAND"), m.If(clock.idle):
+                m.next = "IDLE"
+            with m.State("BLANK"):
+                with m.If(wait != 0):
+                    m.d.sync += wait.eq(wait - 1)
+                with m.Else():
+                    m.d.sync += self.convst.eq(0)
+                    m.next = "CONVERT"
+            with m.State("CONVERT"), m.If(~busy):
+                m.d.comb += [clock.start.eq(1), clock.bits.eq(READ_BITS)]
+                m.next = "READ"
+            with m.State("READ"):
+                m.d.comb += reading.eq(1)
+                with m.If(clock.idle & (emitting == 0)):
+                    m.next = "IDLE"
+
+        # Each line's bits are gathered into words; complete words leave one a cycle
+        # while the next ones arrive.
+        bit = Signal(range(CODE_BITS))
+        channel = Signal(range(CHANNELS // LINES))
+        emitted_channel = Signal.like(channel)
+        line = Signal(range(self.lines))
+        words = Signal(CODE_BITS * self.lines)
+        ready = Signal(CODE_BITS * self.lines)
+        with m.If(emitting != 0):
+            m.d.sync += [
+                emitting.eq(emitting - 1),
+                line.eq(line + 1),
+                ready.eq(ready >> CODE_BITS),
+            ]
+        with m.If(reading & clock.active):
+            # Bit-sliced: the same bit of every line lies side by side.
+            arrived = Cat(self.dout, words[: -self.lines])
+            m.d.sync += [bit.eq(bit + 1), words.eq(arrived)]
+            with m.If(bit == CODE_BITS - 1):
+                m.d.sync += [
+                    ready.eq(Cat(arrived[i :: self.lines] for i in range(self.lines))),
+                    emitting.eq(self.lines),
+                    line.eq(0),
+                    emitted_channel.eq(channel),
+                    channel.eq(channel + 1),
+                ]
+        m.d.comb += [
+            self.samples.valid.eq(emitting != 0),
+            self.samples.payload["column"].eq(Cat(emitted_channel, line)),
+            self.samples.payload["code"].eq(ready[:CODE_BITS]),
+        ]
+        return m

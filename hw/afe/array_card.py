@@ -1,0 +1,347 @@
+"""The reference front end: rails, switches and converters around a 1T1R array.
+
+One AD5754R gives the two rails and the two gate voltages; ADGS1414D switches put
+each row on rail A, rail B or 0 V, each column on its TIA or 0 V, and each gate on
+GATE_PROGRAM, GATE_ON or 0 V; AD7606C-16 converters read the TIAs. The parts'
+numbers are in their drivers; ``docs/array-card.md`` has pins, wiring and timing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from amaranth import Array, Cat, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..geometry import Geometry
+from . import ad5754r, ad7606c, adgs1414d
+from .interface import (
+    FrontEndSignature,
+    FrontEndTiming,
+    PlaneStep,
+    SwitchGroup,
+    TimerChannel,
+    cycles_from_ps,
+)
+
+TIA_BANDWIDTH_HZ = 2_000_000
+"""assumed: a transimpedance amplifier with 10 kohm and 8 pF."""
+PULSE_MIN_PS = 500_000
+"""assumed: twice the turn-on and turn-off time of a fast +-15 V analog switch."""
+SETTLE_TAUS = math.log(2 ** (ad7606c.CODE_BITS + 1))
+"""Time constants until the remainder of a full-scale step is half an LSB: ln(2^17)."""
+
+GROUPS = len(SwitchGroup)
+
+
+def tau_ps(bandwidth_hz: int) -> int:
+    """Time constant of a single-pole low-pass, rounded up to a picosecond."""
+    return math.ceil(10**12 / (2 * math.pi * bandwidth_hz))
+
+
+def settle_ps() -> int:
+    """From the switches' clock edge to the sampling edge.
+
+    Turn-on, then ``ln(2^17) * (tau_TIA + tau_ADC)``: the sum of two time
+    constants bounds the settling of their cascade.
+    """
+    taus = tau_ps(TIA_BANDWIDTH_HZ) + tau_ps(ad7606c.BANDWIDTH_HZ)
+    return adgs1414d.T_ON_PS + math.ceil(SETTLE_TAUS * taus)
+
+
+def chips_of_group(group: SwitchGroup, geometry: Geometry) -> int:
+    """Switch chips of a group: three per eight rows or gates, two per eight columns."""
+    lines = geometry.rows if group is SwitchGroup.ROWS else geometry.columns
+    ways = 2 if group is SwitchGroup.COLUMNS else 3
+    return ways * lines // adgs1414d.SWITCHES
+
+
+def sdi_lines(geometry: Geometry) -> int:
+    """Data lines that the groups share: chips of the largest one."""
+    return max(chips_of_group(group, geometry) for group in SwitchGroup)
+
+
+def pins_signature(geometry: Geometry) -> wiring.Signature:
+    """The card's pins, as the controller drives them; ``init`` is their safe state."""
+    return wiring.Signature(
+        {
+            "sw_sclk": Out(1),
+            "sw_sdi": Out(sdi_lines(geometry)),
+            "sw_cs_rows": Out(1, init=1),
+            "sw_cs_columns": Out(1, init=1),
+            "sw_cs_gates": Out(1, init=1),
+            "dac_sclk": Out(1, init=1),
+            "dac_sync": Out(1, init=1),
+            "dac_sdin": Out(1),
+            "dac_ldac": Out(1, init=1),
+            "dac_clr": Out(1),
+            "adc_convst": Out(1),
+            "adc_busy": In(1),
+            "adc_reset": Out(1),
+            "adc_cs": Out(1, init=1),
+            "adc_sclk": Out(1, init=1),
+            "adc_sdi": Out(1),
+            "adc_dout": In(ad7606c.LINES * geometry.columns // ad7606c.CHANNELS),
+            "gate_a": Out(1),
+            "gate_b": Out(1),
+            "tile_select": Out(12),
+            "tia_range": Out(3),
+        }
+    )
+
+
+def plane_period_cycles(geometry: Geometry, clk_hz: int) -> dict[PlaneStep, int]:
+    """Cycles of each step of a plane, by the parts' data sheets."""
+    return {
+        PlaneStep.SETTLE: cycles_from_ps(settle_ps(), clk_hz),
+        PlaneStep.READOUT: ad7606c.readout_cycles(geometry.columns // ad7606c.CHANNELS, clk_hz),
+        PlaneStep.SWITCH: adgs1414d.update_cycles(clk_hz),
+    }
+
+
+class ArrayCard(wiring.Component):
+    """Front-end provider for the array card.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Rows and columns of the array.
+    clk_hz : int
+        Clock that is really there; every wait is computed from it, rounded up.
+
+    Members
+    -------
+    core : In(FrontEndSignature)
+        The controller core.
+    timer : Out(TimerChannel)
+        For the waits of the initialisation.
+    sw_sclk, sw_sdi, sw_cs_rows, sw_cs_columns, sw_cs_gates : Out
+        Switches: shared clock and data lines (line ``i`` goes to chip ``i`` of each
+        group), one active-low select per group.
+    dac_sclk, dac_sync, dac_sdin, dac_ldac, dac_clr : Out(1)
+        DAC; sync, ldac and clr are active low. clr stays low until the rails are set up.
+    adc_convst, adc_reset, adc_cs, adc_sclk, adc_sdi : Out(1)
+        ADCs; cs is active low.
+    adc_busy, adc_dout : In
+        OR of the BUSY outputs; two data lines per chip.
+    gate_a, gate_b : Out(1)
+        Fast gates of the rails, low until ready.
+    tile_select, tia_range : Out
+        Tile bus and TIA range.
+
+    Raises
+    ------
+    ValueError
+        If the clock is not positive, or too many columns are to be read for it.
+    """
+
+    def __init__(self, geometry: Geometry, clk_hz: int) -> None:
+        if clk_hz <= 0:
+            raise ValueError(f"a clock of {clk_hz} Hz is not positive")
+        self.geometry = geometry
+        self.clk_hz = clk_hz
+        chips = geometry.columns // ad7606c.CHANNELS
+        self.switches = adgs1414d.SwitchBanks(GROUPS, sdi_lines(geometry), clk_hz)
+        self.dac = ad5754r.QuadDac(clk_hz)
+        self.adc = ad7606c.AdcBank(chips, clk_hz)
+        super().__init__(
+            {
+                "core": In(FrontEndSignature(geometry)),
+                "timer": Out(TimerChannel()),
+                **pins_signature(geometry).members,
+            }
+        )
+
+    def timing(self) -> FrontEndTiming:
+        """What the core must wait for."""
+        cycle_ps = -(-(10**12) // self.clk_hz)
+        return FrontEndTiming(
+            settle_ps=settle_ps(),
+            dac_settle_ps=ad5754r.SETTLE_PS,
+            switch_ps=adgs1414d.T_ON_PS,
+            convert_ps=ad7606c.first_bit_cycle(self.clk_hz) * cycle_ps,
+            pulse_min_ps=max(PULSE_MIN_PS, cycle_ps),
+        )
+
+    def plane_period_cycles(self) -> dict[PlaneStep, int]:
+        """Cycles of each step that an MVM plane consists of; the longest one bounds it."""
+        return plane_period_cycles(self.geometry, self.clk_hz)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.switches = self.switches
+        m.submodules.dac = self.dac
+        m.submodules.adc = self.adc
+        ready = Signal()
+        self._pins(m, ready)
+        self._core(m, ready)
+        self._initialise(m, ready)
+        return m
+
+    def _pins(self, m: Module, ready: Signal) -> None:
+        switches, dac, adc, core = self.switches, self.dac, self.adc, self.core
+        m.d.comb += [
+            self.sw_sclk.eq(switches.sclk),
+            self.sw_sdi.eq(switches.sdi),
+            self.sw_cs_rows.eq(switches.cs_n[SwitchGroup.ROWS.value]),
+            self.sw_cs_columns.eq(switches.cs_n[SwitchGroup.COLUMNS.value]),
+            self.sw_cs_gates.eq(switches.cs_n[SwitchGroup.GATES.value]),
+            self.dac_sclk.eq(dac.sclk),
+            self.dac_sync.eq(dac.sync_n),
+            self.dac_sdin.eq(dac.sdin),
+            self.dac_ldac.eq(dac.ldac_n),
+            self.adc_convst.eq(adc.convst),
+            self.adc_cs.eq(adc.cs_n),
+            self.adc_sclk.eq(adc.sclk),
+            self.adc_sdi.eq(adc.sdi),
+            adc.busy.eq(self.adc_busy),
+            adc.dout.eq(self.adc_dout),
+        ]
+        # Registered like latch and convert, so that all of them have one cycle of delay.
+        m.d.sync += [
+            self.gate_a.eq(core.gate_a & ready),
+            self.gate_b.eq(core.gate_b & ready),
+            self.tile_select.eq(core.tile),
+            self.tia_range.eq(core.range),
+        ]
+
+    def _core(self, m: Module, ready: Signal) -> None:
+        """The core's requests, taken once the parts are initialised."""
+        switches, dac, adc, core = self.switches, self.dac, self.adc, self.core
+        m.d.comb += [
+            core.ready.eq(ready),
+            core.loaded.eq(switches.loaded & ready),
+            core.dac_idle.eq(dac.idle & ready),
+            core.adc_idle.eq(adc.idle & ready),
+            core.samples.valid.eq(adc.samples.valid),
+            core.samples.payload.eq(adc.samples.payload),
+        ]
+        with m.If(ready):
+            m.d.comb += [
+                core.active.eq(switches.moving | ~dac.idle | ~adc.idle),
+                core.switch.ready.eq(switches.frame.ready),
+                switches.frame.valid.eq(core.switch.valid),
+                switches.latch.eq(core.latch),
+                core.dac.ready.eq(dac.frame.ready),
+                dac.frame.valid.eq(core.dac.valid),
+                dac.frame.payload["register"].eq(ad5754r.Register.DAC),
+                dac.frame.payload["address"].eq(core.dac.payload.channel),
+                dac.frame.payload["data"].eq(core.dac.payload.code),
+                adc.convert.eq(core.convert),
+            ]
+            self._switch_frame(m, core.switch.payload)
+
+    def _switch_frame(self, m: Module, update: data.View) -> None:
+        """The frame of a switch update. A line asked onto both ``a`` and ``b`` goes to 0 V."""
+        payload = self.switches.frame.payload
+        a, b, ground = update.a & ~update.b, update.b & ~update.a, ~(update.a ^ update.b)
+        rows, columns = self.geometry.rows, self.geometry.columns
+        settings = {
+            SwitchGroup.ROWS: Cat(a[:rows], b[:rows], ground[:rows]),
+            SwitchGroup.COLUMNS: Cat(update.a[:columns], ~update.a[:columns]),
+            SwitchGroup.GATES: Cat(a[:columns], b[:columns], ground[:columns]),
+        }
+        m.d.comb += [
+            payload["register"].eq(adgs1414d.Register.SW_DATA),
+            payload["crc"].eq(1),
+        ]
+        with m.Switch(update.group):
+            for group, lines in settings.items():
+                with m.Case(group):
+                    m.d.comb += [
+                        payload["groups"].eq(1 << group.value),
+                        payload["data"].eq(lines),
+                    ]
+
+    def _register_frame(self, register: adgs1414d.Register, value: int, crc: bool) -> data.Const:
+        """The same write to all switch chips of all groups."""
+        chips = self.switches.chips
+        return adgs1414d.frame_layout(GROUPS, chips).const(
+            {"groups": -1, "register": register, "data": [value] * chips, "crc": crc}
+        )
+
+    def _ground_frame(self, group: SwitchGroup) -> data.Const:
+        """Every line of a group at 0 V: its ground chips, which are the last ones, closed."""
+        chips = self.switches.chips
+        used = chips_of_group(group, self.geometry)
+        grounding = used // (2 if group is SwitchGroup.COLUMNS else 3)
+        closed = [0] * (used - grounding) + [0xFF] * grounding + [0] * (chips - used)
+        return adgs1414d.frame_layout(GROUPS, chips).const(
+            {
+                "groups": 1 << group.value,
+                "register": adgs1414d.Register.SW_DATA,
+                "data": closed,
+                "crc": 1,
+            }
+        )
+
+    def _initialise(self, m: Module, ready: Signal) -> None:
+        """From power-up to all lines at 0 V, rails at 0 V and the ADCs configured."""
+        switches, dac, adc, timer = self.switches, self.dac, self.adc, self.timer
+        waiting = Signal()
+        index = Signal(range(len(ad7606c.CONFIGURATION) + 1))
+        with m.If(~ready):
+            m.d.comb += [self.core.active.eq(~waiting), switches.latch.eq(1)]
+
+        def send(
+            state: str, port: stream.Interface, values: Sequence[data.Const | int], then: str
+        ) -> None:
+            """State ``state`` sends ``values`` and ends when the last one has been shifted out."""
+            with m.State(state):
+                m.d.comb += [
+                    port.valid.eq(index != len(values)),
+                    port.payload.eq(Array(values)[index]),
+                ]
+                with m.If(port.ready):
+                    m.d.sync += index.eq(index + 1)
+                    with m.If(index == len(values)):
+                        m.d.sync += index.eq(0)
+                        m.next = then
+
+        def wait(state: str, duration_ps: int, then: str) -> None:
+            """State ``state`` ends after ``duration_ps``."""
+            with m.State(state):
+                m.d.comb += [
+                    timer.start.eq(1),
+                    timer.cycles.eq(cycles_from_ps(duration_ps, self.clk_hz)),
+                ]
+                m.next = f"{state}-WAIT"
+            with m.State(f"{state}-WAIT"):
+                m.d.comb += waiting.eq(1)
+                with m.If(timer.done):
+                    m.next = then
+
+        # With CRC: a chip that a former run has left in CRC mode takes the reset, and so
+        # does one that expects 16 bits, since it writes at the 16th edge regardless.
+        resets = [
+            self._register_frame(adgs1414d.Register.SOFT_RESETB, value, crc=True)
+            for value in adgs1414d.SOFT_RESET
+        ]
+        enable_crc = self._register_frame(
+            adgs1414d.Register.ERR_CONFIG, adgs1414d.ERR_CONFIG_ALL, crc=False
+        )
+        grounds = [self._ground_frame(group) for group in SwitchGroup]
+        with m.FSM():
+            wait("POWER-UP", adgs1414d.RESET_PS, "SWITCH-RESET")
+            send("SWITCH-RESET", switches.frame, resets, "ADC-RESET")
+            with m.State("ADC-RESET"):
+                m.d.sync += self.adc_reset.eq(1)
+                m.next = "RESET-WIDTH"
+            wait("RESET-WIDTH", ad7606c.RESET_DRIVEN_PS, "ADC-RESET-END")
+            with m.State("ADC-RESET-END"):
+                m.d.sync += self.adc_reset.eq(0)
+                m.next = "SETUP"
+            # The converters take longer to come up than the switches.
+            wait("SETUP", max(ad7606c.SETUP_DRIVEN_PS, adgs1414d.RESET_PS), "SWITCH-SETUP")
+            send("SWITCH-SETUP", switches.frame, [enable_crc, *grounds], "DAC-SETUP")
+            send("DAC-SETUP", dac.frame, ad5754r.CONFIGURATION, "DAC-CLEAR-END")
+            with m.State("DAC-CLEAR-END"):
+                m.d.sync += self.dac_clr.eq(1)
+                m.next = "DAC-POWER"
+            wait("DAC-POWER", ad5754r.POWER_UP_PS, "DAC-ZERO")
+            send("DAC-ZERO", dac.frame, [ad5754r.ZERO_ALL], "ADC-SETUP")
+            send("ADC-SETUP", adc.command, ad7606c.CONFIGURATION, "READY")
+            with m.State("READY"):
+                m.d.comb += ready.eq(1)
