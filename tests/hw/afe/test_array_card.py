@@ -1,0 +1,396 @@
+"""The array card's driver against the models of its chips, at real clocks and sizes."""
+
+import math
+import random
+import re
+from pathlib import Path
+
+import pytest
+from amaranth import Elaboratable, Module
+from amaranth.lib.wiring import In, connect
+from amaranth.sim import Simulator
+
+from ohmloom.hw.afe.ad7606c import BANDWIDTH_HZ
+from ohmloom.hw.afe.adgs1414d import T_ON_PS
+from ohmloom.hw.afe.array_card import (
+    PULSE_MIN_PS,
+    TIA_BANDWIDTH_HZ,
+    ArrayCard,
+    pins_signature,
+    settle_ps,
+    tau_ps,
+)
+from ohmloom.hw.afe.interface import PlaneStep, SwitchGroup
+from ohmloom.hw.geometry import Geometry
+from ohmloom.hw.timers import Timers
+from ohmloom.sim.cosim.chips.array_card import ArrayCardChips
+
+SMALL = Geometry(rows=8, columns=8)
+CASES = [
+    pytest.param(geometry, clk_hz, id=f"{geometry.rows}x{geometry.columns}-{clk_hz // 10**6}MHz")
+    for geometry in (SMALL, Geometry(rows=16, columns=24), Geometry())
+    for clk_hz in (48_000_000, 12_000_000)
+]
+ULX3S_HEADER_PINS = 56
+GROUPS = {
+    SwitchGroup.ROWS: ("row_a", "row_b", "row_ground"),
+    SwitchGroup.COLUMNS: ("column_tia", "column_ground"),
+    SwitchGroup.GATES: ("gate_program", "gate_on", "gate_ground"),
+}
+
+
+class Bench(Elaboratable):
+    """Card, chips, and the timer service with its time jump."""
+
+    def __init__(self, geometry, clk_hz, *, jump=True, believed_hz=None):
+        self.geometry = geometry
+        self.card = ArrayCard(geometry, believed_hz or clk_hz)
+        self.chips = ArrayCardChips(geometry, clk_hz)
+        self.timers = Timers(1)
+        self.core = self.card.core
+        self.jump = jump
+        self.clk_hz = clk_hz
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.card, m.submodules.chips = card, chips = self.card, self.chips
+        m.submodules.timers = timers = self.timers
+        connect(m, timers.channel[0], card.timer)
+        for name, member in chips.pins.signature.members.items():
+            here, there = getattr(card, name), getattr(chips.pins, name)
+            m.d.comb += there.eq(here) if member.flow is In else here.eq(there)
+        m.d.comb += [
+            timers.quiet.eq(~card.core.active),
+            timers.jump.eq(self.jump),
+            chips.skipped.eq(timers.skipped),
+        ]
+        return m
+
+    def run(self, bench):
+        """Run ``bench(ctx)`` once the card is ready; no chip may complain."""
+
+        async def whole(ctx):
+            await self.until(ctx, self.core.ready, limit=30_000)
+            await bench(ctx)
+            assert not ctx.get(self.chips.fault), ctx.get(self.chips.faults)
+
+        sim = Simulator(self)
+        sim.add_clock(1 / self.clk_hz)
+        sim.add_testbench(whole)
+        sim.run()
+
+    async def until(self, ctx, signal, limit=2_000):
+        """Cycles until ``signal`` is high."""
+        for waited in range(limit):
+            if ctx.get(signal):
+                return waited
+            await ctx.tick()
+        raise AssertionError(f"{signal.name} never came")
+
+    def lines(self, ctx, group):
+        return tuple(ctx.get(getattr(self.chips, name)) for name in GROUPS[group])
+
+    async def load(self, ctx, group, a, b):
+        """Offer an update and let it be accepted."""
+        switch = self.core.switch
+        ctx.set(switch.payload["group"], group)
+        ctx.set(switch.payload["a"], a)
+        ctx.set(switch.payload["b"], b)
+        ctx.set(switch.valid, 1)
+        await self.until(ctx, switch.ready)
+        await ctx.tick()
+        ctx.set(switch.valid, 0)
+
+    async def latch(self, ctx):
+        ctx.set(self.core.latch, 1)
+        await ctx.tick()
+        ctx.set(self.core.latch, 0)
+        # The edge leaves the card, and the model's outputs follow two cycles later.
+        await ctx.tick().repeat(3)
+
+    async def convert(self, ctx, codes):
+        """A conversion of ``codes``; the samples in order of arrival, and its cycles."""
+        core, samples = self.core, []
+        before = ctx.get(self.chips.sample)
+        ctx.set(core.convert, 1)
+        await ctx.tick()
+        ctx.set(core.convert, 0)
+        cycles = 1
+        while not ctx.get(core.adc_idle):
+            if ctx.get(self.chips.sample) != before:
+                for i, code in enumerate(codes):
+                    ctx.set(self.chips.codes[i], code)
+                before = ctx.get(self.chips.sample)
+            if ctx.get(core.samples.valid):
+                payload = core.samples.payload
+                samples.append((ctx.get(payload["column"]), ctx.get(payload["code"])))
+            await ctx.tick()
+            cycles += 1
+            assert cycles < 2_000, "the conversion never ended"
+        return samples, cycles
+
+
+def expected(group, width, a, b):
+    """Lines on each of the group's ways; a line asked onto two goes to ground."""
+    every = (1 << width) - 1
+    if group is SwitchGroup.COLUMNS:
+        return a, a ^ every
+    return a & ~b, b & ~a, ~(a ^ b) & every
+
+
+@pytest.mark.parametrize(("geometry", "clk_hz"), CASES)
+def test_initialisation_leaves_everything_grounded_and_configured(geometry, clk_hz):
+    bench = Bench(geometry, clk_hz)
+    rows, columns = (1 << geometry.rows) - 1, (1 << geometry.columns) - 1
+
+    async def check(ctx):
+        assert bench.lines(ctx, SwitchGroup.ROWS) == (0, 0, rows)
+        assert bench.lines(ctx, SwitchGroup.COLUMNS) == (0, columns)
+        assert bench.lines(ctx, SwitchGroup.GATES) == (0, 0, columns)
+        assert [ctx.get(bench.chips.rails[i]) for i in range(4)] == [0x8000] * 4
+        assert ctx.get(bench.chips.configured)
+        assert ctx.get(bench.card.dac_clr)
+        assert not ctx.get(bench.core.active)
+
+    bench.run(check)
+
+
+def test_initialisation_is_the_same_without_jumps():
+    moments = {}
+    for jump in (False, True):
+        bench = Bench(SMALL, 12_000_000, jump=jump)
+
+        async def check(ctx, bench=bench, jump=jump):
+            moments[jump] = ctx.get(bench.timers.now), bench.lines(ctx, SwitchGroup.ROWS)
+            assert (ctx.get(bench.timers.skipped) > 0) is jump
+
+        bench.run(check)
+    assert moments[False] == moments[True]
+
+
+@pytest.mark.parametrize("step", [PlaneStep.SWITCH, PlaneStep.READOUT])
+@pytest.mark.parametrize(("geometry", "clk_hz"), CASES)
+def test_cycles_are_those_of_the_formulas(geometry, clk_hz, step):
+    bench = Bench(geometry, clk_hz)
+    wanted = bench.card.plane_period_cycles()[step]
+
+    async def switch(ctx):
+        ctx.set(bench.core.latch, 1)
+        ctx.set(bench.core.switch.valid, 1)
+        assert ctx.get(bench.core.switch.ready)
+        await ctx.tick()
+        assert await bench.until(ctx, bench.core.switch.ready) + 1 == wanted
+
+    async def readout(ctx):
+        for _ in range(2):
+            assert (await bench.convert(ctx, [0] * geometry.columns))[1] == wanted
+
+    bench.run(switch if step is PlaneStep.SWITCH else readout)
+
+
+@pytest.mark.parametrize(("geometry", "clk_hz"), CASES)
+def test_switch_updates_wait_for_their_latch(geometry, clk_hz):
+    bench = Bench(geometry, clk_hz)
+    rng = random.Random(1)
+
+    async def check(ctx):
+        state = {group: bench.lines(ctx, group) for group in SwitchGroup}
+        for _ in range(8):
+            group = rng.choice(list(SwitchGroup))
+            width = geometry.rows if group is SwitchGroup.ROWS else geometry.columns
+            a, b = rng.getrandbits(width), rng.getrandbits(width)
+            await bench.load(ctx, group, a, b)
+            await bench.until(ctx, bench.core.loaded)
+            await ctx.tick().repeat(rng.randrange(1, 20))
+            assert {g: bench.lines(ctx, g) for g in SwitchGroup} == state
+            assert not ctx.get(bench.core.active)
+            assert not ctx.get(bench.core.switch.ready)
+            await bench.latch(ctx)
+            state[group] = expected(group, width, a, b)
+            assert {g: bench.lines(ctx, g) for g in SwitchGroup} == state
+            assert not ctx.get(bench.core.loaded)
+
+    bench.run(check)
+
+
+@pytest.mark.parametrize(("geometry", "clk_hz"), CASES)
+def test_read_out_gives_every_columns_code_once(geometry, clk_hz):
+    bench = Bench(geometry, clk_hz)
+    rng = random.Random(2)
+
+    async def check(ctx):
+        for _ in range(3):
+            codes = [rng.getrandbits(16) for _ in range(geometry.columns)]
+            samples, _ = await bench.convert(ctx, codes)
+            assert sorted(samples) == list(enumerate(codes))
+
+    bench.run(check)
+
+
+@pytest.mark.parametrize("offset", [0, 1, 17, 31, 60])
+@pytest.mark.parametrize("clk_hz", [48_000_000, 12_000_000])
+def test_switches_load_during_a_read_out(clk_hz, offset):
+    geometry = SMALL
+    bench = Bench(geometry, clk_hz)
+    codes = [0x8000, 0x7FFF, 1, 0xFFFF, 0xAAAA, 0x5555, 0x0F0F, 0]
+    samples = []
+
+    async def check(ctx):
+        before = bench.lines(ctx, SwitchGroup.ROWS)
+        for i, code in enumerate(codes):
+            ctx.set(bench.chips.codes[i], code)
+        core = bench.core
+        ctx.set(core.convert, 1)
+        cycle, offered, loaded = 0, False, False
+        while not (cycle and ctx.get(core.adc_idle) and loaded):
+            assert ctx.get(core.active) or cycle == 0 or ctx.get(core.adc_idle)
+            if cycle == offset:
+                ctx.set(core.switch.payload["a"], 0x3C)
+                ctx.set(core.switch.valid, 1)
+                offered = True
+            accepted = offered and ctx.get(core.switch.ready)
+            if ctx.get(core.samples.valid):
+                payload = core.samples.payload
+                samples.append((ctx.get(payload["column"]), ctx.get(payload["code"])))
+            await ctx.tick()
+            ctx.set(core.convert, 0)
+            if accepted:
+                ctx.set(core.switch.valid, 0)
+                offered = False
+            loaded = loaded or bool(ctx.get(core.loaded))
+            cycle += 1
+            assert cycle < 2_000
+        assert sorted(samples) == list(enumerate(codes))
+        assert bench.lines(ctx, SwitchGroup.ROWS) == before
+        await bench.latch(ctx)
+        assert bench.lines(ctx, SwitchGroup.ROWS) == (0x3C, 0, 0xC3)
+
+    bench.run(check)
+
+
+@pytest.mark.parametrize("clk_hz", [48_000_000, 12_000_000])
+def test_dac_codes_arrive(clk_hz):
+    bench = Bench(SMALL, clk_hz)
+    rng = random.Random(3)
+
+    async def check(ctx):
+        core, state = bench.core, [0x8000] * 4
+        for _ in range(10):
+            channel, code = rng.randrange(4), rng.getrandbits(16)
+            ctx.set(core.dac.payload.channel, channel)
+            ctx.set(core.dac.payload.code, code)
+            ctx.set(core.dac.valid, 1)
+            await bench.until(ctx, core.dac.ready)
+            await ctx.tick()
+            ctx.set(core.dac.valid, 0)
+            assert not ctx.get(core.dac_idle)
+            assert ctx.get(core.active)
+            await bench.until(ctx, core.dac_idle)
+            state[channel] = code
+            assert [ctx.get(bench.chips.rails[i]) for i in range(4)] == state
+            assert not ctx.get(core.active)
+
+    bench.run(check)
+
+
+def test_gates_tile_and_range_follow_by_one_cycle_once_ready():
+    bench = Bench(SMALL, 48_000_000)
+    core, card = bench.core, bench.card
+    pins = [card.gate_a, card.gate_b, card.tile_select, card.tia_range]
+    requests = [core.gate_a, core.gate_b, core.tile, core.range]
+
+    async def check(ctx):
+        for value in (1, 0, 1):
+            for request in requests:
+                ctx.set(request, value)
+            await ctx.tick()
+            assert [ctx.get(pin) for pin in pins] == [value] * len(pins)
+
+    bench.run(check)
+
+
+def test_nothing_reaches_the_pins_before_ready():
+    bench = Bench(SMALL, 12_000_000)
+    core = bench.core
+
+    async def watch(ctx):
+        for request in (core.gate_a, core.gate_b, core.convert, core.switch.valid, core.dac.valid):
+            ctx.set(request, 1)
+        while not ctx.get(core.ready):
+            for signal in (bench.card.gate_a, bench.card.gate_b, bench.card.adc_convst):
+                assert not ctx.get(signal)
+            assert not ctx.get(core.switch.ready) and not ctx.get(core.dac.ready)
+            assert not ctx.get(core.adc_idle) and not ctx.get(core.dac_idle)
+            await ctx.tick()
+
+    sim = Simulator(bench)
+    sim.add_clock(1 / bench.clk_hz)
+    sim.add_testbench(watch)
+    sim.run()
+
+
+@pytest.mark.parametrize(
+    ("real_hz", "believed_hz"), [(200_000_000, 48_000_000), (60_000_000, 48_000_000)]
+)
+def test_a_card_built_for_a_slower_clock_is_caught(real_hz, believed_hz):
+    bench = Bench(SMALL, real_hz, believed_hz=believed_hz)
+
+    async def convert(ctx):
+        await bench.convert(ctx, [0] * 8)
+
+    with pytest.raises(AssertionError):
+        bench.run(convert)
+
+
+def test_pins_start_in_their_safe_state():
+    safe = {name: member.init or 0 for name, member in pins_signature(Geometry()).members.items()}
+    high = {name for name, init in safe.items() if init}
+    selects = {"sw_cs_rows", "sw_cs_columns", "sw_cs_gates", "adc_cs", "dac_sync", "dac_ldac"}
+    assert high == selects | {"dac_sclk", "adc_sclk"}
+
+
+def pin_count(geometry):
+    return sum(member.shape for member in pins_signature(geometry).members.values())
+
+
+def test_pins_fit_the_header_and_the_page_says_how_many():
+    assert pin_count(Geometry()) <= ULX3S_HEADER_PINS
+    page = (Path(__file__).parents[3] / "docs" / "array-card.md").read_text()
+    total = re.search(r"\| total \| (\d+) \|", page)
+    assert total and int(total.group(1)) == pin_count(Geometry())
+
+
+def remainder(time_ps):
+    """Of a full-scale step through TIA and ADC filter, exactly, as a fraction."""
+    slow, fast = tau_ps(BANDWIDTH_HZ), tau_ps(TIA_BANDWIDTH_HZ)
+    return (slow * math.exp(-time_ps / slow) - fast * math.exp(-time_ps / fast)) / (slow - fast)
+
+
+def test_settling_ends_below_half_an_lsb_and_is_not_wasteful():
+    half_lsb = 2.0**-17
+    available = settle_ps() - T_ON_PS
+    assert 0 < remainder(available) < half_lsb
+    assert remainder(0.85 * available) > half_lsb
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+def test_timing_follows_the_clock():
+    for clk_hz in (12_000_000, 48_000_000):
+        card = ArrayCard(SMALL, clk_hz)
+        timing, period = card.timing(), card.plane_period_cycles()
+        assert period[PlaneStep.SETTLE] == -(-timing.settle_ps * clk_hz // 10**12)
+        assert timing.pulse_min_ps == max(PULSE_MIN_PS, -(-(10**12) // clk_hz))
+        assert timing.convert_ps * clk_hz < period[PlaneStep.READOUT] * 10**12
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+@pytest.mark.parametrize(
+    ("geometry", "clk_hz", "sentence"),
+    [
+        (Geometry(columns=248), 48_000_000, "31 ADC chips give 62 words every 32 cycles"),
+        (SMALL, 0, "0 Hz is not positive"),
+    ],
+)
+def test_what_cannot_be_met_is_refused(geometry, clk_hz, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        ArrayCard(geometry, clk_hz)
