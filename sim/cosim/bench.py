@@ -1,0 +1,118 @@
+"""The device under test: the controller's top with the card's chips at its pins.
+
+Simulation only. What the simulator's user needs to see or drive are flat ports
+of :class:`Bench`; everything in between is RTL, so that Python is woken by
+events of the analog world and not by serial clocks.
+"""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module
+from amaranth.back import verilog as backend
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ...hw.afe import ad5754r, ad7606c, adgs1414d
+from ...hw.afe.array_card import TIA_BANDWIDTH_HZ, ArrayCard, tau_ps
+from ...hw.geometry import Geometry
+from ...hw.isa import Dac
+from ...hw.top import Top
+from .card import Lags
+from .chips.array_card import ArrayCardChips
+
+DAC_SETTLE_TAUS = 11.8
+"""ln(2^17): the data sheet's settling time is to half an LSB of 16 bits."""
+
+
+def lags(clk_hz: int) -> Lags:
+    """Analog lags of the card in clock cycles, from the parts' own numbers."""
+    cycles_per_ps = clk_hz / 10**12
+    return Lags(
+        input_tau=(tau_ps(TIA_BANDWIDTH_HZ) + tau_ps(ad7606c.BANDWIDTH_HZ)) * cycles_per_ps,
+        input_delay=adgs1414d.T_ON_PS * cycles_per_ps,
+        dac_tau=ad5754r.SETTLE_PS / DAC_SETTLE_TAUS * cycles_per_ps,
+    )
+
+
+class Bench(wiring.Component):
+    """Controller and chips.
+
+    Members
+    -------
+    rx, tx, jump, now, skipped
+        Of :class:`~ohmloom.hw.top.Top`; ``now`` counts skipped cycles too.
+    rows, columns, gates : Out
+        Switch states, one way after the other: rail A, rail B, 0 V; TIA, 0 V;
+        GATE_PROGRAM, GATE_ON, 0 V.
+    dac0 .. dac3 : Out(16)
+        Codes of the DAC channels.
+    tile, tia_range, gate_a, gate_b : Out
+        The pins of the same names.
+    sample, codes, tag_inference, tag_epoch, tag_index
+        A conversion: ``sample`` toggles, ``codes`` is wanted before it ends.
+    fault : Out(16)
+        Sticky fault codes of the chip models.
+    """
+
+    def __init__(self, geometry: Geometry, clk_hz: int, baud: int) -> None:
+        self.geometry = geometry
+        self.card = ArrayCard(geometry, clk_hz)
+        self.top = Top(geometry, clk_hz, baud, self.card)
+        self.chips = ArrayCardChips(geometry, clk_hz)
+        super().__init__(
+            {
+                "rx": In(1, init=1),
+                "tx": Out(1, init=1),
+                "jump": In(1),
+                "now": Out(64),
+                "skipped": Out(64),
+                "rows": Out(3 * geometry.rows),
+                "columns": Out(2 * geometry.columns),
+                "gates": Out(3 * geometry.columns),
+                **{f"dac{channel.value}": Out(16) for channel in Dac},
+                "tile": Out(12),
+                "tia_range": Out(3),
+                "gate_a": Out(1),
+                "gate_b": Out(1),
+                "sample": Out(1),
+                "codes": In(16 * geometry.columns),
+                "tag_inference": Out(1),
+                "tag_epoch": Out(32),
+                "tag_index": Out(32),
+                "fault": Out(16),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.top = top = self.top
+        m.submodules.chips = chips = self.chips
+        wiring.connect(m, top.pins, chips.pins)
+        m.d.comb += [
+            top.rx.eq(self.rx),
+            self.tx.eq(top.tx),
+            top.jump.eq(self.jump),
+            self.now.eq(top.now),
+            self.skipped.eq(top.skipped),
+            chips.skipped.eq(top.skipped),
+            self.rows.eq(Cat(chips.row_a, chips.row_b, chips.row_ground)),
+            self.columns.eq(Cat(chips.column_tia, chips.column_ground)),
+            self.gates.eq(Cat(chips.gate_program, chips.gate_on, chips.gate_ground)),
+            *(getattr(self, f"dac{n.value}").eq(chips.rails[n.value]) for n in Dac),
+            self.tile.eq(top.pins.tile_select),
+            self.tia_range.eq(top.pins.tia_range),
+            self.gate_a.eq(top.pins.gate_a),
+            self.gate_b.eq(top.pins.gate_b),
+            self.sample.eq(chips.sample),
+            chips.codes.as_value().eq(self.codes),
+            self.tag_inference.eq(top.tag.inference),
+            self.tag_epoch.eq(top.tag.epoch),
+            self.tag_index.eq(top.tag.index),
+            self.fault.eq(chips.faults.as_value()),
+        ]
+        return m
+
+
+def verilog(bench: Bench, name: str) -> str:
+    """The bench as Verilog, clock ``clk`` and reset ``rst`` among its ports."""
+    return backend.convert(bench, name=name, emit_src=False)

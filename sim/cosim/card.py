@@ -1,0 +1,220 @@
+"""The analog side of the array card: what lies between the chips' pins.
+
+Knows nothing of a simulator: it is told what the chips do and when (in clock
+cycles), and gives ADC codes. Rows and columns carry what the switches connect,
+the rails follow their DACs, and what the ADC sees has gone through the TIA's and
+the ADC's own low-pass; a conversion that comes too early reads wrong codes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...hw.geometry import Geometry
+from ...hw.isa import Dac
+from ..array import SimulatedArray
+from ..converters import Converters
+from ..numerics import Domain, draw_normal
+from .settling import Settling
+
+
+class CardFault(RuntimeError):
+    """The controller did something to the card that would harm or confuse it."""
+
+
+@dataclass(frozen=True)
+class Lines:
+    """What the switches connect, one boolean per line.
+
+    ``row_a``, ``row_b``, ``row_ground``: shape (rows,); the others (columns,).
+    """
+
+    row_a: np.ndarray
+    row_b: np.ndarray
+    row_ground: np.ndarray
+    column_tia: np.ndarray
+    column_ground: np.ndarray
+    gate_program: np.ndarray
+    gate_on: np.ndarray
+
+
+@dataclass(frozen=True)
+class ConversionTag:
+    """The name of a conversion, as the controller drives it beside the pins."""
+
+    inference: bool
+    epoch: int
+    index: int
+
+
+@dataclass(frozen=True)
+class Lags:
+    """Time constants and dead time of the card's analog parts, in clock cycles."""
+
+    input_tau: float
+    input_delay: float
+    dac_tau: float
+
+
+class AnalogCard:
+    """Rails, switches, cells, TIAs and ADC inputs of one lane.
+
+    Parameters
+    ----------
+    array : SimulatedArray
+        The cells; its state changes with the pulses that arrive.
+    converters : Converters
+        Transfer functions of DACs, TIA and ADC.
+    geometry, clk_hz, lags
+        Dimensions, the clock that times are counted in, and the analog lags.
+    """
+
+    def __init__(
+        self,
+        array: SimulatedArray,
+        converters: Converters,
+        geometry: Geometry,
+        clk_hz: int,
+        lags: Lags,
+    ) -> None:
+        self.array = array
+        self.converters = converters
+        self.geometry = geometry
+        self.clk_hz = clk_hz
+        rows, columns = geometry.rows, geometry.columns
+        off_rows, off_columns = np.zeros(rows, bool), np.zeros(columns, bool)
+        self.lines = Lines(*[off_rows] * 3, *[off_columns] * 4)
+        self.tile = 0
+        self.tia_range = 0
+        self.gate_a = False
+        self.conversions = 0
+        self.pulses = 0
+        self._pulse_begun: tuple[int, float, float] | None = None
+        self._dac = [0x8000] * len(Dac)
+        self._rails = Settling(len(Dac), lags.dac_tau)
+        self._input = Settling(columns, lags.input_tau, lags.input_delay)
+
+    # What the chips do.
+
+    def set_lines(self, time: int, **lines: np.ndarray) -> None:
+        """Some switches have changed at ``time`` (cycles)."""
+        self.lines = replace(self.lines, **lines)
+        rows = self.lines
+        if np.any(rows.row_a & rows.row_b | rows.row_ground & (rows.row_a | rows.row_b)):
+            raise CardFault("a row is connected to two of rail A, rail B and ground at once")
+        if np.any(rows.gate_program & rows.gate_on):
+            raise CardFault("a gate is connected to GATE_PROGRAM and GATE_ON at once")
+        self._refuse_during_pulse("a switch moved")
+        self._retarget(time)
+
+    def set_dac(self, time: int, channel: int, code: int) -> None:
+        """A DAC channel has got a new code."""
+        self._refuse_during_pulse("a DAC moved")
+        self._dac[channel] = code
+        self._rails.set_target(
+            time, np.array([self.converters.dac_volts(value) for value in self._dac])
+        )
+        if channel == Dac.RAIL_A:
+            self._retarget(time)
+
+    def set_tile(self, time: int, tile: int) -> None:
+        """The tile-select bus has changed."""
+        if tile >= self.array.tiles:
+            raise CardFault(f"tile {tile} is selected, the array has {self.array.tiles}")
+        self.tile = tile
+        self._retarget(time)
+
+    def set_range(self, time: int, tia_range: int) -> None:
+        """The TIA range pins have changed."""
+        self.tia_range = tia_range
+        self._retarget(time)
+
+    def set_gate_a(self, time: int, on: bool) -> None:
+        """The fast gate of rail A has moved."""
+        self.gate_a = on
+        self._retarget(time)
+
+    def set_gate_b(self, time: int, on: bool) -> None:
+        """The fast gate of rail B has moved: a pulse begins, or ends and takes effect."""
+        if on:
+            self._pulse_begun = (time, *self._pulse_levels(time))
+        elif self._pulse_begun is not None:
+            begun, volts, i_cc = self._pulse_begun
+            self._pulse_begun = None
+            self._pulse(volts, i_cc, time - begun)
+
+    # What comes back.
+
+    def convert(self, time: int, tag: ConversionTag) -> np.ndarray:
+        """ADC codes of all columns sampled at ``time``, shape (columns,), int64."""
+        columns = self.geometry.columns
+        bits = self._driven_rows()
+        sensed = self.lines.column_tia & self.lines.gate_on
+        gain = self._gain()
+        device = self.array.device
+        self.conversions += 1
+        total, variance = (
+            np.where(sensed, v[0], 0)
+            for v in self.array.column_totals(self.tile, bits[np.newaxis, :].astype(np.int64))
+        )
+        if tag.inference:
+            places = self.tile * columns + np.arange(columns)
+            z = draw_normal(self.array.seed, Domain.INFERENCE, places, tag.epoch, tag.index)
+        else:
+            z = np.zeros(columns, np.int64)
+            rows, selected = np.flatnonzero(bits), np.flatnonzero(sensed)
+            if len(rows) != 1 or len(selected) != 1:
+                raise CardFault(
+                    f"a single read drives {len(rows)} rows and senses {len(selected)} columns"
+                )
+            cell = (self.tile * self.geometry.rows + rows) * columns + selected
+            _, _, z[selected] = self.array.verify_totals(cell)
+        codes, _ = self.converters.convert(total, variance, z, gain, device.var_exponent)
+        # Once settled to half an LSB the remainder rounds to nothing.
+        late = np.rint(self._input.residual(time)).astype(np.int64)
+        return np.clip(codes + late, -(1 << 15), (1 << 15) - 1)
+
+    # Inside.
+
+    def _driven_rows(self) -> np.ndarray:
+        return self.lines.row_a & self.gate_a
+
+    def _gain(self):
+        volts = self.converters.dac_volts(self._dac[Dac.RAIL_A])
+        return self.converters.gain(self.array.device.g_lsb, volts, self.tia_range)
+
+    def _retarget(self, time: int) -> None:
+        """What the ADC inputs now head for, in ADC codes."""
+        sensed = self.lines.column_tia & self.lines.gate_on
+        bits = self._driven_rows()
+        if self._dac[Dac.RAIL_A] == 0x8000 or not bits.any() or not sensed.any():
+            codes = np.zeros(self.geometry.columns)
+        else:
+            total, _ = self.array.column_totals(self.tile, bits[np.newaxis, :].astype(np.int64))
+            gain = self._gain()
+            codes = np.where(sensed, total[0] * gain.mantissa / 2.0**gain.shift, 0.0)
+        self._input.set_target(time, codes)
+
+    def _refuse_during_pulse(self, what: str) -> None:
+        if self._pulse_begun is not None:
+            raise CardFault(f"{what} while rail B was driving a pulse")
+
+    def _pulse_levels(self, time: int) -> tuple[float, float]:
+        """Volts of rail B and I_cc of the program gate at ``time``, settled or not."""
+        lsb = self.converters.dac_volts(0x8001) - self.converters.dac_volts(0x8000)
+        late = np.rint(self._rails.residual(time) / lsb).astype(int)
+        rail = self._dac[Dac.RAIL_B] + int(late[Dac.RAIL_B])
+        gate = self._dac[Dac.GATE_PROGRAM] + int(late[Dac.GATE_PROGRAM])
+        return self.converters.dac_volts(rail), self.converters.i_cc(gate)
+
+    def _pulse(self, volts: float, i_cc: float, cycles: int) -> None:
+        lines, columns = self.lines, self.geometry.columns
+        rows = np.flatnonzero(lines.row_b)
+        for conducting, limit in ((lines.gate_program, i_cc), (lines.gate_on, None)):
+            selected = np.flatnonzero(conducting & lines.column_ground)
+            cells = (self.tile * self.geometry.rows + rows)[:, np.newaxis] * columns + selected
+            if cells.size:
+                self.pulses += cells.size
+                self.array.pulse(cells.ravel(), volts, cycles / self.clk_hz, limit)

@@ -1,0 +1,187 @@
+"""What a co-simulation is asked to do and what it answers, as files.
+
+The testbench runs inside the simulator's process; a job is how it gets the
+network and the samples there, and a result is how the figures come back.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+
+from ...hw.geometry import Geometry
+from ...hw.image import Image, LayerSpan, Span
+from ...hw.isa import assemble, parse
+from ..devices import Device
+from ..devices.record import from_record, record_model, to_record
+
+JOB_VARIABLE = "OHMLOOM_COSIM_JOB"
+"""Environment variable that names the job's folder to the testbench."""
+
+
+class Fault(StrEnum):
+    """Faults that can be planted, to show that the comparison sees them."""
+
+    CONDUCTANCE = "conductance"
+    """One bit of one cell's G code flips after programming."""
+    ADC = "adc"
+    """One bit of one ADC code is wrong in one conversion."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One co-simulation.
+
+    Attributes
+    ----------
+    image : Image
+        Program, parameters and memory map.
+    device : Device
+        What every cell is.
+    levels : ndarray
+        Level codes, shape (tiles, rows, columns).
+    samples : ndarray
+        Network inputs as the controller takes them, shape (n, inputs), integers.
+    seed, clk_hz, baud : int
+        Seed of all draws, controller clock, link rate.
+    tile : int
+        The tile that the RTL programs itself, cell by cell.
+    fault : Fault or None
+        Fault to plant.
+    jump : bool
+        Let the timer service skip time in which nothing but timers runs.
+    """
+
+    image: Image
+    device: Device
+    levels: np.ndarray
+    samples: np.ndarray
+    seed: int
+    clk_hz: int
+    baud: int
+    tile: int = 0
+    fault: Fault | None = None
+    jump: bool = True
+
+    def save(self, folder: Path) -> None:
+        """Write the job as ``job.json`` and ``job.npz``."""
+        image = self.image
+        document = {
+            "geometry": asdict(image.geometry),
+            "entries": image.entries,
+            "tiles": image.tiles,
+            "input": asdict(image.input),
+            "layers": [{"name": layer.name, **asdict(layer.span)} for layer in image.layers],
+            "device": to_record(self.device),
+            "seed": self.seed,
+            "clk_hz": self.clk_hz,
+            "baud": self.baud,
+            "tile": self.tile,
+            "fault": self.fault,
+            "jump": self.jump,
+        }
+        (folder / "job.json").write_text(json.dumps(document, indent=1))
+        np.savez(
+            folder / "job.npz",
+            code=np.frombuffer(assemble(image.code), dtype=np.uint8),
+            params=image.params,
+            levels=self.levels,
+            samples=self.samples,
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Job:
+        """Read what :meth:`save` wrote."""
+        document = json.loads((folder / "job.json").read_text())
+        with np.load(folder / "job.npz", allow_pickle=False) as arrays:
+            image = Image(
+                geometry=Geometry(**document["geometry"]),
+                code=tuple(parse(arrays["code"].tobytes())),
+                entries=document["entries"],
+                params=arrays["params"],
+                tiles=document["tiles"],
+                input=Span(**document["input"]),
+                layers=tuple(
+                    LayerSpan(layer["name"], Span(layer["address"], layer["count"]))
+                    for layer in document["layers"]
+                ),
+            )
+            return cls(
+                image=image,
+                device=from_record(record_model().model_validate_json(json.dumps(document["device"]))),
+                levels=arrays["levels"],
+                samples=arrays["samples"],
+                seed=document["seed"],
+                clk_hz=document["clk_hz"],
+                baud=document["baud"],
+                tile=document["tile"],
+                fault=Fault(document["fault"]) if document["fault"] else None,
+                jump=document["jump"],
+            )
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The first difference between RTL and numpy engine."""
+
+    sample: int
+    layer: str
+    index: int
+    tiles: tuple[int, ...]
+    columns: tuple[int, int]
+    expected: int
+    found: int
+
+    def __str__(self) -> str:
+        tiles = ", ".join(str(tile) for tile in self.tiles)
+        return (
+            f"sample {self.sample}, layer {self.layer}, output {self.index} "
+            f"(tile {tiles}, columns {self.columns[0]}/{self.columns[1]}): "
+            f"expected {self.expected}, found {self.found}"
+        )
+
+
+@dataclass(frozen=True)
+class CosimReport:
+    """Figures of one co-simulation.
+
+    Attributes
+    ----------
+    samples, values_compared, mismatches :
+        Inferences run, integers compared, and how many differed (the run stops
+        at the first).
+    first_mismatch : str or None
+        Where the first difference was.
+    cells_programmed, pulses :
+        Cells that the RTL wrote and verified, and the pulses it took.
+    cycles_per_inference :
+        Clock cycles from RUN to HALT, skipped ones included: the largest of all
+        samples, which is the first one, since it also sets column and gate switches.
+    afe_bound_cycles, afe_utilisation :
+        Cycles that the front end needs for the same conversions by its
+        data-sheet formulas, and the ratio of the two.
+    overhead :
+        The cycles beyond the bound, by cause.
+    saturations :
+        ADC codes at a rail over all samples.
+    simulated_cycles, skipped_cycles :
+        Clock cycles stepped through, and those jumped over.
+    """
+
+    samples: int
+    values_compared: int
+    mismatches: int
+    first_mismatch: str | None
+    cells_programmed: int
+    pulses: int
+    cycles_per_inference: int
+    afe_bound_cycles: int
+    afe_utilisation: float
+    overhead: dict[str, int]
+    saturations: int
+    simulated_cycles: int
+    skipped_cycles: int

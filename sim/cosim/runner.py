@@ -1,0 +1,167 @@
+"""Builds the bench for a Verilog simulator, runs the testbench in it, reads the result."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import threading
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .job import JOB_VARIABLE, CosimReport, Job
+
+if TYPE_CHECKING:
+    from .bench import Bench
+
+PROGRESS_FILE = "progress.json"
+REPORT_FILE = "report.json"
+RESULTS_FILE = "results.xml"
+TOPLEVEL = "bench"
+TESTBENCH = "ohmloom.sim.cosim.testbench"
+TIMESCALE = ("1ns", "1ps")
+_POLL_S = 0.2
+
+Progress = Callable[[str, int, int], None]
+"""Told the stage, how much of it is done, and how much there is."""
+
+
+
+class CosimError(RuntimeError):
+    """The co-simulation could not be run, or ended without a verdict."""
+
+
+def run_cosim(
+    job: Job,
+    progress: Progress | None = None,
+    folder: Path | None = None,
+    simulator: str = "icarus",
+) -> CosimReport:
+    """Run ``job`` and report; a difference is in the report, not an exception.
+
+    Parameters
+    ----------
+    job : Job
+        What to simulate.
+    progress : callable, optional
+        Called with (stage, done, total) while the simulation runs.
+    folder : Path, optional
+        Where to work and leave the simulator's files; a temporary folder otherwise.
+    simulator : str
+        A simulator that the cocotb runner knows; it must be installed.
+
+    Raises
+    ------
+    CosimError
+        If the simulator is missing, does not build, or ends without a verdict.
+    """
+    if simulator == "icarus" and shutil.which("iverilog") is None:
+        raise CosimError("iverilog is not installed: apt-get install iverilog, or run make setup")
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="ohmloom-cosim-") as temporary:
+            return _run(job, progress, Path(temporary), simulator)
+    folder.mkdir(parents=True, exist_ok=True)
+    return _run(job, progress, folder, simulator)
+
+
+def _run(job: Job, progress: Progress | None, folder: Path, simulator: str) -> CosimReport:
+    from cocotb_tools.runner import get_runner
+
+    from .bench import Bench, verilog
+
+    report = progress or (lambda stage, done, total: None)
+    report("elaborate", 0, 1)
+    bench = Bench(job.image.geometry, job.clk_hz, job.baud)
+    source = folder / f"{TOPLEVEL}.v"
+    source.write_text(verilog(bench, TOPLEVEL))
+    job.save(folder)
+    for name in (PROGRESS_FILE, REPORT_FILE, RESULTS_FILE):
+        (folder / name).unlink(missing_ok=True)
+
+    runner = get_runner(simulator)
+    build = folder / "build"
+    report("build", 0, 1)
+    runner.build(
+        sources=[source],
+        hdl_toplevel=TOPLEVEL,
+        build_dir=build,
+        timescale=TIMESCALE,
+        # SystemVerilog initialises variables without an event, and always @* would sleep on.
+        build_args=["-g2005"] if simulator == "icarus" else [],
+        log_file=folder / "build.log",
+        always=True,
+    )
+    stop = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(folder, report, stop), daemon=True)
+    watcher.start()
+    try:
+        runner.test(
+            hdl_toplevel=TOPLEVEL,
+            test_module=TESTBENCH,
+            build_dir=build,
+            test_dir=folder,
+            results_xml=str(folder / RESULTS_FILE),
+            timescale=TIMESCALE,
+            extra_env={JOB_VARIABLE: str(folder), "PYTHONPATH": os.pathsep.join(_path())},
+            log_file=folder / "test.log",
+        )
+    finally:
+        stop.set()
+        watcher.join()
+    return _verdict(folder)
+
+
+def _path() -> list[str]:
+    """Where the simulator's Python finds what this one finds."""
+    import sys
+
+    return [entry for entry in sys.path if entry]
+
+
+def _watch(folder: Path, report: Progress, stop: threading.Event) -> None:
+    last = None
+    while not stop.wait(_POLL_S):
+        try:
+            state = json.loads((folder / PROGRESS_FILE).read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            continue
+        if state != last:
+            last = state
+            report(*state)
+
+
+def _verdict(folder: Path) -> CosimReport:
+    """The report, believed only if the results file says that the test ran and ended.
+
+    The runner returns normally when tests fail, so this looks for itself.
+    """
+    results, written = folder / RESULTS_FILE, folder / REPORT_FILE
+    if not results.exists():
+        raise CosimError(f"the simulator left no results; its log ends: {_tail(folder)}")
+    cases = list(ElementTree.parse(results).iter("testcase"))
+    failed = [case for case in cases if case.find("failure") is not None]
+    if not cases:
+        raise CosimError("the simulator ran no test")
+    if not written.exists():
+        raise CosimError(f"the testbench ended without a verdict; its log ends: {_tail(folder)}")
+    report = CosimReport(**json.loads(written.read_text()))
+    if failed and not report.mismatches:
+        raise CosimError(f"the testbench failed; its log ends: {_tail(folder)}")
+    if report.mismatches and not failed:
+        raise CosimError("the testbench passed although it reports a mismatch")
+    if not report.values_compared:
+        raise CosimError("the testbench compared nothing")
+    return report
+
+
+def _tail(folder: Path, lines: int = 6) -> str:
+    try:
+        text = (folder / "test.log").read_text(errors="replace")
+    except FileNotFoundError:
+        return "(no log)"
+    interesting = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in interesting if "Error" in line or "Fault" in line]
+    return " | ".join((errors or interesting)[-lines:])
