@@ -1,0 +1,1 @@
+"""Boards: one file each, and what builds a bitstream for them."""

@@ -1,0 +1,5 @@
+"""The `ohmloom` command."""
+
+from .app import main
+
+__all__ = ["main"]

@@ -1,0 +1,68 @@
+# Ohmloom: `make demo` and `make test` set themselves up on a fresh Debian machine.
+
+VENV   := .venv
+PYTHON := $(VENV)/bin/python
+STAMP  := $(VENV)/.setup-done
+EXTRAS := boards,examples,test,lint
+SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: help setup demo test test-slow lint format bench clean
+
+help:
+	@echo "make setup      .venv with everything, and the Verilog simulator"
+	@echo "make demo       the whole path on the handwritten digits"
+	@echo "make test       the tests      (make test-slow: the long ones)"
+	@echo "make lint       style and types (make format: mend the style)"
+	@echo "make bench      the benchmark"
+	@echo "make clean      remove what was built, .venv included"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt Makefile
+	@need=""; \
+	command -v python3 >/dev/null || need="$$need python3"; \
+	python3 -c 'import ensurepip, venv' 2>/dev/null || need="$$need python3-venv"; \
+	command -v iverilog >/dev/null || need="$$need iverilog"; \
+	if [ -n "$$need" ]; then \
+		echo "setup: installing$$need"; \
+		$(SUDO) apt-get update -qq && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends $$need >/dev/null; \
+	fi
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "setup: Python 3.11 or newer is needed, found $$(python3 -V)" >&2; exit 2; }
+	@echo "setup: making $(VENV)"
+	@rm -f $@
+	@[ -x $(PYTHON) ] && $(PYTHON) -m pip --version >/dev/null 2>&1 \
+		|| python3 -m venv --clear $(VENV)
+	@echo "setup: installing packages (a few minutes the first time)"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -e '.[$(EXTRAS)]'
+	@mkdir -p $(VENV)/src && ln -sfn ../.. $(VENV)/src/ohmloom
+	@touch $@
+	@echo "setup: done"
+
+demo: setup
+	$(VENV)/bin/ohmloom demo
+
+test: setup
+	$(PYTHON) -m pytest -q -m "not slow"
+
+test-slow: setup
+	$(PYTHON) -m pytest -q -m slow
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright
+
+format: setup
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: setup
+	$(PYTHON) bench/engine.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,252 @@
+"""A design and a board become a bitstream, once.
+
+The build plan (Amaranth's files and commands) and the tools' versions name the
+result: the second build of the same thing is a copy from the cache. Amaranth's
+own ``Platform.build`` is not used, because it asks for the programming tool
+before it builds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from amaranth.build.run import BuildPlan
+from amaranth.lib import wiring
+
+from ..errors import OhmloomError
+from .board import Board
+from .report import PlaceReport, read_report
+from .tools import Runner, ToolRunner
+
+log = logging.getLogger(__name__)
+
+NAME = "top"
+BITSTREAM = f"{NAME}.bit"
+REPORT = "report.json"
+STAGES = {
+    "yosys": "synthesis",
+    "nextpnr-ecp5": "place and route",
+    "ecppack": "packing",
+}
+# Part of every key: raise it when the meaning of a cached folder changes.
+CACHE_FORMAT = 1
+
+Progress = Callable[[str], None]
+
+
+class BuildError(OhmloomError):
+    """A bitstream that could not be built, or that does not meet its clock."""
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """A bitstream and what is known of it.
+
+    Attributes
+    ----------
+    path:
+        The bitstream file.
+    board:
+        Name of the board it is for.
+    place:
+        Clocks and utilisation, as the tool reported them.
+    cached:
+        It was not built now but came from the cache.
+    """
+
+    path: Path
+    board: str
+    place: PlaceReport
+    cached: bool
+
+    @property
+    def fmax_mhz(self) -> float:
+        """Highest frequency of the clock with the least room."""
+        return self.place.slowest[1].achieved
+
+    @property
+    def required_mhz(self) -> float:
+        """What that clock has to reach."""
+        return self.place.slowest[1].constraint
+
+    def as_dict(self) -> dict[str, object]:
+        """The report as JSON types."""
+        return {
+            "bitstream": str(self.path),
+            "board": self.board,
+            "cached": self.cached,
+            "fmax_mhz": self.fmax_mhz,
+            "required_mhz": self.required_mhz,
+            "clocks": {name: clock.model_dump() for name, clock in self.place.clocks.items()},
+            "utilisation": {
+                name: cell.model_dump() for name, cell in self.place.utilisation.items()
+            },
+        }
+
+
+def build_bitstream(
+    top: wiring.Component,
+    board: Board,
+    out_dir: Path,
+    *,
+    progress: Progress = log.info,
+    runner: Runner | None = None,
+    cache: Path | None = None,
+) -> BuildReport:
+    """Build the controller for a board, or take it from the cache.
+
+    Parameters
+    ----------
+    top:
+        What ``board.connect`` takes.
+    out_dir:
+        Receives the bitstream and ``report.json``; with a failed build, the logs.
+    progress:
+        Called with the name of each stage as it begins.
+    runner:
+        Runs the tools; by default the real ones.
+    cache:
+        Folder of the cache; by default the user's.
+
+    Raises
+    ------
+    BuildError
+        If a tool fails or the design is too slow for the board's clock.
+    ToolError
+        If a tool is missing.
+    """
+    runner = runner or ToolRunner()
+    progress("elaboration")
+    plan = prepare(top, board)
+    commands = plan_commands(plan)
+    key = plan_key(plan, runner.versions([command[0] for command in commands]))
+    entry = (cache or default_cache()) / key
+    cached = entry.is_dir()
+    if not cached:
+        _build(plan, commands, entry, out_dir, progress, runner)
+
+    place = read_report(entry / REPORT)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    name, clock = place.slowest
+    if clock.achieved < clock.constraint:
+        raise BuildError(
+            f"the design is too slow for {board.name}: clock {name} reaches "
+            f"{clock.achieved:.2f} MHz, {clock.constraint:.2f} MHz is needed "
+            f"(slack {clock.slack_ns:.2f} ns)"
+        )
+    path = out_dir / f"{board.name}.bit"
+    _copy(entry / BITSTREAM, path)
+    report = BuildReport(path=path, board=board.name, place=place, cached=cached)
+    _write(out_dir / REPORT, json.dumps(report.as_dict(), indent=2) + "\n")
+    return report
+
+
+def prepare(top: wiring.Component, board: Board) -> BuildPlan:
+    """Elaborate the design on the board's platform; the same design gives the same plan.
+
+    Raises
+    ------
+    BuildError
+        If the board's platform does not make a build plan.
+    """
+    plan = board.platform().prepare(
+        board.connect(top),
+        NAME,
+        # Source paths would make the plan depend on where the checkout lies.
+        emit_src=False,
+        # Timing is judged here, from the report, so that the slack can be named.
+        nextpnr_opts=f"--report {REPORT} --timing-allow-fail --seed 1",
+    )
+    if not isinstance(plan, BuildPlan):
+        raise BuildError(f"the platform of {board.name} makes no build plan")
+    return plan
+
+
+def plan_commands(plan: BuildPlan) -> list[list[str]]:
+    """The commands of a plan, each a list of a tool's name and its arguments."""
+    script = json.loads(plan.files[f"{plan.script}.json"])
+    return [[str(word) for word in command] for command in script["commands"]]
+
+
+def plan_key(plan: BuildPlan, versions: dict[str, str]) -> str:
+    """SHA-256 over every file of the plan and the version of every tool."""
+    digest = hashlib.sha256()
+    listed: list[tuple[str, str | bytes]] = [("format", str(CACHE_FORMAT))]
+    listed += sorted(versions.items()) + sorted(plan.files.items())
+    for name, content in listed:
+        raw = content.encode() if isinstance(content, str) else content
+        for part in (name.encode(), raw):
+            digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.hexdigest()
+
+
+def default_cache() -> Path:
+    """The user's cache of bitstreams, by the XDG rules."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "ohmloom" / "bitstreams"
+
+
+def _build(
+    plan: BuildPlan,
+    commands: Sequence[Sequence[str]],
+    entry: Path,
+    out_dir: Path,
+    progress: Progress,
+    runner: Runner,
+) -> None:
+    """Run the plan in a temporary folder beside ``entry``, then give it that name."""
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="build-", dir=entry.parent) as temporary:
+        folder = Path(temporary) / "plan"
+        plan.extract(str(folder))
+        for command in commands:
+            stage = STAGES.get(command[0], command[0])
+            progress(stage)
+            said = folder / f"{command[0]}.log"
+            code = runner.run(command, folder, said)
+            if code:
+                out_dir.mkdir(parents=True, exist_ok=True)
+                kept = out_dir / said.name
+                _copy(said, kept)
+                raise BuildError(
+                    f"{stage} failed with exit code {code}: {_reason(said)} (see {kept})"
+                )
+        kept_folder = Path(temporary) / "kept"
+        kept_folder.mkdir()
+        for name in (BITSTREAM, REPORT):
+            if not (folder / name).is_file():
+                raise BuildError(f"the tools ended well but left no {name}")
+            shutil.move(folder / name, kept_folder / name)
+        try:
+            kept_folder.rename(entry)
+        except OSError:
+            # Another process has built the same thing meanwhile.
+            if not entry.is_dir():
+                raise
+
+
+def _reason(said: Path) -> str:
+    """The line of a tool's output that says what went wrong: the last error, or the last line."""
+    lines = [line.strip() for line in said.read_text(errors="replace").splitlines()]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    return next(reversed(errors or [line for line in lines if line]), "it said nothing")
+
+
+def _copy(source: Path, target: Path) -> None:
+    temporary = target.with_name(f".{target.name}.part")
+    shutil.copyfile(source, temporary)
+    temporary.replace(target)
+
+
+def _write(target: Path, text: str) -> None:
+    temporary = target.with_name(f".{target.name}.part")
+    temporary.write_text(text)
+    temporary.replace(target)

@@ -1,0 +1,67 @@
+"""Card pins on a board's header, allotted from the card's own signature.
+
+The card's signature is the only list of its pins: this gives each bit, in the
+order of the signature, the next position of the header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amaranth.build import Attrs, Pins, Resource, Subsignal
+from amaranth.hdl import Shape
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Flow
+
+from .board import BoardError
+
+
+def pinout(signature: wiring.Signature, positions: Sequence[str]) -> dict[str, list[str]]:
+    """Header positions of each member of ``signature``, least significant bit first.
+
+    One-bit pins come first, so that their positions do not depend on the
+    geometry.
+
+    Raises
+    ------
+    BoardError
+        If the header is too small.
+    """
+    widths = {}
+    for path, member, _value in signature.flatten(signature.create()):
+        widths["_".join(str(part) for part in path)] = Shape.cast(member.shape).width
+    needed = sum(widths.values())
+    if needed > len(positions):
+        raise BoardError(f"the card has {needed} pins, the header {len(positions)}")
+    free = iter(positions)
+    ordered = sorted(widths, key=lambda name: widths[name] > 1)
+    return {name: [next(free) for _ in range(widths[name])] for name in ordered}
+
+
+def card_resource(
+    signature: wiring.Signature,
+    positions: Sequence[str],
+    *,
+    connector: tuple[str, int],
+    outputs: Attrs,
+    inputs: Attrs,
+) -> Resource:
+    """The resource ``card 0``: a subsignal for each member of the card's signature.
+
+    Parameters
+    ----------
+    signature:
+        The card's pins as the gateware sees them (``Out`` drives the card).
+    positions:
+        Names of the connector's usable positions, in the order to be used.
+    outputs, inputs:
+        I/O attributes of driven and of sensed pins.
+    """
+    places = pinout(signature, positions)
+    subsignals = []
+    for path, member, _value in signature.flatten(signature.create()):
+        name = "_".join(str(part) for part in path)
+        driven = member.flow is Flow.Out
+        pins = Pins(" ".join(places[name]), dir="o" if driven else "i", conn=connector)
+        subsignals.append(Subsignal(name, pins, outputs if driven else inputs))
+    return Resource("card", 0, *subsignals)

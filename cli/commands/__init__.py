@@ -1,0 +1,1 @@
+"""The `ohmloom` command: parses, calls, prints."""

@@ -1,0 +1,61 @@
+"""`ohmloom demo`: the whole path on the handwritten digits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..output import Json, Reporter, emit, key_table, working
+
+DIGITS = Path(__file__).parents[2] / "examples" / "digits"
+DEVICE = "cspbbr3_ogb"
+BOARD = "ulx3s-85f"
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Bundle to write.")] = Path(
+        "build/digits.ohm"
+    ),
+    samples: Annotated[int, typer.Option(min=1, help="Samples to co-simulate.")] = 8,
+    as_json: Json = False,
+) -> None:
+    """Compile, measure, prove and build the digits example."""
+    with working(as_json), Reporter() as reporter:
+        from ...boards.catalogue import board as find_board
+        from ...compiler.runner import accuracy, quantise_input
+        from ..arrays import load_array
+        from ..steps.building import build
+        from ..steps.compiling import compile_bundle
+        from ..steps.cosimulation import cosimulate, insist_on_agreement
+        from ..steps.inference import first_rows, float_scores, infer
+
+        model = DIGITS / "digits.onnx"
+        x, labels, calib = (
+            load_array(DIGITS / f"{n}.npy") for n in ("test_x", "test_y", "calib_x")
+        )
+        output.parent.mkdir(parents=True, exist_ok=True)
+        compiled, summary = compile_bundle(model, DEVICE, calib, output, reporter)
+        drives = quantise_input(compiled, x)
+        result = infer(compiled, drives, reporter)
+        proof = cosimulate(compiled, first_rows(drives, samples, "the held-out set"), reporter)
+        insist_on_agreement(proof)
+        built = build(compiled, find_board(BOARD), output, reporter)
+        data = {
+            "device": DEVICE,
+            "board": BOARD,
+            "held_out_samples": len(x),
+            "float_accuracy": accuracy(float_scores(model, x), labels),
+            "device_accuracy": accuracy(result.scores, labels),
+            "cosim_samples": proof.samples,
+            "cosim_values_compared": proof.values_compared,
+            "cosim_mismatches": proof.mismatches,
+            "cycles_per_inference": proof.cycles_per_inference,
+            "afe_utilisation": proof.afe_utilisation,
+            "fmax_mhz": built.fmax_mhz,
+            "utilisation": built.as_dict()["utilisation"],
+            "bitstream": str(built.path),
+            "report": summary["report"],
+        }
+    emit(as_json, data, key_table("Handwritten digits on a memristor crossbar", data))

@@ -1,0 +1,98 @@
+"""`ohmloom doctor`: what is there, what is missing, and how to get it.
+
+It imports nothing but the standard library and the command line before it
+looks, so that it works where the rest does not.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+
+import typer
+
+from ...boards.tools import TOOLS, ToolError
+from ..output import Json, emit, plain_table, working
+
+OLDEST_PYTHON = (3, 11)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked for; ``found`` is its version, None if it is missing."""
+
+    name: str
+    needed_for: str
+    required: bool
+    found: str | None
+    how_to_get: str
+
+
+def doctor(as_json: Json = False) -> None:
+    """Say what is installed; exit code 1 if something needed is missing."""
+    with working(as_json):
+        findings = list(examine())
+        table = plain_table("Ohmloom on this machine", "what", "found", "needed for", "how to get")
+        for finding in findings:
+            missing = "missing" if finding.required else "missing (optional)"
+            table.add_row(
+                finding.name,
+                finding.found or missing,
+                finding.needed_for,
+                "" if finding.found else finding.how_to_get,
+            )
+        ok = all(finding.found or not finding.required for finding in findings)
+    emit(as_json, {"ok": ok, "findings": [asdict(finding) for finding in findings]}, table)
+    if not ok:
+        raise typer.Exit(1)
+
+
+def examine() -> Iterator[Finding]:
+    """Look for everything."""
+    oldest = ".".join(map(str, OLDEST_PYTHON))
+    version = platform.python_version() if sys.version_info >= OLDEST_PYTHON else None
+    yield Finding("Python", "everything", True, version, f"install Python {oldest} or newer")
+    yield from packages()
+    yield Finding("iverilog", "co-simulation", True, icarus_version(), "apt-get install iverilog")
+    for tool in TOOLS.values():
+        try:
+            found = tool.version()
+        except ToolError:
+            found = None
+        yield Finding(tool.name, "bitstreams", False, found, f"pip install {tool.package}")
+
+
+def packages() -> Iterator[Finding]:
+    """The packages that the installed project declares, except those of the tools."""
+    try:
+        requirements = metadata.requires("ohmloom") or []
+    except metadata.PackageNotFoundError:
+        yield Finding("ohmloom", "everything", False, None, "make setup, or pip install -e .")
+        return
+    tools = {tool.package for tool in TOOLS.values()}
+    for requirement in requirements:
+        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+        if name in tools:
+            continue
+        extra = re.search(r"""extra\s*==\s*["']([^"']+)""", requirement)
+        how = f"pip install 'ohmloom[{extra[1]}]'" if extra else f"pip install {name}"
+        try:
+            found = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found = None
+        yield Finding(name, extra[1] if extra else "everything", extra is None, found, how)
+
+
+def icarus_version() -> str | None:
+    """The first line that Icarus Verilog says of itself."""
+    path = shutil.which("iverilog")
+    if path is None:
+        return None
+    said = subprocess.run([path, "-V"], capture_output=True, text=True, check=False).stdout
+    return said.partition("\n")[0].strip() or path

@@ -1,0 +1,66 @@
+"""`ohmloom run`: samples through a compiled network."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..output import Json, Reporter, emit, key_table, working
+
+
+class EngineName(StrEnum):
+    """What runs the program; the integers are the same."""
+
+    NUMPY = "numpy"
+    COCOTB = "cocotb"
+
+
+def run(
+    bundle: Annotated[Path, typer.Argument(help="Bundle directory.")],
+    samples: Annotated[Path, typer.Option("--input", help="Samples, .npy (n, ...).")],
+    labels: Annotated[Path | None, typer.Option(help="Class of each sample, .npy (n,).")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Where the network's outputs go, .npy (n, outputs).")
+    ] = None,
+    engine: Annotated[
+        EngineName, typer.Option(help="numpy: fast; cocotb: the RTL, which must agree with it.")
+    ] = EngineName.NUMPY,
+    as_json: Json = False,
+) -> None:
+    """Run samples through a bundle, device noise on."""
+    with working(as_json), Reporter() as reporter:
+        from ...compiler.bundle import load_bundle
+        from ...compiler.runner import accuracy, check_labels, quantise_input
+        from ..arrays import load_array, save_array
+        from ..steps.inference import infer
+
+        compiled = load_bundle(bundle)
+        x = load_array(samples)
+        classes = None if labels is None else load_array(labels)
+        drives = quantise_input(compiled, x)
+        if classes is not None:
+            check_labels(classes, len(x), compiled.layers[-1].outputs)
+        result = infer(compiled, drives, reporter)
+        data: dict[str, object] = {
+            "bundle": str(bundle),
+            "engine": engine.value,
+            "samples": len(x),
+            "conversions": result.conversions,
+            "saturations": result.saturations,
+        }
+        if engine is EngineName.COCOTB:
+            from ..steps.cosimulation import cosimulate, insist_on_agreement
+
+            report = cosimulate(compiled, drives, reporter)
+            insist_on_agreement(report)
+            data["cycles_per_inference"] = report.cycles_per_inference
+            data["values_compared"] = report.values_compared
+        if classes is not None:
+            data["accuracy"] = accuracy(result.scores, classes)
+        if output is not None:
+            save_array(output, result.scores)
+            data["output"] = str(output)
+    emit(as_json, data, key_table(f"Run of {bundle.name}", data))

@@ -1,0 +1,133 @@
+"""What goes to stdout and what to stderr.
+
+With ``--json``, stdout carries exactly one JSON object: while the work is done,
+file descriptor 1 is stderr, so that not even a simulator started by a library
+can write between.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+def help_without_command(context: typer.Context) -> None:
+    """A group that is called alone says what it has."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@contextmanager
+def working(as_json: bool) -> Iterator[None]:
+    """Keep stdout clean for the JSON object that follows."""
+    if not as_json:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def emit(as_json: bool, data: Mapping[str, object], table: Table) -> None:
+    """Print the result: as JSON, or as a table for people."""
+    if as_json:
+        print(json.dumps(data, allow_nan=False))
+    else:
+        Console().print(table)
+
+
+def plain_table(title: str, *columns: str) -> Table:
+    """A table in the house style; only the last column wraps."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column != columns[-1])
+    return table
+
+
+def key_table(title: str, data: Mapping[str, object]) -> Table:
+    """One row for each key of a result."""
+    table = plain_table(title, "what", "value")
+    table.show_header = False
+    for key, value in data.items():
+        table.add_row(key.replace("_", " "), _shown(value))
+    return table
+
+
+def _shown(value: object) -> str:
+    """A value for people: four decimals at most, one line for each item."""
+    if isinstance(value, float):
+        return f"{value:.4f}".rstrip("0").rstrip(".")
+    if isinstance(value, Mapping):
+        return "\n".join(f"{key}: {_flat(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return "\n".join(_shown(item) for item in value)
+    return "none" if value is None else str(value)
+
+
+def _flat(value: object) -> str:
+    """The same on one line."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_shown(item)}" for key, item in value.items())
+    return _shown(value)
+
+
+class Reporter:
+    """Progress on stderr: a bar a stage on a terminal, a line a stage elsewhere."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[counted]}"),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._stage = ""
+
+    def update(self, stage: str, done: int = 0, total: int = 0) -> None:
+        """``done`` of ``total`` steps of a stage; a total below 2 means: length unknown.
+
+        A new stage ends the one before.
+        """
+        if stage != self._stage:
+            self._end()
+            self._stage = stage
+            if self._bars.disable:
+                self._console.print(f"{stage} ...", markup=False, highlight=False)
+            self._bars.add_task(stage, total=None, counted="")
+        if total > 1:
+            task = self._bars.tasks[-1].id
+            self._bars.update(task, completed=done, total=total, counted=f"{done}/{total}")
+
+    def __enter__(self) -> Reporter:
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._end()
+        self._bars.stop()
+
+    def _end(self) -> None:
+        for task in self._bars.tasks[-1:]:
+            total = task.total or 1
+            self._bars.update(task.id, completed=total, total=total)

@@ -1,0 +1,1 @@
+"""What the commands do, each step with its progress; no printing."""

@@ -1,0 +1,51 @@
+"""The RTL against the numpy engine."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...compiler.compiled import Compiled
+from ...errors import OhmloomError
+from ...sim.cosim.job import CosimReport, Fault, Job
+from ...sim.cosim.runner import run_cosim
+from ..output import Reporter
+
+BAUD = 4_000_000
+"""Link rate in simulation, where no cable limits it: a whole number of cycles at 48 MHz."""
+
+
+class DisagreementError(OhmloomError):
+    """RTL and numpy engine gave different integers."""
+
+    exit_code = 1
+
+
+def cosimulate(
+    compiled: Compiled, drives: np.ndarray, reporter: Reporter, fault: Fault | None = None
+) -> CosimReport:
+    """Run integer inputs (n, inputs) on the RTL against the numpy engine."""
+    job = Job(
+        image=compiled.image,
+        device=compiled.device,
+        levels=compiled.levels,
+        samples=drives,
+        seed=compiled.options.seed,
+        clk_hz=compiled.options.clk_hz,
+        baud=BAUD,
+        fault=fault,
+    )
+    return run_cosim(job, lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total))
+
+
+def insist_on_agreement(report: CosimReport) -> None:
+    """Refuse a co-simulation that found a difference or compared nothing.
+
+    Raises
+    ------
+    DisagreementError
+        Naming the first difference.
+    """
+    if report.mismatches:
+        raise DisagreementError(f"RTL and numpy engine differ: {report.first_mismatch}")
+    if not report.values_compared:
+        raise DisagreementError("the co-simulation compared no values")

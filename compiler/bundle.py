@@ -1,0 +1,290 @@
+"""The bundle: a compiled network as a directory ``NAME.ohm/``.
+
+Written beside its place and renamed into it, so that there is never half a
+bundle. Read with every size, hash, name, type and shape checked first; nothing
+in it is unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from ..hw.image import Image, LayerSpan
+from ..hw.isa import assemble, parse
+from .compiled import Compiled, Golden, LayerInfo
+from .device_record import from_record, record_model, to_record
+from .errors import BundleError
+from .manifest import FORMAT, SCHEMA_VERSION, FileRecord, InputRecord, LayerRecord, Manifest
+from .npz import ArraySpec, read_npz, write_npz
+from .report import summarise
+from .report_page import render_html
+
+MANIFEST = "manifest.json"
+PROGRAM = "program.bin"
+PARAMS = "params.npz"
+CONDUCTANCES = "conductances.npz"
+GOLDEN = "golden.npz"
+REPORT_JSON = "report.json"
+REPORT_HTML = "report.html"
+FILES = (PROGRAM, PARAMS, CONDUCTANCES, GOLDEN, REPORT_JSON, REPORT_HTML)
+BITSTREAM = "bitstream"
+"""Folder that a later build may add; it keeps its own records."""
+MAX_FILE_BYTES = 256 << 20
+MAX_MANIFEST_BYTES = 16 << 20
+
+
+def write_bundle(compiled: Compiled, path: str | Path) -> Path:
+    """Write a compiled network to directory ``path``; an older bundle there is replaced.
+
+    The same compilation gives the same bytes.
+
+    Raises
+    ------
+    BundleError
+        If ``path`` is something else than a bundle, or cannot be written.
+    """
+    path = Path(path)
+    if path.exists() and not (path / MANIFEST).is_file():
+        raise BundleError(f"{path} exists and is not a bundle, another name is needed")
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
+            fresh = Path(scratch) / "new"
+            fresh.mkdir()
+            _write_files(compiled, fresh)
+            if path.exists():
+                path.rename(Path(scratch) / "old")
+            fresh.rename(path)
+    except OSError as error:
+        raise BundleError(f"cannot write bundle {path}: {error.strerror}") from error
+    return path
+
+
+def load_bundle(path: str | Path) -> Compiled:
+    """Read a bundle.
+
+    Raises
+    ------
+    BundleError
+        If it is missing, truncated, altered, of another version or inconsistent.
+    """
+    path = Path(path)
+    manifest = _read_manifest(path)
+    _check_files(path, manifest)
+    try:
+        device = from_record(record_model().model_validate_json(json.dumps(manifest.device)))
+        code = tuple(parse((path / PROGRAM).read_bytes()))
+    except ValidationError as error:
+        raise BundleError(f"{path} device profile: {_first(error)}") from error
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path}: {error}") from error
+    _check_consistency(path, manifest, len(code))
+
+    geometry = manifest.geometry
+    params = read_npz(
+        path / PARAMS, {"params": ArraySpec(np.dtype(np.uint64), (manifest.param_words,))}
+    )["params"]
+    cells = (manifest.tiles, geometry.rows, geometry.columns)
+    levels = read_npz(path / CONDUCTANCES, {"levels": ArraySpec(np.dtype(np.uint16), cells)})[
+        "levels"
+    ]
+    if int(levels.max()) >= len(device.level_codes):
+        raise BundleError(
+            f"{path} has a cell on level {levels.max()}, "
+            f"{device.name} has {len(device.level_codes)} levels"
+        )
+    return Compiled(
+        name=manifest.name,
+        input_shape=manifest.input.shape,
+        image=Image(
+            geometry=geometry,
+            code=code,
+            entries=dict(manifest.entries),
+            params=params,
+            tiles=manifest.tiles,
+            input=manifest.input.span,
+            layers=tuple(LayerSpan(layer.name, layer.span) for layer in manifest.layers),
+        ),
+        levels=levels,
+        placements=manifest.placements,
+        layers=tuple(
+            LayerInfo(r.name, r.inputs, r.outputs, r.relu, r.input_scale, r.output_scale)
+            for r in manifest.layers
+        ),
+        device=device,
+        converters=manifest.converters,
+        options=manifest.options,
+        tia_range=manifest.tia_range,
+        row_limit=manifest.row_limit,
+        golden=_read_golden(path, manifest),
+    )
+
+
+# -- writing ----------------------------------------------------------------------------
+
+
+def _write_files(compiled: Compiled, folder: Path) -> None:
+    report = summarise(compiled)
+    (folder / PROGRAM).write_bytes(assemble(compiled.image.code))
+    write_npz(folder / PARAMS, {"params": compiled.image.params.astype(np.uint64)})
+    write_npz(folder / CONDUCTANCES, {"levels": compiled.levels})
+    layers = {f"layer{number}": array for number, array in enumerate(compiled.golden.layers)}
+    write_npz(folder / GOLDEN, {"inputs": compiled.golden.inputs, **layers})
+    (folder / REPORT_JSON).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    (folder / REPORT_HTML).write_text(render_html(compiled, report), encoding="utf-8")
+    files = {name: _file_record(folder / name) for name in FILES}
+    text = _manifest(compiled, files).model_dump_json(indent=2)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def _file_record(path: Path) -> FileRecord:
+    return FileRecord(sha256=_sha256(path), size=path.stat().st_size)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _manifest(compiled: Compiled, files: dict[str, FileRecord]) -> Manifest:
+    image = compiled.image
+    return Manifest(
+        name=compiled.name,
+        options=compiled.options,
+        device=to_record(compiled.device),
+        converters=compiled.converters,
+        geometry=image.geometry,
+        tia_range=compiled.tia_range,
+        row_limit=compiled.row_limit,
+        entries=image.entries,
+        instructions=len(image.code),
+        param_words=len(image.params),
+        tiles=image.tiles,
+        placements=compiled.placements,
+        input=InputRecord(shape=compiled.input_shape, span=image.input),
+        layers=tuple(
+            LayerRecord(
+                name=info.name,
+                inputs=info.inputs,
+                outputs=info.outputs,
+                relu=info.relu,
+                input_scale=info.input,
+                output_scale=info.output,
+                span=layer.span,
+            )
+            for info, layer in zip(compiled.layers, image.layers, strict=True)
+        ),
+        golden_samples=len(compiled.golden.inputs),
+        files=files,
+    )
+
+
+# -- reading ----------------------------------------------------------------------------
+
+
+def _read_manifest(path: Path) -> Manifest:
+    if not path.is_dir():
+        raise BundleError(f"{path} is not a bundle directory")
+    file = path / MANIFEST
+    try:
+        with file.open("rb") as stream:
+            body = stream.read(MAX_MANIFEST_BYTES + 1)
+    except OSError as error:
+        raise BundleError(f"cannot read {file}: {error.strerror}") from error
+    if len(body) > MAX_MANIFEST_BYTES:
+        raise BundleError(f"{file} is larger than the {MAX_MANIFEST_BYTES} bytes accepted")
+    try:
+        head: Any = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{file} is not JSON or is cut short") from error
+    if not isinstance(head, dict) or head.get("format") != FORMAT:
+        raise BundleError(f"{file} is not the manifest of an Ohmloom bundle")
+    if head.get("schema_version") != SCHEMA_VERSION:
+        raise BundleError(
+            f"{file} has schema version {head.get('schema_version')}, {SCHEMA_VERSION} is accepted"
+        )
+    try:
+        return Manifest.model_validate_json(body)
+    except ValidationError as error:
+        raise BundleError(f"{file}: {_first(error)}") from error
+
+
+def _first(error: ValidationError) -> str:
+    """The first complaint of a validation as ``field: what is wrong``."""
+    detail = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in detail["loc"]) or "manifest"
+    return f"{field}: {detail['msg']}"
+
+
+def _check_files(path: Path, manifest: Manifest) -> None:
+    """Every file there, nothing else, and each one as it was written."""
+    if sorted(manifest.files) != sorted(FILES):
+        raise BundleError(
+            f"{path / MANIFEST} lists {sorted(manifest.files)}, {sorted(FILES)} are accepted"
+        )
+    try:
+        unknown = {entry.name for entry in path.iterdir()} - {*FILES, MANIFEST, BITSTREAM}
+        if unknown:
+            raise BundleError(f"{path} holds {sorted(unknown)}, which no bundle has")
+        for name, record in manifest.files.items():
+            _check_file(path / name, record)
+    except OSError as error:
+        raise BundleError(f"cannot read bundle {path}: {error.strerror}") from error
+
+
+def _check_file(file: Path, record: FileRecord) -> None:
+    if not file.is_file() or file.is_symlink():
+        raise BundleError(f"{file} is missing or is not a plain file")
+    size = file.stat().st_size
+    if size != record.size or size > MAX_FILE_BYTES:
+        raise BundleError(f"{file} has {size} bytes, {record.size} were written")
+    if _sha256(file) != record.sha256:
+        raise BundleError(f"{file} was altered: its SHA-256 is not the one in the manifest")
+
+
+def _check_consistency(path: Path, manifest: Manifest, instructions: int) -> None:
+    """Counts and addresses that would not fit the controller the bundle names."""
+    geometry = manifest.geometry
+    spans = [manifest.input.span, *(layer.span for layer in manifest.layers)]
+    chain = [math.prod(manifest.input.shape), *(layer.outputs for layer in manifest.layers)]
+    limits = {
+        "instructions": (manifest.instructions, instructions, instructions),
+        "program words": (instructions, 1, geometry.program_depth),
+        "parameter words": (manifest.param_words, 1, geometry.param_depth),
+        "tiles": (manifest.tiles, 1, geometry.tiles),
+        "placements": (len(manifest.placements), manifest.tiles, manifest.tiles),
+        "entry addresses": (max(manifest.entries.values(), default=-1), 0, instructions - 1),
+    }
+    for name, (found, low, high) in limits.items():
+        if not low <= found <= high:
+            raise BundleError(f"{path} has {found} {name}, {low} to {high} are accepted")
+    wanted = {"setup", "infer", *(f"program/{tile}" for tile in range(manifest.tiles))}
+    if set(manifest.entries) != wanted:
+        raise BundleError(f"{path} has entries {sorted(manifest.entries)}, not {sorted(wanted)}")
+    for span, count in zip(spans, chain, strict=True):
+        if span.count != count or not 0 <= span.address <= geometry.act_depth - count:
+            raise BundleError(
+                f"{path} has a span of {span.count} words at {span.address}, {count} words "
+                f"below {geometry.act_depth} are accepted"
+            )
+    if [layer.inputs for layer in manifest.layers] != chain[:-1]:
+        raise BundleError(f"{path} has layers whose sizes do not follow from each other")
+    if len({layer.name for layer in manifest.layers}) != len(manifest.layers):
+        raise BundleError(f"{path} has two layers of the same name")
+
+
+def _read_golden(path: Path, manifest: Manifest) -> Golden:
+    samples, kind = manifest.golden_samples, np.dtype(np.int32)
+    expected = {"inputs": ArraySpec(kind, (samples, manifest.input.span.count))}
+    for number, layer in enumerate(manifest.layers):
+        expected[f"layer{number}"] = ArraySpec(kind, (samples, layer.outputs))
+    arrays = read_npz(path / GOLDEN, expected)
+    inputs = arrays.pop("inputs")
+    return Golden(inputs, tuple(arrays.values()))

@@ -1,0 +1,191 @@
+"""ONNX file to :class:`~ohmloom.compiler.graph.Network`, treating the file as hostile.
+
+The order matters: sizes and claims are checked before anything is allocated,
+external data is refused before anything could open it, and only then do the
+ONNX checker, shape inference and the operator handlers see the model.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import ModelProto, TensorProto, checker, numpy_helper, shape_inference
+
+from .errors import ModelError, UnsupportedNode, UnsupportedOperatorsError
+from .graph import Network
+from .lowering import Activation, Chain, Node, Unsupported
+from .operators import handlers
+
+MAX_FILE_BYTES = 256 << 20
+MAX_NODES = 10_000
+MAX_SAMPLE_VALUES = 1 << 20
+OPSET_MIN = 9
+STANDARD_DOMAINS = ("", "ai.onnx")
+
+
+def load_model(path: str | Path) -> Network:
+    """Read, check and lower an ONNX file.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, too large, broken, refers to external data, has
+        more than one input or output, or weights that are not finite.
+    UnsupportedOperatorsError
+        If nodes have no lowering; all of them are listed.
+    """
+    path = Path(path)
+    proto = _read(path)
+    source = path.name
+    _check_claims(proto, source)
+    _check_model(proto, source)
+    return _network(proto, source)
+
+
+def _read(path: Path) -> ModelProto:
+    try:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise ModelError(f"{path} is not a file")
+        if not 0 < size <= MAX_FILE_BYTES:
+            raise ModelError(f"{path} has {size} bytes, 1 to {MAX_FILE_BYTES} are accepted")
+        return ModelProto.FromString(path.read_bytes())
+    except OSError as error:
+        raise ModelError(f"cannot read model {path}: {error.strerror}") from error
+    except DecodeError as error:
+        raise ModelError(f"{path} is not an ONNX file or is cut short") from error
+
+
+def _tensors(proto: ModelProto) -> Iterator[TensorProto]:
+    yield from proto.graph.initializer
+    for node in proto.graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+
+
+def _stored_values(tensor: TensorProto) -> int:
+    """Values that a tensor's own data can hold, whatever its shape claims."""
+    if tensor.HasField("raw_data"):
+        return (
+            len(tensor.raw_data) // onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+        )
+    return max(
+        len(tensor.float_data),
+        len(tensor.int32_data),
+        len(tensor.int64_data),
+        len(tensor.double_data),
+        len(tensor.uint64_data),
+        len(tensor.string_data),
+    )
+
+
+def _check_claims(proto: ModelProto, source: str) -> None:
+    """Refuse claims about sizes and places that the file itself does not back."""
+    if len(proto.graph.node) > MAX_NODES:
+        raise ModelError(f"{source} has {len(proto.graph.node)} nodes, {MAX_NODES} are accepted")
+    if proto.graph.sparse_initializer:
+        raise ModelError(f"{source} has sparse weights, dense ones are accepted")
+    known_types = set(onnx.helper.get_all_tensor_dtypes())
+    for tensor in _tensors(proto):
+        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+            raise ModelError(
+                f"{source} keeps tensor '{tensor.name}' in an external file, "
+                "only weights inside the ONNX file are accepted"
+            )
+        if tensor.data_type not in known_types:
+            raise ModelError(f"{source} tensor '{tensor.name}' has unknown type {tensor.data_type}")
+        stored = _stored_values(tensor)
+        if min(tensor.dims, default=1) < 0 or prod(tensor.dims) != stored:
+            raise ModelError(
+                f"{source} tensor '{tensor.name}' claims shape {list(tensor.dims)} "
+                f"but holds {stored} values"
+            )
+
+
+def _check_model(proto: ModelProto, source: str) -> None:
+    opsets = [o.version for o in proto.opset_import if o.domain in STANDARD_DOMAINS]
+    newest = onnx.defs.onnx_opset_version()
+    if len(opsets) != 1 or not OPSET_MIN <= opsets[0] <= newest:
+        raise ModelError(
+            f"{source} has operator set {opsets}, one of {OPSET_MIN} to {newest} is accepted"
+        )
+    try:
+        checker.check_model(proto)
+        shape_inference.infer_shapes(proto, check_type=True, strict_mode=True)
+    except (checker.ValidationError, shape_inference.InferenceError) as error:
+        text = " ".join(str(error).split())
+        raise ModelError(f"{source} is not a valid ONNX model: {text}") from error
+    for tensor in _tensors(proto):
+        values = numpy_helper.to_array(tensor)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ModelError(f"{source} tensor '{tensor.name}' has values that are not finite")
+
+
+def _input(proto: ModelProto, source: str) -> tuple[str, int | None, tuple[int, ...]]:
+    """Name, fixed batch size and sample shape of the one input."""
+    weights = {tensor.name for tensor in proto.graph.initializer}
+    inputs = [value for value in proto.graph.input if value.name not in weights]
+    if len(inputs) != 1 or len(proto.graph.output) != 1:
+        raise ModelError(
+            f"{source} has {len(inputs)} inputs and {len(proto.graph.output)} outputs, "
+            "one of each is accepted"
+        )
+    tensor = inputs[0].type.tensor_type
+    if tensor.elem_type != TensorProto.FLOAT:
+        kind = TensorProto.DataType.Name(tensor.elem_type)
+        raise ModelError(f"{source} input '{inputs[0].name}' is {kind}, FLOAT is accepted")
+    # A dimension that is symbolic or absent reads as 0.
+    sizes = [dim.dim_value for dim in tensor.shape.dim]
+    if len(sizes) < 2 or min(sizes[1:]) < 1 or prod(sizes[1:]) > MAX_SAMPLE_VALUES or sizes[0] < 0:
+        raise ModelError(
+            f"{source} input '{inputs[0].name}' has shape {sizes}, a batch dimension and a fixed "
+            f"sample shape of 1 to {MAX_SAMPLE_VALUES} values are accepted"
+        )
+    return inputs[0].name, sizes[0] or None, tuple(sizes[1:])
+
+
+def _network(proto: ModelProto, source: str) -> Network:
+    input_name, batch, shape = _input(proto, source)
+    output_name = proto.graph.output[0].name
+    consumers = Counter(name for node in proto.graph.node for name in node.input)
+    consumers[output_name] += 1
+    chain = Chain(dict(consumers), batch)
+    chain.values.update({t.name: numpy_helper.to_array(t) for t in proto.graph.initializer})
+    chain.values[input_name] = Activation(shape)
+    _lower_nodes(proto, source, chain)
+    if not chain.layers or not isinstance(chain.values[output_name], Activation):
+        raise ModelError(f"{source} has no layer with weights between its input and its output")
+    return Network(input_name, shape, tuple(chain.layers))
+
+
+def _lower_nodes(proto: ModelProto, source: str, chain: Chain) -> None:
+    """Run every handler; a node behind an unsupported one is only looked up by name."""
+    known = handlers()
+    unsupported = []
+    taken: set[str] = set()
+    for number, node in enumerate(proto.graph.node):
+        name = f"'{node.name}'" if node.name else f"#{number}"
+        unique = node.name or node.op_type
+        while unique in taken:
+            unique += f"#{number}"
+        taken.add(unique)
+        if node.domain not in STANDARD_DOMAINS:
+            unsupported.append(UnsupportedNode(name, node.op_type, f"of domain {node.domain}"))
+        elif node.op_type not in known:
+            accepted = ", ".join(sorted(known))
+            unsupported.append(UnsupportedNode(name, node.op_type, f"accepted: {accepted}"))
+        elif all(value in chain.values for value in node.input if value):
+            try:
+                known[node.op_type].lower(Node(node, unique, chain))
+            except Unsupported as reason:
+                unsupported.append(UnsupportedNode(name, node.op_type, str(reason)))
+    if unsupported:
+        raise UnsupportedOperatorsError(source, unsupported)

@@ -1,0 +1,73 @@
+"""``manifest.json``: the schema of a bundle."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..hw.geometry import Geometry
+from ..hw.image import Span
+from ..sim.converters import Converters
+from .mapping import Placement
+from .options import Options
+from .scales import Scale
+
+FORMAT = "ohmloom-bundle"
+SCHEMA_VERSION = 1
+
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class FileRecord(_Record):
+    """What a file of the bundle must be."""
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    size: Annotated[int, Field(ge=0)]
+
+
+class InputRecord(_Record):
+    """The network's input: shape of one sample, and its place in activation memory."""
+
+    shape: Annotated[tuple[Count, ...], Field(min_length=1)]
+    span: Span
+
+
+class LayerRecord(_Record):
+    """One layer: sizes, scales of both ends, and the place of its output."""
+
+    name: Name
+    inputs: Count
+    outputs: Count
+    relu: bool
+    input_scale: Scale
+    output_scale: Scale
+    span: Span
+
+
+class Manifest(_Record):
+    """Everything about a compiled network that is not an array or a program."""
+
+    format: Literal["ohmloom-bundle"] = FORMAT
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: Name
+    options: Options
+    device: dict[str, Any]
+    converters: Converters
+    geometry: Geometry
+    tia_range: Annotated[int, Field(ge=0)]
+    row_limit: Count
+    entries: dict[str, Annotated[int, Field(ge=0)]]
+    instructions: Count
+    param_words: Count
+    tiles: Count
+    placements: tuple[Placement, ...]
+    input: InputRecord
+    layers: Annotated[tuple[LayerRecord, ...], Field(min_length=1)]
+    golden_samples: Count
+    files: dict[str, FileRecord]

@@ -1,0 +1,22 @@
+"""Constant nodes give values that other handlers read."""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import TensorProto, numpy_helper
+
+from ..lowering import Handler, Node, Unsupported
+
+
+def lower(node: Node) -> None:
+    """Read the value, whichever attribute holds it."""
+    (attribute,) = node.proto.attribute
+    value = node.attribute(attribute.name, None)
+    if isinstance(value, TensorProto):
+        value = numpy_helper.to_array(value)
+    elif attribute.name not in {"value_float", "value_floats", "value_int", "value_ints"}:
+        raise Unsupported(f"attribute {attribute.name} is not a dense number")
+    node.emit(np.asarray(value))
+
+
+HANDLER = Handler("Constant", lower)

@@ -1,0 +1,26 @@
+"""What a user may choose when compiling."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .scales import MAX_BITS, MIN_BITS
+
+
+class Options(BaseModel):
+    """Choices of one compilation; all of them are recorded in the bundle."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    act_bits: Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS)] = 8
+    """Bits of the input and of hidden activations."""
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 1
+    """Seed of every named draw: cells as made, pulses, reads, conversions."""
+    clk_hz: Annotated[int, Field(gt=0, le=10**9)] = 48_000_000
+    """Clock of the controller; pulse widths are counted in it."""
+    tia_range: Annotated[int, Field(ge=0, lt=8)] | None = None
+    """Index of the TIA range; None takes the smallest one that all rows fit into."""
+    golden_samples: Annotated[int, Field(ge=1, le=1024)] = 8
+    """Calibration samples whose integers are kept as golden vectors."""

@@ -1,0 +1,98 @@
+"""The passes in order: ONNX, calibration, integers, tiles, program, golden vectors."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..hw.geometry import Geometry
+from ..sim.converters import ConverterError, Converters
+from ..sim.devices import Device
+from .analog import plan_analog
+from .compiled import Compiled, Golden, LayerInfo
+from .errors import TargetError
+from .frontend import load_model
+from .lower import lower
+from .mapping import cell_levels, place
+from .options import Options
+from .quantise import calibrate, quantise
+from .runner import build_engine, quantise_input
+
+log = logging.getLogger(__name__)
+
+
+def compile_model(
+    model_path: str | Path,
+    device: Device,
+    calib: np.ndarray,
+    geometry: Geometry | None = None,
+    options: Options | None = None,
+    converters: Converters | None = None,
+) -> Compiled:
+    """Compile an ONNX file for a device and a controller.
+
+    Parameters
+    ----------
+    calib:
+        Calibration samples, shape (n, *sample shape).
+    geometry, options, converters:
+        Default to those of the reference controller and card.
+
+    Raises
+    ------
+    CompileError
+        In one sentence, if model, samples, device or target do not fit.
+    """
+    geometry, options = geometry or Geometry(), options or Options()
+    converters = converters or Converters()
+    if options.act_bits > geometry.act_width:
+        raise TargetError(
+            f"{options.act_bits}-bit activations do not fit the target's "
+            f"{geometry.act_width}-bit words"
+        )
+    network = load_model(model_path)
+    ranges = calibrate(network, calib)
+    placements = place(network.layers, geometry)
+    rows = max(p.inputs for p in placements)
+    try:
+        plan = plan_analog(device, converters, rows, options.tia_range)
+        layers = quantise(
+            network,
+            ranges,
+            len(device.level_codes),
+            plan.codes_per_weight,
+            options.act_bits,
+            geometry.act_width,
+        )
+        image = lower(layers, placements, plan, device, converters, geometry, options.clk_hz)
+    except ConverterError as error:
+        raise TargetError(f"{device.name} does not suit the converters: {error}") from error
+    log.info("%d layers on %d tiles, %d instructions", len(layers), image.tiles, len(image.code))
+    compiled = Compiled(
+        name=Path(model_path).name,
+        input_shape=network.input_shape,
+        image=image,
+        levels=cell_levels(layers, placements, geometry),
+        placements=placements,
+        layers=tuple(
+            LayerInfo(q.name, q.inputs, q.outputs, q.relu, q.input, q.output) for q in layers
+        ),
+        device=device,
+        converters=converters,
+        options=options,
+        tia_range=plan.tia_range,
+        row_limit=plan.row_limit,
+        golden=Golden(np.empty((0, network.inputs), np.int32), ()),
+    )
+    return replace(compiled, golden=_golden(compiled, calib[: options.golden_samples]))
+
+
+def _golden(compiled: Compiled, samples: np.ndarray) -> Golden:
+    """Run samples on the numpy engine, programming spread and read noise on."""
+    inputs = quantise_input(compiled, samples)
+    trace = build_engine(compiled).infer(inputs, 0)
+    layers = tuple(trace.layers[span.name].astype(np.int32) for span in compiled.image.layers)
+    return Golden(inputs, layers)

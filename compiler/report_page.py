@@ -1,0 +1,158 @@
+"""``report.html``: one page without scripts or outside files, from the numbers of the report."""
+
+from __future__ import annotations
+
+from html import escape
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from .compiled import Compiled
+from .png import PALETTE_COLOURS, png_data_uri
+
+LOW_COLOUR = (237, 243, 250)
+HIGH_COLOUR = (12, 60, 110)
+PIXELS_PER_CELL = 6
+CHART_WIDTH, CHART_HEIGHT, CHART_BASE = 640, 150, 22
+
+PAGE = Template("""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$model on $device</title>
+<style>
+:root { --ink:#1b2733; --soft:#5b6b7a; --line:#d9e0e7; --page:#fff; --card:#f5f8fb; --mark:#1d6fb8 }
+@media (prefers-color-scheme: dark) {
+  :root { --ink:#e4eaf0; --soft:#93a3b3; --line:#2d3a47; --page:#12181f; --card:#1a222b;
+          --mark:#5fa8e8 } }
+body { font:16px/1.5 system-ui,sans-serif; color:var(--ink); background:var(--page);
+       max-width:60rem; margin:2rem auto; padding:0 1rem }
+h1 { font-size:1.5rem; margin-bottom:0 } h2 { font-size:1.1rem; margin-top:2.2rem }
+p.sub, figcaption { color:var(--soft) } p.sub { margin-top:.2rem }
+.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr)); gap:.8rem }
+.card { background:var(--card); border-radius:.5rem; padding:.7rem .9rem }
+.card b { display:block; font-size:1.35rem; font-weight:600 } .card span { color:var(--soft) }
+.wide { overflow-x:auto }
+table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums }
+th,td { text-align:right; padding:.35rem .6rem; border-bottom:1px solid var(--line) }
+th { color:var(--soft); font-weight:500 } th:first-child,td:first-child { text-align:left }
+svg { max-width:100%; height:auto } svg rect { fill:var(--mark) }
+svg text { fill:var(--soft); font-size:11px } svg line { stroke:var(--line) }
+figure { margin:1rem 0 } figure img { image-rendering:pixelated; max-width:100%; display:block }
+</style></head><body>
+<h1>$model on $device</h1>
+<p class="sub">$title; $levels levels, $g_min to $g_max mS, read at $v_read V.</p>
+<div class="cards">$cards</div>
+<h2>Layers</h2>
+<div class="wide"><table><thead><tr><th>layer</th><th>inputs</th><th>outputs</th><th>ReLU</th>
+<th>tiles</th><th>MVMs</th><th>planes</th><th>conversions</th><th>output scale</th></tr></thead>
+<tbody>$layers</tbody></table></div>
+<h2>Use of the controller</h2>
+<div class="wide"><table><thead><tr><th>resource</th><th>used</th><th>there</th><th>share</th></tr>
+</thead><tbody>$use</tbody></table></div>
+<h2>Cells per level</h2>
+<p class="sub">Level 0 includes unused cells and one of each differential pair; the axis is
+logarithmic.</p>
+$histogram
+<h2>Conductances</h2>
+<p class="sub">Target level of every cell, rows down, columns across (G+ and G- alternate);
+darker is more conductive.</p>
+$maps
+</body></html>
+""")
+
+
+def render_html(compiled: Compiled, report: dict[str, Any]) -> str:
+    """The page of a compiled network and its report."""
+    device, totals, tia = report["device"], report["totals"], report["tia"]
+    cards = {
+        "tiles": str(report["use"]["tiles"][0]),
+        "weights": f"{totals['weights']:,}",
+        "of the cells used": f"{totals['cell_utilisation']:.0%}",
+        "planes per inference": f"{totals['planes']:,}",
+        "conversions per inference": f"{totals['conversions']:,}",
+        "TIA full scale": f"{tia['full_scale_a'] * 1e3:g} mA",
+        "rows at once": str(tia["rows_at_once"]),
+    }
+    return PAGE.substitute(
+        model=escape(report["model"]),
+        device=escape(device["name"]),
+        title=escape(device["title"]),
+        levels=device["levels"],
+        g_min=f"{device['g_min_s'] * 1e3:.3f}",
+        g_max=f"{device['g_max_s'] * 1e3:.3f}",
+        v_read=f"{device['v_read_v']:g}",
+        cards="".join(
+            f'<div class="card"><b>{value}</b><span>{name}</span></div>'
+            for name, value in cards.items()
+        ),
+        layers="".join(_layer_row(layer) for layer in report["layers"]),
+        use="".join(
+            _row(name, used, there, f"{used / there:.0%}")
+            for name, (used, there) in report["use"].items()
+        ),
+        histogram=_histogram(report["level_histogram"]),
+        maps="".join(_map(compiled, number) for number in range(len(compiled.layers))),
+    )
+
+
+def _row(*cells: object) -> str:
+    return "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>"
+
+
+def _layer_row(layer: dict[str, Any]) -> str:
+    return _row(
+        layer["name"],
+        layer["inputs"],
+        layer["outputs"],
+        "yes" if layer["relu"] else "no",
+        len(layer["tiles"]),
+        layer["mvms"],
+        layer["planes"],
+        f"{layer['conversions']:,}",
+        f"{layer['output_scale']['scale']:.4g}",
+    )
+
+
+def _histogram(counts: list[int]) -> str:
+    """Bars of cells per level, logarithmic, so that the many unused cells leave room."""
+    heights = np.log10(1 + np.array(counts, float))
+    heights *= CHART_HEIGHT / max(heights.max(), 1)
+    step = CHART_WIDTH / len(counts)
+    bars = "".join(
+        f'<rect x="{number * step:.2f}" y="{CHART_HEIGHT - height:.2f}" '
+        f'width="{step * 0.8:.2f}" height="{height:.2f}">'
+        f"<title>level {number}: {count} cells</title></rect>"
+        for number, (count, height) in enumerate(zip(counts, heights, strict=True))
+    )
+    label = CHART_HEIGHT + CHART_BASE - 6
+    return (
+        f'<svg viewBox="0 0 {CHART_WIDTH} {CHART_HEIGHT + CHART_BASE}" role="img" '
+        f'aria-label="cells per level">{bars}'
+        f'<line x1="0" x2="{CHART_WIDTH}" y1="{CHART_HEIGHT}" y2="{CHART_HEIGHT}"/>'
+        f'<text x="0" y="{label}">level 0</text>'
+        f'<text x="{CHART_WIDTH}" y="{label}" text-anchor="end">level {len(counts) - 1}</text>'
+        "</svg>"
+    )
+
+
+def _map(compiled: Compiled, number: int) -> str:
+    """A layer's tiles as they lie in its weight matrix: inputs down, outputs across."""
+    own = [p for p in compiled.placements if p.layer == number]
+    geometry, top = compiled.image.geometry, len(compiled.device.level_codes) - 1
+    down = 1 + max(p.first_input for p in own) // geometry.rows
+    across = 1 + max(p.first_output for p in own) // geometry.pairs
+    levels = compiled.levels[[p.tile for p in own]].reshape(
+        across, down, geometry.rows, geometry.columns
+    )
+    picture = levels.transpose(1, 2, 0, 3).reshape(down * geometry.rows, across * geometry.columns)
+    shades = np.round(picture * ((PALETTE_COLOURS - 1) / top)).astype(np.uint8)
+    palette = np.linspace(LOW_COLOUR, HIGH_COLOUR, PALETTE_COLOURS).round().astype(np.uint8)
+    height, width = picture.shape
+    name = escape(compiled.layers[number].name)
+    return (
+        f'<figure><img alt="conductances of {name}" src="{png_data_uri(shades, palette)}" '
+        f'width="{width * PIXELS_PER_CELL}">'
+        f"<figcaption>{name}: {height} rows, {width} columns on {len(own)} tiles</figcaption>"
+        "</figure>"
+    )

@@ -1,0 +1,84 @@
+"""Running a compiled network: samples to integers, an engine, integers to scores."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..sim.array import SimulatedArray
+from ..sim.engine import NumpyEngine
+from .compiled import Compiled
+from .errors import InputError
+from .samples import flat_samples
+
+
+def quantise_input(compiled: Compiled, x: np.ndarray) -> np.ndarray:
+    """Drives, int32 (n, inputs), of float samples (n, *input shape) or (n, inputs).
+
+    Raises
+    ------
+    InputError
+        If shape, type or values of the samples do not fit.
+    """
+    flat = flat_samples(x, compiled.input_shape, "samples", InputError)
+    return compiled.layers[0].input.quantise(flat)
+
+
+def dequantise_output(compiled: Compiled, drive: np.ndarray) -> np.ndarray:
+    """Float32 scores of the last layer's integers, shape (n, outputs)."""
+    return compiled.layers[-1].output.dequantise(drive)
+
+
+def build_engine(
+    compiled: Compiled, seed: int | None = None, read_noise: bool = True, program: bool = True
+) -> NumpyEngine:
+    """The numpy engine on a fresh array, set up and, unless told otherwise, programmed.
+
+    Parameters
+    ----------
+    seed:
+        Seed of the array's draws; by default the one of the compilation.
+    read_noise:
+        Whether reads are noisy, those of write-verify included.
+    """
+    image, geometry = compiled.image, compiled.image.geometry
+    seed = compiled.options.seed if seed is None else seed
+    array = SimulatedArray(compiled.device, image.tiles, geometry.rows, geometry.columns, seed)
+    engine = NumpyEngine(
+        image, array, compiled.converters, compiled.options.clk_hz, seed, read_noise=read_noise
+    )
+    engine.setup()
+    if program:
+        engine.program(compiled.levels)
+    return engine
+
+
+def check_labels(labels: np.ndarray, samples: int, classes: int) -> np.ndarray:
+    """Labels as int64 (n,).
+
+    Raises
+    ------
+    InputError
+        If they are not one whole class number per sample.
+    """
+    if labels.shape != (samples,) or labels.dtype.kind not in "iu":
+        raise InputError(
+            f"labels are {labels.dtype} of shape {labels.shape}, "
+            f"whole numbers of shape ({samples},) are accepted"
+        )
+    if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise InputError(
+            f"labels reach from {labels.min()} to {labels.max()}, 0 to {classes - 1} are accepted"
+        )
+    return labels.astype(np.int64)
+
+
+def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Fraction of samples whose largest score (n, classes) is at their label (n,).
+
+    Raises
+    ------
+    InputError
+        As :func:`check_labels`.
+    """
+    labels = check_labels(labels, *scores.shape)
+    return float(np.mean(scores.argmax(axis=1) == labels))

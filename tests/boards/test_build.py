@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ohmloom.boards.build import BuildError, build_bitstream, plan_key, prepare
+from ohmloom.boards.catalogue import board
+from ohmloom.boards.report import ReportError
+
+ULX3S = board("ulx3s-85f")
+
+
+@pytest.fixture
+def build(tmp_path: Path, small_top: Any) -> Any:
+    def run(tools: Any, start: int = 1, out: str = "out", stages: list[str] | None = None) -> Any:
+        return build_bitstream(
+            small_top(start),
+            ULX3S,
+            tmp_path / out,
+            runner=tools,
+            cache=tmp_path / "cache",
+            progress=(stages if stages is not None else []).append,
+        )
+
+    return run
+
+
+def test_second_build_comes_from_the_cache(build: Any, fake_tools: Any) -> None:
+    tools, stages = fake_tools(), []
+    first = build(tools, stages=stages)
+    assert tools.ran == ["yosys", "nextpnr-ecp5", "ecppack"]
+    assert stages == ["elaboration", "synthesis", "place and route", "packing"]
+    assert not first.cached
+    second = build(tools, out="elsewhere")
+    assert second.cached and len(tools.ran) == 3
+    assert second.path.read_bytes() == first.path.read_bytes() == b"bits"
+    assert second.place == first.place
+
+
+def test_another_design_or_tool_is_built_anew(build: Any, fake_tools: Any) -> None:
+    tools = fake_tools()
+    build(tools)
+    assert not build(tools, start=2).cached
+    tools.version = "2"
+    assert not build(tools).cached
+
+
+def test_report_beside_the_bitstream(build: Any, fake_tools: Any) -> None:
+    report = build(fake_tools())
+    written = json.loads((report.path.parent / "report.json").read_text())
+    assert written == report.as_dict()
+    assert written["fmax_mhz"] == report.fmax_mhz > report.required_mhz
+
+
+def test_key_does_not_depend_on_the_run(small_top: Any) -> None:
+    versions = {"yosys": "1"}
+    first, second = (prepare(small_top(), ULX3S) for _ in range(2))
+    assert plan_key(first, versions) == plan_key(second, versions)
+    first.files["top.il"] += "\n"
+    assert plan_key(first, versions) != plan_key(second, versions)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_too_slow_is_an_error_with_the_slack(build: Any, fake_tools: Any, again: bool) -> None:
+    raw = json.loads(fake_tools().report)
+    (name,) = raw["fmax"]
+    raw["fmax"][name] = {"achieved": 40.0, "constraint": 48.0}
+    tools = fake_tools(report=json.dumps(raw))
+    for _ in range(1 + again):
+        with pytest.raises(BuildError, match=r"40.00 MHz, 48.00 MHz is needed \(slack -4.17 ns\)"):
+            build(tools)
+    assert len(tools.ran) == 3
+
+
+def test_failed_tool_names_its_error_and_leaves_its_log(
+    build: Any, fake_tools: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(BuildError, match="place and route failed .*: ERROR: no room left"):
+        build(fake_tools(fails="nextpnr-ecp5"))
+    assert "no room left" in (tmp_path / "out" / "nextpnr-ecp5.log").read_text()
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert not build(fake_tools()).cached
+
+
+def test_broken_report_is_refused(build: Any, fake_tools: Any, tmp_path: Path) -> None:
+    with pytest.raises(ReportError):
+        build(fake_tools(report="{}"))
+    assert not (tmp_path / "out" / "ulx3s-85f.bit").exists()
+
+
+def test_real_tools(small_top: Any, tmp_path: Path) -> None:
+    report = build_bitstream(small_top(), ULX3S, tmp_path / "out", cache=tmp_path / "cache")
+    assert report.path.stat().st_size > 10_000
+    assert report.fmax_mhz > report.required_mhz == pytest.approx(48, rel=1e-3)
+    used = {name: cell.used for name, cell in report.place.utilisation.items()}
+    assert used["EHXPLLL"] == 2 and used["DP16KD"] == 1 and used["TRELLIS_FF"] >= 24

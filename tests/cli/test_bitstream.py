@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def test_unknown_board(command: Any, bundle: Path) -> None:
+    result = command("bitstream", bundle, "--board", "breadboard", "--json")
+    assert (result.code, result.out) == (2, "")
+    assert "unknown board 'breadboard', known are: " in result.sentence
+
+
+def test_geometry_that_does_not_fit(command: Any, digits: Path, tmp_path: Path) -> None:
+    path = tmp_path / "wide.ohm"
+    compiled = command(
+        *("compile", digits / "digits.onnx", "--device", "ideal", "--columns", 64),
+        *("--calib", digits / "calib_x.npy", "-o", path),
+    )
+    assert compiled.code == 0, compiled.err
+    result = command("bitstream", path)
+    assert result.code == 2
+    assert "ulx3s-85f holds columns up to 32, the bundle needs 64" in result.sentence
+
+
+@pytest.mark.slow
+def test_whole_controller(command: Any, bundle: Path) -> None:
+    data = command("bitstream", bundle, "--board", "ulx3s-85f", "--json").data
+    assert Path(data["bitstream"]) == bundle / "bitstream" / "ulx3s-85f.bit"
+    assert Path(data["bitstream"]).stat().st_size > 100_000
+    assert data["fmax_mhz"] >= data["required_mhz"] == pytest.approx(48, rel=1e-3)
+    again = command("bitstream", bundle, "--json").data
+    assert again == {**data, "cached": True}
+    assert command("run", bundle, "--input", bundle / "golden.npz").code == 2

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ohmloom.compiler.bundle import load_bundle
+
+
+def test_figures_are_those_of_the_bundle(command: Any, digits: Path, tmp_path: Path) -> None:
+    out = tmp_path / "d.ohm"
+    data = command(
+        *("compile", digits / "digits.onnx", "--device", "ideal:16", "--json"),
+        *("--calib", digits / "calib_x.npy", "-o", out),
+        *("--rows", 16, "--columns", 16, "--act-bits", 6, "--seed", 5),
+    ).data
+    compiled = load_bundle(out)
+    assert data["tiles"] == compiled.image.tiles == 4 * 6 + 3 * 2
+    assert data["instructions"] == len(compiled.image.code)
+    assert (compiled.image.geometry.rows, compiled.image.geometry.columns) == (16, 16)
+    assert (compiled.options.act_bits, compiled.options.seed) == (6, 5)
+    assert data["device"] == compiled.device.name == "ideal:16"
+    assert Path(data["report"]).is_file()
+
+
+@pytest.fixture
+def compile_with(command: Any, digits: Path, tmp_path: Path) -> Any:
+    def run(model: Path | None = None, calib: Path | None = None, *more: object) -> Any:
+        return command(
+            *("compile", model or digits / "digits.onnx", "--device", "ideal"),
+            *("--calib", calib or digits / "calib_x.npy", "-o", tmp_path / "d.ohm", *more),
+        )
+
+    return run
+
+
+def test_bad_input_is_one_sentence(compile_with: Any, digits: Path, tmp_path: Path) -> None:
+    broken, wrong = tmp_path / "broken.onnx", tmp_path / "wrong.npy"
+    broken.write_bytes((digits / "digits.onnx").read_bytes()[:3000])
+    np.save(wrong, np.zeros((4, 9), np.float32))
+    cases = {
+        "broken.onnx": compile_with(model=broken),
+        "missing.onnx": compile_with(model=tmp_path / "missing.onnx"),
+        "missing.npy": compile_with(calib=tmp_path / "missing.npy"),
+        "digits.onnx is not a NumPy array": compile_with(calib=digits / "digits.onnx"),
+        "(4, 9)": compile_with(calib=wrong),
+        "rows = 12 is not a multiple of 8": compile_with(None, None, "--rows", 12),
+        "'unobtainium' is not a device": compile_with(None, None, "--device", "unobtainium"),
+    }
+    for words, result in cases.items():
+        assert result.code == 2 and result.out == ""
+        assert words in result.sentence
+    assert not (tmp_path / "d.ohm").exists()
+
+
+def test_unsupported_operator_is_named(compile_with: Any, digits: Path, tmp_path: Path) -> None:
+    import onnx
+
+    proto = onnx.load(digits / "digits.onnx")
+    relu = next(node for node in proto.graph.node if node.op_type == "Relu")
+    relu.op_type = "Sin"
+    path = tmp_path / "sin.onnx"
+    onnx.save(proto, path)
+    result = compile_with(model=path)
+    assert result.code == 2 and "Sin" in result.sentence

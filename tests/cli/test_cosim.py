@@ -1,0 +1,97 @@
+"""What the command does with the outcome; the simulation itself is tested in tests/sim/cosim."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ohmloom.cli.steps import cosimulation
+from ohmloom.compiler.bundle import load_bundle
+from ohmloom.sim.cosim.job import CosimReport, Fault, Job
+
+AGREES = CosimReport(
+    samples=2,
+    values_compared=116,
+    mismatches=0,
+    first_mismatch=None,
+    cells_programmed=1024,
+    pulses=2048,
+    cycles_per_inference=9000,
+    afe_bound_cycles=8000,
+    afe_utilisation=0.889,
+    overhead={},
+    saturations=0,
+    simulated_cycles=1,
+    skipped_cycles=1,
+)
+DIFFERS = replace(AGREES, mismatches=1, first_mismatch="sample 0: expected 1, found 2")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+    """The jobs that the command gave to the simulator; one with a fault does not agree."""
+    jobs: list[Job] = []
+
+    def simulate(job: Job, progress: Any) -> CosimReport:
+        jobs.append(job)
+        progress("inference", 1, 2)
+        return DIFFERS if job.fault else AGREES
+
+    monkeypatch.setattr(cosimulation, "run_cosim", simulate)
+    return jobs
+
+
+def test_job_is_the_bundle(command: Any, bundle: Path, asked: list[Job]) -> None:
+    result = command("cosim", bundle, "--samples", 2, "--json")
+    assert result.code == 0 and result.data["mismatches"] == 0
+    assert result.data["afe_utilisation"] == 0.889
+    compiled, (job,) = load_bundle(bundle), asked
+    np.testing.assert_array_equal(job.samples, compiled.golden.inputs[:2])
+    np.testing.assert_array_equal(job.levels, compiled.levels)
+    assert (job.seed, job.clk_hz, job.fault) == (1, 48_000_000, None)
+
+
+def test_samples_from_a_file(command: Any, bundle: Path, digits: Path, asked: list[Job]) -> None:
+    assert command("cosim", bundle, "--input", digits / "test_x.npy", "--samples", 20).code == 0
+    assert asked[0].samples.shape == (20, 64)
+
+
+def test_too_few_samples(command: Any, bundle: Path, asked: list[Job]) -> None:
+    result = command("cosim", bundle, "--samples", 9)
+    assert result.code == 2 and "holds 8 samples, 9 were asked for" in result.sentence
+    assert not asked
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+def test_a_difference_fails_with_the_place(
+    command: Any, bundle: Path, asked: list[Job], fault: Fault
+) -> None:
+    result = command("cosim", bundle, "--plant-fault", fault.value, "--json")
+    assert result.code == 1
+    assert result.data["mismatches"] == 1
+    assert "expected 1, found 2" in result.sentence
+    assert asked[0].fault is fault
+
+
+def test_comparing_nothing_is_a_failure(
+    command: Any, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = replace(AGREES, values_compared=0)
+    monkeypatch.setattr(cosimulation, "run_cosim", lambda job, progress: nothing)
+    assert "compared no values" in command("cosim", bundle).sentence
+
+
+def test_engine_cocotb_runs_every_sample_and_must_agree(
+    command: Any, bundle: Path, digits: Path, asked: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("run", bundle, "--input", digits / "calib_x.npy", "--engine", "cocotb", "--json")
+    data = command(*arguments).data
+    assert data["engine"] == "cocotb" and data["cycles_per_inference"] == 9000
+    assert len(asked[0].samples) == data["samples"] == 128
+    monkeypatch.setattr(cosimulation, "run_cosim", lambda job, progress: DIFFERS)
+    result = command(*arguments)
+    assert result.code == 1 and result.out == ""

@@ -1,0 +1,87 @@
+"""TIA range, level table and pulse widths."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ohmloom.compiler.analog import level_words, plan_analog, pulse_cycles
+from ohmloom.compiler.errors import TargetError
+from ohmloom.hw.isa import unpack_level
+from ohmloom.sim.converters import ADC_MAX, Converters
+from ohmloom.sim.devices import catalogue, load
+
+CARD = Converters()
+
+
+@pytest.mark.parametrize("name", catalogue())
+@pytest.mark.parametrize("rows", [1, 5, 32, 64, 255])
+def test_driven_rows_stay_inside_the_range(name, rows):
+    device = load(name)
+    plan = plan_analog(device, CARD, rows, None)
+    top = int(device.level_codes[-1]) + device.verify_window * device.level_step
+    assert min(rows, plan.row_limit) * top * float(plan.gain) <= ADC_MAX
+    assert (plan.row_limit + 1) * top * float(plan.gain) > ADC_MAX
+
+
+def test_smallest_range_that_fits():
+    device = load("cspbbr3_ogb")
+    scales = [CARD.tia_ohms[plan_analog(device, CARD, rows, None).tia_range] for rows in (1, 5, 32)]
+    assert scales == [50e3, 50e3, 5e3]
+
+
+def test_more_rows_than_any_range_takes_means_row_groups():
+    device = load("cspbbr3_ogb")
+    plan = plan_analog(device, CARD, 255, None)
+    assert plan.tia_range == 0 and 50 < plan.row_limit < 60
+
+
+def test_range_by_choice():
+    device = load("cspbbr3_ogb")
+    assert plan_analog(device, CARD, 32, 1).row_limit == 5
+    with pytest.raises(TargetError, match="TIA range 3 does not exist, 0 to 2"):
+        plan_analog(device, CARD, 32, 3)
+
+
+def test_a_cell_that_exceeds_the_range_alone():
+    with pytest.raises(TargetError, match="draws 3.5e-05 A at 0.1 V, TIA range 2 takes 2e-05 A"):
+        plan_analog(load("cspbbr3_ogb"), CARD, 1, 2)
+
+
+@pytest.mark.parametrize("name", [*catalogue(), "ideal:2", "ideal:256"])
+def test_windows_hold_their_level_and_no_other(name):
+    device = load(name)
+    gain = plan_analog(device, CARD, 32, None).gain
+    table = [unpack_level(word) for word in level_words(device, CARD, gain)]
+    for level, (gate, low, high) in enumerate(table):
+        assert low <= round(float(device.level_codes[level]) * float(gain)) <= high
+        assert abs(CARD.i_cc(gate) / device.level_i_cc[level] - 1) < 0.004
+    for (_, _, high), (_, low, _) in zip(table, table[1:], strict=False):
+        assert high < low
+    # Windows as wide as half the spacing leave no code between them.
+    assert device.verify_window == 0.5
+    for (_, _, high), (_, low, _) in zip(table, table[1:], strict=False):
+        assert low == high + 1
+
+
+def test_levels_closer_than_the_converter_can_tell():
+    device = replace(load("ideal:256"), verify_window=0.05)
+    gain = plan_analog(device, CARD, 32, None).gain
+    with pytest.raises(TargetError, match="1.6 ADC codes apart"):
+        level_words(device, CARD, gain)
+
+
+@given(st.integers(1, 10**10), st.integers(1, 10**9))
+def test_pulses_last_at_least_their_width(width_ns, clk_hz):
+    cycles = pulse_cycles(width_ns * 1e-9, clk_hz)
+    # One picosecond for the float that the width is given in.
+    assert cycles * 10**9 >= (width_ns - 0.001) * clk_hz
+    assert (cycles - 1) * 10**9 < (width_ns + 0.001) * clk_hz
+
+
+@pytest.mark.parametrize("clk_hz", [12_000_000, 48_000_000])
+def test_a_millisecond_is_exact(clk_hz):
+    assert pulse_cycles(1e-3, clk_hz) == clk_hz // 1000

@@ -1,0 +1,224 @@
+"""The ONNX front end: what it takes, and one sentence for everything that it does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from ohmloom.compiler import frontend
+from ohmloom.compiler.errors import ModelError, UnsupportedOperatorsError
+from ohmloom.compiler.frontend import load_model
+
+
+def weight(*shape, value=0.5):
+    return np.full(shape, value, np.float32)
+
+
+def one_layer(zoo, **model):
+    return zoo.model([zoo.node("MatMul", ["x", "w"], "y")], {"w": weight(6, 3)}, **model)
+
+
+@pytest.mark.parametrize("opset", [frontend.OPSET_MIN, 13, 17, 21])
+def test_takes_operator_sets_old_and_new(zoo, tmp_path, opset):
+    network = load_model(zoo.save(one_layer(zoo, opset=opset), tmp_path))
+    assert [(layer.inputs, layer.outputs) for layer in network.layers] == [(6, 3)]
+
+
+def test_weights_may_also_be_listed_as_inputs(zoo, tmp_path):
+    proto = one_layer(zoo)
+    proto.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [6, 3]))
+    assert load_model(zoo.save(proto, tmp_path)).input_name == "x"
+
+
+def test_layer_names_are_unique(zoo, tmp_path):
+    nodes = [zoo.node("MatMul", ["x", "w"], "h"), zoo.node("MatMul", ["h", "w"], "y")]
+    for node in nodes:
+        node.name = "same"
+    proto = zoo.model(nodes, {"w": weight(6, 6)})
+    names = [layer.name for layer in load_model(zoo.save(proto, tmp_path)).layers]
+    assert len(set(names)) == 2
+
+
+def refused(path, *words):
+    """The model is refused in one sentence that holds the words."""
+    with pytest.raises(ModelError) as caught:
+        load_model(path)
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    for word in words:
+        assert word in sentence
+    return sentence
+
+
+def test_missing_file(tmp_path):
+    refused(tmp_path / "none.onnx", "none.onnx", "No such file")
+
+
+def test_folder_is_no_model(tmp_path):
+    refused(tmp_path, "not a file")
+
+
+def test_empty_and_oversized_files(tmp_path, monkeypatch):
+    path = tmp_path / "model.onnx"
+    path.touch()
+    refused(path, "0 bytes")
+    monkeypatch.setattr(frontend, "MAX_FILE_BYTES", 10)
+    path.write_bytes(b"x" * 11)
+    refused(path, "11 bytes", "10 are accepted")
+
+
+def test_truncated_at_every_length(zoo, tmp_path):
+    whole = one_layer(zoo).SerializeToString()
+    path = tmp_path / "model.onnx"
+    for length in range(1, len(whole)):
+        path.write_bytes(whole[:length])
+        refused(path)
+
+
+def test_noise_is_no_model(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(np.random.default_rng(0).bytes(500))
+    refused(path, "not an ONNX file")
+
+
+def test_external_data_is_refused_unread(zoo, tmp_path):
+    proto = one_layer(zoo)
+    tensor = proto.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../../../etc/passwd")
+    refused(zoo.save(proto, tmp_path), "'w'", "external file")
+
+
+def test_external_data_in_a_constant_is_refused(zoo, tmp_path):
+    value = helper.make_tensor("v", TensorProto.FLOAT, [1], [1.0])
+    value.data_location = TensorProto.EXTERNAL
+    value.external_data.add(key="location", value="weights.bin")
+    nodes = [zoo.node("Constant", [], "w", value=value), zoo.node("MatMul", ["x", "w"], "y")]
+    refused(zoo.save(zoo.model(nodes, {}), tmp_path), "external file")
+
+
+@pytest.mark.parametrize("dims", [[1 << 31, 1], [6, 4], [-6, -3], [1 << 62, 1 << 62]])
+def test_claimed_shape_must_be_backed_by_data(zoo, tmp_path, dims):
+    proto = one_layer(zoo)
+    del proto.graph.initializer[0].dims[:]
+    proto.graph.initializer[0].dims.extend(dims)
+    refused(zoo.save(proto, tmp_path), "'w'", "claims shape", "holds 18 values")
+
+
+def test_unknown_tensor_type(zoo, tmp_path):
+    proto = one_layer(zoo)
+    proto.graph.initializer[0].data_type = 99
+    refused(zoo.save(proto, tmp_path), "unknown type 99")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_must_be_finite(zoo, tmp_path, value):
+    proto = zoo.model([zoo.node("MatMul", ["x", "w"], "y")], {"w": weight(6, 3, value=value)})
+    refused(zoo.save(proto, tmp_path), "'w'", "not finite")
+
+
+def test_cycle(zoo, tmp_path):
+    nodes = [zoo.node("Relu", ["b"], "a"), zoo.node("Relu", ["a"], "b")]
+    refused(zoo.save(zoo.model(nodes, {}, output="b"), tmp_path), "topologically sorted")
+
+
+def test_undefined_input(zoo, tmp_path):
+    refused(zoo.save(zoo.model([zoo.node("Relu", ["ghost"], "y")], {}), tmp_path), "ghost")
+
+
+@pytest.mark.parametrize("opset", [frontend.OPSET_MIN - 1, 999])
+def test_operator_set_outside_the_range(zoo, tmp_path, opset):
+    refused(zoo.save(one_layer(zoo, opset=opset), tmp_path), f"[{opset}]", "9 to")
+
+
+def test_shapes_that_do_not_fit_each_other(zoo, tmp_path):
+    refused(zoo.save(one_layer(zoo, shape=("N", 7)), tmp_path), "not a valid ONNX model")
+
+
+@pytest.mark.parametrize("shape", [[6], ["N", "M"], ["N", 0], ["N", 1 << 40], [-1, 6]])
+def test_input_shape_must_be_a_batch_of_fixed_samples(zoo, tmp_path, shape):
+    proto = zoo.model([zoo.node("Flatten", ["x"], "y", axis=1)], {}, shape=shape)
+    refused(zoo.save(proto, tmp_path), "'x'")
+
+
+def test_input_type_must_be_float(zoo, tmp_path):
+    proto = zoo.model([zoo.node("Flatten", ["x"], "y")], {})
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.DOUBLE
+    refused(zoo.save(proto, tmp_path), "DOUBLE", "FLOAT is accepted")
+
+
+def test_two_inputs(zoo, tmp_path):
+    proto = one_layer(zoo)
+    proto.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, ["N", 6]))
+    refused(zoo.save(proto, tmp_path), "2 inputs")
+
+
+def test_a_model_without_weights_is_no_network(zoo, tmp_path):
+    refused(zoo.save(zoo.model([zoo.node("Flatten", ["x"], "y")], {}), tmp_path), "no layer")
+
+
+def test_sparse_weights(zoo, tmp_path):
+    proto = one_layer(zoo)
+    proto.graph.sparse_initializer.add()
+    refused(zoo.save(proto, tmp_path), "sparse")
+
+
+def test_too_many_nodes(zoo, tmp_path, monkeypatch):
+    monkeypatch.setattr(frontend, "MAX_NODES", 0)
+    refused(zoo.save(one_layer(zoo), tmp_path), "1 nodes")
+
+
+def test_all_unsupported_operators_at_once(zoo, tmp_path):
+    nodes = [
+        zoo.node("MatMul", ["x", "w"], "h"),
+        zoo.node("Sigmoid", ["h"], "s"),
+        zoo.node("Relu", ["s"], "r"),
+        zoo.node("Softmax", ["r"], "y"),
+    ]
+    path = zoo.save(zoo.model(nodes, {"w": weight(6, 3)}), tmp_path)
+    sentence = refused(path, "2 unsupported operators", "'Sigmoid_s'", "'Softmax_y'", "accepted:")
+    assert "'Relu_r'" not in sentence
+    with pytest.raises(UnsupportedOperatorsError) as caught:
+        load_model(path)
+    assert [node.operator for node in caught.value.nodes] == ["Sigmoid", "Softmax"]
+
+
+def test_operators_of_other_domains(zoo, tmp_path):
+    node = zoo.node("Relu", ["x"], "y")
+    node.domain = "com.example"
+    proto = zoo.model([node], {})
+    proto.opset_import.append(helper.make_opsetid("com.example", 1))
+    refused(zoo.save(proto, tmp_path), "of domain com.example")
+
+
+def test_branches_are_refused(zoo, tmp_path):
+    nodes = [
+        zoo.node("MatMul", ["x", "w"], "h"),
+        zoo.node("Relu", ["h"], "r"),
+        zoo.node("Add", ["r", "h"], "y"),
+    ]
+    path = zoo.save(zoo.model(nodes, {"w": weight(6, 3)}), tmp_path)
+    refused(path, "'h' is used more than once")
+
+
+def test_control_flow_is_refused(zoo, tmp_path):
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["z"])],
+        "body",
+        [],
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, ["N", 6])],
+    )
+    condition = helper.make_tensor("c", TensorProto.BOOL, [], [True])
+    nodes = [
+        zoo.node("Constant", [], "c", value=condition),
+        zoo.node("If", ["c"], "y", then_branch=body, else_branch=body),
+    ]
+    refused(zoo.save(zoo.model(nodes, {}), tmp_path), "If", "accepted:")
+
+
+def test_the_digits_model_is_valid_onnx(digits):
+    onnx.checker.check_model(onnx.load(digits.model), full_check=True)

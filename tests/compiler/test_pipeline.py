@@ -1,0 +1,123 @@
+"""The whole compilation: accuracy with everything off and everything on, and repeatability."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from ohmloom.compiler.errors import TargetError
+from ohmloom.compiler.frontend import load_model
+from ohmloom.compiler.options import Options
+from ohmloom.compiler.pipeline import compile_model
+from ohmloom.compiler.runner import accuracy, build_engine, dequantise_output, quantise_input
+from ohmloom.hw.geometry import Geometry
+from ohmloom.sim.devices import load
+
+
+@pytest.fixture(scope="module")
+def float_scores(digits):
+    network = load_model(digits.model)
+    return network.forward(digits.x.reshape(len(digits.x), -1).astype(float))
+
+
+def scores_of(compiled, digits, **engine):
+    trace = build_engine(compiled, **engine).infer(quantise_input(compiled, digits.x))
+    assert trace.saturations == 0
+    return dequantise_output(compiled, trace.output)
+
+
+def test_ideal_device_follows_the_float_model(digits, float_scores):
+    compiled = compile_model(digits.model, load("ideal:256"), digits.calib)
+    scores = scores_of(compiled, digits)
+    assert accuracy(float_scores, digits.y) - accuracy(scores, digits.y) <= 0.01
+    # Not only the winner: the scores themselves, but for what exceeds the calibrated range.
+    error = np.abs(scores - float_scores)
+    assert np.percentile(error, 99) < 0.005 * np.ptp(float_scores)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_real_device_with_spread_and_noise(compiled, digits, float_scores, seed):
+    scores = scores_of(compiled, digits, seed=seed)
+    assert accuracy(float_scores, digits.y) - accuracy(scores, digits.y) <= 0.02
+
+
+def test_spread_and_noise_are_really_on(compiled, digits):
+    noisy, other = (scores_of(compiled, digits, seed=seed) for seed in (1, 2))
+    assert not np.array_equal(noisy, other)
+    quiet = scores_of(compiled, digits, read_noise=False)
+    assert not np.array_equal(noisy, quiet)
+
+
+def test_scrambled_weights_lose_the_accuracy(compiled, digits):
+    engine = build_engine(compiled, program=False)
+    engine.program(np.flip(compiled.levels, axis=1).copy())
+    trace = engine.infer(quantise_input(compiled, digits.x))
+    assert accuracy(dequantise_output(compiled, trace.output), digits.y) < 0.5
+
+
+def test_same_compilation_twice(compiled, digits):
+    again = compile_model(digits.model, load("cspbbr3_ogb"), digits.calib)
+    assert again.image.code == compiled.image.code
+    np.testing.assert_array_equal(again.image.params, compiled.image.params)
+    np.testing.assert_array_equal(again.levels, compiled.levels)
+    for one, two in zip(again.golden.layers, compiled.golden.layers, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_seed_changes_the_noise_and_not_the_targets(compiled, digits):
+    other = compile_model(digits.model, load("cspbbr3_ogb"), digits.calib, options=Options(seed=99))
+    np.testing.assert_array_equal(other.levels, compiled.levels)
+    assert not np.array_equal(other.golden.layers[-1], compiled.golden.layers[-1])
+
+
+@pytest.mark.parametrize("act_bits", [4, 6, 12, 16])
+def test_other_activation_widths(digits, float_scores, act_bits):
+    compiled = compile_model(
+        digits.model, load("ideal:256"), digits.calib, options=Options(act_bits=act_bits)
+    )
+    lost = accuracy(float_scores, digits.y) - accuracy(scores_of(compiled, digits), digits.y)
+    assert lost <= 0.02
+
+
+def test_signed_inputs_and_hidden_layers_without_relu(zoo, tmp_path):
+    nodes = [zoo.node("Gemm", ["x", "v"], "h"), zoo.node("Gemm", ["h", "w"], "y")]
+    rng = np.random.default_rng(4)
+    weights = {
+        "v": rng.normal(size=(20, 12)).astype("f"),
+        "w": rng.normal(size=(12, 5)).astype("f"),
+    }
+    path = zoo.save(zoo.model(nodes, weights, ("N", 20)), tmp_path)
+    x = rng.normal(size=(200, 20)).astype("f")
+    compiled = compile_model(path, load("ideal:256"), x[:100])
+    assert compiled.layers[1].input.signed and compiled.layers[1].input.planes == 9
+    found = dequantise_output(
+        compiled, build_engine(compiled).infer(quantise_input(compiled, x[:100])).output
+    )
+    expected = x[:100] @ weights["v"] @ weights["w"]
+    assert np.abs(found - expected).max() < 0.05 * np.abs(expected).max()
+
+
+def test_activations_wider_than_words(digits):
+    with pytest.raises(TargetError, match="9-bit activations do not fit the target's 8-bit words"):
+        compile_model(
+            digits.model, load("ideal"), digits.calib, Geometry(act_width=8), Options(act_bits=9)
+        )
+
+
+def test_one_calibration_sample_is_enough(digits):
+    compiled = compile_model(digits.model, load("ideal"), digits.calib[:1])
+    assert compiled.golden.inputs.shape == (1, 64)
+
+
+@pytest.mark.parametrize("field", [{"act_bits": 3}, {"act_bits": 17}, {"act_bits": "8"}, {"x": 1}])
+def test_options_are_checked(field):
+    with pytest.raises(ValidationError):
+        Options(**field)
+
+
+def test_golden_vectors_are_those_of_the_device(compiled):
+    trace = build_engine(replace(compiled, device=load("ideal"))).infer(compiled.golden.inputs)
+    assert not np.array_equal(trace.output, compiled.golden.layers[-1])

@@ -1,0 +1,86 @@
+"""The numbers of the report against the engine, and the page against its own rules."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from ohmloom.compiler.report import summarise
+from ohmloom.compiler.report_page import render_html
+from ohmloom.compiler.runner import build_engine
+
+
+@pytest.fixture(scope="module")
+def report(compiled):
+    return summarise(compiled)
+
+
+def test_counts_are_those_of_the_engine(compiled, report):
+    trace = build_engine(compiled).infer(compiled.golden.inputs)
+    assert report["totals"]["conversions"] * len(compiled.golden.inputs) == trace.conversions
+    columns = compiled.image.geometry.columns
+    assert report["totals"]["planes"] * columns == report["totals"]["conversions"]
+
+
+def test_use_of_the_controller(compiled, report):
+    assert report["use"]["tiles"] == [8, 64]
+    assert report["use"]["program words"][0] == len(compiled.image.code)
+    assert report["totals"]["weights"] == 64 * 48 + 48 * 10
+    assert report["totals"]["cell_utilisation"] == pytest.approx(2 * 3552 / 8192)
+
+
+def test_histogram_counts_every_cell(compiled, report):
+    histogram = report["level_histogram"]
+    assert len(histogram) == 32 and sum(histogram) == compiled.levels.size
+    assert histogram[31] == np.count_nonzero(compiled.levels == 31) > 0
+
+
+def test_report_is_plain_json(report):
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+
+
+class Page(HTMLParser):
+    """Collects tags and attributes; checks that every tag is closed in order."""
+
+    VOID = {"meta", "img", "rect", "line"}
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.text = [], [], ""
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID or tag == "rect":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_page_is_well_formed_and_needs_nothing_else(compiled, report):
+    page = Page(render_html(compiled, report))
+    names = {tag for tag, _ in page.tags}
+    assert {"svg", "table", "img"} <= names and not names & {"script", "link", "iframe"}
+    sources = [attrs["src"] for tag, attrs in page.tags if tag == "img"]
+    assert len(sources) == len(compiled.layers)
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert "hidden" in page.text and "cspbbr3_ogb" in page.text and "2 mA" in page.text
+
+
+def test_names_cannot_break_out_of_the_page(compiled):
+    layers = (replace(compiled.layers[0], name="<script>alert(1)</script>"), *compiled.layers[1:])
+    hostile = replace(compiled, name="$model<script>", layers=layers)
+    text = render_html(hostile, summarise(hostile))
+    assert "<script" not in text and "&lt;script&gt;alert(1)" in text
