@@ -1,8 +1,8 @@
 """What goes to stdout and what to stderr.
 
-With ``--json``, stdout carries exactly one JSON object: while the work is done,
-file descriptor 1 is stderr, so that not even a simulator started by a library
-can write between.
+stdout carries the result alone, with ``--json`` exactly one JSON object: while the
+work is done, file descriptor 1 is stderr, so that not even a simulator started by
+a library can write between.
 """
 
 from __future__ import annotations
@@ -29,11 +29,8 @@ def help_without_command(context: typer.Context) -> None:
 
 
 @contextmanager
-def working(as_json: bool) -> Iterator[None]:
-    """Keep stdout clean for the JSON object that follows."""
-    if not as_json:
-        yield
-        return
+def working() -> Iterator[None]:
+    """Keep stdout clean for the result that follows: until then, all goes to stderr."""
     sys.stdout.flush()
     kept = os.dup(1)
     try:

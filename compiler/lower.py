@@ -96,7 +96,7 @@ def _emit_setup(
     program: _Program, plan: AnalogPlan, device: Device, converters: Converters, clk_hz: int
 ) -> None:
     program.enter("setup")
-    program.emit(Op.DAC, channel=Dac.RAIL_A, code=converters.dac_code(device.v_read))
+    program.emit(Op.DAC, channel=Dac.RAIL_A, code=converters.read_code(device.v_read))
     program.emit(Op.DAC, channel=Dac.GATE_ON, code=converters.gate_on_code)
     program.set(Reg.LEVELS, 0)
     program.set(Reg.TRIES, device.verify_tries)

@@ -73,15 +73,16 @@ class Dac(IntEnum):
 
 @dataclass(frozen=True)
 class Field:
-    """One operand: ``width`` bits, two's complement when ``signed``."""
+    """One operand: ``width`` bits, two's complement when ``signed``, not 0 when ``positive``."""
 
     name: str
     width: int
     signed: bool = False
+    positive: bool = False
 
     @property
     def minimum(self) -> int:
-        return -(1 << (self.width - 1)) if self.signed else 0
+        return -(1 << (self.width - 1)) if self.signed else int(self.positive)
 
     @property
     def maximum(self) -> int:
@@ -99,14 +100,14 @@ LAYOUTS: MappingProxyType[Op, tuple[Field, ...]] = MappingProxyType(
             Field("tile", 12),
             Field("act", 16),
             Field("first", 8),
-            Field("rows", 8),
-            Field("planes", 5),
+            Field("rows", 8, positive=True),
+            Field("planes", 5, positive=True),
             Field("signed", 1),
             Field("clear", 1),
         ),
-        Op.REQUANT: (Field("out", 16), Field("param", 16), Field("count", 8)),
-        Op.PROGRAM: (Field("tile", 12), Field("cell", 16), Field("count", 16)),
-        Op.READ: (Field("tile", 12), Field("cell", 16), Field("count", 16)),
+        Op.REQUANT: (Field("out", 16), Field("param", 16), Field("count", 8, positive=True)),
+        Op.PROGRAM: (Field("tile", 12), Field("cell", 16), Field("count", 16, positive=True)),
+        Op.READ: (Field("tile", 12), Field("cell", 16), Field("count", 16, positive=True)),
     }
 )
 """Operands of each instruction, least significant first, above the opcode.
@@ -133,8 +134,8 @@ LAYOUTS: MappingProxyType[Op, tuple[Field, ...]] = MappingProxyType(
     :func:`pack_requant` at ``param + k`` and the bounds of the CLAMP registers.
 ``PROGRAM tile, cell, count``
     Write-verify cells ``cell .. cell+count-1`` of the tile (row-major), levels
-    from cell memory word 0 upwards; results replace them (see
-    :func:`unpack_result`).
+    from cell memory word 0 upwards (0 to 255, the low byte of a word); results
+    replace them (see :func:`unpack_result`).
 ``READ tile, cell, count``
     One read of each of the cells, results into cell memory word 0 upwards.
 """

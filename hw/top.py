@@ -116,14 +116,7 @@ class Top(wiring.Component):
             self.now.eq(timers.now),
             self.skipped.eq(timers.skipped),
             timers.quiet.eq(
-                ~(
-                    link.active
-                    | seq.active
-                    | mvm.active
-                    | req.active
-                    | ver.active
-                    | afe.core.active
-                )
+                ~(link.active | seq.active | mvm.active | req.active | ver.active | afe.core.active)
             ),
         ]
 

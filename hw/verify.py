@@ -241,4 +241,3 @@ class WriteVerify(wiring.Component):
                     m.d.sync += [column.eq(0), row.eq(row + 1)]
                 m.next = "CELL"
         return m
-

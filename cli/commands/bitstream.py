@@ -16,7 +16,7 @@ def bitstream(
     as_json: Json = False,
 ) -> None:
     """Build the bitstream that a bundle needs, into the bundle."""
-    with working(as_json), Reporter() as reporter:
+    with working(), Reporter() as reporter:
         from ...boards.catalogue import board as find_board
         from ...compiler.bundle import load_bundle
         from ..steps.building import build

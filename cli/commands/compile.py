@@ -26,7 +26,7 @@ def compile_model(
     as_json: Json = False,
 ) -> None:
     """Compile an ONNX network for a device into a bundle."""
-    with working(as_json), Reporter() as reporter:
+    with working(), Reporter() as reporter:
         from ...hw.geometry import Geometry
         from ..arrays import load_array
         from ..steps.compiling import compile_bundle

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ...sim.cosim.fault import Fault
 from ..output import Json, Reporter, emit, key_table, working
-
-
-class FaultName(StrEnum):
-    """Faults that can be planted."""
-
-    CONDUCTANCE = "conductance"
-    ADC = "adc"
 
 
 def cosim(
@@ -26,15 +19,14 @@ def cosim(
         Path | None, typer.Option("--input", help="Samples, .npy [the bundle's own].")
     ] = None,
     plant_fault: Annotated[
-        FaultName | None, typer.Option(help="Plant a fault: the comparison has to see it.")
+        Fault | None, typer.Option(help="Plant a fault: the comparison has to see it.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Prove a bundle on the RTL; exit code 1 at the first difference."""
-    with working(as_json), Reporter() as reporter:
+    with working(), Reporter() as reporter:
         from ...compiler.bundle import load_bundle
         from ...compiler.runner import quantise_input
-        from ...sim.cosim.job import Fault
         from ..arrays import load_array
         from ..steps.cosimulation import cosimulate, insist_on_agreement
         from ..steps.inference import first_rows
@@ -44,8 +36,7 @@ def cosim(
             drives = first_rows(compiled.golden.inputs, samples, str(bundle))
         else:
             drives = first_rows(quantise_input(compiled, load_array(inputs)), samples, str(inputs))
-        fault = Fault(plant_fault.value) if plant_fault else None
-        report = cosimulate(compiled, drives, reporter, fault)
+        report = cosimulate(compiled, drives, reporter, plant_fault).report
         data = asdict(report)
     emit(as_json, data, key_table(f"Co-simulation of {bundle.name}", data))
     insist_on_agreement(report)

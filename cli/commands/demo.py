@@ -22,7 +22,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Compile, measure, prove and build the digits example."""
-    with working(as_json), Reporter() as reporter:
+    with working(), Reporter() as reporter:
         from ...boards.catalogue import board as find_board
         from ...compiler.runner import accuracy, quantise_input
         from ..arrays import load_array
@@ -39,7 +39,8 @@ def demo(
         compiled, summary = compile_bundle(model, DEVICE, calib, output, reporter)
         drives = quantise_input(compiled, x)
         result = infer(compiled, drives, reporter)
-        proof = cosimulate(compiled, first_rows(drives, samples, "the held-out set"), reporter)
+        held_out = first_rows(drives, samples, "the held-out set")
+        proof = cosimulate(compiled, held_out, reporter).report
         insist_on_agreement(proof)
         built = build(compiled, find_board(BOARD), output, reporter)
         data = {

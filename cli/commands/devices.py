@@ -22,7 +22,7 @@ def devices(context: typer.Context) -> None:
 @app.command("list")
 def list_devices(as_json: Json = False) -> None:
     """List the devices that networks can be compiled for."""
-    with working(as_json):
+    with working():
         from ...sim.devices import catalogue, load
 
         rows = [load(name).summary for name in catalogue()]
@@ -38,7 +38,7 @@ def show_device(
     as_json: Json = False,
 ) -> None:
     """Show every number of a device, its unit and where it is from."""
-    with working(as_json):
+    with working():
         from ...sim.devices import load
 
         found = load(device)

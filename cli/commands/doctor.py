@@ -36,7 +36,7 @@ class Finding:
 
 def doctor(as_json: Json = False) -> None:
     """Say what is installed; exit code 1 if something needed is missing."""
-    with working(as_json):
+    with working():
         findings = list(examine())
         table = plain_table("Ohmloom on this machine", "what", "found", "needed for", "how to get")
         for finding in findings:

@@ -31,9 +31,9 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run samples through a bundle, device noise on."""
-    with working(as_json), Reporter() as reporter:
+    with working(), Reporter() as reporter:
         from ...compiler.bundle import load_bundle
-        from ...compiler.runner import accuracy, check_labels, quantise_input
+        from ...compiler.runner import accuracy, check_labels, dequantise_output, quantise_input
         from ..arrays import load_array, save_array
         from ..steps.inference import infer
 
@@ -43,24 +43,28 @@ def run(
         drives = quantise_input(compiled, x)
         if classes is not None:
             check_labels(classes, len(x), compiled.layers[-1].outputs)
-        result = infer(compiled, drives, reporter)
         data: dict[str, object] = {
             "bundle": str(bundle),
             "engine": engine.value,
             "samples": len(x),
-            "conversions": result.conversions,
-            "saturations": result.saturations,
         }
         if engine is EngineName.COCOTB:
             from ..steps.cosimulation import cosimulate, insist_on_agreement
 
-            report = cosimulate(compiled, drives, reporter)
-            insist_on_agreement(report)
-            data["cycles_per_inference"] = report.cycles_per_inference
-            data["values_compared"] = report.values_compared
+            rtl = cosimulate(compiled, drives, reporter)
+            insist_on_agreement(rtl.report)
+            scores = dequantise_output(compiled, rtl.output)
+            data["saturations"] = rtl.report.saturations
+            data["cycles_per_inference"] = rtl.report.cycles_per_inference
+            data["values_compared"] = rtl.report.values_compared
+        else:
+            result = infer(compiled, drives, reporter)
+            scores = result.scores
+            data["saturations"] = result.saturations
+            data["conversions"] = result.conversions
         if classes is not None:
-            data["accuracy"] = accuracy(result.scores, classes)
+            data["accuracy"] = accuracy(scores, classes)
         if output is not None:
-            save_array(output, result.scores)
+            save_array(output, scores)
             data["output"] = str(output)
     emit(as_json, data, key_table(f"Run of {bundle.name}", data))

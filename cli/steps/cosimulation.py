@@ -6,12 +6,10 @@ import numpy as np
 
 from ...compiler.compiled import Compiled
 from ...errors import OhmloomError
-from ...sim.cosim.job import CosimReport, Fault, Job
-from ...sim.cosim.runner import run_cosim
+from ...sim.cosim.fault import Fault
+from ...sim.cosim.job import CosimReport, Job
+from ...sim.cosim.runner import Cosimulation, run_cosim
 from ..output import Reporter
-
-BAUD = 4_000_000
-"""Link rate in simulation, where no cable limits it: a whole number of cycles at 48 MHz."""
 
 
 class DisagreementError(OhmloomError):
@@ -22,16 +20,16 @@ class DisagreementError(OhmloomError):
 
 def cosimulate(
     compiled: Compiled, drives: np.ndarray, reporter: Reporter, fault: Fault | None = None
-) -> CosimReport:
+) -> Cosimulation:
     """Run integer inputs (n, inputs) on the RTL against the numpy engine."""
     job = Job(
         image=compiled.image,
         device=compiled.device,
         levels=compiled.levels,
         samples=drives,
+        converters=compiled.converters,
         seed=compiled.options.seed,
         clk_hz=compiled.options.clk_hz,
-        baud=BAUD,
         fault=fault,
     )
     return run_cosim(job, lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total))

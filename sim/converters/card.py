@@ -96,6 +96,19 @@ class Converters:
             raise ConverterError(f"{volts:g} V is outside the DAC's {-span:g}..{span:g} V")
         return min(round(volts / self.dac_lsb) + _DAC_ZERO, (1 << DAC_BITS) - 1)
 
+    def read_code(self, v_read: float) -> int:
+        """Offset-binary code nearest to ``v_read`` but not above it: a read must not disturb.
+
+        Raises
+        ------
+        ConverterError
+            If ``v_read`` is negative or the DAC does not reach that far.
+        """
+        code = self.dac_code(v_read)
+        if v_read < 0:
+            raise ConverterError(f"V_read = {v_read:g} V is negative, accepted is one above 0")
+        return code - (self.dac_volts(code) > v_read)
+
     def dac_volts(self, code: int) -> float:
         """Volts of an offset-binary code; exact.
 
@@ -146,8 +159,8 @@ class Converters:
     def gain(self, g_lsb: float, v_read: float, tia_range: int) -> Gain:
         """ADC codes per conductance code of ``g_lsb`` [S] at ``v_read`` [V].
 
-        ``v_read`` counts as the voltage that the rail DAC can really give, the
-        nearest on its grid.
+        ``v_read`` counts as the voltage that the rail DAC really gives for it
+        (:meth:`read_code`).
 
         Raises
         ------
@@ -158,7 +171,7 @@ class Converters:
             raise ConverterError(
                 f"TIA range {tia_range} does not exist, there are {len(self.tia_ohms)}"
             )
-        volts = self.dac_volts(self.dac_code(v_read))
+        volts = self.dac_volts(self.read_code(v_read))
         ratio = volts * g_lsb * self.tia_ohms[tia_range] / self.adc_lsb
         if not 0 < ratio < 1 << GAIN_BITS - 1:
             raise ConverterError(

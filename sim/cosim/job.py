@@ -8,28 +8,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ...hw.geometry import Geometry
 from ...hw.image import Image, LayerSpan, Span
 from ...hw.isa import assemble, parse
+from ..converters import Converters
 from ..devices import Device
 from ..devices.record import from_record, record_model, to_record
+from .fault import Fault
 
 JOB_VARIABLE = "OHMLOOM_COSIM_JOB"
 """Environment variable that names the job's folder to the testbench."""
-
-
-class Fault(StrEnum):
-    """Faults that can be planted, to show that the comparison sees them."""
-
-    CONDUCTANCE = "conductance"
-    """One bit of one cell's G code flips after programming."""
-    ADC = "adc"
-    """One bit of one ADC code is wrong in one conversion."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +39,12 @@ class Job:
         Level codes, shape (tiles, rows, columns).
     samples : ndarray
         Network inputs as the controller takes them, shape (n, inputs), integers.
-    seed, clk_hz, baud : int
-        Seed of all draws, controller clock, link rate.
+    converters : Converters
+        Transfer functions of the card.
+    seed, clk_hz : int
+        Seed of all draws, controller clock.
+    bit_cycles : int
+        Clock cycles of a bit on the link; no cable limits it here.
     tile : int
         The tile that the RTL programs itself, cell by cell.
     fault : Fault or None
@@ -60,9 +57,10 @@ class Job:
     device: Device
     levels: np.ndarray
     samples: np.ndarray
+    converters: Converters
     seed: int
     clk_hz: int
-    baud: int
+    bit_cycles: int = 4
     tile: int = 0
     fault: Fault | None = None
     jump: bool = True
@@ -79,7 +77,8 @@ class Job:
             "device": to_record(self.device),
             "seed": self.seed,
             "clk_hz": self.clk_hz,
-            "baud": self.baud,
+            "bit_cycles": self.bit_cycles,
+            "converters": asdict(self.converters),
             "tile": self.tile,
             "fault": self.fault,
             "jump": self.jump,
@@ -112,16 +111,24 @@ class Job:
             )
             return cls(
                 image=image,
-                device=from_record(record_model().model_validate_json(json.dumps(document["device"]))),
+                device=from_record(
+                    record_model().model_validate_json(json.dumps(document["device"]))
+                ),
                 levels=arrays["levels"],
                 samples=arrays["samples"],
                 seed=document["seed"],
                 clk_hz=document["clk_hz"],
-                baud=document["baud"],
+                bit_cycles=document["bit_cycles"],
+                converters=_converters(document["converters"]),
                 tile=document["tile"],
                 fault=Fault(document["fault"]) if document["fault"] else None,
                 jump=document["jump"],
             )
+
+
+def _converters(record: dict[str, Any]) -> Converters:
+    """JSON has lists where the dataclass has tuples."""
+    return Converters(**{k: tuple(v) if isinstance(v, list) else v for k, v in record.items()})
 
 
 @dataclass(frozen=True)

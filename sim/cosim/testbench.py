@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,15 @@ from ...hw.isa import CellStatus, assemble, unpack_result
 from ...hw.link.coroutine import AsyncLinkClient
 from ...hw.link.protocol import Info, Space
 from ..array import SimulatedArray
-from ..converters import Converters
 from ..engine import NumpyEngine
 from .bench import lags
 from .card import AnalogCard
-from .job import JOB_VARIABLE, CosimReport, Fault, Job, Mismatch
+from .fault import Fault
+from .job import JOB_VARIABLE, CosimReport, Job, Mismatch
 from .locate import conversions, origin
 from .overhead import overhead
 from .probe import Probe
-from .runner import PROGRESS_FILE, REPORT_FILE
+from .runner import OUTPUT_FILE, PROGRESS_FILE, REPORT_FILE
 from .uart import Uart
 
 STEPS_PER_CYCLE = 2
@@ -42,6 +42,8 @@ REPLY_CYCLES = 200_000
 """Stepped cycles without a byte from the controller after which a request is repeated."""
 RUN_CYCLES = 200_000_000
 """Stepped cycles after which a run counts as stuck."""
+SLOW_INPUT = 4
+"""Factor on the input's time constant when the settling fault is planted."""
 
 
 class Verdict(AssertionError):
@@ -67,7 +69,7 @@ class Cosim:
         self.folder = folder
         self.array = _array(job)
         self.reference_array = _array(job)
-        self.converters = Converters()
+        self.converters = job.converters
         self.reference = NumpyEngine(
             job.image, self.reference_array, self.converters, job.clk_hz, job.seed
         )
@@ -76,6 +78,7 @@ class Cosim:
         self.pulses = 0
         self.cells = 0
         self.cycles: list[int] = []
+        self.outputs: list[np.ndarray] = []
         self.saturations = 0
         self.first: Mismatch | None = None
 
@@ -94,11 +97,12 @@ class Cosim:
         dut.rst.value = 1
         dut.jump.value = int(job.jump)
         dut.codes.value = 0
-        bit_cycles = round(job.clk_hz / job.baud)
-        uart = Uart(
-            dut.rx, dut.tx, bit_cycles * STEPS_PER_CYCLE, job.clk_hz * STEPS_PER_CYCLE
-        )
-        card = AnalogCard(self.array, self.converters, geometry, job.clk_hz, lags(job.clk_hz))
+        steps_per_second = job.clk_hz * STEPS_PER_CYCLE
+        uart = Uart(dut.rx, dut.tx, job.bit_cycles * STEPS_PER_CYCLE, steps_per_second)
+        analog = lags(job.clk_hz)
+        if job.fault is Fault.SETTLING:
+            analog = replace(analog, input_tau=SLOW_INPUT * analog.input_tau)
+        card = AnalogCard(self.array, self.converters, geometry, job.clk_hz, analog)
         cocotb.start_soon(Clock(dut.clk, STEPS_PER_CYCLE, "step").start())
         await ClockCycles(dut.clk, 4)
         Probe(
@@ -181,9 +185,7 @@ class Cosim:
         self.saturations += done.saturations
         for layer in image.layers:
             span = layer.span
-            words = np.array(
-                await link.read_words(Space.ACT, span.address, span.count), np.int64
-            )
+            words = np.array(await link.read_words(Space.ACT, span.address, span.count), np.int64)
             found = words - ((words >> (width - 1)) << width)
             wanted = np.asarray(expected[layer.name][sample], np.int64)
             for index in np.flatnonzero(found != wanted)[:1]:
@@ -194,6 +196,8 @@ class Cosim:
                 )  # fmt: skip
                 raise Verdict(str(self.first))
             self.compared += span.count
+            if layer is image.layers[-1]:
+                self.outputs.append(found)
 
     def report(self, mismatch: str | None) -> CosimReport:
         planes = conversions(self.job.image)
@@ -233,4 +237,5 @@ async def rtl_equals_numpy(dut: Any) -> None:
         raise
     finally:
         if mismatch is not None or len(cosim.cycles) == len(cosim.job.samples):
+            np.save(folder / OUTPUT_FILE, np.array(cosim.outputs, np.int64))
             (folder / REPORT_FILE).write_text(json.dumps(asdict(cosim.report(mismatch))))

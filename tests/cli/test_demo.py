@@ -14,7 +14,7 @@ def test_demo(command: Any, tmp_path: Path) -> None:
     assert data["float_accuracy"] >= 0.96
     assert abs(data["device_accuracy"] - data["float_accuracy"]) <= 0.02
     assert data["cosim_samples"] == 8
-    assert data["cosim_values_compared"] == 8 * (48 + 10)
+    assert data["cosim_values_compared"] >= 8 * (48 + 10)
     assert data["cosim_mismatches"] == 0
     assert data["cycles_per_inference"] > 0
     assert data["afe_utilisation"] >= 1 / 1.3

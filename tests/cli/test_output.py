@@ -10,7 +10,7 @@ from ohmloom.cli.output import Reporter, emit, key_table, working
 
 
 def test_json_is_alone_on_stdout(capfd: pytest.CaptureFixture[str]) -> None:
-    with working(True), Reporter() as reporter:
+    with working(), Reporter() as reporter:
         reporter.update("a stage")
         print("from Python")
         os.system("echo from a process")
@@ -23,7 +23,7 @@ def test_json_is_alone_on_stdout(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_stdout_comes_back_after_a_failure(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(KeyError), working(True):
+    with pytest.raises(KeyError), working():
         raise KeyError
     os.write(1, b"here\n")
     print("and here")

@@ -61,8 +61,7 @@ class LinkBench:
     async def listen(self, ctx) -> None:
         """Sample ``tx`` in the middle of every bit."""
         while True:
-            while ctx.get(self.dut.tx):
-                await ctx.tick()
+            await ctx.negedge(self.dut.tx)
             byte = 0
             for i in range(10):
                 for _ in range(self.bit // 2):
@@ -76,27 +75,25 @@ class LinkBench:
     async def memory(self, ctx) -> None:
         """The memories, with one cycle of read latency."""
         dut = self.dut
-        strobes = dut.read | dut.write
         while True:
-            word = 0xDEAD_DEAD_DEAD_DEAD  # valid in one cycle only
-            if ctx.get(strobes):
-                space, address = ctx.get(dut.space), ctx.get(dut.address)
-                assert address < depth(Space(space), self.geometry)
-                if ctx.get(dut.read):
-                    word = self.memories.get((space, address), 0)
-                else:
-                    data = ctx.get(dut.write_data)
-                    self.writes.append((space, address, data))
-                    self.memories[Space.CELL if space == Space.LEVEL else space, address] = data
+            await ctx.posedge(dut.read).posedge(dut.write)
+            space, address = ctx.get(dut.space), ctx.get(dut.address)
+            assert address < depth(Space(space), self.geometry)
+            if ctx.get(dut.write):
+                data = ctx.get(dut.write_data)
+                self.writes.append((space, address, data))
+                self.memories[Space.CELL if space == Space.LEVEL else space, address] = data
+                continue
             await ctx.tick()
-            ctx.set(dut.read_data, word)
+            ctx.set(dut.read_data, self.memories.get((space, address), 0))
+            await ctx.tick()
+            ctx.set(dut.read_data, 0xDEAD_DEAD_DEAD_DEAD)  # valid in one cycle only
 
     async def core(self, ctx) -> None:
         """Runs that take ``run_cycles``."""
         dut = self.dut
         while True:
-            while not ctx.get(dut.run):
-                await ctx.tick()
+            await ctx.posedge(dut.run)
             self.runs.append((ctx.get(dut.run_address), ctx.get(dut.run_epoch)))
             await ctx.tick()
             ctx.set(dut.running, 1)

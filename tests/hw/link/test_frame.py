@@ -116,10 +116,12 @@ def test_short_and_empty_frames(receive):
     assert receive(line) == ([], 0, 6)
 
 
-def test_a_frame_that_arrives_too_early_is_dropped_whole(receive):
+@pytest.mark.parametrize("stall", [0, 8])
+def test_a_frame_that_arrives_too_early_is_dropped_whole(receive, stall):
+    # The first one is released before (0) or after (8) the second one has ended.
     first, second = Frame(1, 2, bytes(30)), Frame(2, 2, b"\xee" * 30)
     line = encode_frame(first) + encode_frame(second) + bytes(400) + encode_frame(second)
-    assert receive(line, stall=8) == ([raw(first), raw(second)], 2, 1)
+    assert receive(line, stall=stall) == ([raw(first), raw(second)], 2, 1)
 
 
 def test_garbage_never_blocks_the_next_frame(receive):

@@ -218,20 +218,28 @@ def test_a_repeated_request_is_answered_but_not_executed(link_bench):
 
 def test_a_run_that_ends_during_a_reply_is_reported(link_bench):
     async def test(ctx, bench):
-        orders = set()
-        for seq, cycles in enumerate(range(1, 3600, 450)):
+        ping, positions, verdicts = Frame(200, Kind.PING, b""), set(), set()
+        for i, cycles in enumerate(range(1, 4000, 450)):
             bench.run_cycles = cycles
-            run, ping = Frame(seq, Kind.RUN, RUN(1, seq)), Frame(200, Kind.PING, b"")
-            frames = await ask(ctx, bench, run, ping)
+            first, second = (Frame(2 * i + j, Kind.RUN, RUN(1, j)) for j in range(2))
+            # The second RUN waits behind two long replies, and the end of the first one with it.
+            frames = await ask(ctx, bench, first, ping, ping, second)
             while ctx.get(bench.dut.running):
                 await ctx.tick()
             frames += await ask(ctx, bench)
-            order = tuple(frame.kind for frame in frames)
-            assert sorted(order) == [Kind.PING | REPLY, Kind.RUN | REPLY, DONE]
-            event = frames[order.index(DONE)]
-            assert event == Frame(seq, DONE, b"\0" + DONE_BODY.pack(*bench.result))
-            orders.add(order.index(DONE))
-        assert orders == {1, 2}  # before and after the other reply
+            kinds = [frame.kind for frame in frames]
+            done = [frame for frame in frames if frame.kind == DONE]
+            accepted = [
+                frame.seq
+                for frame in frames
+                if frame.kind == Kind.RUN | REPLY and frame.payload[0] == Status.OK
+            ]
+            body = b"\0" + DONE_BODY.pack(*bench.result)
+            assert done == [Frame(seq, DONE, body) for seq in accepted]
+            positions.add(kinds.index(DONE))
+            verdicts.add(len(accepted))
+        assert {1, 2, 3} <= positions  # before, between and behind the long replies
+        assert verdicts == {1, 2}  # the second RUN came too early or not
 
     link_bench(test)
 
@@ -302,17 +310,15 @@ def test_active_covers_a_request_until_the_last_stop_bit(link_bench):
                         await ctx.tick()
 
         await send_and_watch()
-        last_low = 0
-        for cycle in range(3000):
-            if ctx.get(dut.tx) == 0:
-                last_low = cycle
-                gaps.append(not ctx.get(dut.active))
-            if not ctx.get(dut.active):
-                break
+        assert not any(gaps)
+        cycle = last_low = 0
+        while ctx.get(dut.active):
+            last_low = last_low if ctx.get(dut.tx) else cycle
             await ctx.tick()
+            cycle += 1
         # The delimiter's data bits are low; after its stop bit nothing is left.
         assert cycle == last_low + bench.bit + 1
-        assert not any(gaps)
+        assert len(bench.received) > 30
         for _ in range(100):
             assert not ctx.get(dut.active) and ctx.get(dut.tx)
             await ctx.tick()

@@ -35,6 +35,7 @@ def refusal(build, clk_hz: int, baud: int) -> str:
     with warnings.catch_warnings():
         # Amaranth warns of the component that was never finished.
         warnings.simplefilter("ignore", UnusedElaboratable)
+        message = "accepted"
         try:
             build(clk_hz, baud)
         except BaudError as error:

@@ -21,6 +21,17 @@ def test_dac_codes_and_volts_invert_each_other(code):
     assert CARD.dac_code(volts) == code
 
 
+@given(st.floats(0.0, 9.9))
+def test_a_read_code_is_at_or_just_under_the_voltage(volts):
+    given_volts = CARD.dac_volts(CARD.read_code(volts))
+    assert volts - CARD.dac_lsb < given_volts <= volts
+
+
+def test_a_negative_read_voltage_is_refused():
+    with pytest.raises(ConverterError, match="negative"):
+        CARD.read_code(-0.1)
+
+
 @given(st.floats(-10, 9.999))
 def test_a_dac_code_is_the_nearest(volts):
     assert abs(CARD.dac_volts(CARD.dac_code(volts)) - volts) <= CARD.dac_lsb / 2 * (1 + 1e-9)
@@ -71,7 +82,7 @@ def test_a_gate_that_is_on_passes_more_than_any_compliance_current():
 def test_gain_is_codes_per_code(tia_range):
     device = load("cspbbr3_ogb")
     gain = CARD.gain(device.g_lsb, device.v_read, tia_range)
-    volts = CARD.dac_volts(CARD.dac_code(device.v_read))
+    volts = CARD.dac_volts(CARD.read_code(device.v_read))
     exact = volts * device.g_lsb * CARD.tia_ohms[tia_range] / (10 / 32768)
     assert 1 << 15 <= gain.mantissa < 1 << 16
     assert float(gain) == pytest.approx(exact, rel=2**-16)
@@ -80,7 +91,7 @@ def test_gain_is_codes_per_code(tia_range):
 
 def test_a_mantissa_that_rounds_up_to_a_power_of_two_stays_16_bits():
     card = Converters(tia_ohms=(1.0,))
-    volts = card.dac_volts(card.dac_code(1.0))
+    volts = card.dac_volts(card.read_code(1.0))
     gain = card.gain((1 - 2**-20) * card.adc_lsb / volts, 1.0, 0)
     assert gain == Gain(1 << 15, 15)
 
@@ -122,7 +133,7 @@ def test_codes_at_either_rail_are_saturated():
 
 def test_full_scale_of_the_first_range_is_2_ma():
     # 2 mA through 5 kohm is the ADC's 10 V.
-    g_lsb, v_read = 1e-6, CARD.dac_volts(CARD.dac_code(0.1))
+    g_lsb, v_read = 1e-6, CARD.dac_volts(CARD.read_code(0.1))
     gain = CARD.gain(g_lsb, v_read, 0)
     code, _ = CARD.convert(round(1e-3 / v_read / g_lsb), 0, 0, gain, 0)
     assert int(code) == pytest.approx(16384, rel=1e-3)

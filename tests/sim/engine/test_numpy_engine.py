@@ -78,7 +78,7 @@ def build(device, tia_range=0, **registers):
     halt = instruction(Op.HALT)
     setup = [
         *(instruction(Op.SET, reg=reg, value=value) for reg, value in settings.items()),
-        instruction(Op.DAC, channel=Dac.RAIL_A, code=CARD.dac_code(device.v_read)),
+        instruction(Op.DAC, channel=Dac.RAIL_A, code=CARD.read_code(device.v_read)),
         instruction(Op.DAC, channel=Dac.GATE_ON, code=CARD.gate_on_code),
         instruction(Op.WAIT, cycles=1200),
         halt,
@@ -439,7 +439,6 @@ def mvm(**changes):
     [
         (mvm(tile=3), "tile"),
         (mvm(first=1), "rows"),
-        (mvm(planes=0), "planes"),
         (mvm(planes=17), "planes"),
         (mvm(act=60), "act"),
         (instruction(Op.REQUANT, out=0, param=0, count=5), "count"),

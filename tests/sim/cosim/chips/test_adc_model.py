@@ -199,7 +199,6 @@ def test_data_that_moves_with_the_clock_is_a_fault(bench, shape):
     assert bench.reset().frame(word(CONFIGURATION[0]), wiggle).run()[1] is AdcFault.TIMING
 
 
-@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_a_clock_too_slow_for_the_model_is_refused():
     with pytest.raises(ValueError, match="needs 2"):
         AdcBankModel(1, 1_000_000)

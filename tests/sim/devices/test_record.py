@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from ohmloom.compiler.device_record import from_record, record_model, to_record
+from ohmloom.sim.devices.record import from_record, record_model, to_record
 from ohmloom.sim.devices import catalogue, load
 
 
