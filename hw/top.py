@@ -187,6 +187,7 @@ class Top(wiring.Component):
             link.done.eq(seq.done),
             link.cycles.eq(seq.cycles),
             link.saturations.eq(acc.saturations),
+            link.illegal.eq(seq.illegal),
             acc.restart.eq(link.run),
             mux.select.eq(seq.owner),
             mux.range.eq(seq.registers.tia_range),

@@ -65,7 +65,7 @@ class RunSignature(wiring.Signature):
         High from the cycle after ``run`` until ``done``.
     done : In(1)
         Strobe at the end of a run.
-    cycles, saturations : In
+    cycles, saturations, illegal : In
         Of the last run: valid with ``done`` and stable until the next ``run``.
     """
 
@@ -79,6 +79,7 @@ class RunSignature(wiring.Signature):
                 "done": In(1),
                 "cycles": In(64),
                 "saturations": In(32),
+                "illegal": In(1),
             }
         )
 
@@ -144,6 +145,8 @@ class CommandProcessor(wiring.Component):
             self.bad,
             core.cycles,
             core.saturations,
+            core.illegal,
+            Const(0, 7),
             Const(int.from_bytes(info, "little"), 8 * len(info)),
         )
         status_end, info_end = STATUS_BODY.size, STATUS_BODY.size + len(info)

@@ -74,10 +74,14 @@ Exchange = Generator[Step, bytes, T]
 
 @dataclass(frozen=True)
 class RunResult:
-    """End of a run: clock cycles it took and conversions that were clipped."""
+    """End of a run: clock cycles it took, ADC codes at a rail, and how it ended.
+
+    ``illegal`` says that it met a word that is no instruction.
+    """
 
     cycles: int
     saturations: int
+    illegal: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,9 @@ def parse_status(body: bytes) -> LinkStatus:
     """The reply to STATUS."""
     if len(body) != STATUS_BODY.size:
         raise LinkError(f"a STATUS reply has {len(body)} bytes, expected {STATUS_BODY.size}")
-    running, frames_ok, frames_bad, cycles, saturations = STATUS_BODY.unpack(body)
-    return LinkStatus(bool(running), frames_ok, frames_bad, RunResult(cycles, saturations))
+    running, frames_ok, frames_bad, cycles, saturations, illegal = STATUS_BODY.unpack(body)
+    last = RunResult(cycles, saturations, bool(illegal))
+    return LinkStatus(bool(running), frames_ok, frames_bad, last)
 
 
 def pack_words(space: Space, words: Iterable[int]) -> bytes:
@@ -198,7 +203,8 @@ class Exchanges:
 
         Whenever the event of its end does not come within ``timeout``, the
         status is asked for, so that a lost event is no lost run. Waiting longer
-        than ``limit`` seconds is a :class:`LinkTimeout`.
+        than ``limit`` seconds is a :class:`LinkTimeout`; a run that meets a word
+        that is no instruction is a :class:`LinkError`.
         """
         self._done.clear()
         yield from self._request(Kind.RUN, RUN_HEAD.pack(address, epoch))
@@ -211,10 +217,14 @@ class Exchanges:
             waited += self.timeout
             status = yield from self.status()
             if not status.running:
-                return status.last
+                self._done[seq] = status.last
+                break
             if waited > limit:
                 raise LinkTimeout(f"the run from {address} did not end within {limit:g} s")
-        return self._done.pop(seq)
+        result = self._done.pop(seq)
+        if result.illegal:
+            raise LinkError(f"the run from {address} ended at a word that is no instruction")
+        return result
 
     def _next_seq(self, kind: Kind) -> int:
         """A number that the controller cannot take for a repetition."""
@@ -234,7 +244,8 @@ class Exchanges:
             if frame.kind != DONE:
                 replies.append(frame)
             elif len(body) == DONE_BODY.size:
-                self._done[frame.seq] = RunResult(*DONE_BODY.unpack(body))
+                cycles, saturations, illegal = DONE_BODY.unpack(body)
+                self._done[frame.seq] = RunResult(cycles, saturations, bool(illegal))
         return replies
 
     def _request(self, kind: Kind, payload: bytes = b"") -> Exchange[bytes]:

@@ -107,10 +107,11 @@ READ_HEAD = struct.Struct("<BHH")
 """space, address, count in words."""
 RUN_HEAD = struct.Struct("<HI")
 """program address, epoch of the first inference."""
-STATUS_BODY = struct.Struct("<BIIQI")
-"""running, good frames, dropped frames, cycles and saturations of the last run."""
-DONE_BODY = struct.Struct("<QI")
-"""cycles, saturations; the tail of :data:`STATUS_BODY`."""
+STATUS_BODY = struct.Struct("<BIIQIB")
+"""running, good frames, dropped frames, then of the last run: cycles, saturations, illegal."""
+DONE_BODY = struct.Struct("<QIB")
+"""cycles, saturations, illegal (1: it ended at a word that is no instruction); the tail of
+:data:`STATUS_BODY`."""
 STATUS_BYTES = 1
 
 MAX_WRITE = MAX_PAYLOAD - WRITE_HEAD.size

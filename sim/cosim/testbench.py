@@ -17,7 +17,7 @@ from typing import Any
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles
+from cocotb.triggers import ClockCycles, Timer
 
 from ...hw.afe.array_card import plane_period_cycles
 from ...hw.isa import CellStatus, assemble, unpack_result
@@ -42,6 +42,8 @@ REPLY_CYCLES = 200_000
 """Stepped cycles without a byte from the controller after which a request is repeated."""
 RUN_CYCLES = 200_000_000
 """Stepped cycles after which a run counts as stuck."""
+PROGRESS_CYCLES = 5000
+"""Stepped cycles between two looks at how far programming has come."""
 SLOW_INPUT = 4
 """Factor on the input's time constant when the settling fault is planted."""
 
@@ -146,7 +148,7 @@ class Cosim:
         while not waiting.done():
             done = int(np.count_nonzero(self.array.pulses[tile]))
             self.progress("program", done, total)
-            await ClockCycles(self.dut.clk, 5000)
+            await Timer(PROGRESS_CYCLES * STEPS_PER_CYCLE, "step")
         await waiting
         found = np.array(await link.read_words(Space.CELL, 0, total), np.int64)
         self.cells, self.pulses = total, card.pulses

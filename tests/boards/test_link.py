@@ -50,6 +50,7 @@ class Controller:
         self.waits = 0
         self.event: Frame | None = None
         self.polls_until_done = 0
+        self.illegal = False
         self._decoder = FrameDecoder()
         self._known: tuple[int, int] | None = None
 
@@ -83,7 +84,9 @@ class Controller:
             case Kind.STATUS:
                 self.polls_until_done -= 1
                 running = self.polls_until_done > 0
-                return b"\0" + STATUS_BODY.pack(running, 1, 2, RESULT.cycles, RESULT.saturations)
+                return b"\0" + STATUS_BODY.pack(
+                    running, 1, 2, RESULT.cycles, RESULT.saturations, self.illegal
+                )
             case Kind.WRITE if not repeated:
                 space, address = WRITE_HEAD.unpack_from(frame.payload)
                 size, data = ACCESS[Space(space)].word_bytes, frame.payload[WRITE_HEAD.size :]
@@ -99,7 +102,7 @@ class Controller:
                 return b"\0" + b"".join(word for word in words if word)
             case Kind.RUN if not repeated:
                 self.runs.append(RUN_HEAD.unpack(frame.payload))
-                body = b"\0" + DONE_BODY.pack(RESULT.cycles, RESULT.saturations)
+                body = b"\0" + DONE_BODY.pack(RESULT.cycles, RESULT.saturations, self.illegal)
                 self.event = Frame(frame.seq, DONE, body)
         return b"\0"
 
@@ -158,6 +161,14 @@ def test_run_gives_the_event(client, controller):
     assert client.run(4, 0xFFFF_FFFF) == RESULT
     assert controller.runs == [(4, 0xFFFF_FFFF)]
     assert [frame.kind for frame in controller.sent] == [Kind.RUN]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_run_into_no_instruction_is_an_error(client, controller, lost):
+    controller.lose = lambda frame: lost and frame.kind == DONE
+    controller.illegal = True
+    with pytest.raises(LinkError, match="run from 4 ended at a word that is no instruction"):
+        client.run(4, 0)
 
 
 def test_a_lost_event_is_made_up_for_by_the_status(client, controller):

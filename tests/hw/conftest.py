@@ -1,34 +1,60 @@
-"""A front end in Python for the engines' tests, and the simulation that it runs in."""
+"""A front end in Python for the engines' tests, and the simulation that it runs in.
+
+Cycles are counted by the timer service's ``now``, so that a time jump moves the
+front end by the same time as the core.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
-from amaranth.hdl import Elaboratable
+from amaranth.hdl import Elaboratable, Signal
 from amaranth.sim import Simulator
 
 from ohmloom.hw.afe.interface import FrontEndTiming, SwitchGroup
-from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import Dac
 
-CLK_HZ = 1_000_000_000
-"""One cycle is a nanosecond, so that a front end's times can be said in cycles."""
+WAYS = {
+    SwitchGroup.ROWS: ("row_a", "row_b"),
+    SwitchGroup.COLUMNS: ("column",),
+    SwitchGroup.GATES: ("gate_program", "gate_on"),
+}
+"""The masks of a switch group, as :class:`Setting` calls them."""
 
 
-def front_end_timing(
-    settle: int = 40, dac_settle: int = 12, switch: int = 5, pulse_min: int = 3
-) -> FrontEndTiming:
-    """A front end's times, in cycles of :data:`CLK_HZ`."""
-    return FrontEndTiming(
-        settle_ps=1000 * settle,
-        dac_settle_ps=1000 * dac_settle,
-        switch_ps=1000 * switch,
-        convert_ps=1000,
-        pulse_min_ps=1000 * pulse_min,
-    )
+@dataclass(frozen=True)
+class Times:
+    """A front end's times in clock cycles; the clock has a period of one nanosecond.
+
+    What the core is told (see :class:`FrontEndTiming`) comes first. Then what it
+    must find out from the handshakes: a switch update is loaded ``load`` cycles
+    after it was accepted, a DAC write takes ``shift`` cycles, and conversions
+    may come every ``readout`` cycles.
+    """
+
+    settle: int = 40
+    dac_settle: int = 12
+    switch: int = 5
+    pulse_min: int = 3
+    load: int = 6
+    shift: int = 7
+    readout: int = 20
+
+    CLK_HZ = 1_000_000_000
+
+    @property
+    def timing(self) -> FrontEndTiming:
+        return FrontEndTiming(
+            settle_ps=1000 * self.settle,
+            dac_settle_ps=1000 * self.dac_settle,
+            switch_ps=1000 * self.switch,
+            convert_ps=1000,
+            pulse_min_ps=1000 * self.pulse_min,
+        )
 
 
 @dataclass(frozen=True)
@@ -42,194 +68,184 @@ class Setting:
     gate_on: int = 0
 
 
-_WAYS = {
-    SwitchGroup.ROWS: ("row_a", "row_b"),
-    SwitchGroup.COLUMNS: ("column", None),
-    SwitchGroup.GATES: ("gate_program", "gate_on"),
-}
-
-
 @dataclass(frozen=True)
 class Conversion:
-    """What the inputs were when they were held: ``cycle`` of the strobe, and the name."""
+    """The inputs that were held at ``cycle``, and the name of the conversion."""
 
     cycle: int
     setting: Setting
-    gate_a: bool
+    gate_a: int
     tile: int
-    inference: int
-    epoch: int
-    index: int
+    tag: tuple[int, int, int]
+    """inference, epoch, index"""
 
 
 @dataclass(frozen=True)
 class Pulse:
-    """A fast gate's pulse: ``width`` cycles from ``cycle`` on, and what stood meanwhile."""
+    """An opening of gate B: ``width`` cycles from ``cycle`` on, and what stood meanwhile."""
 
-    gate: str
     cycle: int
     width: int
     setting: Setting
-    rails: tuple[int, ...]
+    rails: dict[Dac, int]
 
 
-@dataclass
 class FakeFrontEnd:
-    """Obeys :class:`FrontEndSignature`, remembers what it saw, and says what was wrong.
+    """Obeys ``FrontEndSignature``, remembers what it saw, and says what was wrong.
 
-    A switch update is loaded ``load_cycles`` after it was accepted; a DAC write
-    takes ``dac_cycles``; the samples of a conversion leave in a random order,
-    and the next conversion may come ``readout_cycles`` after it. Inputs that are
-    converted earlier than ``settle_cycles`` after a row switch still show the
-    rows from before it.
+    Rows switched less than ``settle`` cycles before a conversion have no effect
+    on it yet: whoever converts too early gets the codes of the setting before.
+
+    Parameters
+    ----------
+    fe : interface of ``Out(FrontEndSignature)``
+    now : time base of the timer service
+    code_of : codes of a conversion, one a column
+    times : of this front end, whatever the core has been told
+    ready_after : cycle from which on ``ready`` is high
 
     Attributes
     ----------
-    code_of : codes of a conversion, one a column
+    updates, latches, writes, conversions, pulses
+        What happened, in order, the first three with their cycle.
     faults : what the interface forbids and yet happened
     """
 
-    fe: object
-    geometry: Geometry
-    code_of: Callable[[Conversion], Sequence[int]]
-    load_cycles: int = 6
-    dac_cycles: int = 7
-    readout_cycles: int = 20
-    settle_cycles: int = 40
-    ready_after: int = 0
-    cycle: int = 0
-    setting: Setting = Setting()
-    rails: list[int] = field(default_factory=lambda: [0x8000] * len(Dac))
-    updates: list[tuple[int, SwitchGroup, int, int]] = field(default_factory=list)
-    latches: list[tuple[int, SwitchGroup]] = field(default_factory=list)
-    conversions: list[Conversion] = field(default_factory=list)
-    pulses: list[Pulse] = field(default_factory=list)
-    writes: list[tuple[int, Dac, int]] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        fe: Any,
+        now: Signal,
+        code_of: Callable[[Conversion], Sequence[int]],
+        times: Times,
+        ready_after: int = 0,
+    ) -> None:
+        self.fe = fe
+        self.now = now
+        self.code_of = code_of
+        self.times = times
+        self.ready_after = ready_after
+        self.setting = Setting()
+        self.rails = dict.fromkeys(Dac, 0x8000)
+        self.updates: list[tuple[int, SwitchGroup, int, int]] = []
+        self.latches: list[tuple[int, SwitchGroup]] = []
+        self.writes: list[tuple[int, Dac, int]] = []
+        self.conversions: list[Conversion] = []
+        self.pulses: list[Pulse] = []
+        self.faults: list[str] = []
         self._random = random.Random(1)
         self._update: tuple[SwitchGroup, int, int] | None = None
+        self._write: tuple[Dac, int] | None = None
         self._loaded_at = self._dac_idle_at = self._adc_idle_at = 0
-        self._pending_write: tuple[Dac, int] | None = None
         self._rows_before = self.setting
-        self._rows_latched_at = -self.settle_cycles
+        self._latched_at = dict.fromkeys(SwitchGroup, -times.settle)
         self._samples: dict[int, tuple[int, int]] = {}
-        self._gate_since: dict[str, int] = {}
+        self._opened_at: int | None = None
 
     async def run(self, ctx) -> None:
-        """A background testbench: what the core asked for in a cycle, then the next one."""
+        """A background testbench."""
         fe = self.fe
+        switch, dac, tag = fe.switch.payload, fe.dac.payload, fe.tag
         self._drive(ctx)
         while True:
-            _, _, *seen = await ctx.tick().sample(
-                fe.switch.valid & fe.switch.ready,
-                fe.switch.payload.group,
-                fe.switch.payload.a,
-                fe.switch.payload.b,
-                fe.latch,
-                fe.dac.valid & fe.dac.ready,
-                fe.dac.payload.channel,
-                fe.dac.payload.code,
-                fe.convert,
-                fe.tag.inference,
-                fe.tag.epoch,
-                fe.tag.index,
-                fe.gate_a,
-                fe.gate_b,
-                fe.tile,
-            )
-            self._observe(*seen)
-            self.cycle += 1
+            # Fixed points of one cycle, so that the order of testbenches does not matter.
+            _, _, now, updated, group, a, b, latch, wrote, channel, code, *rest = (
+                await ctx.tick().sample(
+                    self.now,
+                    fe.switch.valid & fe.switch.ready, switch.group, switch.a, switch.b,
+                    fe.latch,
+                    fe.dac.valid & fe.dac.ready, dac.channel, dac.code,
+                    fe.gate_a, fe.gate_b,
+                    fe.convert, fe.tile, tag.inference, tag.epoch, tag.index,
+                )
+            )  # fmt: skip
+            gate_a, gate_b, convert, tile, *name = rest
+            self._gates(now, gate_a, gate_b, moving=updated or latch or wrote)
+            if convert:
+                self._convert(now, gate_a, tile, tuple(name))
+            if latch:
+                self._latch(now)
+            if updated:
+                self._update = (SwitchGroup(group), a, b)
+                self._loaded_at = now + self.times.load
+                self.updates.append((now, *self._update))
+            if wrote:
+                self._write = (Dac(channel), code)
+                self._dac_idle_at = now + self.times.shift
+                self.writes.append((now, *self._write))
             self._drive(ctx)
 
-    def _fault(self, what: str) -> None:
-        self.faults.append(f"cycle {self.cycle}: {what}")
-
-    def _observe(
-        self, switch, group, a, b, latch, dac, channel, code,
-        convert, inference, epoch, index, gate_a, gate_b, tile,
-    ) -> None:  # fmt: skip
-        now = self.cycle
-        self._gates(gate_a, gate_b, moving=bool(latch or dac or now < self._dac_idle_at))
-        if convert:
-            if now < self._adc_idle_at:
-                self._fault("convert while the converters are busy")
-            settled = now >= self._rows_latched_at + self.settle_cycles
-            held = Conversion(
-                now,
-                self.setting if settled else self._rows_before,
-                bool(gate_a),
-                tile,
-                inference,
-                epoch,
-                index,
-            )
-            self.conversions.append(held)
-            self._adc_idle_at = now + self.readout_cycles
-            codes = self.code_of(held)
-            order = self._random.sample(range(len(codes)), len(codes))
-            first = self._adc_idle_at - 1 - len(codes)
-            assert first > now, "too short a read-out for so many columns"
-            self._samples = {first + i: (c, codes[c]) for i, c in enumerate(order)}
-        if latch:
-            if self._update is None or now < self._loaded_at:
-                self._fault("latch while nothing is loaded")
-            else:
-                self._latch(*self._update)
-        if switch:
-            self._update = (SwitchGroup(group), a, b)
-            self._loaded_at = now + self.load_cycles
-            self.updates.append((now, *self._update))
-        if dac:
-            self._pending_write = (Dac(channel), code)
-            self._dac_idle_at = now + self.dac_cycles
-            self.writes.append((now, *self._pending_write))
-        if self._pending_write and now + 1 >= self._dac_idle_at:
-            channel, code = self._pending_write
-            self.rails[channel], self._pending_write = code, None
-
-    def _latch(self, group: SwitchGroup, a: int, b: int) -> None:
-        if group is SwitchGroup.ROWS:
-            self._rows_before, self._rows_latched_at = self.setting, self.cycle
-        ways = zip(_WAYS[group], (a, b), strict=True)
-        change = {way: mask for way, mask in ways if way is not None}
-        self.setting = Setting(**{**vars(self.setting), **change})
-        self._update = None
-        self.latches.append((self.cycle, group))
-
-    def _gates(self, gate_a: int, gate_b: int, moving: bool) -> None:
-        if gate_a and gate_b:
-            self._fault("both fast gates are open")
-        if gate_b and moving:
-            self._fault("switches or a DAC move while gate B is open")
-        for name, level in (("a", gate_a), ("b", gate_b)):
-            if level:
-                self._gate_since.setdefault(name, self.cycle)
-            elif name in self._gate_since:
-                since = self._gate_since.pop(name)
-                self.pulses.append(
-                    Pulse(name, since, self.cycle - since, self.setting, tuple(self.rails))
-                )
-
     def _drive(self, ctx) -> None:
-        fe, now = self.fe, self.cycle
+        """The inputs of the core in the cycle that begins."""
+        fe, now = self.fe, ctx.get(self.now)
+        dac_idle, adc_idle = now >= self._dac_idle_at, now >= self._adc_idle_at
+        loaded = self._update is not None and now >= self._loaded_at
+        if dac_idle and self._write is not None:
+            self.rails[self._write[0]] = self._write[1]
+            self._write = None
+        column, code = self._samples.pop(now, (None, 0))
         ctx.set(fe.ready, now >= self.ready_after)
         ctx.set(fe.switch.ready, self._update is None)
-        ctx.set(fe.loaded, self._update is not None and now >= self._loaded_at)
-        ctx.set(fe.dac.ready, now >= self._dac_idle_at)
-        ctx.set(fe.dac_idle, now >= self._dac_idle_at)
-        ctx.set(fe.adc_idle, now >= self._adc_idle_at)
-        column, code = self._samples.pop(now, (None, 0))
+        ctx.set(fe.loaded, loaded)
+        ctx.set(fe.dac.ready, dac_idle)
+        ctx.set(fe.dac_idle, dac_idle)
+        ctx.set(fe.adc_idle, adc_idle)
         ctx.set(fe.samples.valid, column is not None)
-        ctx.set(fe.samples.payload.column, column or 0)
-        ctx.set(fe.samples.payload.code, code & 0xFFFF)
+        ctx.set(fe.samples.payload["column"], column or 0)
+        ctx.set(fe.samples.payload["code"], code & 0xFFFF)
+        loading = self._update is not None and not loaded
+        ctx.set(fe.active, loading or not dac_idle or not adc_idle)
+
+    def _latch(self, now: int) -> None:
+        if self._update is None or now < self._loaded_at:
+            self.faults.append(f"cycle {now}: latch while nothing is loaded")
+            return
+        group, *masks = self._update
+        if group is SwitchGroup.ROWS:
+            self._rows_before = self.setting
+        ways = WAYS[group]
+        self.setting = replace(self.setting, **dict(zip(ways, masks[: len(ways)], strict=True)))
+        self._latched_at[group] = now
+        self.latches.append((now, group))
+        self._update = None
+
+    def _convert(self, now: int, gate_a: int, tile: int, name: tuple) -> None:
+        if now < self._adc_idle_at:
+            self.faults.append(f"cycle {now}: convert while the converters are busy")
+        if now < self._latched_at[SwitchGroup.ROWS] + self.times.settle:
+            self.faults.append(f"cycle {now}: convert before the rows have settled")
+            held = self._rows_before
+        else:
+            held = self.setting
+        conversion = Conversion(now, held, gate_a, tile, name)
+        self.conversions.append(conversion)
+        self._adc_idle_at = now + self.times.readout
+        codes = self.code_of(conversion)
+        first = self._adc_idle_at - 1 - len(codes)
+        assert first > now, "too short a read-out for so many columns"
+        for i, column in enumerate(self._random.sample(range(len(codes)), len(codes))):
+            self._samples[first + i] = (column, codes[column])
+
+    def _gates(self, now: int, gate_a: int, gate_b: int, moving: bool) -> None:
+        if gate_a and gate_b:
+            self.faults.append(f"cycle {now}: both fast gates are open")
+        if not gate_b:
+            if self._opened_at is not None:
+                width = now - self._opened_at
+                self.pulses.append(Pulse(self._opened_at, width, self.setting, dict(self.rails)))
+                self._opened_at = None
+            return
+        if moving or now < self._dac_idle_at:
+            self.faults.append(f"cycle {now}: switches or rails move while gate B is open")
+        switched = max(self._latched_at.values()) + self.times.switch
+        if now < max(switched, self._dac_idle_at + self.times.dac_settle):
+            self.faults.append(f"cycle {now}: gate B is open before the lines have settled")
+        if self._opened_at is None:
+            self._opened_at = now
 
 
-def simulate_clocked(
+def _simulate(
     dut: Elaboratable, *testbenches: Callable, background: Sequence[Callable] = (), cycles: int
 ) -> None:
-    """Run until every testbench has ended; ``TimeoutError`` after ``cycles`` clock cycles."""
     sim = Simulator(dut)
     sim.add_clock(1e-6)
     for testbench in background:
@@ -240,3 +256,24 @@ def simulate_clocked(
         if not sim.advance():
             return
     raise TimeoutError(f"the testbench is stuck after {cycles} cycles")
+
+
+# Fixtures of the session, since property tests run many examples with one.
+
+
+@pytest.fixture(scope="session")
+def simulate() -> Callable:
+    """``simulate(dut, *testbenches, background=(), cycles=...)`` under a watchdog."""
+    return _simulate
+
+
+@pytest.fixture(scope="session")
+def front_end() -> type[FakeFrontEnd]:
+    """See :class:`FakeFrontEnd`."""
+    return FakeFrontEnd
+
+
+@pytest.fixture(scope="session")
+def front_end_times() -> type[Times]:
+    """See :class:`Times`."""
+    return Times

@@ -182,7 +182,7 @@ def test_memories_and_runs_are_refused_while_running(link_bench):
         while ctx.get(bench.dut.running):
             await ctx.tick()
         (event,) = await ask(ctx, bench)
-        assert event == Frame(1, DONE, b"\0" + DONE_BODY.pack(*bench.result))
+        assert event == Frame(1, DONE, b"\0" + DONE_BODY.pack(*bench.result, 0))
 
     link_bench(test)
 
@@ -234,7 +234,7 @@ def test_a_run_that_ends_during_a_reply_is_reported(link_bench):
                 for frame in frames
                 if frame.kind == Kind.RUN | REPLY and frame.payload[0] == Status.OK
             ]
-            body = b"\0" + DONE_BODY.pack(*bench.result)
+            body = b"\0" + DONE_BODY.pack(*bench.result, 0)
             assert done == [Frame(seq, DONE, body) for seq in accepted]
             positions.add(kinds.index(DONE))
             verdicts.add(len(accepted))
