@@ -19,8 +19,8 @@ from pydantic import ValidationError
 
 from ..hw.image import Image, LayerSpan
 from ..hw.isa import assemble, parse
-from .compiled import Compiled, Golden, LayerInfo
 from ..sim.devices.record import from_record, record_model, to_record
+from .compiled import Compiled, Golden, LayerInfo
 from .errors import BundleError
 from .manifest import FORMAT, SCHEMA_VERSION, FileRecord, InputRecord, LayerRecord, Manifest
 from .npz import ArraySpec, read_npz, write_npz

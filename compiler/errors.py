@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..errors import OhmloomError
 
-class CompileError(ValueError):
+
+class CompileError(OhmloomError, ValueError):
     """A model, calibration set or option that cannot be compiled."""
 
 
@@ -43,13 +45,13 @@ class UnsupportedOperatorsError(ModelError):
         super().__init__(f"{source} has {count}: {'; '.join(map(str, nodes))}")
 
 
-class InputError(ValueError):
+class InputError(OhmloomError, ValueError):
     """Samples or labels that the compiled network does not take."""
 
 
-class BundleError(ValueError):
+class BundleError(OhmloomError, ValueError):
     """A bundle that is missing, truncated, altered or of another version."""
 
 
-class DatasetError(ValueError):
+class DatasetError(OhmloomError, ValueError):
     """A data set file that is not what its name says."""

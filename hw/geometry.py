@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..errors import OhmloomError
 from .isa import LAYOUTS, Op
+
+
+class GeometryError(OhmloomError, ValueError):
+    """Dimensions that a controller cannot have."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +56,10 @@ class Geometry:
         for name, (low, high) in limits.items():
             value = getattr(self, name)
             if not low <= value <= high:
-                raise ValueError(f"{name} = {value} is outside {low}..{high}")
+                raise GeometryError(f"{name} = {value} is outside {low}..{high}")
         for name in ("rows", "columns"):
             if getattr(self, name) % 8:
-                raise ValueError(
+                raise GeometryError(
                     f"{name} = {getattr(self, name)} is not a multiple of 8, "
                     "the channels of a switch or converter chip"
                 )

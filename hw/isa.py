@@ -5,8 +5,8 @@ fields follow it from the least significant bit upwards in the order listed in
 :data:`LAYOUTS`. Unused high bits are zero, and a word in which they are not is
 refused. Words are stored little-endian in ``program.bin``.
 
-This file is plain Python and imports nothing of the project, so every part may
-import it.
+This file is plain Python and imports nothing of the project but its base error,
+so every part may import it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
+
+from ..errors import OhmloomError
 
 WORD_BITS = 64
 WORD_BYTES = WORD_BITS // 8
@@ -141,7 +143,7 @@ LAYOUTS: MappingProxyType[Op, tuple[Field, ...]] = MappingProxyType(
 """
 
 
-class IsaError(ValueError):
+class IsaError(OhmloomError, ValueError):
     """An instruction, parameter word or program that the controller would not take."""
 
 

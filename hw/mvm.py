@@ -108,14 +108,13 @@ class MvmEngine(wiring.Component):
             bit.eq(self.act_data.bit_select(load_plane, 1) & in_range),
         ]
         with m.FSM(name="load"):
-            with m.State("IDLE"):
-                with m.If(self.start):
-                    m.d.comb += self.acc_clear.eq(op.clear)
-                    m.d.sync += [running.eq(1), load_plane.eq(0)]
-                    with m.If(configured):
-                        m.next = "GATHER"
-                    with m.Else():
-                        m.next = "COLUMNS"
+            with m.State("IDLE"), m.If(self.start):
+                m.d.comb += self.acc_clear.eq(op.clear)
+                m.d.sync += [running.eq(1), load_plane.eq(0)]
+                with m.If(configured):
+                    m.next = "GATHER"
+                with m.Else():
+                    m.next = "COLUMNS"
             with m.State("COLUMNS"):
                 m.d.comb += [
                     fe.switch.valid.eq(1),
@@ -167,11 +166,10 @@ class MvmEngine(wiring.Component):
                         m.next = "DRAIN"
                     with m.Else():
                         m.next = "GATHER"
-            with m.State("DRAIN"):
-                with m.If(~converting & fe.adc_idle & self.acc_idle):
-                    m.d.comb += self.done.eq(1)
-                    m.d.sync += [running.eq(0), mask.eq(0)]
-                    m.next = "IDLE"
+            with m.State("DRAIN"), m.If(~converting & fe.adc_idle & self.acc_idle):
+                m.d.comb += self.done.eq(1)
+                m.d.sync += [running.eq(0), mask.eq(0)]
+                m.next = "IDLE"
 
         # Conversions: one per plane, once settled and once the last one is read out.
         settled = Signal()

@@ -151,10 +151,9 @@ class Sequencer(wiring.Component):
                 m.d.comb += fe.dac.valid.eq(1)
                 with m.If(fe.dac.ready):
                     m.next = "DAC-SHIFT"
-            with m.State("DAC-SHIFT"):
-                with m.If(fe.dac_idle):
-                    m.d.comb += [timer.start.eq(1), timer.cycles.eq(self.dac_cycles)]
-                    m.next = "TIMER"
+            with m.State("DAC-SHIFT"), m.If(fe.dac_idle):
+                m.d.comb += [timer.start.eq(1), timer.cycles.eq(self.dac_cycles)]
+                m.next = "TIMER"
             with m.State("TIMER"):
                 m.d.comb += self.active.eq(0)
                 with m.If(timer.done):

@@ -185,9 +185,8 @@ class WriteVerify(wiring.Component):
             with m.State("SET-GATES"):
                 switch(SwitchGroup.GATES, column_mask, 0, "DRIVE")
 
-            with m.State("DRIVE"):
-                with m.If(fe.dac_idle):
-                    start_timer(self.drive_cycles, "DRIVE-WAIT")
+            with m.State("DRIVE"), m.If(fe.dac_idle):
+                start_timer(self.drive_cycles, "DRIVE-WAIT")
             with m.State("DRIVE-WAIT"):
                 m.d.comb += self.active.eq(0)
                 with m.If(timer.done):

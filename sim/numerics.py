@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..errors import OhmloomError
+
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
@@ -35,7 +37,7 @@ VAR_CODE_MAX = (1 << 16) - 1
 VAR_EXPONENT_MAX = 8
 
 
-class NumericsError(ValueError):
+class NumericsError(OhmloomError, ValueError):
     """An argument outside what the shared arithmetic is exact for."""
 
 

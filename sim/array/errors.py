@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ...errors import OhmloomError
 
-class ArrayError(ValueError):
+
+class ArrayError(OhmloomError, ValueError):
     """A cell, tile or argument that the array does not have or take."""
 
 
-class Unsupported(RuntimeError):
+class Unsupported(OhmloomError, RuntimeError):
     """Something that the array's device has no physics for."""

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...errors import OhmloomError
 from ..numerics import (
     Z_FRACTION_BITS,
     FloatArray,
@@ -29,7 +30,7 @@ GAIN_BITS = 16
 _DAC_ZERO = 1 << DAC_BITS - 1
 
 
-class ConverterError(ValueError):
+class ConverterError(OhmloomError, ValueError):
     """A voltage, current, code or gain outside what the card can give."""
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...errors import OhmloomError
 from ...hw.geometry import Geometry
 from ...hw.isa import Dac
 from ..array import SimulatedArray
@@ -20,7 +21,7 @@ from ..numerics import Domain, draw_normal
 from .settling import Settling
 
 
-class CardFault(RuntimeError):
+class CardFault(OhmloomError, RuntimeError):
     """The controller did something to the card that would harm or confuse it."""
 
 

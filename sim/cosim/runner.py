@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...errors import OhmloomError
 from .job import JOB_VARIABLE, CosimReport, Job
 
 PROGRESS_FILE = "progress.json"
@@ -48,7 +50,7 @@ class Cosimulation:
     output: np.ndarray
 
 
-class CosimError(RuntimeError):
+class CosimError(OhmloomError, RuntimeError):
     """The co-simulation could not be run, or ended without a verdict."""
 
 
@@ -100,6 +102,7 @@ def _run(job: Job, progress: Progress | None, folder: Path, simulator: str) -> C
         (folder / name).unlink(missing_ok=True)
 
     runner = get_runner(simulator)
+    runner.log.setLevel(logging.WARNING)
     build = folder / "build"
     report("build", 0, 1)
     runner.build(

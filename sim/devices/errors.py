@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ...errors import OhmloomError
 
-class DeviceError(ValueError):
+
+class DeviceError(OhmloomError, ValueError):
     """A device entry that cannot be used: one sentence naming file and field."""
 
 

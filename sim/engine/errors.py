@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ...errors import OhmloomError
 
-class EngineError(ValueError):
+
+class EngineError(OhmloomError, ValueError):
     """An image, input or array that the engine cannot execute; names the instruction."""

@@ -11,7 +11,9 @@ import pytest
 
 from ohmloom.cli.steps import cosimulation
 from ohmloom.compiler.bundle import load_bundle
-from ohmloom.sim.cosim.job import CosimReport, Fault, Job
+from ohmloom.sim.cosim.fault import Fault
+from ohmloom.sim.cosim.job import CosimReport, Job
+from ohmloom.sim.cosim.runner import Cosimulation
 
 AGREES = CosimReport(
     samples=2,
@@ -31,15 +33,21 @@ AGREES = CosimReport(
 DIFFERS = replace(AGREES, mismatches=1, first_mismatch="sample 0: expected 1, found 2")
 
 
+def outcome(report: CosimReport, job: Job) -> Cosimulation:
+    """A simulation that read zeros from the RTL."""
+    outputs = job.image.output.count
+    return Cosimulation(report, np.zeros((len(job.samples), outputs), np.int64))
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
     """The jobs that the command gave to the simulator; one with a fault does not agree."""
     jobs: list[Job] = []
 
-    def simulate(job: Job, progress: Any) -> CosimReport:
+    def simulate(job: Job, progress: Any) -> Cosimulation:
         jobs.append(job)
         progress("inference", 1, 2)
-        return DIFFERS if job.fault else AGREES
+        return outcome(DIFFERS if job.fault else AGREES, job)
 
     monkeypatch.setattr(cosimulation, "run_cosim", simulate)
     return jobs
@@ -81,7 +89,7 @@ def test_comparing_nothing_is_a_failure(
     command: Any, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = replace(AGREES, values_compared=0)
-    monkeypatch.setattr(cosimulation, "run_cosim", lambda job, progress: nothing)
+    monkeypatch.setattr(cosimulation, "run_cosim", lambda job, progress: outcome(nothing, job))
     assert "compared no values" in command("cosim", bundle).sentence
 
 
@@ -92,6 +100,6 @@ def test_engine_cocotb_runs_every_sample_and_must_agree(
     data = command(*arguments).data
     assert data["engine"] == "cocotb" and data["cycles_per_inference"] == 9000
     assert len(asked[0].samples) == data["samples"] == 128
-    monkeypatch.setattr(cosimulation, "run_cosim", lambda job, progress: DIFFERS)
+    monkeypatch.setattr(cosimulation, "run_cosim", lambda job, progress: outcome(DIFFERS, job))
     result = command(*arguments)
     assert result.code == 1 and result.out == ""

@@ -15,10 +15,10 @@ from threadpoolctl import threadpool_limits
 
 from ohmloom.compiler import bundle
 from ohmloom.compiler.bundle import FILES, MANIFEST, load_bundle, write_bundle
-from ohmloom.sim.devices.record import to_record
 from ohmloom.compiler.errors import BundleError
 from ohmloom.compiler.npz import write_npz
 from ohmloom.compiler.runner import build_engine, quantise_input
+from ohmloom.sim.devices.record import to_record
 
 
 @pytest.fixture(scope="module")

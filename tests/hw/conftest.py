@@ -93,8 +93,8 @@ class Pulse:
 class FakeFrontEnd:
     """Obeys ``FrontEndSignature``, remembers what it saw, and says what was wrong.
 
-    Rows switched less than ``settle`` cycles before a conversion have no effect
-    on it yet: whoever converts too early gets the codes of the setting before.
+    What was switched less than ``settle`` cycles before a conversion has no effect
+    on it yet: whoever converts too early gets the codes of the rows before.
 
     Parameters
     ----------
@@ -140,6 +140,7 @@ class FakeFrontEnd:
         self._latched_at = dict.fromkeys(SwitchGroup, -times.settle)
         self._samples: dict[int, tuple[int, int]] = {}
         self._opened_at: int | None = None
+        self._reading_since = 0
 
     async def run(self, ctx) -> None:
         """A background testbench."""
@@ -211,8 +212,8 @@ class FakeFrontEnd:
     def _convert(self, now: int, gate_a: int, tile: int, name: tuple) -> None:
         if now < self._adc_idle_at:
             self.faults.append(f"cycle {now}: convert while the converters are busy")
-        if now < self._latched_at[SwitchGroup.ROWS] + self.times.settle:
-            self.faults.append(f"cycle {now}: convert before the rows have settled")
+        if now < max(*self._latched_at.values(), self._reading_since) + self.times.settle:
+            self.faults.append(f"cycle {now}: convert before the inputs have settled")
             held = self._rows_before
         else:
             held = self.setting
@@ -228,6 +229,8 @@ class FakeFrontEnd:
     def _gates(self, now: int, gate_a: int, gate_b: int, moving: bool) -> None:
         if gate_a and gate_b:
             self.faults.append(f"cycle {now}: both fast gates are open")
+        if not gate_a:
+            self._reading_since = now + 1
         if not gate_b:
             if self._opened_at is not None:
                 width = now - self._opened_at

@@ -4,6 +4,7 @@ import numpy as np
 from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ohmloom.hw.accumulator import Accumulator
 from ohmloom.hw.geometry import Geometry
 

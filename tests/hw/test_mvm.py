@@ -204,7 +204,7 @@ def test_a_conversion_that_comes_too_early_is_seen(execute, front_end_times):
     times = front_end_times()
     op = Mvm(planes=9, signed=1)
     result, fe = execute(ACT, G, [op], times, told=replace(times, settle=times.settle - 1))
-    assert fe.faults and "before the rows have settled" in fe.faults[0]
+    assert fe.faults and "before the inputs have settled" in fe.faults[0]
     assert result.acc != product(ACT, G, op)
 
 
@@ -212,7 +212,7 @@ def test_a_conversion_that_comes_too_early_is_seen(execute, front_end_times):
     ("settle", "readout", "load", "rules"),
     [
         (60, 20, 4, "settle"),
-        (33, 34, 4, "readout"),
+        (33, 35, 4, "readout"),
         (12, 70, 4, "readout"),
         (12, 20, 50, "update"),
         (1, 10, 1, "update"),

@@ -5,6 +5,7 @@ from fractions import Fraction
 from amaranth.sim import Simulator
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import pack_requant
 from ohmloom.hw.postprocess import Requantiser

@@ -3,6 +3,7 @@
 from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ohmloom.hw.timers import QUIET_CYCLES, Timers
 
 

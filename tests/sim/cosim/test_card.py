@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ohmloom.hw.afe.array_card import settle_ps
+from ohmloom.hw.afe.interface import cycles_from_ps
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import Dac
 from ohmloom.sim.array import SimulatedArray
@@ -12,8 +14,6 @@ from ohmloom.sim.converters import Converters
 from ohmloom.sim.cosim.bench import lags
 from ohmloom.sim.cosim.card import AnalogCard, CardFault, ConversionTag
 from ohmloom.sim.devices import load
-from ohmloom.hw.afe.array_card import settle_ps
-from ohmloom.hw.afe.interface import cycles_from_ps
 
 CLK = 48_000_000
 GEOMETRY = Geometry(rows=8, columns=8, tiles=1)

@@ -7,10 +7,10 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
+from ohmloom.sim.array import SimulatedArray
 from ohmloom.sim.cosim.fault import Fault
 from ohmloom.sim.cosim.runner import CosimError, run_cosim
 from ohmloom.sim.engine import NumpyEngine
-from ohmloom.sim.array import SimulatedArray
 
 
 def reference(job):

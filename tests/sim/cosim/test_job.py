@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ohmloom.hw.afe.array_card import plane_period_cycles
+from ohmloom.hw.isa import Op
 from ohmloom.sim.cosim.fault import Fault
 from ohmloom.sim.cosim.job import Job, Mismatch
 from ohmloom.sim.cosim.locate import conversions, origin
 from ohmloom.sim.cosim.overhead import inference, overhead
-from ohmloom.hw.afe.array_card import plane_period_cycles
-from ohmloom.hw.isa import Op
 
 
 def test_a_job_is_the_same_after_saving(make_job, tmp_path):

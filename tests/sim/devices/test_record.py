@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from ohmloom.sim.devices.record import from_record, record_model, to_record
 from ohmloom.sim.devices import catalogue, load
+from ohmloom.sim.devices.record import from_record, record_model, to_record
 
 
 def through_json(record):

@@ -1,0 +1,225 @@
+"""The sequencer: every instruction, its cycles, and what the engines are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from amaranth import Module
+from amaranth.hdl import Elaboratable
+from amaranth.lib import memory
+from amaranth.lib.wiring import connect
+
+from ohmloom.hw.geometry import Geometry
+from ohmloom.hw.isa import Dac, Op, Reg, encode, instruction
+from ohmloom.hw.sequencer import MVM, SEQUENCER, VERIFY, Sequencer
+from ohmloom.hw.timers import Timers
+
+GEOMETRY = Geometry(rows=8, columns=8, program_depth=256)
+HALT = instruction(Op.HALT)
+NOP = instruction(Op.NOP)
+EMPTY = 4
+"""Cycles of a run that begins at a HALT: accept, ready, fetch, decode."""
+DISPATCH = 2
+"""Cycles to fetch and decode any instruction."""
+ENGINE_CYCLES = 11
+"""From an engine's start to its answer."""
+
+
+class Bench(Elaboratable):
+    """Sequencer, program memory and timers, wired as in the top."""
+
+    def __init__(self, words, timing, clk_hz):
+        self.code = memory.Memory(shape=64, depth=GEOMETRY.program_depth, init=words)
+        self.sequencer = Sequencer(GEOMETRY, timing, clk_hz)
+        self.timers = Timers(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.code = self.code
+        m.submodules.sequencer = sequencer = self.sequencer
+        m.submodules.timers = timers = self.timers
+        connect(m, timers.channel[0], sequencer.timer)
+        read = self.code.read_port()
+        m.d.comb += [
+            read.addr.eq(sequencer.code_address),
+            sequencer.code_data.eq(read.data),
+            sequencer.now.eq(timers.now),
+        ]
+        return m
+
+
+@dataclass
+class Run:
+    """What one run did."""
+
+    starts: list[tuple[str, int, int, int, int]] = field(default_factory=list)
+    """Strobe, instruction word, pc, epoch and owner."""
+    registers: dict[Reg, int] = field(default_factory=dict)
+    cycles: int = 0
+    length: int = 0
+    """Cycles from the strobe to ``done``, counted outside."""
+    illegal: int = 0
+    owners: set[int] = field(default_factory=set)
+
+
+@pytest.fixture(scope="session")
+def execute(simulate, front_end, front_end_times):
+    """``execute(words or instructions, (address, epoch), ...)`` -> runs, front end."""
+
+    def run(program, *entries, times=None, ready_after=0):
+        times = times or front_end_times()
+        words = [word if isinstance(word, int) else encode(word) for word in program]
+        dut = Bench(words, times.timing, times.CLK_HZ)
+        seq, now = dut.sequencer, dut.timers.now
+        fe = front_end(seq.fe, now, lambda held: [], times, ready_after)
+        runs = []
+
+        async def bench(ctx):
+            for address, epoch in entries or [(0, 0)]:
+                ctx.set(seq.run_address, address)
+                ctx.set(seq.run_epoch, epoch)
+                ctx.set(seq.run, 1)
+                begun = ctx.get(now)
+                result = Run()
+                await ctx.tick()
+                ctx.set(seq.run, 0)
+                ctx.set(seq.run_address, 0xFFFF)
+                ctx.set(seq.run_epoch, 0)
+                answer = 0
+                while not ctx.get(seq.done):
+                    assert ctx.get(seq.running)
+                    result.owners.add(ctx.get(seq.owner))
+                    for name in ("start_mvm", "start_requant", "start_verify"):
+                        if ctx.get(getattr(seq, name)):
+                            result.starts.append(
+                                (
+                                    name,
+                                    ctx.get(seq.instruction),
+                                    ctx.get(seq.pc),
+                                    ctx.get(seq.epoch),
+                                    ctx.get(seq.owner),
+                                )
+                            )
+                            answer = ctx.get(now) + ENGINE_CYCLES
+                    await ctx.tick()
+                    ctx.set(seq.engine_done, ctx.get(now) == answer)
+                result.length = ctx.get(now) - begun
+                result.cycles = ctx.get(seq.cycles)
+                result.illegal = ctx.get(seq.illegal)
+                for reg in Reg:
+                    result.registers[reg] = ctx.get(getattr(seq.registers, reg.name.lower()))
+                await ctx.tick()
+                assert not ctx.get(seq.running) and not ctx.get(seq.active)
+                runs.append(result)
+
+        simulate(dut, bench, background=[fe.run], cycles=5_000)
+        assert fe.faults == []
+        return runs, fe
+
+    return run
+
+
+def cost(execute, *instructions, **options) -> int:
+    """Cycles that the instructions take."""
+    (run,), _ = execute([*instructions, HALT], **options)
+    assert run.length == run.cycles + 1
+    return run.cycles - EMPTY
+
+
+def test_an_empty_run(execute):
+    (run,), fe = execute([HALT])
+    assert (run.cycles, run.illegal, run.starts, run.owners) == (EMPTY, 0, [], {SEQUENCER})
+    assert fe.updates == fe.writes == fe.conversions == []
+
+
+def test_nop_takes_two_cycles(execute):
+    assert cost(execute, NOP, NOP) == 2 * DISPATCH
+
+
+@pytest.mark.parametrize("reg", Reg)
+@pytest.mark.parametrize("value", [0x1234_5678, -1, -(2**31), 2**31 - 1])
+def test_set_writes_its_register_and_no_other(execute, reg, value):
+    before = [instruction(Op.SET, reg=other, value=7 + other) for other in Reg]
+    (run,), _ = execute([*before, instruction(Op.SET, reg=reg, value=value), HALT])
+    assert run.registers == {other: 7 + other for other in Reg} | {reg: value}
+
+
+def test_registers_last_from_run_to_run(execute):
+    program = [instruction(Op.SET, reg=Reg.CLAMP_LO, value=-77), HALT, HALT]
+    (first, second), _ = execute(program, (0, 0), (2, 0))
+    assert first.registers == second.registers and second.registers[Reg.CLAMP_LO] == -77
+
+
+@pytest.mark.parametrize("cycles", [0, 1, 2, 50, 999])
+def test_wait_takes_its_cycles(execute, cycles):
+    assert cost(execute, instruction(Op.WAIT, cycles=cycles)) == DISPATCH + 1 + cycles
+
+
+@pytest.mark.parametrize("channel", Dac)
+def test_dac_writes_its_channel_and_waits_until_it_has_settled(execute, front_end_times, channel):
+    times = front_end_times(dac_settle=31, shift=9)
+    program = [instruction(Op.DAC, channel=channel, code=0xBEEF), HALT]
+    (run,), fe = execute(program, times=times)
+    assert [write[1:] for write in fe.writes] == [(channel, 0xBEEF)]
+    assert run.cycles - EMPTY == DISPATCH + 1 + times.shift + times.dac_settle
+    assert fe.rails == dict.fromkeys(Dac, 0x8000) | {channel: 0xBEEF}
+
+
+ENGINES = [
+    (
+        instruction(Op.MVM, tile=5, act=9, first=1, rows=7, planes=8, signed=1, clear=0),
+        "start_mvm",
+        MVM,
+    ),
+    (instruction(Op.REQUANT, out=3, param=4, count=2), "start_requant", SEQUENCER),
+    (instruction(Op.PROGRAM, tile=1, cell=2, count=3), "start_verify", VERIFY),
+    (instruction(Op.READ, tile=4095, cell=65535, count=65535), "start_verify", VERIFY),
+]
+
+
+@pytest.mark.parametrize(("instr", "strobe", "owner"), ENGINES)
+def test_engines_are_started_once_with_their_word_and_given_the_front_end(
+    execute, instr, strobe, owner
+):
+    epoch = 0xFEDC_BA98
+    (run,), _ = execute([NOP, NOP, instr, NOP, HALT], (1, epoch))
+    assert run.starts == [(strobe, encode(instr), 2, epoch, owner)]
+    assert run.owners == {SEQUENCER, owner}
+    assert run.cycles - EMPTY == 2 * DISPATCH + DISPATCH + 1 + ENGINE_CYCLES
+
+
+def test_engines_run_one_after_the_other_in_program_order(execute):
+    (run,), _ = execute([*(instr for instr, *_ in ENGINES), HALT])
+    assert [(start[0], start[2]) for start in run.starts] == [
+        (strobe, address) for address, (_, strobe, _) in enumerate(ENGINES)
+    ]
+
+
+def test_a_run_begins_at_its_address_and_ends_at_the_next_halt(execute):
+    program = [instruction(Op.SET, reg=Reg.TRIES, value=n) for n in range(3)]
+    program = [item for pair in zip(program, [HALT] * 3, strict=True) for item in pair]
+    runs, _ = execute(program, (4, 1), (0, 2), (2, 3), (5, 4))
+    assert [run.registers[Reg.TRIES] for run in runs] == [2, 0, 1, 1]
+
+
+@pytest.mark.parametrize("opcode", sorted(set(range(64)) - set(Op))[::9])
+def test_a_word_that_is_no_instruction_ends_the_run_and_moves_nothing(execute, opcode):
+    last = instruction(Op.SET, reg=Reg.TRIES, value=9)
+    (bad, good), fe = execute([NOP, opcode | 0xFFFF << 6, last, HALT], (0, 0), (2, 0))
+    assert (bad.illegal, good.illegal) == (1, 0)
+    assert bad.cycles == EMPTY + DISPATCH and bad.registers[Reg.TRIES] == 0
+    assert bad.starts == fe.writes == fe.updates == []
+
+
+def test_nothing_is_fetched_before_the_front_end_is_ready(execute):
+    dac = instruction(Op.DAC, channel=0, code=1)
+    (run,), fe = execute([dac, HALT], ready_after=200)
+    assert fe.writes[0][0] == 200 + DISPATCH + 1
+    assert run.cycles > 200
+
+
+def test_cycles_are_those_of_the_last_run(execute):
+    program = [instruction(Op.WAIT, cycles=300), HALT, NOP, HALT]
+    (long, short), _ = execute(program, (0, 0), (2, 0))
+    assert (long.cycles, short.cycles) == (EMPTY + DISPATCH + 301, EMPTY + DISPATCH)
