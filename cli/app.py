@@ -14,7 +14,6 @@ from ..errors import OhmloomError
 from .commands import bitstream, compile, cosim, demo, devices, doctor, run
 from .output import help_without_command
 
-PACKAGE = __name__.partition(".")[0]
 FAILED = 2
 INTERRUPTED = 130
 
@@ -71,16 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except (OhmloomError, ValueError, RuntimeError) as error:
-        if not is_typed(error):
-            raise
-        return _fail(str(error), getattr(error, "exit_code", FAILED))
+    except OhmloomError as error:
+        return _fail(str(error), error.exit_code)
     return code or 0
-
-
-def is_typed(error: Exception) -> bool:
-    """Whether the project raises this type on purpose: a plain ValueError is a fault."""
-    return isinstance(error, OhmloomError) or type(error).__module__.startswith(f"{PACKAGE}.")
 
 
 def _fail(message: str, code: int = FAILED) -> int:

@@ -157,15 +157,14 @@ class MvmEngine(wiring.Component):
                 ]
                 with m.If(fe.switch.ready):
                     m.next = "LOADED"
-            with m.State("LOADED"):
-                # The last conversion holds its inputs, or none is pending: move on.
-                with m.If(fe.loaded & ~converting):
-                    m.d.comb += [fe.latch.eq(1), timer.start.eq(1)]
-                    m.d.sync += [load_plane.eq(load_plane + 1), converting.eq(1)]
-                    with m.If(load_plane == op.planes - 1):
-                        m.next = "DRAIN"
-                    with m.Else():
-                        m.next = "GATHER"
+            # The last conversion holds its inputs, or none is pending: move on.
+            with m.State("LOADED"), m.If(fe.loaded & ~converting):
+                m.d.comb += [fe.latch.eq(1), timer.start.eq(1)]
+                m.d.sync += [load_plane.eq(load_plane + 1), converting.eq(1)]
+                with m.If(load_plane == op.planes - 1):
+                    m.next = "DRAIN"
+                with m.Else():
+                    m.next = "GATHER"
             with m.State("DRAIN"), m.If(~converting & fe.adc_idle & self.acc_idle):
                 m.d.comb += self.done.eq(1)
                 m.d.sync += [running.eq(0), mask.eq(0)]

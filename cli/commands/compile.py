@@ -31,10 +31,7 @@ def compile_model(
         from ..arrays import load_array
         from ..steps.compiling import compile_bundle
 
-        try:
-            geometry = Geometry(rows=rows, columns=columns)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
+        geometry = Geometry(rows=rows, columns=columns)
         bundle = output or Path(f"{model.stem}.ohm")
         _, data = compile_bundle(
             model, device, load_array(calib), bundle, reporter, geometry, act_bits, seed

@@ -208,7 +208,7 @@ class AnalogCard:
         late = np.rint(self._rails.residual(time) / lsb).astype(int)
         rail = self._dac[Dac.RAIL_B] + int(late[Dac.RAIL_B])
         gate = self._dac[Dac.GATE_PROGRAM] + int(late[Dac.GATE_PROGRAM])
-        return self.converters.dac_volts(rail), self.converters.i_cc(gate)
+        return self.converters.dac_volts(rail), float(self.converters.i_cc(gate))
 
     def _pulse(self, volts: float, i_cc: float, cycles: int) -> None:
         lines, columns = self.lines, self.geometry.columns

@@ -1,0 +1,85 @@
+"""Sizes of a controller: what is accepted, and accumulators that cannot overflow."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ohmloom.hw.geometry import Geometry, accumulator_bits
+from ohmloom.hw.isa import LAYOUTS, Op, instruction
+
+LIMITS = {
+    "rows": (8, 248),
+    "columns": (8, 248),
+    "tiles": (1, 4096),
+    "act_width": (4, 16),
+    "acc_width": (16, 64),
+    "program_depth": (16, 65536),
+    "param_depth": (16, 65536),
+    "act_depth": (16, 65536),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_limits(name):
+    for value in LIMITS[name]:
+        assert getattr(Geometry(**{name: value}), name) == value
+    low, high = LIMITS[name]
+    for value in (low - 1, high + 1, 0, -8):
+        with pytest.raises(ValueError, match=rf"^{name} = {value} is outside {low}\.\.{high}$"):
+            Geometry(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["rows", "columns"])
+def test_lines_are_whole_chips(name):
+    with pytest.raises(ValueError, match=f"^{name} = 12 is not a multiple of 8"):
+        Geometry(**{name: 12})
+
+
+def test_derived_sizes():
+    geometry = Geometry(rows=16, columns=40)
+    assert (geometry.pairs, geometry.cells) == (20, 640)
+
+
+def test_an_instruction_reaches_the_whole_of_the_largest_geometry():
+    largest = Geometry(**{name: high for name, (_, high) in LIMITS.items()})
+    instruction(
+        Op.MVM, tile=largest.tiles - 1, act=largest.act_depth - 1, first=largest.rows - 1,
+        rows=largest.rows, planes=largest.act_width, signed=1, clear=1,
+    )  # fmt: skip
+    instruction(
+        Op.REQUANT,
+        out=largest.act_depth - 1,
+        param=largest.param_depth - 1,
+        count=largest.pairs,
+    )
+    instruction(Op.READ, tile=largest.tiles - 1, cell=largest.cells - 1, count=largest.cells)
+    assert {field.name for field in LAYOUTS[Op.MVM]} >= {"tile", "rows"}
+
+
+@given(st.integers(2, 16), st.integers(1, 31), st.integers(1, 5000))
+def test_the_largest_sum_fits_and_has_no_bit_to_spare(adc_bits, planes, conversions):
+    low, high = -(1 << adc_bits - 1), (1 << adc_bits - 1) - 1
+    bits = accumulator_bits(adc_bits, planes, conversions)
+    weights = (1 << planes) - 1
+    extreme = conversions * weights * (high - low)
+    assert extreme < 1 << bits - 1
+    # One bit less would not do for any number of conversions of this length.
+    most = 1 << (conversions - 1).bit_length()
+    assert most * weights * (high - low) >= 1 << bits - 3
+
+
+@given(st.integers(1, 31), st.integers(1, 5000))
+def test_the_largest_signed_sum_fits(planes, conversions):
+    # All planes at one rail, the top one, which is subtracted, at the other.
+    weights = (1 << planes) - 1
+    extreme = conversions * weights * 65535
+    assert extreme < 1 << accumulator_bits(16, planes, conversions) - 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "bits"), [((16, 8, 1), 25), ((16, 8, 2), 26), ((16, 9, 3), 28), ((2, 1, 1), 4)]
+)
+def test_known_widths(arguments, bits):
+    assert accumulator_bits(*arguments) == bits

@@ -1,0 +1,356 @@
+"""The whole controller over its serial line, behind the smallest front end there is."""
+
+from __future__ import annotations
+
+import gc
+import random
+import warnings
+
+import numpy as np
+import pytest
+from amaranth import Module, Mux, Signal
+from amaranth.back import rtlil
+from amaranth.hdl import UnusedElaboratable
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ohmloom.hw.afe.array_card import ArrayCard
+from ohmloom.hw.afe.interface import (
+    FrontEndSignature,
+    FrontEndTiming,
+    PlaneStep,
+    SwitchGroup,
+    TimerChannel,
+)
+from ohmloom.hw.geometry import Geometry
+from ohmloom.hw.isa import (
+    CellStatus,
+    Dac,
+    Op,
+    Reg,
+    conversion_index,
+    encode,
+    instruction,
+    pack_level,
+    pack_requant,
+    unpack_result,
+)
+from ohmloom.hw.link.coroutine import AsyncLinkClient
+from ohmloom.hw.link.exchange import LinkRefused
+from ohmloom.hw.link.protocol import Info, Space, depth
+from ohmloom.hw.link.uart import BaudError
+from ohmloom.hw.top import Top
+
+GEOMETRY = Geometry(
+    rows=8, columns=8, tiles=4, act_width=9, program_depth=16, param_depth=16, act_depth=16
+)
+CLK_HZ, BAUD = 4_000_000, 1_000_000
+HALT = instruction(Op.HALT)
+
+
+class PowersOfTwo(wiring.Component):
+    """A front end without parts: even columns convert to the driven rows as a number."""
+
+    def __init__(self, ready_cycles: int = 10) -> None:
+        self.ready_cycles = ready_cycles
+        super().__init__(
+            {
+                "core": In(FrontEndSignature(GEOMETRY)),
+                "timer": Out(TimerChannel()),
+                "tile_pins": Out(12),
+                "range_pins": Out(3),
+                "pulse_pin": Out(1),
+                "sense_pins": In(8),
+            }
+        )
+
+    def timing(self) -> FrontEndTiming:
+        return FrontEndTiming(10**7, 10**7, 10**6, 10**6, 10**6)
+
+    def plane_period_cycles(self) -> dict[PlaneStep, int]:
+        return dict.fromkeys(PlaneStep, 40)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        core, timer = self.core, self.timer
+        settings = {
+            group: Signal.like(core.switch.payload, name=group.name) for group in SwitchGroup
+        }
+        pending = Signal.like(core.switch.payload)
+        held = Signal(GEOMETRY.rows)
+        left = Signal(range(GEOMETRY.columns + 1))
+        column = Signal(8)
+        on = settings[SwitchGroup.COLUMNS].a & settings[SwitchGroup.GATES].b
+
+        started = Signal()
+        m.d.comb += [timer.start.eq(~started), timer.cycles.eq(self.ready_cycles)]
+        m.d.sync += started.eq(1)
+        with m.If(timer.done):
+            m.d.sync += core.ready.eq(1)
+
+        m.d.comb += [core.switch.ready.eq(core.ready & ~core.loaded), core.dac.ready.eq(core.ready)]
+        m.d.comb += [core.dac_idle.eq(core.ready), core.adc_idle.eq(core.ready & (left == 0))]
+        m.d.comb += core.active.eq(left != 0)
+        with m.If(core.switch.valid & core.switch.ready):
+            m.d.sync += [pending.eq(core.switch.payload), core.loaded.eq(1)]
+        with m.If(core.latch):
+            m.d.sync += core.loaded.eq(0)
+            for group, setting in settings.items():
+                with m.If(pending.group == group):
+                    m.d.sync += setting.eq(pending)
+        with m.If(core.convert):
+            m.d.sync += [held.eq(Mux(core.gate_a, settings[SwitchGroup.ROWS].a, 0)), left.eq(8)]
+        with m.Elif(left != 0):
+            m.d.sync += left.eq(left - 1)
+        m.d.comb += [
+            column.eq(left - 1),
+            core.samples.valid.eq(left != 0),
+            core.samples.payload["column"].eq(column),
+            core.samples.payload["code"].eq(
+                Mux(on.bit_select(column[:3], 1) & ~column[0], held ^ self.sense_pins, 0)
+            ),
+            self.tile_pins.eq(core.tile),
+            self.range_pins.eq(core.range),
+            self.pulse_pin.eq(core.gate_b),
+        ]
+        return m
+
+
+class Serial:
+    """The byte pipe of ``AsyncLinkClient`` on the controller's serial lines."""
+
+    def __init__(self, top: Top) -> None:
+        self.top = top
+        self.bit = CLK_HZ // BAUD
+        self.received = bytearray()
+
+    async def listen(self, ctx) -> None:
+        """A background testbench: sample ``tx`` in the middle of every bit."""
+        while True:
+            await ctx.negedge(self.top.tx)
+            levels = 0
+            for i in range(10):
+                for _ in range(self.bit // 2 if i == 0 else self.bit):
+                    await ctx.tick()
+                levels |= ctx.get(self.top.tx) << i
+            assert levels >> 9 == 1, "stop bit is low"
+            self.received.append(levels >> 1 & 0xFF)
+
+    def on(self, ctx) -> AsyncLinkClient:
+        self.ctx = ctx
+        return AsyncLinkClient(self, timeout=0.002)
+
+    async def write(self, data: bytes) -> None:
+        for byte in data:
+            for i in range(10):
+                self.ctx.set(self.top.rx, (byte << 1 | 0x200) >> i & 1)
+                await self.ctx.tick().repeat(self.bit)
+
+    async def read(self, timeout: float) -> bytes:
+        for _ in range(int(timeout * CLK_HZ) // 8):
+            if self.received:
+                break
+            await self.ctx.tick().repeat(8)
+        received = bytes(self.received)
+        self.received.clear()
+        return received
+
+
+@pytest.fixture(scope="session")
+def controller(simulate):
+    """``controller(test, watch=...)``: ``await test(ctx, top, client)`` beside ``watch(ctx, top)``."""
+
+    def run(test, watch=None, ready_cycles=10):
+        top = Top(GEOMETRY, CLK_HZ, BAUD, PowersOfTwo(ready_cycles))
+        serial = Serial(top)
+
+        async def bench(ctx):
+            await test(ctx, top, serial.on(ctx))
+
+        async def beside(ctx):
+            if watch is not None:
+                await watch(ctx, top)
+
+        simulate(top, bench, background=[serial.listen, beside], cycles=200_000)
+
+    return run
+
+
+def words(*program) -> list[int]:
+    return [encode(instr) for instr in program]
+
+
+def test_every_memory_is_reached_from_end_to_end(controller):
+    async def test(ctx, top, client):
+        assert await client.ping() == Info.of(GEOMETRY, CLK_HZ)
+        rng = random.Random(3)
+        spaces = {Space.PROGRAM: 64, Space.PARAM: 64, Space.ACT: GEOMETRY.act_width, Space.LEVEL: 8}
+        given = {}
+        for space, bits in spaces.items():
+            given[space] = [rng.getrandbits(bits) for _ in range(depth(space, GEOMETRY))]
+            await client.write_words(space, 0, given[space])
+        # Each space has kept its own words although all of them were written.
+        for space, wanted in given.items():
+            where = Space.CELL if space is Space.LEVEL else space
+            assert await client.read_words(where, 0, len(wanted)) == wanted, space.name
+            with pytest.raises(LinkRefused, match="BAD_ADDRESS"):
+                await client.read_words(where, len(wanted), 1)
+
+    controller(test)
+
+
+def test_a_tiny_program_runs_and_reports_its_cycles(controller):
+    async def test(ctx, top, client):
+        program = words(
+            instruction(Op.SET, reg=Reg.TIA_RANGE, value=5), instruction(Op.WAIT, cycles=3000), HALT
+        )
+        await client.ping()
+        await client.write_words(Space.PROGRAM, 7, program)
+        assert ctx.get(top.pins.range_pins) == 0
+        plain = await client.run(7, 1)
+        assert plain.saturations == 0
+        # 3 for SET, 3 and the wait, 4 for the run itself.
+        assert plain.cycles == 3 + 3 + 3000 + 4
+        assert ctx.get(top.pins.range_pins) == 5
+        assert ctx.get(top.skipped) == 0
+        ctx.set(top.jump, 1)
+        assert await client.run(7, 2) == plain
+        assert ctx.get(top.skipped) > 1000
+        status = await client.status()
+        assert not status.running and status.last == plain and status.frames_bad == 0
+
+    controller(test)
+
+
+def test_a_run_waits_until_the_front_end_is_ready(controller):
+    ready = 5000
+
+    async def test(ctx, top, client):
+        await client.write_words(Space.PROGRAM, 0, words(instruction(Op.NOP), HALT))
+        begun = ctx.get(top.now)
+        first = await client.run(0, 0)
+        assert ready - begun - 1500 < first.cycles < ready - begun  # less the RUN on the line
+        assert (await client.run(0, 0)).cycles == 2 + 4
+
+    controller(test, ready_cycles=ready)
+
+
+def test_a_layer_runs_from_activations_to_activations(controller):
+    x = np.array([-256, 255, 1, 0, -1, 77, -100, 13])
+    layer = (
+        instruction(Op.SET, reg=Reg.CLAMP_LO, value=-200),
+        instruction(Op.SET, reg=Reg.CLAMP_HI, value=200),
+        instruction(Op.MVM, tile=3, act=0, first=0, rows=8, planes=9, signed=1, clear=1),
+        instruction(Op.REQUANT, out=12, param=12, count=4),
+        HALT,
+    )
+    requant = [(0, 1, 0), (1000, 3, 7), (-5, 1, 4), (0, 0, 0)]
+
+    async def test(ctx, top, client):
+        await client.ping()
+        await client.write_words(Space.PROGRAM, 0, words(*layer))
+        await client.write_words(Space.ACT, 0, (x & 0x1FF).tolist())
+        await client.write_words(Space.PARAM, 12, [pack_requant(*each) for each in requant])
+        await client.run(0, 0xDEAD)
+        acc = int(x @ (1 << np.arange(8)))
+        wanted = [
+            min(max(round((acc + bias) * mantissa / (1 << shift)), -200), 200)
+            for bias, mantissa, shift in requant
+        ]
+        assert len(set(wanted)) > 2
+        assert await client.read_words(Space.ACT, 12, 4) == [each & 0x1FF for each in wanted]
+        assert ctx.get(top.tag.inference) == 1
+        assert ctx.get(top.tag.epoch) == 0xDEAD
+        assert ctx.get(top.tag.index) == conversion_index(2, 8)
+        # A fault behind the pins is not hidden: one line that is read wrong.
+        ctx.set(top.pins.sense_pins, 1)
+        await client.run(0, 0xDEAD)
+        assert await client.read_words(Space.ACT, 12, 4) != [each & 0x1FF for each in wanted]
+
+    controller(test)
+
+
+def test_cells_are_programmed_and_read(controller):
+    setup = [
+        instruction(Op.SET, reg=reg, value=value)
+        for reg, value in {
+            Reg.LEVELS: 4, Reg.TRIES: 2, Reg.SET_CYCLES: 50, Reg.RESET_CYCLES: 60
+        }.items()
+    ]  # fmt: skip
+    program = [
+        *setup,
+        instruction(Op.DAC, channel=Dac.RAIL_A, code=0x8100),
+        instruction(Op.PROGRAM, tile=2, cell=7, count=4),
+        HALT,
+        instruction(Op.READ, tile=1, cell=62, count=2),
+        HALT,
+    ]
+    pulses = []
+
+    async def watch(ctx, top):
+        before = 0
+        while True:
+            *_, level, tile = await ctx.tick().sample(top.pins.pulse_pin, top.pins.tile_pins)
+            if level and not before:
+                pulses.append([tile, 0])
+            if level:
+                pulses[-1][1] += 1
+            before = level
+
+    async def test(ctx, top, client):
+        await client.ping()
+        await client.write_words(Space.PROGRAM, 0, words(*program))
+        await client.write_words(Space.PARAM, 4, [pack_level(1, 0, 0), pack_level(2, 2, 2)])
+        await client.write_words(Space.LEVEL, 0, [0, 1, 0, 0])
+        await client.run(0, 0)
+        # Cells 7 to 10: column 7 of row 0, then columns 0 to 2 of row 1.
+        results = [unpack_result(word) for word in await client.read_words(Space.CELL, 0, 4)]
+        assert results == [
+            (0, 1, CellStatus.DONE),
+            (2, 1, CellStatus.DONE),
+            (0, 1, CellStatus.DONE),
+            (2, 2, CellStatus.NOT_CONVERGED),
+        ]
+        assert pulses == [[2, 60], [2, 50]] * 5
+        await client.run(len(setup) + 3, 0)
+        results = [unpack_result(word) for word in await client.read_words(Space.CELL, 0, 2)]
+        assert results == [(128, 0, CellStatus.READ), (0, 0, CellStatus.READ)]
+        assert len(pulses) == 10
+
+    controller(test, watch)
+
+
+def test_pins_are_those_of_the_front_end():
+    top = Top(GEOMETRY, CLK_HZ, BAUD, PowersOfTwo())
+    flows = {name: member.flow for name, member in top.pins.signature.members.items()}
+    assert flows == {"tile_pins": Out, "range_pins": Out, "pulse_pin": Out, "sense_pins": In}
+    rtlil.convert(top, name="top", emit_src=False)
+
+
+@pytest.mark.parametrize(
+    ("geometry", "clk_hz", "baud"),
+    [
+        (
+            Geometry(rows=8, columns=8, tiles=1, program_depth=16, act_depth=16),
+            48_000_000,
+            3_000_000,
+        ),
+        (Geometry(rows=8, columns=24, act_width=4, acc_width=16), 12_000_000, 1_000_000),
+        (Geometry(rows=64, columns=64, acc_width=64), 48_000_000, 3_000_000),
+        (Geometry(rows=248, columns=8, tiles=4096), 48_000_000, 115_200),
+    ],
+    ids=lambda value: f"{value.rows}x{value.columns}" if isinstance(value, Geometry) else None,
+)
+def test_elaborates_with_the_array_card(geometry, clk_hz, baud):
+    top = Top(geometry, clk_hz, baud, ArrayCard(geometry, clk_hz))
+    text = rtlil.convert(top, name="top", emit_src=False)
+    assert f"wire width {2 * geometry.columns // 8} input" in text  # adc_dout
+
+
+def test_a_rate_that_cannot_be_met_is_refused():
+    with warnings.catch_warnings():
+        # Amaranth warns of the components that were never finished.
+        warnings.simplefilter("ignore", UnusedElaboratable)
+        with pytest.raises(BaudError, match="cannot make 3000000 baud"):
+            Top(GEOMETRY, 25_000_000, 3_000_000, PowersOfTwo())
+        gc.collect()
