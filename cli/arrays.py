@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from ..compiler.errors import CalibrationError, InputError
 from ..errors import OhmloomError
 
 MAGIC = b"\x93NUMPY"
@@ -35,6 +38,15 @@ def load_array(path: Path) -> np.ndarray:
     except (ValueError, EOFError) as error:
         raise ArrayFileError(f"{path} is not a whole NumPy array file: {error}") from error
     return np.array(mapped)
+
+
+@contextmanager
+def blaming(path: Path) -> Iterator[None]:
+    """Errors about samples or labels inside name the file that they come from."""
+    try:
+        yield
+    except (InputError, CalibrationError) as error:
+        raise ArrayFileError(f"{path}: {error}") from error
 
 
 def save_array(path: Path, array: np.ndarray) -> None:

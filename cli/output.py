@@ -19,6 +19,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+WORDS = {"afe": "AFE", "cosim": "co-simulation", "fmax": "Fmax", "mhz": "[MHz]"}
+"""How words of a key are shown to people."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
@@ -63,7 +66,8 @@ def key_table(title: str, data: Mapping[str, object]) -> Table:
     table = plain_table(title, "what", "value")
     table.show_header = False
     for key, value in data.items():
-        table.add_row(key.replace("_", " "), _shown(value))
+        words = (WORDS.get(word, word) for word in key.split("_"))
+        table.add_row(" ".join(words), _shown(value))
     return table
 
 

@@ -46,6 +46,8 @@ class WriteVerify(wiring.Component):
         self.read_cycles = cycles_from_ps(timing.settle_ps, clk_hz)
         self.drive_cycles = cycles_from_ps(max(timing.dac_settle_ps, timing.switch_ps), clk_hz)
         self.pulse_min_cycles = max(1, cycles_from_ps(timing.pulse_min_ps, clk_hz))
+        # Internal state, named for proofs.
+        self.idle = Signal()
         operand = {field.name: Out(field.width) for field in LAYOUTS[Op.PROGRAM]}
         super().__init__(
             {
@@ -141,7 +143,7 @@ class WriteVerify(wiring.Component):
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.active.eq(0)
+                m.d.comb += [self.idle.eq(1), self.active.eq(0)]
                 with m.If(self.start):
                     m.d.sync += [index.eq(0), row.eq(0), column.eq(self.operand.cell)]
                     m.next = "LOCATE"

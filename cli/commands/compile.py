@@ -28,12 +28,13 @@ def compile_model(
     """Compile an ONNX network for a device into a bundle."""
     with working(), Reporter() as reporter:
         from ...hw.geometry import Geometry
-        from ..arrays import load_array
+        from ..arrays import blaming, load_array
         from ..steps.compiling import compile_bundle
 
         geometry = Geometry(rows=rows, columns=columns)
         bundle = output or Path(f"{model.stem}.ohm")
-        _, data = compile_bundle(
-            model, device, load_array(calib), bundle, reporter, geometry, act_bits, seed
-        )
+        with blaming(calib):
+            _, data = compile_bundle(
+                model, device, load_array(calib), bundle, reporter, geometry, act_bits, seed
+            )
     emit(as_json, data, key_table(f"Compiled {model.name}", data))

@@ -27,7 +27,7 @@ def cosim(
     with working(), Reporter() as reporter:
         from ...compiler.bundle import load_bundle
         from ...compiler.runner import quantise_input
-        from ..arrays import load_array
+        from ..arrays import blaming, load_array
         from ..steps.cosimulation import cosimulate, insist_on_agreement
         from ..steps.inference import first_rows
 
@@ -35,7 +35,9 @@ def cosim(
         if inputs is None:
             drives = first_rows(compiled.golden.inputs, samples, str(bundle))
         else:
-            drives = first_rows(quantise_input(compiled, load_array(inputs)), samples, str(inputs))
+            with blaming(inputs):
+                drives = quantise_input(compiled, load_array(inputs))
+            drives = first_rows(drives, samples, str(inputs))
         report = cosimulate(compiled, drives, reporter, plant_fault).report
         data = asdict(report)
     emit(as_json, data, key_table(f"Co-simulation of {bundle.name}", data))

@@ -34,15 +34,17 @@ def run(
     with working(), Reporter() as reporter:
         from ...compiler.bundle import load_bundle
         from ...compiler.runner import accuracy, check_labels, dequantise_output, quantise_input
-        from ..arrays import load_array, save_array
+        from ..arrays import blaming, load_array, save_array
         from ..steps.inference import infer
 
         compiled = load_bundle(bundle)
         x = load_array(samples)
         classes = None if labels is None else load_array(labels)
-        drives = quantise_input(compiled, x)
-        if classes is not None:
-            check_labels(classes, len(x), compiled.layers[-1].outputs)
+        with blaming(samples):
+            drives = quantise_input(compiled, x)
+        if labels is not None and classes is not None:
+            with blaming(labels):
+                check_labels(classes, len(x), compiled.layers[-1].outputs)
         data: dict[str, object] = {
             "bundle": str(bundle),
             "engine": engine.value,
