@@ -24,10 +24,10 @@ class PulsesSafely(wiring.Component):
     """What holds whenever a fast gate is open, with all inputs of the engine free.
 
     Only the timer keeps its contract: it is done exactly as many cycles after the
-    strobe as were asked. The gates are never open together. While gate B is, nothing is latched, loaded,
-    written to a DAC or converted, and all of that is ``DRIVE_CYCLES`` past. It stays
-    open for exactly the cycles that the engine asked of the timer, which are never
-    fewer than ``PULSE_MIN_CYCLES``.
+    strobe as were asked. The gates are never open together. While gate B is, nothing
+    is latched, loaded, written to a DAC or converted, and all of that is
+    ``DRIVE_CYCLES`` past. It stays open for exactly the cycles that the engine asked
+    of the timer, which are never fewer than ``PULSE_MIN_CYCLES``.
     """
 
     def __init__(self, engine: WriteVerify) -> None:
@@ -56,7 +56,7 @@ class PulsesSafely(wiring.Component):
 
         # Cycles since the lines last moved: a switch, or a DAC until it says that it is idle.
         shifting = Signal()
-        still = Signal(range(2 * DRIVE_CYCLES))
+        still = Signal(range(DRIVE_CYCLES + 2))
         switched = fe.latch | (fe.switch.valid & fe.switch.ready)
         written = fe.dac.valid & fe.dac.ready
         with m.If(written):
@@ -65,7 +65,7 @@ class PulsesSafely(wiring.Component):
             m.d.sync += shifting.eq(0)
         with m.If(switched | written | (shifting & ~fe.dac_idle)):
             m.d.sync += still.eq(0)
-        with m.Elif(still != 2 * DRIVE_CYCLES - 1):
+        with m.Elif(still <= DRIVE_CYCLES):
             m.d.sync += still.eq(still + 1)
 
         opened = Signal(COUNT_BITS)

@@ -28,14 +28,14 @@ ALL = (1 << COLUMNS) - 1
 class Bench(Elaboratable):
     """Engine, accumulators, activation memory and timers, wired as in the top."""
 
-    def __init__(self, act, timing, clk_hz, jump):
+    def __init__(self, geometry, act, timing, clk_hz, jump):
         self.act = memory.Memory(
             shape=GEOMETRY.act_width,
             depth=GEOMETRY.act_depth,
             init=[int(word) & (1 << GEOMETRY.act_width) - 1 for word in act],
         )
-        self.engine = MvmEngine(GEOMETRY, timing, clk_hz)
-        self.accumulator = Accumulator(GEOMETRY)
+        self.engine = MvmEngine(geometry, timing, clk_hz)
+        self.accumulator = Accumulator(geometry)
         self.timers = Timers(1)
         self.jump = jump
 
@@ -92,18 +92,21 @@ class Run:
 def execute(simulate, front_end, front_end_times):
     """``execute(act, g, instructions, times=..., told=..., jump=...)`` -> ``Run``, front end.
 
-    ``told`` are the times that the engine works with; by default the right ones.
+    ``told`` are the times that the engine works with, by default the right ones; the
+    columns are those of ``g``.
     """
 
     def run(act, g, instructions, times=None, told=None, jump=False):
         times = times or front_end_times()
-        dut = Bench(act, (told or times).timing, times.CLK_HZ, jump)
+        columns = g.shape[1]
+        geometry = replace(GEOMETRY, columns=columns)
+        dut = Bench(geometry, act, (told or times).timing, times.CLK_HZ, jump)
         engine, accumulator, now = dut.engine, dut.accumulator, dut.timers.now
 
         def code_of(held):
             s = held.setting
             driven = np.array([held.gate_a & s.row_a >> row & 1 for row in range(ROWS)])
-            sensed = np.array([s.column & s.gate_on >> col & 1 for col in range(COLUMNS)])
+            sensed = np.array([s.column & s.gate_on >> col & 1 for col in range(columns)])
             return (driven @ g * sensed).tolist()
 
         fe = front_end(engine.fe, now, code_of, times)
@@ -127,7 +130,7 @@ def execute(simulate, front_end, front_end_times):
                 result.cycles.append(ctx.get(now) - begun)
                 await ctx.tick()
             assert not ctx.get(engine.active) and not ctx.get(engine.fe.gate_a)
-            for k in range(GEOMETRY.pairs):
+            for k in range(geometry.pairs):
                 ctx.set(accumulator.address, k)
                 await ctx.tick()
                 result.acc.append(ctx.get(accumulator.value))
@@ -186,6 +189,16 @@ def test_clear_begins_a_sum_and_its_absence_goes_on_with_it(execute):
     parts = [Mvm(first=0, rows=3), Mvm(first=3, rows=5, clear=0), Mvm(act=8, clear=0)]
     result, _ = execute(ACT, G, [Mvm(act=16), *parts])
     assert result.acc == np.sum([product(ACT, G, op) for op in parts], axis=0).tolist()
+
+
+def test_no_sample_arrives_before_the_accumulators_are_clear(execute, front_end_times):
+    # Many columns, which take one cycle a pair to clear, and a front end that is faster.
+    times = front_end_times(settle=1, load=1, readout=66)
+    g = RNG.integers(0, 2000, (ROWS, 64))
+    for op in (Mvm(planes=1), Mvm(planes=3, act=8)):
+        result, fe = execute(ACT, g, [Mvm(), op], times)
+        assert result.acc == product(ACT, g, op)
+        assert fe.faults == []
 
 
 def test_rows_move_only_after_the_last_ones_are_held(execute, front_end_times):

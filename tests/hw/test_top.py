@@ -36,7 +36,7 @@ from ohmloom.hw.isa import (
     unpack_result,
 )
 from ohmloom.hw.link.coroutine import AsyncLinkClient
-from ohmloom.hw.link.exchange import LinkRefused
+from ohmloom.hw.link.exchange import LinkError, LinkRefused
 from ohmloom.hw.link.protocol import Info, Space, depth
 from ohmloom.hw.link.uart import BaudError
 from ohmloom.hw.top import Top
@@ -45,6 +45,8 @@ GEOMETRY = Geometry(
     rows=8, columns=8, tiles=4, act_width=9, program_depth=16, param_depth=16, act_depth=16
 )
 CLK_HZ, BAUD = 4_000_000, 1_000_000
+CONVERT_CYCLES = 36
+"""Of the front end here, which tells the core to let its inputs settle for 40."""
 HALT = instruction(Op.HALT)
 
 
@@ -60,7 +62,8 @@ class PowersOfTwo(wiring.Component):
                 "tile_pins": Out(12),
                 "range_pins": Out(3),
                 "pulse_pin": Out(1),
-                "sense_pins": In(8),
+                "rail_pins": Out(16),
+                "sense_pins": In(16),
             }
         )
 
@@ -78,7 +81,7 @@ class PowersOfTwo(wiring.Component):
         }
         pending = Signal.like(core.switch.payload)
         held = Signal(GEOMETRY.rows)
-        left = Signal(range(GEOMETRY.columns + 1))
+        left = Signal(range(CONVERT_CYCLES + 1))
         column = Signal(8)
         on = settings[SwitchGroup.COLUMNS].a & settings[SwitchGroup.GATES].b
 
@@ -98,13 +101,18 @@ class PowersOfTwo(wiring.Component):
             for group, setting in settings.items():
                 with m.If(pending.group == group):
                     m.d.sync += setting.eq(pending)
+        with m.If(core.dac.valid & (core.dac.payload.channel == Dac.RAIL_B)):
+            m.d.sync += self.rail_pins.eq(core.dac.payload.code)
         with m.If(core.convert):
-            m.d.sync += [held.eq(Mux(core.gate_a, settings[SwitchGroup.ROWS].a, 0)), left.eq(8)]
+            m.d.sync += [
+                held.eq(Mux(core.gate_a, settings[SwitchGroup.ROWS].a, 0)),
+                left.eq(CONVERT_CYCLES),
+            ]
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
         m.d.comb += [
             column.eq(left - 1),
-            core.samples.valid.eq(left != 0),
+            core.samples.valid.eq((left != 0) & (left <= GEOMETRY.columns)),
             core.samples.payload["column"].eq(column),
             core.samples.payload["code"].eq(
                 Mux(on.bit_select(column[:3], 1) & ~column[0], held ^ self.sense_pins, 0)
@@ -158,7 +166,7 @@ class Serial:
 
 @pytest.fixture(scope="session")
 def controller(simulate):
-    """``controller(test, watch=...)``: ``await test(ctx, top, client)`` beside ``watch(ctx, top)``."""
+    """``controller(test, watch=...)``: ``test(ctx, top, client)`` beside ``watch(ctx, top)``."""
 
     def run(test, watch=None, ready_cycles=10):
         top = Top(GEOMETRY, CLK_HZ, BAUD, PowersOfTwo(ready_cycles))
@@ -238,30 +246,40 @@ def test_a_run_waits_until_the_front_end_is_ready(controller):
 def test_a_layer_runs_from_activations_to_activations(controller):
     x = np.array([-256, 255, 1, 0, -1, 77, -100, 13])
     layer = (
+        instruction(Op.WAIT, cycles=1000),  # until the link has answered and is quiet
         instruction(Op.SET, reg=Reg.CLAMP_LO, value=-200),
         instruction(Op.SET, reg=Reg.CLAMP_HI, value=200),
         instruction(Op.MVM, tile=3, act=0, first=0, rows=8, planes=9, signed=1, clear=1),
         instruction(Op.REQUANT, out=12, param=12, count=4),
         HALT,
+        instruction(Op.READ, tile=0, cell=9, count=1),
+        HALT,
     )
-    requant = [(0, 1, 0), (1000, 3, 7), (-5, 1, 4), (0, 0, 0)]
+    requant = [(0, 1, 0), (5000, 1, 0), (1000, 3, 7), (2100, 1, 1)]
 
     async def test(ctx, top, client):
         await client.ping()
         await client.write_words(Space.PROGRAM, 0, words(*layer))
         await client.write_words(Space.ACT, 0, (x & 0x1FF).tolist())
         await client.write_words(Space.PARAM, 12, [pack_requant(*each) for each in requant])
-        await client.run(0, 0xDEAD)
+        plain = await client.run(0, 0xDEAD)
         acc = int(x @ (1 << np.arange(8)))
         wanted = [
             min(max(round((acc + bias) * mantissa / (1 << shift)), -200), 200)
             for bias, mantissa, shift in requant
         ]
-        assert len(set(wanted)) > 2
+        assert min(wanted) == -200 and max(wanted) == 200 and len(set(wanted)) == 4
         assert await client.read_words(Space.ACT, 12, 4) == [each & 0x1FF for each in wanted]
         assert ctx.get(top.tag.inference) == 1
         assert ctx.get(top.tag.epoch) == 0xDEAD
-        assert ctx.get(top.tag.index) == conversion_index(2, 8)
+        assert ctx.get(top.tag.index) == conversion_index(3, 8)
+        # The same again, with time jumps, after a read has moved all the switches.
+        await client.write_words(Space.ACT, 12, [0] * 4)
+        ctx.set(top.jump, 1)
+        await client.run(len(layer) - 2, 0)
+        assert await client.run(0, 1) == plain
+        assert ctx.get(top.skipped) > 300
+        assert await client.read_words(Space.ACT, 12, 4) == [each & 0x1FF for each in wanted]
         # A fault behind the pins is not hidden: one line that is read wrong.
         ctx.set(top.pins.sense_pins, 1)
         await client.run(0, 0xDEAD)
@@ -274,7 +292,8 @@ def test_cells_are_programmed_and_read(controller):
     setup = [
         instruction(Op.SET, reg=reg, value=value)
         for reg, value in {
-            Reg.LEVELS: 4, Reg.TRIES: 2, Reg.SET_CYCLES: 50, Reg.RESET_CYCLES: 60
+            Reg.LEVELS: 4, Reg.TRIES: 2, Reg.SET_CYCLES: 50, Reg.RESET_CYCLES: 60,
+            Reg.RAIL_SET: 0xC000, Reg.RAIL_RESET: 0x3000,
         }.items()
     ]  # fmt: skip
     program = [
@@ -288,13 +307,15 @@ def test_cells_are_programmed_and_read(controller):
     pulses = []
 
     async def watch(ctx, top):
-        before = 0
+        before, pins = 0, top.pins
         while True:
-            *_, level, tile = await ctx.tick().sample(top.pins.pulse_pin, top.pins.tile_pins)
+            *_, level, tile, rail = await ctx.tick().sample(
+                pins.pulse_pin, pins.tile_pins, pins.rail_pins
+            )
             if level and not before:
-                pulses.append([tile, 0])
+                pulses.append([tile, rail, 0])
             if level:
-                pulses[-1][1] += 1
+                pulses[-1][-1] += 1
             before = level
 
     async def test(ctx, top, client):
@@ -311,7 +332,7 @@ def test_cells_are_programmed_and_read(controller):
             (0, 1, CellStatus.DONE),
             (2, 2, CellStatus.NOT_CONVERGED),
         ]
-        assert pulses == [[2, 60], [2, 50]] * 5
+        assert pulses == [[2, 0x3000, 60], [2, 0xC000, 50]] * 5
         await client.run(len(setup) + 3, 0)
         results = [unpack_result(word) for word in await client.read_words(Space.CELL, 0, 2)]
         assert results == [(128, 0, CellStatus.READ), (0, 0, CellStatus.READ)]
@@ -320,10 +341,43 @@ def test_cells_are_programmed_and_read(controller):
     controller(test, watch)
 
 
+def test_clipped_codes_are_counted_run_by_run(controller):
+    mvm = instruction(Op.MVM, tile=0, act=0, first=0, rows=8, planes=3, signed=0, clear=1)
+
+    async def test(ctx, top, client):
+        await client.ping()
+        await client.write_words(Space.PROGRAM, 0, words(mvm, mvm, HALT))
+        await client.write_words(Space.ACT, 0, [0] * 8)
+        for rail, clipped in ((0x7FFF, 4 * 3 * 2), (0x7FFE, 0), (0x8000, 4 * 3 * 2)):
+            ctx.set(top.pins.sense_pins, rail)
+            assert (await client.run(0, 0)).saturations == clipped
+
+    controller(test)
+
+
+def test_a_program_that_runs_into_something_else_says_so(controller):
+    async def test(ctx, top, client):
+        await client.ping()
+        await client.write_words(Space.PROGRAM, 0, [*words(instruction(Op.NOP)), 63, *words(HALT)])
+        with pytest.raises(LinkError, match="no instruction"):
+            await client.run(0, 0)
+        assert (await client.status()).last.illegal
+        assert (await client.run(2, 0)).cycles == 4
+        assert not (await client.status()).last.illegal
+
+    controller(test)
+
+
 def test_pins_are_those_of_the_front_end():
     top = Top(GEOMETRY, CLK_HZ, BAUD, PowersOfTwo())
     flows = {name: member.flow for name, member in top.pins.signature.members.items()}
-    assert flows == {"tile_pins": Out, "range_pins": Out, "pulse_pin": Out, "sense_pins": In}
+    assert flows == {
+        "tile_pins": Out,
+        "range_pins": Out,
+        "pulse_pin": Out,
+        "rail_pins": Out,
+        "sense_pins": In,
+    }
     rtlil.convert(top, name="top", emit_src=False)
 
 
