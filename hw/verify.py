@@ -37,8 +37,6 @@ class WriteVerify(wiring.Component):
         Cell memory: level in, result out (one cycle of read latency).
     param_address, param_data
         Parameter memory, where the level table is.
-    pulses : Out(1)
-        Strobe: one pulse has been applied.
     """
 
     def __init__(self, geometry: Geometry, timing: FrontEndTiming, clk_hz: int) -> None:
@@ -68,7 +66,6 @@ class WriteVerify(wiring.Component):
                 "param_data": In(64),
                 "timer": Out(TimerChannel()),
                 "fe": Out(FrontEndSignature(geometry)),
-                "pulses": Out(1),
                 "done": Out(1),
                 "active": Out(1),
             }
@@ -200,7 +197,6 @@ class WriteVerify(wiring.Component):
             with m.State("PULSE-WAIT"):
                 m.d.comb += [fe.gate_b.eq(1), self.active.eq(0)]
                 with m.If(timer.done):
-                    m.d.comb += self.pulses.eq(1)
                     with m.If(setting):
                         m.next = "READ-ROWS"
                     with m.Else():

@@ -122,11 +122,6 @@ def read_start_cycle(clk_hz: int) -> int:
     return cycles_from_ps(CONVERT_PS, clk_hz) + 3
 
 
-def first_bit_cycle(clk_hz: int) -> int:
-    """Cycle, counted from the convert strobe, in which the first bit is taken."""
-    return read_start_cycle(clk_hz) + serial_timing(clk_hz).edge_cycle(0)
-
-
 def readout_cycles(chips: int, clk_hz: int) -> int:
     """Cycles from one convert strobe to the earliest next one.
 

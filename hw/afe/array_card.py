@@ -161,7 +161,6 @@ class ArrayCard(wiring.Component):
             settle_ps=settle_ps(),
             dac_settle_ps=ad5754r.SETTLE_PS,
             switch_ps=adgs1414d.T_ON_PS,
-            convert_ps=ad7606c.first_bit_cycle(self.clk_hz) * cycle_ps,
             pulse_min_ps=max(PULSE_MIN_PS, cycle_ps),
         )
 

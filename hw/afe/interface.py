@@ -89,7 +89,8 @@ class FrontEndSignature(wiring.Signature):
         latched by the part (its settling is the core's wait).
     convert, tag, adc_idle, samples
         Conversion of all columns. ``adc_idle`` is high when a new ``convert``
-        may come. ``samples`` has no back-pressure (the core is always ready);
+        may come; it falls in the cycle after ``convert`` and rises only after the
+        last sample. ``samples`` has no back-pressure (the core is always ready);
         one conversion gives each column exactly once, in any order.
     gate_a, gate_b : Out(1)
         Fast gates of rails A and B: the rail reaches its rows only while high.
@@ -132,8 +133,6 @@ class FrontEndTiming:
         Rail or gate DAC, from ``dac_idle`` to its final value.
     switch_ps:
         Column or gate switches alone, from ``latch`` to a conducting path.
-    convert_ps:
-        Conversion, from ``convert`` to the first bit that can be read.
     pulse_min_ps:
         The shortest pulse that a fast gate can make.
     """
@@ -141,12 +140,11 @@ class FrontEndTiming:
     settle_ps: int
     dac_settle_ps: int
     switch_ps: int
-    convert_ps: int
     pulse_min_ps: int
 
 
 class PlaneStep(py_enum.Enum):
-    """The four steps that bound the plane period of an MVM; the longest one rules."""
+    """The three steps that bound the plane period of an MVM; the longest one rules."""
 
     SETTLE = "settling of switch, TIA and ADC filter"
     READOUT = "conversion and read-out"

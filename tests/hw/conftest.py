@@ -52,7 +52,6 @@ class Times:
             settle_ps=1000 * self.settle,
             dac_settle_ps=1000 * self.dac_settle,
             switch_ps=1000 * self.switch,
-            convert_ps=1000,
             pulse_min_ps=1000 * self.pulse_min,
         )
 
@@ -247,7 +246,10 @@ class FakeFrontEnd:
 
 
 def _simulate(
-    dut: Elaboratable, *testbenches: Callable, background: Sequence[Callable] = (), cycles: int
+    dut: Elaboratable,
+    *testbenches: Callable,
+    background: Sequence[Callable] = (),
+    cycles: int = 100_000,
 ) -> None:
     sim = Simulator(dut)
     sim.add_clock(1e-6)

@@ -14,9 +14,7 @@ from ohmloom.hw.timers import COUNT_BITS
 from ohmloom.hw.verify import WriteVerify
 
 CLK_HZ = 1_000_000_000
-TIMING = FrontEndTiming(
-    settle_ps=4000, dac_settle_ps=5000, switch_ps=2000, convert_ps=1000, pulse_min_ps=3000
-)
+TIMING = FrontEndTiming(settle_ps=4000, dac_settle_ps=5000, switch_ps=2000, pulse_min_ps=3000)
 DRIVE_CYCLES, PULSE_MIN_CYCLES = 5, 3
 
 

@@ -74,7 +74,6 @@ class Run:
 
     results: list[tuple[int, int, CellStatus]] = field(default_factory=list)
     untouched: list[int] = field(default_factory=list)
-    pulses: int = 0
     now: int = 0
     skipped: int = 0
 
@@ -115,7 +114,6 @@ def execute(simulate, front_end, front_end_times):
             await ctx.tick()
             ctx.set(engine.start, 0)
             while not ctx.get(engine.done):
-                result.pulses += ctx.get(engine.pulses)
                 await ctx.tick()
             result.now = ctx.get(now)
             await ctx.tick()
@@ -209,7 +207,6 @@ def test_pulses_see_their_cell_rail_and_gate_voltage_alone(execute):
 def test_pulses_last_exactly_the_cycles_asked_for(execute, set_cycles, reset_cycles):
     result, fe = execute([0], [0], set_cycles=set_cycles, reset_cycles=reset_cycles)
     assert [pulse.width for pulse in fe.pulses] == [reset_cycles, set_cycles]
-    assert result.pulses == 2
 
 
 def test_a_pulse_is_never_shorter_than_the_front_end_can_make(execute, front_end_times):
@@ -279,7 +276,7 @@ def test_read_neither_pulses_nor_judges(execute):
     assert result.results == [(code, 0, CellStatus.READ) for code in codes]
     cells = [divmod(cell, GEOMETRY.columns) for cell in (7, 8, 9)]
     assert story(fe) == [event for row, column in cells for event in read(1 << row, 1 << column)]
-    assert fe.faults == [] and result.pulses == 0
+    assert fe.faults == []
 
 
 def test_time_jumps_change_nothing_but_the_wait(execute, front_end_times):

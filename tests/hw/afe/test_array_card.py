@@ -389,7 +389,6 @@ def test_timing_follows_the_clock():
         timing, period = card.timing(), card.plane_period_cycles()
         assert period[PlaneStep.SETTLE] == -(-timing.settle_ps * clk_hz // 10**12)
         assert timing.pulse_min_ps == max(PULSE_MIN_PS, -(-(10**12) // clk_hz))
-        assert timing.convert_ps * clk_hz < period[PlaneStep.READOUT] * 10**12
 
 
 @pytest.mark.parametrize(

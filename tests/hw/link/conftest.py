@@ -5,31 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from amaranth.lib import wiring
-from amaranth.sim import Simulator
 
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.link.link import Link
 from ohmloom.hw.link.protocol import Space, depth
-
-
-@pytest.fixture
-def simulate() -> Callable:
-    """``simulate(dut, *testbenches, background=(), cycles=...)`` under a watchdog."""
-
-    def run(dut: wiring.Component, *testbenches, background=(), cycles: int = 100_000) -> None:
-        sim = Simulator(dut)
-        sim.add_clock(1e-6)
-        for testbench in testbenches:
-            sim.add_testbench(testbench)
-        for testbench in background:
-            sim.add_testbench(testbench, background=True)
-        for _ in range(2 * cycles):
-            if not sim.advance():
-                return
-        raise TimeoutError(f"the testbench is stuck after {cycles} cycles")
-
-    return run
 
 
 class LinkBench:
