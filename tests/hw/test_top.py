@@ -68,7 +68,9 @@ class PowersOfTwo(wiring.Component):
         )
 
     def timing(self) -> FrontEndTiming:
-        return FrontEndTiming(10**7, 10**7, 10**6, 10**6, 10**6)
+        return FrontEndTiming(
+            settle_ps=10**7, dac_settle_ps=10**7, switch_ps=10**6, pulse_min_ps=10**6
+        )
 
     def plane_period_cycles(self) -> dict[PlaneStep, int]:
         return dict.fromkeys(PlaneStep, 40)
