@@ -19,7 +19,8 @@ from pydantic import ValidationError
 
 from ..hw.image import Image, LayerSpan
 from ..hw.isa import assemble, parse
-from ..sim.devices.record import from_record, record_model, to_record
+from ..sim.devices import DeviceError
+from ..sim.devices.record import from_record, to_record
 from .compiled import Compiled, Golden, LayerInfo
 from .errors import BundleError
 from .manifest import FORMAT, SCHEMA_VERSION, FileRecord, InputRecord, LayerRecord, Manifest
@@ -79,10 +80,10 @@ def load_bundle(path: str | Path) -> Compiled:
     manifest = _read_manifest(path)
     _check_files(path, manifest)
     try:
-        device = from_record(record_model().model_validate_json(json.dumps(manifest.device)))
+        device = from_record(manifest.device)
         code = tuple(parse((path / PROGRAM).read_bytes()))
-    except ValidationError as error:
-        raise BundleError(f"{path} device profile: {_first(error)}") from error
+    except DeviceError as error:
+        raise BundleError(f"{path} device profile: {error}") from error
     except (OSError, ValueError) as error:
         raise BundleError(f"{path}: {error}") from error
     _check_consistency(path, manifest, len(code))

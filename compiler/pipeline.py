@@ -53,6 +53,10 @@ def compile_model(
             f"{options.act_bits}-bit activations do not fit the target's "
             f"{geometry.act_width}-bit words"
         )
+    if device.weights is None:
+        raise TargetError(
+            f"{device.name} has no mode that holds weight levels: no network fits on it"
+        )
     network = load_model(model_path)
     ranges = calibrate(network, calib)
     placements = place(network.layers, geometry)

@@ -24,9 +24,10 @@ class Limits:
     tiles, rows, columns:
         Size.
     modes:
-        Modes that :meth:`Array.set_mode` accepts.
+        Names of modes that :meth:`Array.set_mode` accepts.
     v_read_max:
-        Largest voltage that does not disturb a cell [V].
+        Largest voltage that does not disturb a cell, in the modes that cells are
+        in; the following likewise [V].
     v_min, v_max:
         Lowest and highest pulse amplitude [V].
     i_cc_min, i_cc_max:
@@ -60,8 +61,22 @@ class Array(Protocol):
         """What this array may be asked for."""
         ...
 
-    def set_mode(self, mode: str) -> None:
-        """Bring every cell into a mode of operation."""
+    def set_mode(
+        self,
+        mode: str,
+        cells: ArrayLike | None = None,
+        *,
+        i_cc: float | None = None,
+        volts: float | None = None,
+        rate_v_s: float | None = None,
+        atmosphere: str | None = None,
+        electrode: str | None = None,
+    ) -> None:
+        """Bring cells, or every cell, into a mode; what is not given is done as the entry says."""
+        ...
+
+    def set_temperature(self, kelvin: float) -> None:
+        """Bring the surroundings to a temperature."""
         ...
 
     def form(self, cells: ArrayLike) -> None:

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..devices import Device, apply_pulse, pristine, switching
+from ..devices import (
+    REFERENCE_K,
+    CellState,
+    Device,
+    DeviceError,
+    Draws,
+    EnduranceError,
+    Health,
+    Mode,
+    Recipe,
+    Stress,
+    TemperatureError,
+)
+from ..devices.family import ChargeFamily
 from ..numerics import (
     G_CODE_MAX,
     PLACE_BITS,
@@ -22,6 +39,12 @@ from .protocol import Limits
 _Z_UNIT = 1.0 / 4096.0
 _MVM_INDEX = 0xFFFF
 """Draw index of :meth:`SimulatedArray.mvm`: a program's conversions never use it."""
+_STATE = ("g", "w", "s", "q", "mode", "pulses", "cycles", "health", "written")
+
+
+def _used(mode: NDArray[np.uint8]) -> list[int]:
+    """Numbers that occur, ascending."""
+    return np.flatnonzero(np.bincount(mode.reshape(-1))).tolist()
 
 
 class SimulatedArray:
@@ -38,16 +61,18 @@ class SimulatedArray:
 
     Attributes
     ----------
-    g:
-        Conductance [S], float64, shape (tiles, rows, columns), as are the others.
+    state:
+        The cells, shape (tiles, rows, columns), as are the others. A cell that
+        relaxes is brought up to date when something is asked of it.
     g_code, var_code:
-        Conductance and read-variance codes of ``g``, int32: what sums are made of.
-    pulses:
-        Pulses in each cell's life, uint32.
+        Conductance and read-variance codes, int32: what sums are made of. 0 for a
+        device without a mode that holds weights.
     reads:
         Single reads since the cell's last pulse, uint32.
     elapsed_s:
         Time passed in pulses, sweeps and waits [s].
+    temperature_k:
+        Temperature of the surroundings [K].
     """
 
     def __init__(self, device: Device, tiles: int, rows: int, columns: int, seed: int) -> None:
@@ -59,36 +84,67 @@ class SimulatedArray:
         self.tiles, self.rows, self.columns = tiles, rows, columns
         self.seed = seed
         shape = (tiles, rows, columns)
-        self.g = pristine(device, np.arange(tiles * rows * columns), seed).reshape(shape)
-        self.g_code = device.g_codes(self.g).astype(np.int32)
-        self.var_code = device.var_codes(self.g).astype(np.int32)
-        self.pulses = np.zeros(shape, dtype=np.uint32)
+        cells = np.arange(tiles * rows * columns)
+        made = device.modes[0]
+        draws = Draws(seed, cells, np.zeros(cells.shape, dtype=np.uint32))
+        pristine = made.family.pristine(made.p, draws, cells.shape)
+        self.state = pristine.take(...).reshape(*shape)
+        self.g_code = np.zeros(shape, dtype=np.int32)
+        self.var_code = np.zeros(shape, dtype=np.int32)
         self.reads = np.zeros(shape, dtype=np.uint32)
         self.elapsed_s = 0.0
+        self.temperature_k = REFERENCE_K
+        self._left_cycles = np.zeros((len(device.modes), *shape), dtype=np.uint32)
+        self._ends = {
+            device.mode_index(way.start): device.mode_index(way.to)
+            for way in device.transitions
+            if way.at_endurance
+        }
         self._mvms = 0
+        self._relaxes = False
+        self._note_modes()
+        self._recode(cells, self._flat)
 
     # -- state ------------------------------------------------------------------------
 
     @property
+    def g(self) -> FloatArray:
+        """Conductance [S] at the reference temperature, shape (tiles, rows, columns)."""
+        return self.state.g
+
+    @property
+    def pulses(self) -> NDArray[np.uint32]:
+        """Pulses in each cell's life."""
+        return self.state.pulses
+
+    @property
+    def health(self) -> NDArray[np.uint8]:
+        """What has become of each cell: values of :class:`~ohmloom.sim.devices.Health`."""
+        return self.state.health
+
+    @property
     def limits(self) -> Limits:
         device = self.device
+        used = [device.modes[index] for index in _used(self.state.mode)]
+        windows = [mode.family.window(mode.p) for mode in used]
         return Limits(
             tiles=self.tiles,
             rows=self.rows,
             columns=self.columns,
-            modes=(device.mode,),
-            v_read_max=device.v_read,
-            v_min=device.v_reset,
-            v_max=device.v_set,
-            i_cc_min=device.i_cc_min,
-            i_cc_max=device.i_cc_max,
-            width_min_s=min(device.set_width_min_s, device.reset_width_min_s),
+            modes=tuple(mode.name for mode in device.modes),
+            v_read_max=min(mode.p.read.v_read.value for mode in used),
+            v_min=max(window.v_min for window in windows),
+            v_max=min(window.v_max for window in windows),
+            i_cc_min=max(window.i_cc_min for window in windows),
+            i_cc_max=min(window.i_cc_max for window in windows),
+            width_min_s=max(window.width_min_s for window in windows),
         )
 
     @property
     def wear(self) -> FloatArray:
-        """Used fraction of the endurance, shape (tiles, rows, columns); a cycle is two pulses."""
-        return self.pulses / (2.0 * self.device.endurance)
+        """Used fraction of the endurance of the present mode; 0 where no limit is known."""
+        limits = [mode.endurance(self.temperature_k) for mode in self.device.modes]
+        return self.state.cycles / np.array(limits)[self.state.mode]
 
     def tile_cells(self, tile: int) -> IntArray:
         """Cell numbers of a tile, shape (rows, columns)."""
@@ -100,9 +156,15 @@ class SimulatedArray:
         """Take over one tile's whole state from an array of the same size."""
         for mine, theirs in self._states(other, tile):
             mine[...] = theirs
+        self._note_modes()
+        age = other.elapsed_s - other.state.time[tile]
+        self.state.time[tile] = self.elapsed_s - age
 
     def tile_state_equal(self, other: SimulatedArray, tile: int) -> bool:
-        """Whether one tile's whole state is the same, bit for bit, as another array's."""
+        """Whether one tile's state is the same, bit for bit, as another array's.
+
+        The clocks of the two do not count.
+        """
         return all(np.array_equal(mine, theirs) for mine, theirs in self._states(other, tile))
 
     def _states(
@@ -111,8 +173,12 @@ class SimulatedArray:
         self._check_tile(tile)
         if self.g.shape != other.g.shape:
             raise ArrayError(f"arrays of {self.g.shape} and {other.g.shape} cells do not match")
-        names = ("g", "g_code", "var_code", "pulses", "reads")
-        return [(getattr(self, name)[tile], getattr(other, name)[tile]) for name in names]
+        own = ("g_code", "var_code", "reads")
+        return [
+            *((getattr(self.state, n)[tile], getattr(other.state, n)[tile]) for n in _STATE),
+            *((getattr(self, n)[tile], getattr(other, n)[tile]) for n in own),
+            (self._left_cycles[:, tile], other._left_cycles[:, tile]),
+        ]
 
     def _check_tile(self, tile: int) -> None:
         if not 0 <= tile < self.tiles:
@@ -131,28 +197,211 @@ class SimulatedArray:
 
     def _distinct(self, cells: ArrayLike) -> IntArray:
         cells = self._cells(cells)
-        if np.unique(cells).size != cells.size:
+        if cells.size * 8 < self.g.size:
+            distinct = np.unique(cells).size
+        else:  # many of them: marking is faster than sorting
+            named = np.zeros(self.g.size, dtype=np.bool_)
+            named[cells] = True
+            distinct = np.count_nonzero(named)
+        if distinct != cells.size:
             raise ArrayError("a cell is named twice in one batch")
         return cells
 
+    # -- cells, mode by mode ----------------------------------------------------------
+
+    @property
+    def _flat(self) -> CellState:
+        return self.state.reshape(-1)
+
+    def _by_mode(self, part: CellState) -> Iterator[tuple[Mode, Any]]:
+        """The modes that cells are in, with a numpy index of the cells in each."""
+        used = _used(part.mode)
+        for index in used:
+            yield self.device.modes[index], part.mode == index if len(used) > 1 else ...
+
+    def _note_modes(self) -> None:
+        """Whether any cell is in a mode in which it relaxes."""
+        used = _used(self.state.mode)
+        self._relaxes = any(self.device.modes[index].family.RELAXES for index in used)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """What a family refuses begins with the device's name."""
+        try:
+            yield
+        except DeviceError as error:
+            raise type(error)(f"{self.device.name}: {error}") from error
+
+    def _draws(self, cells: IntArray, part: CellState) -> Draws:
+        return Draws(self.seed, cells, part.pulses)
+
+    def _fetch(self, cells: IntArray) -> CellState:
+        """A copy of cells, brought up to the present."""
+        part = self._flat.take(cells)
+        if self._relaxes:
+            for mode, here in self._by_mode(part):
+                seconds = self.elapsed_s - part.time[here]
+                if mode.family.RELAXES and (seconds > 0).any():
+                    part.put(here, mode.family.relax(mode.p, part.take(here), seconds))
+        part.time[...] = self.elapsed_s
+        return part
+
+    def _store(self, cells: IntArray, part: CellState) -> None:
+        self._flat.put(cells, part)
+        self._recode(cells, part)
+
+    def _recode(self, cells: IntArray, part: CellState) -> None:
+        if self.device.weights is not None:
+            g = self._conductance(part)
+            self.g_code.reshape(-1)[cells] = self.device.g_codes(g)
+            self.var_code.reshape(-1)[cells] = self.device.var_codes(g)
+
+    def _conductance(self, part: CellState) -> FloatArray:
+        """Conductance [S] at the read voltage and the present temperature."""
+        if self.temperature_k == REFERENCE_K:
+            return part.g
+        g = np.empty(part.shape)
+        for mode, here in self._by_mode(part):
+            some, v_read = part.take(here), mode.p.read.v_read.value
+            volts = np.full(some.shape, v_read)
+            kelvin = np.full(some.shape, self.temperature_k)
+            g[here] = mode.family.current(mode.p, some, volts, kelvin) / v_read
+        return g
+
+    def _refresh(self, tile: int) -> None:
+        """Bring a tile whose cells relax up to the present."""
+        if self._relaxes:
+            cells = self.tile_cells(tile)
+            self._store(cells, self._fetch(cells))
+
+    def _refuse(self, part: CellState, stress: Stress) -> None:
+        with self._named():
+            for mode, here in self._by_mode(part):
+                mode.family.refuse(mode.p, part.take(here), stress.take(here))
+
+    def _drive(
+        self, cells: IntArray, part: CellState, stress: Stress
+    ) -> tuple[CellState, FloatArray]:
+        """Cells after an interval and their currents [A] at its end."""
+        draws, current = self._draws(cells, part), np.empty(part.shape)
+        after = part.take(...)
+        for mode, here in self._by_mode(part):
+            some, current[here] = mode.family.drive(
+                mode.p, part.take(here), stress.take(here), draws.take(here)
+            )
+            after.put(here, some)
+        return after, current
+
+    def _end_of_life(self, cells: IntArray, part: CellState) -> None:
+        """Cells that have had the cycles of a mode which then turns into another."""
+        for start, to in self._ends.items():
+            limit = self.device.modes[start].endurance(self.temperature_k)
+            worn = (part.mode == start) & (part.cycles >= limit)
+            if worn.any():
+                some = part.take(worn)
+                after = self._entered(cells[worn], some, to)
+                well = np.full(after.shape, Health.OK, dtype=np.uint8)
+                part.put(worn, after.with_(health=well))
+                self._relaxes |= self.device.modes[to].family.RELAXES
+
+    def _entered(self, cells: IntArray, part: CellState, to: int) -> CellState:
+        """Cells that have come into mode ``to``, with the cycles that they have had there."""
+        left = self._left_cycles.reshape(len(self.device.modes), -1)
+        mode = self.device.modes[to]
+        after = mode.family.enter(mode.p, part, self._draws(cells, part))
+        left[part.mode, cells] = part.cycles
+        return after.with_(
+            mode=np.full(part.shape, to, dtype=np.uint8),
+            cycles=left[to, cells],
+            pulses=part.pulses + np.uint32(1),
+        )
+
     # -- what changes the state -------------------------------------------------------
 
-    def set_mode(self, mode: str) -> None:
-        """Accepts the mode that the device entry describes.
+    def set_mode(
+        self,
+        mode: str,
+        cells: ArrayLike | None = None,
+        *,
+        i_cc: float | None = None,
+        volts: float | None = None,
+        rate_v_s: float | None = None,
+        atmosphere: str | None = None,
+        electrode: str | None = None,
+    ) -> None:
+        """Bring cells into a mode, by a way that the device entry describes.
+
+        What of the recipe is not given is done as the entry says.
+
+        Parameters
+        ----------
+        mode:
+            Name of a mode, or a kind of mode if none has that name.
+        cells:
+            Flat cell numbers; every cell without.
+        i_cc, volts, rate_v_s, atmosphere, electrode:
+            The recipe [A, V, V/s].
 
         Raises
         ------
         Unsupported
-            For any other mode.
+            If the device has no such mode.
+        TransitionError
+            If there is no way there from the mode that a cell is in, or the way
+            does not take the recipe; no cell changes.
+        EnduranceError
+            If a cell is worn out.
         """
-        if mode != self.device.mode:
-            raise Unsupported(
-                f"{self.device.name} is described in its {self.device.mode} mode, not in {mode!r}"
-            )
+        targets = self.device.modes_called(mode)
+        if not targets:
+            names = ", ".join(found.name for found in self.device.modes)
+            raise Unsupported(f"{self.device.name} has no mode {mode!r}, it has {names}")
+        recipe = Recipe(i_cc, volts, rate_v_s, atmosphere, electrode)
+        named = np.arange(self.g.size) if cells is None else self._distinct(cells).reshape(-1)
+        part = self._fetch(named)
+        moving = ~np.isin(part.mode, targets)
+        ways: dict[int, int] = {}
+        with self._named():
+            for start in _used(part.mode[moving]):
+                way = self.device.transition(start, mode, recipe)
+                ways[start] = self.device.mode_index(way.to)
+            worn = moving & (part.health != Health.OK)
+            if worn.any():
+                state = Health(int(part.health[worn][0])).name.lower().replace("_", " ")
+                raise EnduranceError(f"a change of mode of a cell that is {state}")
+        start_mode = part.mode.copy()
+        for start, to in ways.items():
+            here = start_mode == start
+            part.put(here, self._entered(named[here], part.take(here), to))
+        self._store(named, part)
+        self._note_modes()
+        self.reads.reshape(-1)[named[moving]] = 0
+
+    def set_temperature(self, kelvin: float) -> None:
+        """Bring the surroundings to a temperature.
+
+        Raises
+        ------
+        TemperatureError
+            If a mode that cells are in is not described there; nothing changes.
+        """
+        for index in _used(self.state.mode):
+            mode = self.device.modes[index]
+            low, high = mode.temperatures
+            if not low <= kelvin <= high:
+                raise TemperatureError(
+                    f"{self.device.name}: {kelvin:g} K is outside {low:g}..{high:g} K, "
+                    f"for which its {mode.name} mode is described"
+                )
+        self.temperature_k = float(kelvin)
+        cells = np.arange(self.g.size)
+        self._store(cells, self._fetch(cells))
 
     def form(self, cells: ArrayLike) -> None:
-        """Raises :class:`Unsupported`: the cell is free of forming."""
-        raise Unsupported(f"{self.device.name} needs no electroforming: its first SET is a SET")
+        """Raises :class:`Unsupported`: electroforming is a change of mode."""
+        raise Unsupported(
+            f"{self.device.name} has no electroforming but what set_mode does to enter a mode"
+        )
 
     def pulse(
         self, cells: ArrayLike, volts: ArrayLike, width_s: ArrayLike, i_cc: ArrayLike | None
@@ -163,36 +412,32 @@ class SimulatedArray:
         ------
         ArrayError
             On a cell outside the array or named twice.
-        ComplianceError
-            On a SET whose I_cc the device is not described for; no cell changes.
+        DeviceError
+            On a pulse that a cell's mode does not allow, like a SET whose I_cc the
+            device is not described for; no cell changes.
         """
         cells = self._distinct(cells)
         if not cells.size:
             return
-        pulses = self.pulses.reshape(-1)
-        after = apply_pulse(
-            self.device, self.g.reshape(-1)[cells], pulses[cells], cells, volts, width_s, i_cc,
-            self.seed,
-        )  # fmt: skip
+        part = self._fetch(cells)
+        stress = Stress.on(cells.shape, volts, width_s, i_cc, self.temperature_k)
+        self._refuse(part, stress)
+        after, _ = self._drive(cells, part, stress)
+        after.pulses += np.uint32(1)
+        after.time += stress.seconds
+        self._end_of_life(cells, after)
         self._store(cells, after)
-        pulses[cells] += np.uint32(1)
         self.reads.reshape(-1)[cells] = 0
         self.elapsed_s += float(np.max(width_s))
-
-    def _store(self, cells: IntArray, g: FloatArray) -> None:
-        self.g.reshape(-1)[cells] = g
-        self.g_code.reshape(-1)[cells] = self.device.g_codes(g)
-        self.var_code.reshape(-1)[cells] = self.device.var_codes(g)
 
     def sweep(
         self, cells: ArrayLike, volts: ArrayLike, step_s: float, i_cc: float | None
     ) -> FloatArray:
-        """A quasi-static staircase on each cell, through the same switching as :meth:`pulse`.
+        """A quasi-static staircase on each cell, through the same physics as :meth:`pulse`.
 
         The gate transistor limits the current of the SET polarity to ``i_cc``; in
-        the other one it is fully on. A cell in compliance keeps only
-        ``i_cc / G`` of the voltage, so it does not switch again. A step that
-        switches counts as one pulse, a step below threshold as none.
+        the other one it is fully on. A step that changes a cell's conductance
+        counts as one pulse, another as none.
 
         Parameters
         ----------
@@ -208,34 +453,92 @@ class SimulatedArray:
         Returns
         -------
         Current at the end of each step [A], shape (*cells.shape, n).
+
+        Raises
+        ------
+        DeviceError
+            Where :meth:`pulse` would at the highest or the lowest step; no cell
+            changes.
         """
         cells = self._distinct(cells)
         steps = np.atleast_1d(np.asarray(volts, dtype=np.float64))
-        limit = np.inf if i_cc is None else float(i_cc)
-        device, flat = self.device, self.g.reshape(-1)
         current = np.empty((*cells.shape, steps.size))
+        if not current.size:
+            return current
+        part = self._fetch(cells)
+        for extreme in (float(steps.max()), float(steps.min())):
+            self._refuse(part, self._step(part, extreme, step_s, i_cc))
+        before = part.pulses.copy()
         for n, step in enumerate(steps):
-            across = np.minimum(step, limit / flat[cells])
-            sets, resets = switching(device, across, step_s)
-            switched = sets | resets
-            self.pulse(cells[switched], step, step_s, i_cc if step > 0 else None)
-            self.elapsed_s += 0.0 if switched.any() else step_s
-            current[..., n] = np.minimum(flat[cells] * step, limit)
+            stress = self._step(part, float(step), step_s, i_cc)
+            after, current[..., n] = self._drive(cells, part, stress)
+            after.pulses += ((after.g != part.g) | (after.cycles != part.cycles)).astype(np.uint32)
+            self.elapsed_s += step_s
+            after.time[...] = self.elapsed_s
+            self._end_of_life(cells, after)
+            part = after
+        self._store(cells, part)
+        self.reads.reshape(-1)[cells[part.pulses != before]] = 0
         return current
 
+    def _step(self, part: CellState, step: float, step_s: float, i_cc: float | None) -> Stress:
+        signs = np.array([mode.family.window(mode.p).set_sign for mode in self.device.modes])
+        limited = signs[part.mode] * step > 0
+        limit = np.where(limited, np.inf if i_cc is None else float(i_cc), np.inf)
+        return Stress.on(part.shape, step, step_s, limit, self.temperature_k, quasi_static=True)
+
     def wait(self, seconds: float) -> None:
-        """Time passes; cells keep their state (described up to the device's retention)."""
+        """Time passes at 0 V; cells that relax do so."""
         if not seconds >= 0:
             raise ArrayError(f"cannot wait {seconds} s")
         self.elapsed_s += seconds
 
     def charge(self, cells: ArrayLike, amperes: ArrayLike, seconds: float) -> None:
-        """Raises :class:`Unsupported`: the cell stores no charge."""
-        raise Unsupported(f"{self.device.name} has no power mode: it cannot be charged")
+        """Pass a constant current through cells that store charge, for a time.
+
+        Raises
+        ------
+        Unsupported
+            If a cell is in a mode that stores none; no cell changes.
+        """
+        cells = self._distinct(cells)
+        if not seconds >= 0:
+            raise ArrayError(f"cannot charge for {seconds} s")
+        part = self._fetch(cells)
+        current = np.broadcast_to(np.asarray(amperes, dtype=np.float64), cells.shape)
+        stores = self._stores(part, "cannot be charged")
+        with self._named():
+            for mode, store, here in stores:
+                part.put(here, store.charge(mode.p, part.take(here), current[here], seconds))
+        part.time += seconds
+        self._store(cells, part)
+        self.elapsed_s += seconds
 
     def sense_voltage(self, cells: ArrayLike) -> FloatArray:
-        """Raises :class:`Unsupported`: the cell has no voltage of its own."""
-        raise Unsupported(f"{self.device.name} has no power mode: it has no open-circuit voltage")
+        """Open-circuit voltage of cells that store charge [V].
+
+        Raises
+        ------
+        Unsupported
+            If a cell is in a mode that stores none.
+        """
+        cells = self._distinct(cells)
+        part = self._fetch(cells)
+        volts = np.empty(cells.shape)
+        for mode, store, here in self._stores(part, "has no open-circuit voltage"):
+            volts[here] = store.voltage(mode.p, part.take(here))
+        return volts
+
+    def _stores(self, part: CellState, lacks: str) -> list[tuple[Mode, ChargeFamily, Any]]:
+        found = []
+        for mode, here in self._by_mode(part):
+            if mode.store is None:
+                raise Unsupported(
+                    f"{self.device.name} is in its {mode.name} mode, "
+                    f"not in a power mode: it {lacks}"
+                )
+            found.append((mode, mode.store, here))
+        return found
 
     # -- what reads it ----------------------------------------------------------------
 
@@ -248,19 +551,32 @@ class SimulatedArray:
             G code, variance code and normal deviate, of the shape of ``cells``.
         """
         cells = self._distinct(cells)
+        self._check_coded()
+        if self._relaxes:
+            self._store(cells, self._fetch(cells))
+        z = self._verify_draw(cells)
+        total = self.g_code.reshape(-1)[cells].astype(np.int64)
+        return total, self.var_code.reshape(-1)[cells].astype(np.int64), z
+
+    def _verify_draw(self, cells: IntArray) -> IntArray:
         reads = self.reads.reshape(-1)
         z = draw_normal(
             self.seed, Domain.VERIFY, cells, self.pulses.reshape(-1)[cells], reads[cells]
         )
         reads[cells] += np.uint32(1)
-        total = self.g_code.reshape(-1)[cells].astype(np.int64)
-        return total, self.var_code.reshape(-1)[cells].astype(np.int64), z
+        return z
+
+    def _check_coded(self) -> None:
+        if self.device.weights is None:
+            raise Unsupported(f"{self.device.name} has no conductance codes: it holds no weights")
 
     def read(self, cells: ArrayLike) -> FloatArray:
-        """One single read of each cell: conductance [S], read noise included."""
-        total, variance, z = self.verify_totals(cells)
-        sigma = np.ldexp(np.sqrt(variance.astype(np.float64)), -self.device.var_exponent)
-        return (total + sigma * (z * _Z_UNIT)) * self.device.g_lsb
+        """One single read of each cell, in the range that fits: conductance [S] with noise."""
+        cells = self._distinct(cells)
+        part = self._fetch(cells)
+        noise = np.array([mode.p.read.noise.value for mode in self.device.modes])[part.mode]
+        z = self._verify_draw(cells) * _Z_UNIT
+        return self._conductance(part) * (1.0 + noise * z)
 
     def column_totals(self, tile: int, bits: ArrayLike) -> tuple[IntArray, IntArray]:
         """Exact sums of a tile's codes over the driven rows.
@@ -278,6 +594,8 @@ class SimulatedArray:
             Sums of G codes and of variance codes, int64, shape (n, columns).
         """
         self._check_tile(tile)
+        self._check_coded()
+        self._refresh(tile)
         bits = np.asarray(bits)
         if bits.ndim != 2 or bits.shape[1] != self.rows:
             raise ArrayError(f"driven rows of shape {bits.shape}, expected (n, {self.rows})")
@@ -301,6 +619,8 @@ class SimulatedArray:
         Currents, shape (..., columns); the same bits in a batch of any size.
         """
         self._check_tile(tile)
+        self._check_coded()
+        self._refresh(tile)
         volts = np.asarray(volts, dtype=np.float64)
         if volts.ndim < 1 or volts.shape[-1] != self.rows:
             raise ArrayError(f"row voltages of shape {volts.shape}, expected (..., {self.rows})")

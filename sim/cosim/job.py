@@ -18,7 +18,7 @@ from ...hw.image import Image, LayerSpan, Span
 from ...hw.isa import assemble, parse
 from ..converters import Converters
 from ..devices import Device
-from ..devices.record import from_record, record_model, to_record
+from ..devices.record import from_record, to_record
 from .fault import Fault
 
 JOB_VARIABLE = "OHMLOOM_COSIM_JOB"
@@ -111,9 +111,7 @@ class Job:
             )
             return cls(
                 image=image,
-                device=from_record(
-                    record_model().model_validate_json(json.dumps(document["device"]))
-                ),
+                device=from_record(document["device"]),
                 levels=arrays["levels"],
                 samples=arrays["samples"],
                 seed=document["seed"],

@@ -1,18 +1,38 @@
 """The device catalogue and the models behind it."""
 
-from .catalogue import catalogue, load
-from .device import Device, Parameter
-from .errors import ComplianceError, DeviceError
-from .model import apply_pulse, pristine, switching
+from .catalogue import build, catalogue, changed, load
+from .device import Device, Mode, Parameter, Weights
+from .errors import (
+    ComplianceError,
+    DeviceError,
+    EnduranceError,
+    TemperatureError,
+    TransitionError,
+    WriteOnceError,
+)
+from .family import REFERENCE_K, Draws, Stress
+from .modes import Recipe
+from .state import CellState, Health
 
 __all__ = [
+    "REFERENCE_K",
+    "CellState",
     "ComplianceError",
     "Device",
     "DeviceError",
+    "Draws",
+    "EnduranceError",
+    "Health",
+    "Mode",
     "Parameter",
-    "apply_pulse",
+    "Recipe",
+    "Stress",
+    "TemperatureError",
+    "TransitionError",
+    "Weights",
+    "WriteOnceError",
+    "build",
     "catalogue",
+    "changed",
     "load",
-    "pristine",
-    "switching",
 ]

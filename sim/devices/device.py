@@ -1,8 +1,10 @@
-"""A device as the rest of the project sees it: numbers in SI units, levels, and their origin."""
+"""A device as the rest of the project sees it: modes, levels, and the origin of every number."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +16,14 @@ from ..numerics import (
     FloatArray,
     IntArray,
 )
+from .entry import Entry
+from .errors import DeviceError
+from .families import CHARGE_FAMILIES, FAMILIES, WEIGHT_FAMILIES
+from .family import REFERENCE_K, ChargeFamily, Family
+from .levels import level_codes
+from .modes import Recipe, Transition, choose
+from .schema import Kind, ModeSection
+from .wear import endurance, surface_rise
 
 
 @dataclass(frozen=True)
@@ -28,84 +38,192 @@ class Parameter:
     note: str | None
 
 
+@dataclass(frozen=True)
+class Mode:
+    """A mode of operation: its parameters ``p`` and the family that they are for."""
+
+    name: str
+    p: ModeSection
+    family: Family
+    store: ChargeFamily | None
+
+    @property
+    def kind(self) -> Kind:
+        """Analog, volatile, nonvolatile or power."""
+        return self.p.kind
+
+    @property
+    def temperatures(self) -> tuple[float, float]:
+        """Range in which the mode is described [K]."""
+        described = self.p.temperature
+        if described is None:
+            return REFERENCE_K, REFERENCE_K
+        return described.low.value, described.high.value
+
+    def endurance(self, temperature_k: float) -> float:
+        """Cycles that a cell lasts at a temperature, infinite where no limit is known."""
+        return math.inf if self.p.wear is None else float(endurance(self.p.wear, temperature_k))
+
+    def surface_rise(self, cycles: ArrayLike) -> FloatArray:
+        """Rise of the surface temperature [K] after so many cycles; NaN where not known."""
+        return surface_rise(self.p.heating, cycles)
+
+
 @dataclass(frozen=True, eq=False)
-class Device:
-    """A device of family ``icc_line``: compliance current sets the conductance of a filament.
+class Weights:
+    """What a mode that holds weights adds.
 
     Attributes
     ----------
-    name, title, stack, family, mode:
-        What it is called, in full, its layers, its model, its mode of operation.
-    exact_levels:
-        A SET lands exactly on the level nearest to the line.
-    slope, offset, inverse_offset:
-        G = slope I_cc - offset [S/A, S]; the inverse line as printed uses
-        ``inverse_offset`` [S].
-    sigma_slope, sigma_offset:
-        Standard deviation of G after a SET, sigma_slope I_cc + sigma_offset [S/A, S].
-    i_cc_min, i_cc_max, volatile_i_cc:
-        Range of the line [A]; at or below ``volatile_i_cc`` the state is volatile.
-    g_hrs, hrs_spread:
-        Median conductance [S] and spread [decades] of the high-resistance state.
-    v_set, v_set_threshold, set_width_s, set_width_min_s:
-        SET pulse that is used, and the least that switches [V, s].
-    v_reset, v_reset_threshold, reset_width_s, reset_width_min_s:
-        The same for RESET.
-    v_read:
-        Read voltage [V].
-    read_noise:
-        Standard deviation of one read, as a fraction of G.
+    mode:
+        Its name.
     g_lsb, var_exponent:
         Conductance of one G code [S], and the scale of variance codes
         (``docs/numerics.md``).
     level_codes, levels, level_i_cc:
         G codes (int64), conductances [S] and compliance currents [A] of the
         levels, shape (L,), in equal steps of whole codes.
+    v_set, set_width_s, v_reset, reset_width_s:
+        The pulses that put a cell on a level [V, s].
     verify_window, verify_tries:
         Half width of the write-verify window as a fraction of the level
         spacing, and attempts per cell.
-    endurance, retention_s:
-        SET and RESET pairs that a cell lasts, and how long it keeps its state [s].
-    parameters:
-        Every number of the entry with its origin.
     """
 
-    name: str
-    title: str
-    stack: str
-    family: str
     mode: str
-    exact_levels: bool
-    slope: float
-    offset: float
-    inverse_offset: float
-    sigma_slope: float
-    sigma_offset: float
-    i_cc_min: float
-    i_cc_max: float
-    volatile_i_cc: float
-    g_hrs: float
-    hrs_spread: float
-    v_set: float
-    v_set_threshold: float
-    v_reset: float
-    v_reset_threshold: float
-    set_width_s: float
-    set_width_min_s: float
-    reset_width_s: float
-    reset_width_min_s: float
-    v_read: float
-    read_noise: float
     g_lsb: float
     var_exponent: int
     level_codes: IntArray
     levels: FloatArray
     level_i_cc: FloatArray
+    v_set: float
+    set_width_s: float
+    v_reset: float
+    reset_width_s: float
     verify_window: float
     verify_tries: int
-    endurance: int
-    retention_s: float
-    parameters: tuple[Parameter, ...]
+
+
+class Device:
+    """A device of the catalogue, or of a user's own file.
+
+    Attributes
+    ----------
+    name, title, stack:
+        What it is called, in full, and its layers.
+    modes:
+        Its modes; cells are made in the first one.
+    transitions:
+        The ways between them.
+    weights:
+        The mode that holds weights, or None.
+    parameters:
+        Every number of the entry with its origin.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        self._entry = entry
+        self.name = entry.header.name
+        self.title = entry.header.title
+        self.stack = entry.header.stack
+        self.modes = tuple(
+            Mode(name, p, FAMILIES[p.family], CHARGE_FAMILIES.get(p.family))
+            for name, p in entry.modes.items()
+        )
+        self.transitions: tuple[Transition, ...] = tuple(entry.header.transitions)
+        holding = [mode for mode in self.modes if mode.p.levels is not None]
+        if len(holding) > 1:
+            raise DeviceError(f"modes.{holding[1].name}: a second mode that holds weights")
+        self.weights = _weights(holding[0]) if holding else None
+        self.parameters = tuple(
+            Parameter(name, q.value, q.unit, q.source, q.assumed, q.note)
+            for name, q in entry.quantities()
+        )
+
+    # -- modes ------------------------------------------------------------------------
+
+    def mode_index(self, name: str) -> int:
+        """Index of the mode with this name.
+
+        Raises
+        ------
+        DeviceError
+            If there is none.
+        """
+        names = [mode.name for mode in self.modes]
+        if name not in names:
+            raise DeviceError(f"{self.name} has no mode {name!r}, it has {', '.join(names)}")
+        return names.index(name)
+
+    def mode(self, name: str) -> Mode:
+        """The mode with this name; :class:`DeviceError` if there is none."""
+        return self.modes[self.mode_index(name)]
+
+    def modes_called(self, wanted: str) -> list[int]:
+        """Index of the mode with this name; without one, of the modes of this kind."""
+        named = [n for n, mode in enumerate(self.modes) if mode.name == wanted]
+        return named or [n for n, mode in enumerate(self.modes) if mode.kind == wanted]
+
+    def transition(self, start: int, wanted: str, recipe: Recipe) -> Transition:
+        """The way from the mode with index ``start`` to the one, or the kind, ``wanted``.
+
+        Raises
+        ------
+        TransitionError
+            If there is none, or none that takes the recipe.
+        """
+        targets = [self.modes[index].name for index in self.modes_called(wanted)]
+        ways = [way for way in self.transitions if not way.at_endurance]
+        return choose(ways, targets, self.modes[start].name, wanted, recipe)
+
+    # -- weights ----------------------------------------------------------------------
+
+    @property
+    def programmable(self) -> Weights:
+        """:attr:`weights`, or a :class:`DeviceError` where there are none."""
+        if self.weights is None:
+            modes = ", ".join(f"{mode.name} ({mode.p.family})" for mode in self.modes)
+            raise DeviceError(f"{self.name} has no mode that holds weight levels, only {modes}")
+        return self.weights
+
+    @property
+    def _weight_mode(self) -> ModeSection:
+        return self.mode(self.programmable.mode).p
+
+    @property
+    def v_read(self) -> float:
+        """Read voltage of the mode that holds weights [V]."""
+        return self._weight_mode.read.v_read.value
+
+    @property
+    def read_noise(self) -> float:
+        """Standard deviation of one read there, as a fraction of G."""
+        return self._weight_mode.read.noise.value
+
+    @property
+    def g_lsb(self) -> float:
+        """Conductance of one G code [S]."""
+        return self.programmable.g_lsb
+
+    @property
+    def var_exponent(self) -> int:
+        """Scale of variance codes."""
+        return self.programmable.var_exponent
+
+    @property
+    def level_codes(self) -> IntArray:
+        """G codes of the levels, shape (L,)."""
+        return self.programmable.level_codes
+
+    @property
+    def levels(self) -> FloatArray:
+        """Conductances of the levels [S], shape (L,)."""
+        return self.programmable.levels
+
+    @property
+    def level_i_cc(self) -> FloatArray:
+        """Compliance currents of the levels [A], shape (L,)."""
+        return self.programmable.level_i_cc
 
     @property
     def level_step(self) -> int:
@@ -113,26 +231,39 @@ class Device:
         return int(self.level_codes[1] - self.level_codes[0])
 
     @property
+    def verify_window(self) -> float:
+        """Half width of the write-verify window, as a fraction of the level spacing."""
+        return self.programmable.verify_window
+
+    @property
+    def verify_tries(self) -> int:
+        """Write-verify attempts per cell."""
+        return self.programmable.verify_tries
+
+    @property
     def verify_half_width(self) -> float:
         """Half width of the write-verify window [S]."""
         return self.verify_window * self.level_step * self.g_lsb
 
-    def mean(self, i_cc: ArrayLike) -> FloatArray:
-        """Mean conductance [S] after a SET with compliance current ``i_cc`` [A]."""
-        return self.slope * np.asarray(i_cc, dtype=np.float64) - self.offset
+    @property
+    def v_set(self) -> float:
+        """Amplitude of the programming SET [V]."""
+        return self.programmable.v_set
 
-    def sigma(self, i_cc: ArrayLike) -> FloatArray:
-        """Standard deviation [S] of the conductance after a SET with ``i_cc`` [A]."""
-        return self.sigma_slope * np.asarray(i_cc, dtype=np.float64) + self.sigma_offset
+    @property
+    def v_reset(self) -> float:
+        """Amplitude of the programming RESET [V]."""
+        return self.programmable.v_reset
 
-    def i_cc(self, g: ArrayLike, *, as_printed: bool = False) -> FloatArray:
-        """Compliance current [A] whose line value is ``g`` [S].
+    @property
+    def set_width_s(self) -> float:
+        """Width of the programming SET [s]."""
+        return self.programmable.set_width_s
 
-        ``as_printed`` uses the offset of the source's inverse line instead of the
-        one of its forward line.
-        """
-        offset = self.inverse_offset if as_printed else self.offset
-        return (np.asarray(g, dtype=np.float64) + offset) / self.slope
+    @property
+    def reset_width_s(self) -> float:
+        """Width of the programming RESET [s]."""
+        return self.programmable.reset_width_s
 
     def g_codes(self, g: ArrayLike) -> IntArray:
         """G codes of conductances ``g`` [S]: rounded once, half to even, clipped."""
@@ -145,21 +276,54 @@ class Device:
         scaled = sigma * sigma * float(1 << 2 * self.var_exponent)
         return np.clip(np.rint(scaled), 0, VAR_CODE_MAX).astype(np.int64)
 
-    @property
-    def summary(self) -> dict[str, str | int]:
-        """One row for a list of devices."""
-        low, high = self.levels[0], self.levels[-1]
-        assumed = sum(parameter.assumed is not None for parameter in self.parameters)
-        return {
-            "name": self.name,
-            "title": self.title,
-            "mode": self.mode,
-            "levels": len(self.levels),
-            "window": f"{low * 1e3:.3f} to {high * 1e3:.3f} mS",
-            "read": f"{self.v_read:g} V",
-            "endurance": self.endurance,
-            "assumed": f"{assumed} of {len(self.parameters)}",
-        }
+    # -- the entry --------------------------------------------------------------------
+
+    def number(self, name: str) -> float:
+        """The value of a parameter by its dotted name, ``modes.nonvolatile.read.v_read``.
+
+        Raises
+        ------
+        DeviceError
+            If there is none.
+        """
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter.value
+        raise DeviceError(f"{self.name} has no parameter {name!r}")
+
+    def document(self) -> dict[str, Any]:
+        """The entry as plain Python: what a file of it would hold."""
+        return self._entry.document()
+
+
+def _weights(mode: Mode) -> Weights:
+    p = mode.p
+    assert p.levels is not None and p.verify is not None and p.codes is not None
+    family = WEIGHT_FAMILIES.get(p.family)
+    if family is None:
+        raise DeviceError(
+            f"modes.{mode.name}.levels: {p.family} cells are not put on levels by a "
+            "compliance current"
+        )
+    codes = level_codes(p.levels, p.codes)
+    levels = np.asarray(codes * p.codes.g_lsb.value, dtype=np.float64)
+    pulses = family.programming(p, levels)
+    for array in (codes, levels, pulses.level_i_cc):
+        array.setflags(write=False)
+    return Weights(
+        mode=mode.name,
+        g_lsb=p.codes.g_lsb.value,
+        var_exponent=variance_exponent(p.read.noise.value),
+        level_codes=codes,
+        levels=levels,
+        level_i_cc=pulses.level_i_cc,
+        v_set=pulses.v_set,
+        set_width_s=pulses.set_width_s,
+        v_reset=pulses.v_reset,
+        reset_width_s=pulses.reset_width_s,
+        verify_window=p.verify.half_window.value,
+        verify_tries=int(p.verify.tries.value),
+    )
 
 
 def variance_exponent(read_noise: float) -> int:

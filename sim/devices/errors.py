@@ -11,3 +11,19 @@ class DeviceError(OhmloomError, ValueError):
 
 class ComplianceError(DeviceError):
     """A SET with a compliance current outside the range in which the device is described."""
+
+
+class EnduranceError(DeviceError):
+    """A pulse on a cell that has had all the cycles its device lasts."""
+
+
+class WriteOnceError(DeviceError):
+    """A second write of a cell that can be written once."""
+
+
+class TransitionError(DeviceError):
+    """A change of mode that the device does not make, or not by this recipe."""
+
+
+class TemperatureError(DeviceError):
+    """A temperature outside the range in which the device is described."""

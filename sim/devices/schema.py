@@ -1,4 +1,4 @@
-"""The schema of a device entry: every number with its unit and its origin."""
+"""What device entries are made of: numbers with unit and origin, and the common sections."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
-class _Strict(BaseModel):
+class Section(BaseModel):
+    """A section: unknown fields, other types, NaN and infinity are refused."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-class Quantity(_Strict):
+class Quantity(Section):
     """A number, its unit, and either where it is from or why it is assumed."""
 
     value: float
@@ -23,23 +25,32 @@ class Quantity(_Strict):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Quantity:
-        if self.source is None and self.assumed is None:
-            raise ValueError("a number needs its source, or assumed with the reason")
-        if self.source is not None and self.assumed is not None:
-            raise ValueError("a number is either from a source or assumed, not both")
+        check_origin(self.source, self.assumed, "a number")
         return self
 
 
-def _unit(unit: str) -> AfterValidator:
+def check_origin(source: str | None, assumed: str | None, what: str) -> None:
+    """Exactly one of the two says where ``what`` is from."""
+    if source is None and assumed is None:
+        raise ValueError(f"{what} needs its source, or assumed with the reason")
+    if source is not None and assumed is not None:
+        raise ValueError(f"{what} is either from a source or assumed, not both")
+
+
+def unit(accepted: str) -> AfterValidator:
+    """A quantity has this unit."""
+
     def check(quantity: Quantity) -> Quantity:
-        if quantity.unit != unit:
-            raise ValueError(f"the unit is {quantity.unit!r}, accepted is {unit!r}")
+        if quantity.unit != accepted:
+            raise ValueError(f"the unit is {quantity.unit!r}, accepted is {accepted!r}")
         return quantity
 
     return AfterValidator(check)
 
 
-def _rule(holds: Callable[[float], bool], accepted: str) -> AfterValidator:
+def rule(holds: Callable[[float], bool], accepted: str) -> AfterValidator:
+    """A quantity's value obeys a rule, which ``accepted`` says in words."""
+
     def check(quantity: Quantity) -> Quantity:
         if not holds(quantity.value):
             raise ValueError(f"{quantity.value:g} is not {accepted}")
@@ -48,136 +59,143 @@ def _rule(holds: Callable[[float], bool], accepted: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-_POSITIVE = _rule(lambda value: value > 0, "above 0")
-_NOT_NEGATIVE = _rule(lambda value: value >= 0, "0 or above")
-_NEGATIVE = _rule(lambda value: value < 0, "below 0")
-_FRACTION = _rule(lambda value: 0 <= value <= 1, "in 0..1")
-_LEVELS = _rule(lambda value: value in range(2, 1025), "a whole number in 2..1024")
-_TRIES = _rule(lambda value: value in range(1, 256), "a whole number in 1..255")
-_WHOLE = _rule(lambda value: value > 0 and value == int(value), "a whole number above 0")
+POSITIVE = rule(lambda value: value > 0, "above 0")
+NOT_NEGATIVE = rule(lambda value: value >= 0, "0 or above")
+NEGATIVE = rule(lambda value: value < 0, "below 0")
+NOT_ZERO = rule(lambda value: value != 0, "other than 0")
+FRACTION = rule(lambda value: 0 <= value <= 1, "in 0..1")
+WHOLE = rule(lambda value: value > 0 and value == int(value), "a whole number above 0")
+_LEVELS = rule(lambda value: value in range(2, 1025), "a whole number in 2..1024")
+_TRIES = rule(lambda value: value in range(1, 256), "a whole number in 1..255")
 
 
-class Line(_Strict):
-    """Conductance after a SET, against the compliance current."""
-
-    slope: Annotated[Quantity, _unit("S/A"), _POSITIVE]
-    offset: Annotated[Quantity, _unit("S"), _NOT_NEGATIVE]
-    inverse_offset: Annotated[Quantity, _unit("S"), _NOT_NEGATIVE]
-    sigma_slope: Annotated[Quantity, _unit("S/A"), _NOT_NEGATIVE]
-    sigma_offset: Annotated[Quantity, _unit("S"), _NOT_NEGATIVE]
-    i_cc_min: Annotated[Quantity, _unit("A"), _POSITIVE]
-    i_cc_max: Annotated[Quantity, _unit("A"), _POSITIVE]
-    volatile_i_cc: Annotated[Quantity, _unit("A"), _NOT_NEGATIVE]
-
-
-class Hrs(_Strict):
-    """The high-resistance state: log-normal conductance."""
-
-    conductance: Annotated[Quantity, _unit("S"), _POSITIVE]
-    spread: Annotated[Quantity, _unit("decade"), _NOT_NEGATIVE]
-
-
-class Pulses(_Strict):
-    """Amplitudes and widths that are used, and the thresholds below which nothing switches."""
-
-    v_set: Annotated[Quantity, _unit("V"), _POSITIVE]
-    v_set_threshold: Annotated[Quantity, _unit("V"), _POSITIVE]
-    v_reset: Annotated[Quantity, _unit("V"), _NEGATIVE]
-    v_reset_threshold: Annotated[Quantity, _unit("V"), _NEGATIVE]
-    set_width: Annotated[Quantity, _unit("s"), _POSITIVE]
-    set_width_min: Annotated[Quantity, _unit("s"), _POSITIVE]
-    reset_width: Annotated[Quantity, _unit("s"), _POSITIVE]
-    reset_width_min: Annotated[Quantity, _unit("s"), _POSITIVE]
-
-
-class Read(_Strict):
+class Read(Section):
     """How a cell is read, and the noise of one read."""
 
-    v_read: Annotated[Quantity, _unit("V"), _POSITIVE]
-    noise: Annotated[Quantity, _unit("1"), _FRACTION]
+    v_read: Annotated[Quantity, unit("V"), POSITIVE]
+    noise: Annotated[Quantity, unit("1"), FRACTION]
 
 
-class Levels(_Strict):
+class Levels(Section):
     """Equally spaced conductance levels for weights."""
 
-    count: Annotated[Quantity, _unit("1"), _LEVELS]
-    g_min: Annotated[Quantity, _unit("S"), _POSITIVE]
-    g_max: Annotated[Quantity, _unit("S"), _POSITIVE]
+    count: Annotated[Quantity, unit("1"), _LEVELS]
+    g_min: Annotated[Quantity, unit("S"), POSITIVE]
+    g_max: Annotated[Quantity, unit("S"), POSITIVE]
 
 
-class Verify(_Strict):
+class Verify(Section):
     """Write-verify: window and attempts."""
 
-    half_window: Annotated[Quantity, _unit("1"), _POSITIVE, _FRACTION]
-    tries: Annotated[Quantity, _unit("1"), _TRIES]
+    half_window: Annotated[Quantity, unit("1"), POSITIVE, FRACTION]
+    tries: Annotated[Quantity, unit("1"), _TRIES]
 
 
-class Codes(_Strict):
+class Codes(Section):
     """The integer grid of conductances."""
 
-    g_lsb: Annotated[Quantity, _unit("S"), _POSITIVE]
+    g_lsb: Annotated[Quantity, unit("S"), POSITIVE]
 
 
-class Wear(_Strict):
-    """SET and RESET pairs that a cell lasts, and how long it keeps its state."""
+class EndurancePoint(Section):
+    """Endurance at a temperature other than the reference one."""
 
-    endurance: Annotated[Quantity, _unit("cycle"), _WHOLE]
-    retention: Annotated[Quantity, _unit("s"), _POSITIVE]
+    temperature: Annotated[Quantity, unit("K"), POSITIVE]
+    endurance: Annotated[Quantity, unit("cycle"), WHOLE]
 
 
-class Entry(_Strict):
-    """One file of the catalogue."""
+class Wear(Section):
+    """Cycles that a cell lasts, what it is then, and how long it keeps its state."""
 
-    version: Literal[1] = Field(alias="schema")
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")
-    title: str = Field(min_length=1, max_length=200)
-    stack: str = Field(min_length=1, max_length=200)
-    family: Literal["icc_line"]
-    mode: Literal["nonvolatile"]
-    exact_levels: bool
-    references: dict[str, str]
-    line: Line
-    hrs: Hrs
-    pulses: Pulses
+    endurance: Annotated[Quantity, unit("cycle"), WHOLE]
+    retention: Annotated[Quantity, unit("s"), POSITIVE]
+    end: Literal["stuck_on", "stuck_volatile", "collapsed"]
+    at: list[EndurancePoint] = Field(default_factory=list)
+
+
+class HeatingPoint(Section):
+    """Rise of the surface temperature in a RESET after so many cycles."""
+
+    cycles: Annotated[Quantity, unit("cycle"), NOT_NEGATIVE]
+    rise: Annotated[Quantity, unit("K"), NOT_NEGATIVE]
+
+
+class Temperature(Section):
+    """Range of the surroundings' temperature in which a mode is described."""
+
+    low: Annotated[Quantity, unit("K"), POSITIVE]
+    high: Annotated[Quantity, unit("K"), POSITIVE]
+
+
+Kind = Literal["analog", "volatile", "nonvolatile", "power"]
+
+
+class ModeSection(Section):
+    """``[modes.NAME]``: what every family has; a family's ``Parameters`` add to it.
+
+    ``levels``, ``verify`` and ``codes`` make it a mode that holds weights. Without
+    ``temperature`` the mode is described at the reference temperature only, without
+    ``wear`` no limit is known.
+    """
+
+    family: str
+    kind: Kind
     read: Read
-    levels: Levels
-    verify: Verify
-    codes: Codes
-    wear: Wear
+    wear: Wear | None = None
+    levels: Levels | None = None
+    verify: Verify | None = None
+    codes: Codes | None = None
+    temperature: Temperature | None = None
+    heating: list[HeatingPoint] = Field(default_factory=list)
 
     @model_validator(mode="after")
-    def _consistent(self) -> Entry:
-        for name, quantity in self.quantities():
-            source = quantity.source
-            if source is not None and not any(source.startswith(key) for key in self.references):
-                raise ValueError(
-                    f"{name}.source {source!r} begins with none of the references "
-                    f"{sorted(self.references)}"
-                )
-        line, pulses = self.line, self.pulses
-        ascending = (
-            ("line.volatile_i_cc", line.volatile_i_cc, "line.i_cc_min", line.i_cc_min),
-            ("line.i_cc_min", line.i_cc_min, "line.i_cc_max", line.i_cc_max),
-            ("hrs.conductance", self.hrs.conductance, "levels.g_min", self.levels.g_min),
-            ("levels.g_min", self.levels.g_min, "levels.g_max", self.levels.g_max),
-            ("read.v_read", self.read.v_read, "pulses.v_set_threshold", pulses.v_set_threshold),
-            ("pulses.v_set_threshold", pulses.v_set_threshold, "pulses.v_set", pulses.v_set),
-            ("pulses.v_reset", pulses.v_reset, "pulses.v_reset_threshold",
-             pulses.v_reset_threshold),
-            ("pulses.set_width_min", pulses.set_width_min, "pulses.set_width", pulses.set_width),
-            ("pulses.reset_width_min", pulses.reset_width_min, "pulses.reset_width",
-             pulses.reset_width),
-        )  # fmt: skip
-        for low_name, low, high_name, high in ascending:
-            if not low.value < high.value:
-                raise ValueError(
-                    f"{low_name} = {low.value:g} must be below {high_name} = {high.value:g}"
-                )
+    def _sections_agree(self) -> ModeSection:
+        weights = (self.levels, self.verify, self.codes)
+        if any(weights) and not all(weights):
+            raise ValueError("a mode that holds weights has levels, verify and codes, all three")
+        if self.levels is not None:
+            ascending(self, ("levels.g_min", "levels.g_max"))
+        if self.temperature is not None:
+            ascending(self, ("temperature.low", "temperature.high"))
+        for name, values in (
+            ("heating", [point.cycles.value for point in self.heating]),
+            ("wear.at", [point.temperature.value for point in (self.wear.at if self.wear else ())]),
+        ):
+            if sorted(set(values)) != values:
+                raise ValueError(f"{name}: its points are not in ascending order")
         return self
 
-    def quantities(self) -> Iterator[tuple[str, Quantity]]:
-        """Every number of the entry with its dotted name, in the order of the schema."""
-        for section_name, section in self:
-            if isinstance(section, BaseModel):
-                for name, quantity in section:
-                    yield f"{section_name}.{name}", quantity
+
+def number(section: BaseModel, dotted: str) -> float:
+    """The value of a quantity by its dotted name, ``line.slope``."""
+    found: object = section
+    for part in dotted.split("."):
+        found = getattr(found, part)
+    assert isinstance(found, Quantity)
+    return found.value
+
+
+def ascending(section: BaseModel, *pairs: tuple[str, str]) -> None:
+    """Raise a ValueError unless the first quantity of each pair is below the second."""
+    for low, high in pairs:
+        if not number(section, low) < number(section, high):
+            raise ValueError(
+                f"{low} = {number(section, low):g} must be below {high} = {number(section, high):g}"
+            )
+
+
+def quantities(section: BaseModel, prefix: str = "") -> Iterator[tuple[str, Quantity]]:
+    """Every number of a section with its dotted name, in the order of the schema.
+
+    The members of a list are numbered from 0.
+    """
+    for name, value in section:
+        for label, item in (
+            [(f"{name}.{n}", member) for n, member in enumerate(value)]
+            if isinstance(value, list)
+            else [(name, value)]
+        ):
+            if isinstance(item, Quantity):
+                yield prefix + label, item
+            elif isinstance(item, BaseModel):
+                yield from quantities(item, f"{prefix}{label}.")

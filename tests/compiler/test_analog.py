@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,12 +10,13 @@ from ohmloom.compiler.analog import level_words, plan_analog, pulse_cycles
 from ohmloom.compiler.errors import TargetError
 from ohmloom.hw.isa import unpack_level
 from ohmloom.sim.converters import ADC_MAX, Converters
-from ohmloom.sim.devices import catalogue, load
+from ohmloom.sim.devices import catalogue, changed, load
 
 CARD = Converters()
+DEVICES = [name for name in catalogue() if load(name).weights is not None]
 
 
-@pytest.mark.parametrize("name", catalogue())
+@pytest.mark.parametrize("name", DEVICES)
 @pytest.mark.parametrize("rows", [1, 5, 32, 64, 255])
 def test_driven_rows_stay_inside_the_range(name, rows):
     device = load(name)
@@ -51,7 +50,7 @@ def test_a_cell_that_exceeds_the_range_alone():
         plan_analog(load("cspbbr3_ogb"), CARD, 1, 2)
 
 
-@pytest.mark.parametrize("name", [*catalogue(), "ideal:2", "ideal:256"])
+@pytest.mark.parametrize("name", [*DEVICES, "ideal:2", "ideal:256"])
 def test_windows_hold_their_level_and_no_other(name):
     device = load(name)
     gain = plan_analog(device, CARD, 32, None).gain
@@ -68,7 +67,7 @@ def test_windows_hold_their_level_and_no_other(name):
 
 
 def test_levels_closer_than_the_converter_can_tell():
-    device = replace(load("ideal:256"), verify_window=0.05)
+    device = changed(load("ideal:256"), **{"modes.nonvolatile.verify.half_window": 0.05})
     gain = plan_analog(device, CARD, 32, None).gain
     with pytest.raises(TargetError, match="1.6 ADC codes apart"):
         level_words(device, CARD, gain)

@@ -14,7 +14,7 @@ from ohmloom.compiler.runner import build_engine, dequantise_output, quantise_in
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import LAYOUTS, Op, Reg, instruction
 from ohmloom.sim.converters import Converters
-from ohmloom.sim.devices import load
+from ohmloom.sim.devices import changed, load
 
 SAMPLES = np.random.default_rng(5).normal(size=(32, 70)).astype(np.float32)
 
@@ -144,7 +144,7 @@ def test_biases_that_dwarf_their_weights(zoo, tmp_path, act_bits):
 
 
 def test_a_device_that_the_card_cannot_drive(path):
-    device = replace(load("ideal"), v_set=11.0)
+    device = changed(load("ideal"), **{"modes.nonvolatile.pulses.v_set": 11.0})
     with pytest.raises(TargetError, match="ideal does not suit the converters: 11 V"):
         compile_model(path, device, SAMPLES)
     with pytest.raises(TargetError, match="ideal does not suit the converters: I_cc"):

@@ -14,6 +14,7 @@ from ohmloom.compiler.options import Options
 from ohmloom.compiler.pipeline import compile_model
 from ohmloom.compiler.runner import accuracy, build_engine, dequantise_output, quantise_input
 from ohmloom.hw.geometry import Geometry
+from ohmloom.hw.isa import CellStatus, unpack_result
 from ohmloom.sim.devices import load
 
 
@@ -105,6 +106,22 @@ def test_activations_wider_than_words(digits):
         compile_model(
             digits.model, load("ideal"), digits.calib, Geometry(act_width=8), Options(act_bits=9)
         )
+
+
+def test_a_device_without_levels_is_refused(digits):
+    with pytest.raises(TargetError, match="vb1 has no mode that holds weight levels: no network"):
+        compile_model(digits.model, load("vb1"), digits.calib)
+
+
+@pytest.mark.parametrize("name", ["bion", "vb3"])
+def test_a_filament_holds_weights_of_two_levels(digits, name):
+    compiled = compile_model(digits.model, load(name), digits.calib)
+    made = build_engine(compiled)  # programs the cells
+    results = [unpack_result(int(word)) for word in made.program(compiled.levels).flat]
+    done = np.array([status is CellStatus.DONE for _, _, status in results])
+    assert done.mean() > 0.999
+    high = made.array.g[: len(compiled.levels)] > 0.5 * made.array.device.levels[1]
+    assert (high.reshape(-1) == compiled.levels.reshape(-1))[done].all()
 
 
 def test_one_calibration_sample_is_enough(digits):

@@ -1,6 +1,7 @@
 """The simulated array: state, named reads, exact sums, and what it refuses."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +10,12 @@ from threadpoolctl import threadpool_limits
 
 from ohmloom.sim.array import Array, ArrayError, SimulatedArray, Unsupported
 from ohmloom.sim.devices import ComplianceError, load
+from ohmloom.sim.devices.families import icc_line
 
 OGB, IDEAL = load("cspbbr3_ogb"), load("ideal")
+
+
+P: Any = OGB.mode("nonvolatile").p
 
 
 @pytest.fixture
@@ -44,7 +49,7 @@ def test_pulses_change_the_cells_named_and_no_other(array):
     write(array, cells, [50e-6, 100e-6, 200e-6])
     changed = np.argwhere(array.g != before)
     assert changed.tolist() == [[1, 2, 3], [1, 2, 4], [1, 2, 5]]
-    assert np.allclose(array.g[1, 2, 3:6], OGB.mean([50e-6, 100e-6, 200e-6]), atol=3e-5)
+    assert np.allclose(array.g[1, 2, 3:6], icc_line.mean(P, [50e-6, 100e-6, 200e-6]), atol=3e-5)
     assert array.pulses.sum() == 6 and array.pulses[1, 2, 3] == 2
     assert consistent(array)
 
@@ -129,7 +134,7 @@ def test_an_ideal_array_has_no_variance():
     array = SimulatedArray(IDEAL, 1, 8, 8, seed=0)
     _, variance = array.column_totals(0, np.ones((3, 8), dtype=int))
     assert not variance.any()
-    assert np.array_equal(array.read([0, 1]), array.g_code[0, 0, :2] * IDEAL.g_lsb)
+    assert np.array_equal(array.read([0, 1]), array.g[0, 0, :2])
 
 
 def test_mvm_is_the_column_current_with_its_noise():
@@ -189,11 +194,11 @@ def test_a_sweep_sets_once_and_resets(array):
     current = array.sweep(cells, np.concatenate([UP, DOWN]), 20e-3, 1e-4)
     off, on, after = current[:, 2], current[:, UP.size + 40], current[:, -1]
     assert (current.max(axis=1) == 1e-4).all()  # compliance
-    below = OGB.v_set_threshold > UP
+    below = P.pulses.v_set_threshold.value > UP
     assert (current[:, : UP.size][:, below] < 1e-5).all()
     assert (np.abs(on / DOWN[40]) > 10 * np.abs(off / UP[2])).all()
     assert (np.abs(after) < 5e-5).all()  # back in the high-resistance state
-    resets = int((OGB.v_reset_threshold >= DOWN).sum())
+    resets = int((P.pulses.v_reset_threshold.value >= DOWN).sum())
     assert array.pulses.reshape(-1)[cells].tolist() == [1 + resets] * 3
 
 
@@ -235,7 +240,7 @@ def test_time_passes_and_the_state_stays(array):
 @pytest.mark.parametrize(
     ("method", "arguments", "said"),
     [
-        ("set_mode", ("volatile",), "nonvolatile"),
+        ("set_mode", ("power",), "no mode .power., it has nonvolatile"),
         ("form", ([0],), "forming"),
         ("charge", ([0], 1e-9, 1.0), "power mode"),
         ("sense_voltage", ([0],), "power mode"),

@@ -24,7 +24,7 @@ def test_a_job_is_the_same_after_saving(make_job, tmp_path):
     assert np.array_equal(back.image.params, job.image.params)
     assert replace(back.image, params=job.image.params) == job.image
     assert np.array_equal(back.device.levels, job.device.levels)
-    assert back.device.sigma_slope == job.device.sigma_slope
+    assert back.device.document() == job.device.document()
 
 
 def test_an_output_comes_from_all_tiles_of_its_accumulation(make_job):

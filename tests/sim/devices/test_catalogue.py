@@ -3,12 +3,14 @@
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ohmloom.sim import devices
-from ohmloom.sim.devices import DeviceError, catalogue, load
+from ohmloom.sim.devices import DeviceError, catalogue, changed, load
+from ohmloom.sim.devices.families import icc_line
 from ohmloom.sim.numerics import G_CODE_MAX
 
 FOLDER = Path(devices.__file__).parent
@@ -19,41 +21,29 @@ ENTRY = (FOLDER / "cspbbr3_ogb.toml").read_text(encoding="utf-8")
 def test_every_entry_loads_under_its_own_name(name):
     device = load(name)
     assert device.name == name
-    assert device.mode == "nonvolatile"
-    assert device.summary["levels"] == len(device.levels)
+    for mode in device.modes:
+        assert device.mode(mode.name) is mode
+        assert mode.temperatures[0] <= 298.15 <= mode.temperatures[1]
+
+
+def numbers(node, prefix=""):
+    """Dotted names of the tables with a value."""
+    for key, item in enumerate(node) if isinstance(node, list) else node.items():
+        if isinstance(item, dict | list):
+            if "value" in item:
+                yield f"{prefix}{key}"
+            else:
+                yield from numbers(item, f"{prefix}{key}.")
 
 
 @pytest.mark.parametrize("name", catalogue())
 def test_every_number_has_exactly_one_origin(name):
     raw = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
-    in_file = {
-        f"{section}.{key}"
-        for section, fields in raw.items()
-        if isinstance(fields, dict) and section != "references"
-        for key in fields
-    }
+    in_file = set(numbers({key: raw[key] for key in ("modes", "transitions") if key in raw}))
     parameters = load(name).parameters
     assert {parameter.name for parameter in parameters} == in_file
     for parameter in parameters:
         assert (parameter.source is None) != (parameter.assumed is None)
-
-
-def test_the_line_of_the_source():
-    device = load("cspbbr3_ogb")
-    assert device.mean(0.1e-3) == pytest.approx(3.338 * 0.1e-3 - 1.294e-5)
-    assert device.sigma(0.1e-3) == pytest.approx(3.76e-6, rel=1e-3)  # 7.040 * 0.1 + 3.0585 uS
-    assert device.mean(1e-3) == pytest.approx(3.325e-3, rel=1e-3)
-    assert device.g_hrs == pytest.approx(float(device.mean(1e-3)) / 1e3, rel=1e-3)
-    assert device.endurance == 5655
-    assert device.read_noise == 0.01
-
-
-def test_the_two_printed_offsets_are_both_there():
-    device = load("cspbbr3_ogb")
-    g = np.array([0.1e-3, 0.35e-3])
-    assert np.allclose(device.mean(device.i_cc(g)), g, rtol=1e-12)
-    difference = g - device.mean(device.i_cc(g, as_printed=True))
-    assert np.allclose(difference, 1.294e-5 - 1.249e-5)
 
 
 @pytest.mark.parametrize("name", ["cspbbr3_ogb", "ideal", "ideal:2", "ideal:64", "ideal:256"])
@@ -63,8 +53,10 @@ def test_levels_are_equal_steps_of_whole_codes_inside_the_window(name):
     assert device.level_step >= 1
     assert np.array_equal(device.g_codes(device.levels), device.level_codes)
     assert 0.1e-3 <= device.levels[0] <= device.levels[-1] <= 0.35e-3
-    assert np.allclose(device.mean(device.level_i_cc), device.levels, rtol=1e-12)
-    assert device.i_cc_min <= device.level_i_cc[0] <= device.level_i_cc[-1] <= device.i_cc_max
+    p: Any = device.mode("nonvolatile").p
+    assert np.allclose(icc_line.mean(p, device.level_i_cc), device.levels, rtol=1e-12)
+    low, high = p.line.i_cc_min.value, p.line.i_cc_max.value
+    assert low <= device.level_i_cc[0] <= device.level_i_cc[-1] <= high
 
 
 def test_level_arrays_cannot_be_changed():
@@ -75,8 +67,7 @@ def test_level_arrays_cannot_be_changed():
 def test_a_chosen_number_of_ideal_levels():
     device = load("ideal:64")
     assert (len(device.levels), device.name) == (64, "ideal:64")
-    assert dict(device.summary)["levels"] == 64
-    assert next(p.value for p in device.parameters if p.name == "levels.count") == 64
+    assert device.number("modes.nonvolatile.levels.count") == 64
 
 
 def test_the_variance_exponent_is_the_largest_that_fits():
@@ -96,14 +87,14 @@ def test_code_rounding_is_half_to_even_and_clipped():
 @pytest.mark.parametrize(
     ("name", "accepted"),
     [
-        ("cspbbr4", "cspbbr3_ogb, ideal"),
+        ("cspbbr4", "cspbbr3_ogb, ideal, "),
         ("ideal:1", "2..256"),
         ("ideal:257", "2..256"),
         ("ideal:", "2..256"),
         ("ideal:6x", "2..256"),
         ("ideal:²", "2..256"),
         ("cspbbr3_ogb:8", "cannot be chosen"),
-        ("../ideal", "cspbbr3_ogb, ideal"),
+        ("../ideal", "cspbbr3_ogb, ideal, "),
     ],
 )
 def test_a_name_that_is_no_device_is_refused(name, accepted):
@@ -139,15 +130,20 @@ SLOPE = LINE.group()
         (SLOPE, SLOPE + "\nslop = 1", "line.slop: is not a field"),
         (SLOPE, "", "line.slope: is missing"),
         (SLOPE, "slope = 3.338", "line.slope: .*3.338"),
-        ('family = "icc_line"', 'family = "magic"', "family: .*icc_line.*magic"),
-        ("schema = 1", "schema = 2", "schema: "),
+        ('family = "icc_line"', 'family = "magic"', "family: 'magic' is no family.*icc_line"),
+        ("schema = 2", "schema = 1", "schema: "),
         ("value = 32, unit", "value = 32.5, unit", "levels.count: 32.5 is not a whole number"),
         ("value = 0.35e-3", "value = 0.05e-3", "levels.g_min = 0.0001 must be below levels.g_max"),
         ("value = 1.0, unit", "value = 0.5, unit", "pulses.v_set_threshold = 0.8 must be below"),
         ("value = 250e-6", "value = 100e-6", "levels need I_cc"),
         ("value = 6.103515625e-8", "value = 1e-8", "codes.g_lsb = 1e-08 S covers"),
         ("value = 6.103515625e-8", "value = 1e-4", "codes.g_lsb = 0.0001 S is too coarse"),
-        ("[line]", "[line", "is not a TOML file"),
+        ('to = "nonvolatile_1ma"', 'to = "power"', "transitions.0: 'power' is not a mode"),
+        ('to = "nonvolatile_1ma"', 'to = "nonvolatile_1ma"\nirreversible = true',
+         "transitions.0 is irreversible, and yet"),
+        ("value = 50, unit", "value = 9000, unit", "heating: its points are not in ascending"),
+        ('end = "collapsed"', 'end = "gone"', "wear.end: .*collapsed.*gone"),
+        ("[modes.nonvolatile.line]", "[line", "is not a TOML file"),
     ],
 )  # fmt: skip
 def test_a_broken_entry_is_answered_with_file_and_field(tmp_path, old, new, named):
@@ -162,7 +158,7 @@ def test_a_broken_entry_is_answered_with_file_and_field(tmp_path, old, new, name
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\xff\xfe\x00", b"schema = 1\n" + b"[" * 5000, b"a = 1\na = 2", b"#" * (2 << 20)],
+    [b"", b"\xff\xfe\x00", b"schema = 2\n" + b"[" * 5000, b"a = 1\na = 2", b"#" * (2 << 20)],
 )
 def test_a_hostile_file_is_one_sentence(tmp_path, content):
     path = tmp_path / "hostile.toml"
@@ -176,3 +172,26 @@ def test_a_file_that_is_not_there(tmp_path):
         load(tmp_path / "nothing.toml")
     with pytest.raises(DeviceError, match="cannot be read"):
         load(tmp_path)
+
+
+def test_a_changed_number():
+    device = load("cspbbr3_ogb")
+    other = changed(device, **{"modes.nonvolatile.hrs.spread": 0.4})
+    assert other.number("modes.nonvolatile.hrs.spread") == 0.4
+    assert device.number("modes.nonvolatile.hrs.spread") == 0.2
+    differing = {p.name for p, q in zip(device.parameters, other.parameters, strict=True) if p != q}
+    assert differing == {"modes.nonvolatile.hrs.spread"}
+    listed = changed(device, **{"modes.nonvolatile.heating.1.rise": 14.0})
+    assert listed.mode("nonvolatile").surface_rise(50) == 14
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("modes.nonvolatile.hrs.spred", 1.0, "no parameter 'modes.nonvolatile.hrs.spred'"),
+        ("modes.nonvolatile.hrs.spread", -1.0, "hrs.spread: -1 is not 0 or above"),
+    ],
+)
+def test_a_change_that_is_none(name, value, said):
+    with pytest.raises(DeviceError, match=said):
+        changed(load("cspbbr3_ogb"), **{name: value})

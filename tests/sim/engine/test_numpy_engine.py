@@ -25,6 +25,7 @@ from ohmloom.hw.isa import (
 from ohmloom.sim.array import SimulatedArray
 from ohmloom.sim.converters import Converters
 from ohmloom.sim.devices import ComplianceError, load
+from ohmloom.sim.devices.families import icc_line
 from ohmloom.sim.engine import Engine, EngineError, NumpyEngine
 from ohmloom.sim.numerics import Domain, draw_normal
 
@@ -294,7 +295,10 @@ def test_programming_brings_cells_into_their_windows():
         assert abs(code - target * gain) <= (0.5 * device.level_step) * gain + 1
     assert (made.array.pulses == 2 * tries).all()
     assert 1.2 < tries.mean() < 2.2  # sigma is about half the spacing
-    assert np.abs(made.array.g - device.levels[LEVELS]).max() < 8 * device.sigma(1.1e-4)
+    p = device.mode("nonvolatile").p
+    assert isinstance(p, icc_line.Parameters)
+    sigma = icc_line.sigma(p, 1.1e-4)
+    assert np.abs(made.array.g - device.levels[LEVELS]).max() < 8 * sigma
 
 
 def test_the_ideal_device_is_exact_at_the_first_try():

@@ -1,0 +1,311 @@
+"""Family ``ionic``: ions drift into a film and dope it, so its conductance has no steps.
+
+The long-term state ``w`` runs from 0 (g_min) to 1 (g_max); the short-term state
+``s`` (0..1) lifts the conductance while it lasts and decays by itself::
+
+    G = scale (g_min + (g_max - g_min) (exp(k w) - 1) / (exp(k) - 1)) (1 + gain s)
+    I = G v0 sinh(V / v0)
+
+Beyond a threshold ions move, at a rate f(V) that grows exponentially and is 1 at
+the direction's ``v_full``. Upwards ::
+
+    ds/dt = f / rise (1 - s) - s / decay
+    dose  = f / duration * integral of (floor + (1 - floor) s) dt
+    w     = (1 - exp(-nu dose)) / (1 - exp(-nu))      from w = 0 at a dose of 0
+
+and downwards 1 - w follows the same law with floor = 1, while s is driven to 0 at
+f / rise. ``v_reach`` takes w all the way; a lower amplitude moves it towards, and
+never beyond, the part (|V| - |threshold|) / (|v_reach| - |threshold|). All of these
+are flows: an interval cut in two gives the same state.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import numpy as np
+from pydantic import model_validator
+
+from ...numerics import FloatArray, exp
+from ..errors import DeviceError
+from ..family import REFERENCE_K, Draws, Stress, Window
+from ..schema import (
+    FRACTION,
+    NEGATIVE,
+    NOT_NEGATIVE,
+    POSITIVE,
+    ModeSection,
+    Quantity,
+    Section,
+    ascending,
+    unit,
+)
+from ..state import CellState
+
+RELAXES = True
+
+_BOLTZMANN = 8.617333262e-5  # eV/K
+_LN10 = 2.302585092994046
+_STEEPEST = 60.0  # exponent of a rate that completes any move; keeps products finite
+
+
+class Conductance(Section):
+    """The film: range at the reference area, shape of G(w), state as made, conduction."""
+
+    g_min: Annotated[Quantity, unit("S"), POSITIVE]
+    g_max: Annotated[Quantity, unit("S"), POSITIVE]
+    curvature: Annotated[Quantity, unit("1"), NOT_NEGATIVE]
+    made: Annotated[Quantity, unit("1"), FRACTION]
+    area: Annotated[Quantity, unit("m2"), POSITIVE]
+    reference_area: Annotated[Quantity, unit("m2"), POSITIVE]
+    v0: Annotated[Quantity, unit("V"), POSITIVE]
+
+
+class Up(Section):
+    """How G grows: the signs of the voltages are those of the polarity that raises it."""
+
+    v_threshold: Annotated[Quantity, unit("V")]
+    v_full: Annotated[Quantity, unit("V")]
+    v_reach: Annotated[Quantity, unit("V")]
+    v_scale: Annotated[Quantity, unit("V"), POSITIVE]
+    duration: Annotated[Quantity, unit("s"), POSITIVE]
+    nonlinearity: Annotated[Quantity, unit("1"), POSITIVE]
+
+
+class Down(Section):
+    """How G falls, with the other polarity."""
+
+    v_threshold: Annotated[Quantity, unit("V")]
+    v_full: Annotated[Quantity, unit("V")]
+    v_reach: Annotated[Quantity, unit("V")]
+    v_scale: Annotated[Quantity, unit("V"), POSITIVE]
+    duration: Annotated[Quantity, unit("s"), POSITIVE]
+    nonlinearity: Annotated[Quantity, unit("1"), NEGATIVE]
+
+
+class ShortTerm(Section):
+    """The part that is forgotten, and how much of it a lasting change needs."""
+
+    gain: Annotated[Quantity, unit("1"), NOT_NEGATIVE]
+    rise: Annotated[Quantity, unit("s"), POSITIVE]
+    decay: Annotated[Quantity, unit("s"), POSITIVE]
+    floor: Annotated[Quantity, unit("1"), FRACTION]
+
+
+class Spread(Section):
+    """Cycle to cycle, as a fraction of a change of w; device to device, in decades of G."""
+
+    cycle: Annotated[Quantity, unit("1"), NOT_NEGATIVE]
+    device: Annotated[Quantity, unit("decade"), NOT_NEGATIVE]
+
+
+class Heat(Section):
+    """Arrhenius law of the ions' rate; 1 at the reference temperature."""
+
+    activation_energy: Annotated[Quantity, unit("eV"), NOT_NEGATIVE]
+
+
+class Drive(Section):
+    """Amplitudes for which the device is described."""
+
+    v_min: Annotated[Quantity, unit("V"), NEGATIVE]
+    v_max: Annotated[Quantity, unit("V"), POSITIVE]
+    width_min: Annotated[Quantity, unit("s"), POSITIVE]
+
+
+class Parameters(ModeSection):
+    """The sections of a mode of this family."""
+
+    conductance: Conductance
+    up: Up
+    down: Down
+    short_term: ShortTerm
+    spread: Spread
+    heat: Heat
+    drive: Drive
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Parameters:
+        ascending(self, ("conductance.g_min", "conductance.g_max"))
+        up, down = self.up.v_threshold.value, self.down.v_threshold.value
+        if not up * down < 0:
+            raise ValueError(
+                f"up.v_threshold = {up:g} and down.v_threshold = {down:g} must differ in sign"
+            )
+        for name, leg in (("up", self.up), ("down", self.down)):
+            threshold = leg.v_threshold.value
+            for field, quantity in (("v_full", leg.v_full), ("v_reach", leg.v_reach)):
+                if not quantity.value / threshold > 1:
+                    raise ValueError(
+                        f"{name}.{field} = {quantity.value:g} must lie beyond "
+                        f"{name}.v_threshold = {threshold:g}"
+                    )
+        return self
+
+
+# -- conductance ----------------------------------------------------------------------
+
+
+def _film(p: Parameters, w: FloatArray) -> FloatArray:
+    """Conductance [S] of a cell of the entry's area without spread or short-term part."""
+    c = p.conductance
+    curvature = c.curvature.value
+    part = w if curvature == 0 else (exp(curvature * w) - 1.0) / (math.exp(curvature) - 1.0)
+    size = c.area.value / c.reference_area.value
+    return size * (c.g_min.value + (c.g_max.value - c.g_min.value) * part)
+
+
+def _lift(p: Parameters, s: FloatArray) -> FloatArray:
+    return 1.0 + p.short_term.gain.value * s
+
+
+def _scale(p: Parameters, draws: Draws) -> FloatArray | float:
+    decades = p.spread.device.value
+    return 1.0 if decades == 0 else exp(_LN10 * decades * draws.made(0))
+
+
+# -- motion ---------------------------------------------------------------------------
+
+
+def _rate(p: Parameters, leg: Up | Down, volts: FloatArray, kelvin: FloatArray) -> FloatArray:
+    """Rate of the ions in the direction of a leg; 0 up to its threshold, 1 at ``v_full``."""
+    sign = math.copysign(1.0, leg.v_threshold.value)
+    threshold, full = abs(leg.v_threshold.value), abs(leg.v_full.value)
+    beyond = np.minimum((sign * volts - threshold) / leg.v_scale.value, _STEEPEST)
+    at_full = math.exp((full - threshold) / leg.v_scale.value) - 1.0
+    rate = np.maximum(exp(beyond) - 1.0, 0.0) / at_full
+    energy = p.heat.activation_energy.value
+    if energy > 0:
+        rate = rate * exp(energy / _BOLTZMANN * (1.0 / REFERENCE_K - 1.0 / kelvin))
+    return rate
+
+
+def _reach(leg: Up | Down, volts: FloatArray) -> FloatArray:
+    """The part of the whole way that an amplitude can take w."""
+    threshold, full = abs(leg.v_threshold.value), abs(leg.v_reach.value)
+    return np.clip((np.abs(volts) - threshold) / (full - threshold), 0.0, 1.0)
+
+
+def _along(leg: Up | Down, way: FloatArray, dose: FloatArray, reach: FloatArray) -> FloatArray:
+    """The part of the way, 0..1, that is done after a further dose."""
+    nu = abs(leg.nonlinearity.value)
+    end = 1.0 / (1.0 - math.exp(-nu))
+    moved = end - (end - way) * exp(-nu * dose)
+    return np.maximum(way, np.minimum(moved, reach))
+
+
+def _short(
+    p: Parameters, s: FloatArray, up: FloatArray, down: FloatArray, seconds: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Short-term state after an interval, and its integral [s] over it."""
+    t = p.short_term
+    grow = up / t.rise.value
+    total = grow + down / t.rise.value + 1.0 / t.decay.value
+    settled = grow / total
+    left = exp(-total * seconds)
+    after = settled + (s - settled) * left
+    return after, settled * seconds + (s - settled) * (1.0 - left) / total
+
+
+# -- the family -----------------------------------------------------------------------
+
+
+def pristine(p: Parameters, draws: Draws, shape: tuple[int, ...]) -> CellState:
+    """Cells as made: ``w`` at its made value, one draw per cell for the spread of G."""
+    return enter(p, CellState.blank(shape), draws)
+
+
+def enter(p: Parameters, state: CellState, draws: Draws) -> CellState:
+    """Cells as made."""
+    w = np.full(state.shape, p.conductance.made.value)
+    return state.with_(
+        g=_film(p, w) * _scale(p, draws), w=w, s=np.zeros(state.shape), q=np.zeros(state.shape)
+    )
+
+
+def refuse(p: Parameters, state: CellState, stress: Stress) -> None:
+    """Raises :class:`DeviceError` for an amplitude that the device is not described for."""
+    low, high = p.drive.v_min.value, p.drive.v_max.value
+    outside = ~((stress.volts >= low) & (stress.volts <= high))
+    if outside.any():
+        raise DeviceError(
+            f"{float(stress.volts[outside][0]):.4g} V is outside {low:g}..{high:g} V, "
+            "for which the mode is described"
+        )
+
+
+def drive(
+    p: Parameters, state: CellState, stress: Stress, draws: Draws
+) -> tuple[CellState, FloatArray]:
+    """The cells after an interval, and the current [A] at its end.
+
+    In compliance a cell keeps ``i_cc / I`` of the voltage: a little less than the
+    limiter leaves it, since I grows faster than V.
+    """
+    unlimited = np.abs(current(p, state, stress.volts, stress.temperature_k))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        across = stress.volts * np.where(unlimited > stress.i_cc, stress.i_cc / unlimited, 1.0)
+    up = _rate(p, p.up, across, stress.temperature_k)
+    down = _rate(p, p.down, across, stress.temperature_k)
+    after = relax(p, state, stress.seconds)
+    moving = (up > 0) | (down > 0)
+    if moving.any():
+        g, w, s = after.g.copy(), after.w.copy(), after.s.copy()
+        g[moving], w[moving], s[moving] = _move(
+            p, state.take(moving), across[moving], up[moving], down[moving],
+            stress.seconds[moving], draws.take(moving),
+        )  # fmt: skip
+        after = after.with_(g=g, w=w, s=s)
+    amperes = current(p, after, stress.volts, stress.temperature_k)
+    return after, np.clip(amperes, -stress.i_cc, stress.i_cc)
+
+
+def _move(
+    p: Parameters,
+    state: CellState,
+    volts: FloatArray,
+    up: FloatArray,
+    down: FloatArray,
+    seconds: FloatArray,
+    draws: Draws,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """G [S], w and s of cells whose ions moved at a rate, up or down."""
+    s, held = _short(p, state.s, up, down, seconds)
+    floor = p.short_term.floor.value
+    dose_up = up / p.up.duration.value * (floor * seconds + (1.0 - floor) * held)
+    dose_down = down / p.down.duration.value * seconds
+    risen = _along(p.up, state.w, dose_up, _reach(p.up, volts))
+    fallen = 1.0 - _along(p.down, 1.0 - state.w, dose_down, _reach(p.down, volts))
+    w = np.where(up > 0, risen, fallen)
+    if p.spread.cycle.value > 0:
+        factor = 1.0 + p.spread.cycle.value * draws.pulse(0)
+        w = np.clip(state.w + (w - state.w) * factor, 0.0, 1.0)
+    return _film(p, w) * _scale(p, draws) * _lift(p, s), w, s
+
+
+def relax(p: Parameters, state: CellState, seconds: FloatArray) -> CellState:
+    """The cells after a time at 0 V: the short-term part decays."""
+    s = state.s * exp(-seconds / p.short_term.decay.value)
+    return state.with_(g=state.g * (_lift(p, s) / _lift(p, state.s)), s=s)
+
+
+def current(
+    p: Parameters, state: CellState, volts: FloatArray, temperature_k: FloatArray
+) -> FloatArray:
+    """Current [A] at a voltage that leaves the cells as they are: no temperature in it."""
+    v0 = p.conductance.v0.value
+    power = exp(volts / v0)
+    return state.g * v0 * ((power - 1.0 / power) * 0.5)
+
+
+def window(p: Parameters) -> Window:
+    """The amplitudes of the entry; a compliance current is not needed."""
+    return Window(
+        v_min=p.drive.v_min.value,
+        v_max=p.drive.v_max.value,
+        i_cc_min=0.0,
+        i_cc_max=math.inf,
+        width_min_s=p.drive.width_min.value,
+        set_sign=int(math.copysign(1, p.up.v_threshold.value)),
+    )

@@ -1,0 +1,30 @@
+"""Where weight levels lie: whole conductance codes in equal steps."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..numerics import IntArray
+from .errors import DeviceError
+from .schema import Codes, Levels
+
+
+def level_codes(levels: Levels, codes: Codes) -> IntArray:
+    """G codes of the levels, shape (L,), inside the window.
+
+    Raises
+    ------
+    DeviceError
+        If the codes are too coarse for so many levels.
+    """
+    g_lsb, count = codes.g_lsb.value, int(levels.count.value)
+    lowest = math.ceil(levels.g_min.value / g_lsb)
+    step = (math.floor(levels.g_max.value / g_lsb) - lowest) // (count - 1)
+    if step < 1:
+        raise DeviceError(
+            f"codes.g_lsb = {g_lsb:g} S is too coarse for {count} levels "
+            "between levels.g_min and levels.g_max"
+        )
+    return lowest + step * np.arange(count, dtype=np.int64)
