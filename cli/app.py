@@ -11,7 +11,7 @@ import typer
 
 from .. import __version__
 from ..errors import OhmloomError
-from .commands import bitstream, compile, cosim, demo, devices, doctor, run
+from .commands import bitstream, compile, cosim, demo, devices, doctor, reproduce, run
 from .output import help_without_command
 
 FAILED = 2
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 app.command("doctor")(doctor.doctor)
 app.add_typer(devices.app, name="devices")
+app.command("reproduce")(reproduce.reproduce)
 app.command("compile")(compile.compile_model)
 app.command("run")(run.run)
 app.command("cosim")(cosim.cosim)

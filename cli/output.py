@@ -15,7 +15,7 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -45,8 +45,8 @@ def working() -> Iterator[None]:
         os.close(kept)
 
 
-def emit(as_json: bool, data: Mapping[str, object], table: Table) -> None:
-    """Print the result: as JSON, or as a table for people."""
+def emit(as_json: bool, data: Mapping[str, object], table: RenderableType) -> None:
+    """Print the result: as JSON, or as tables for people."""
     if as_json:
         print(json.dumps(data, allow_nan=False))
     else:
@@ -59,6 +59,17 @@ def plain_table(title: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column != columns[-1])
     return table
+
+
+def short_number(value: float) -> str:
+    """Four digits, and an exponent without padding from 10000 on: 1.5, 2.62e4, 1e-6."""
+    text = f"{value:.4g}"
+    if "e" not in text and 1e4 <= abs(value) < float("inf"):
+        text = f"{value:.3e}"
+    mantissa, e, exponent = text.partition("e")
+    if "." in mantissa:
+        mantissa = mantissa.rstrip("0").rstrip(".")
+    return f"{mantissa}e{int(exponent)}" if e else mantissa
 
 
 def key_table(title: str, data: Mapping[str, object]) -> Table:

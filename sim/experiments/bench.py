@@ -1,0 +1,55 @@
+"""Where an experiment gets its arrays from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..array import Array, SimulatedArray
+from ..devices import Device, load
+from ..numerics import FloatArray
+from .record import Spread
+
+SEEDS = (1, 2, 3, 4, 5)
+
+
+@dataclass
+class Bench:
+    """Makes arrays of named devices, and remembers which ones were asked for.
+
+    Attributes
+    ----------
+    seeds:
+        What a stochastic experiment runs over; the first one is for all others.
+    replaced:
+        Devices to use instead of those of the catalogue, by name.
+    used:
+        Devices asked for so far, in order.
+    """
+
+    seeds: tuple[int, ...] = SEEDS
+    replaced: Mapping[str, Device] = field(default_factory=dict)
+    used: dict[str, Device] = field(default_factory=dict)
+
+    def device(self, name: str) -> Device:
+        """The device, for what an experiment has to know before it starts, like V_SET."""
+        if name not in self.used:
+            self.used[name] = self.replaced[name] if name in self.replaced else load(name)
+        return self.used[name]
+
+    def array(self, name: str, rows: int = 1, columns: int = 1, seed: int | None = None) -> Array:
+        """A new array of one tile of as-made cells."""
+        return SimulatedArray(
+            self.device(name), 1, rows, columns, self.seeds[0] if seed is None else seed
+        )
+
+    def summarise(self, values: Sequence[float] | FloatArray) -> tuple[float, Spread]:
+        """Median of one value for each seed, and their central 90 %."""
+        low, middle, high = np.quantile(np.asarray(values, dtype=np.float64), (0.05, 0.5, 0.95))
+        return float(middle), Spread(float(low), float(high), self.seeds)
+
+    def over_seeds(self, measure: Callable[[int], float]) -> tuple[float, Spread]:
+        """The median of ``measure(seed)`` over the seeds, and its spread."""
+        return self.summarise([measure(seed) for seed in self.seeds])
