@@ -106,13 +106,12 @@ def initial(bench: Bench) -> Result:
     )
     share = 0.933  # of N(0.5, 0.1) mS above 0.35 mS: 1 - Phi(-1.5)
     rows = (
-        Row("mean of the initial conductances", "S", mean, average,
-            spread(deviation, "standard deviation 0.1 mS, Fig. 28"), Kind.PREDICTED,
+        Row("mean of the initial conductances", "S", mean, average, ten_percent(mean), Kind.INPUT,
             f"{_NOTE_4}, Fig. 28", average_spread),
         Row("standard deviation of the initial conductances", "S", deviation, width,
-            ten_percent(deviation), Kind.PREDICTED, f"{_NOTE_4}, Fig. 28", width_spread),
+            ten_percent(deviation), Kind.INPUT, f"{_NOTE_4}, Fig. 28", width_spread),
         Row("share of them above G_max = 0.35 mS", "1", share, above, ten_percent(share),
-            Kind.PREDICTED, f"{_NOTE_4}: N(0.5, 0.1) mS against G_max", above_spread),
+            Kind.INPUT, f"{_NOTE_4}: N(0.5, 0.1) mS against G_max", above_spread),
     )  # fmt: skip
 
     def plot(figure: Figure) -> None:
@@ -152,11 +151,11 @@ def misprint(bench: Bench) -> Result:
     rows = (
         Row("miss of the target, one offset for both directions", "S", 0.0, same,
             spread(sigma / _SIDE * 3, "three standard errors of the mean of 1024 SETs"),
-            Kind.PREDICTED, _NOTE_4, same_spread),
+            Kind.INPUT, _NOTE_4, same_spread),
         Row("shift by the offset that the inverse line prints", "S", expected, other,
-            ten_percent(expected), Kind.PREDICTED, _NOTE_4, other_spread),
+            ten_percent(expected), Kind.INPUT, _NOTE_4, other_spread),
         Row("it is less than one SET's own spread", "", True, bool(abs(other) < sigma), exact(),
-            Kind.PREDICTED, _NOTE_4),
+            Kind.INPUT, _NOTE_4),
     )  # fmt: skip
 
     def plot(figure: Figure) -> None:
