@@ -3,7 +3,7 @@
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
 STAMP  := $(VENV)/.setup-done
-EXTRAS := boards,examples,formal,test,lint
+EXTRAS := boards,examples,fast,formal,test,lint
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: help setup demo test test-slow lint format bench clean
@@ -13,7 +13,7 @@ help:
 	@echo "make demo       the whole path on the handwritten digits"
 	@echo "make test       the tests      (make test-slow: the long ones)"
 	@echo "make lint       style and types (make format: mend the style)"
-	@echo "make bench      the benchmark"
+	@echo "make bench      the benchmarks"
 	@echo "make clean      remove what was built, .venv included"
 
 setup: $(STAMP)
@@ -62,6 +62,7 @@ format: setup
 
 bench: setup
 	$(PYTHON) bench/engine.py
+	$(PYTHON) bench/devices.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,7 +22,7 @@ from ..devices import (
     Stress,
     TemperatureError,
 )
-from ..devices.family import ChargeFamily
+from ..devices.family import ChargeFamily, Made, as_slice
 from ..numerics import (
     G_CODE_MAX,
     PLACE_BITS,
@@ -33,6 +33,7 @@ from ..numerics import (
     draw_normal,
     exact_matmul,
 )
+from .blocks import blocks
 from .errors import ArrayError, Unsupported
 from .protocol import Limits
 
@@ -44,6 +45,8 @@ _STATE = ("g", "w", "s", "q", "mode", "pulses", "cycles", "health", "written")
 
 def _used(mode: NDArray[np.uint8]) -> list[int]:
     """Numbers that occur, ascending."""
+    if mode.size and (mode == mode.flat[0]).all():
+        return [int(mode.flat[0])]
     return np.flatnonzero(np.bincount(mode.reshape(-1))).tolist()
 
 
@@ -86,9 +89,9 @@ class SimulatedArray:
         shape = (tiles, rows, columns)
         cells = np.arange(tiles * rows * columns)
         made = device.modes[0]
-        draws = Draws(seed, cells, np.zeros(cells.shape, dtype=np.uint32))
-        pristine = made.family.pristine(made.p, draws, cells.shape)
-        self.state = pristine.take(...).reshape(*shape)
+        self._made = Made(seed, cells.size)
+        draws = Draws(seed, cells, np.zeros(cells.shape, dtype=np.uint32), self._made)
+        self.state = made.family.pristine(made.p, draws, cells.shape).copy().reshape(*shape)
         self.g_code = np.zeros(shape, dtype=np.int32)
         self.var_code = np.zeros(shape, dtype=np.int32)
         self.reads = np.zeros(shape, dtype=np.uint32)
@@ -103,7 +106,7 @@ class SimulatedArray:
         self._mvms = 0
         self._relaxes = False
         self._note_modes()
-        self._recode(cells, self._flat)
+        self._recode(slice(0, cells.size), self._flat)
 
     # -- state ------------------------------------------------------------------------
 
@@ -197,6 +200,8 @@ class SimulatedArray:
 
     def _distinct(self, cells: ArrayLike) -> IntArray:
         cells = self._cells(cells)
+        if isinstance(as_slice(cells), slice):
+            return cells
         if cells.size * 8 < self.g.size:
             distinct = np.unique(cells).size
         else:  # many of them: marking is faster than sorting
@@ -213,16 +218,29 @@ class SimulatedArray:
     def _flat(self) -> CellState:
         return self.state.reshape(-1)
 
-    def _by_mode(self, part: CellState) -> Iterator[tuple[Mode, Any]]:
+    def _by_mode(self, part: CellState) -> list[tuple[Mode, Any]]:
         """The modes that cells are in, with a numpy index of the cells in each."""
         used = _used(part.mode)
-        for index in used:
-            yield self.device.modes[index], part.mode == index if len(used) > 1 else ...
+        return [
+            (self.device.modes[index], part.mode == index if len(used) > 1 else ...)
+            for index in used
+        ]
+
+    def _changed(
+        self, part: CellState, change: Callable[[Mode, CellState, Any], CellState]
+    ) -> CellState:
+        """Cells after ``change(mode, cells, index)`` of those in each mode."""
+        modes = self._by_mode(part)
+        if len(modes) == 1:
+            return change(modes[0][0], part, ...)
+        after = part.copy()
+        for mode, here in modes:
+            after.put(here, change(mode, part.take(here), here))
+        return after
 
     def _note_modes(self) -> None:
         """Whether any cell is in a mode in which it relaxes."""
-        used = _used(self.state.mode)
-        self._relaxes = any(self.device.modes[index].family.RELAXES for index in used)
+        self._relaxes = any(mode.relaxes for mode, _ in self._by_mode(self.state))
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -233,24 +251,26 @@ class SimulatedArray:
             raise type(error)(f"{self.device.name}: {error}") from error
 
     def _draws(self, cells: IntArray, part: CellState) -> Draws:
-        return Draws(self.seed, cells, part.pulses)
+        return Draws(self.seed, cells, part.pulses, self._made)
 
-    def _fetch(self, cells: IntArray) -> CellState:
-        """A copy of cells, brought up to the present."""
+    def _fetch(self, cells: slice | IntArray) -> CellState:
+        """Cells as they are now; not to be written to, they may be the array's own."""
         part = self._flat.take(cells)
         if self._relaxes:
-            for mode, here in self._by_mode(part):
-                seconds = self.elapsed_s - part.time[here]
-                if mode.family.RELAXES and (seconds > 0).any():
-                    part.put(here, mode.family.relax(mode.p, part.take(here), seconds))
-        part.time[...] = self.elapsed_s
-        return part
+            part = self._changed(part, self._relaxed)
+        return part.with_(time=np.broadcast_to(self.elapsed_s, part.shape))
 
-    def _store(self, cells: IntArray, part: CellState) -> None:
+    def _relaxed(self, mode: Mode, part: CellState, here: Any) -> CellState:
+        seconds = self.elapsed_s - part.time
+        if not mode.relaxes or not (seconds > 0).any():
+            return part
+        return mode.family.relax(mode.p, part, seconds)
+
+    def _store(self, cells: slice | IntArray, part: CellState) -> None:
         self._flat.put(cells, part)
         self._recode(cells, part)
 
-    def _recode(self, cells: IntArray, part: CellState) -> None:
+    def _recode(self, cells: slice | IntArray, part: CellState) -> None:
         if self.device.weights is not None:
             g = self._conductance(part)
             self.g_code.reshape(-1)[cells] = self.device.g_codes(g)
@@ -271,7 +291,8 @@ class SimulatedArray:
     def _refresh(self, tile: int) -> None:
         """Bring a tile whose cells relax up to the present."""
         if self._relaxes:
-            cells = self.tile_cells(tile)
+            size = self.rows * self.columns
+            cells = slice(tile * size, (tile + 1) * size)
             self._store(cells, self._fetch(cells))
 
     def _refuse(self, part: CellState, stress: Stress) -> None:
@@ -284,35 +305,37 @@ class SimulatedArray:
     ) -> tuple[CellState, FloatArray]:
         """Cells after an interval and their currents [A] at its end."""
         draws, current = self._draws(cells, part), np.empty(part.shape)
-        after = part.take(...)
-        for mode, here in self._by_mode(part):
-            some, current[here] = mode.family.drive(
-                mode.p, part.take(here), stress.take(here), draws.take(here)
-            )
-            after.put(here, some)
-        return after, current
 
-    def _end_of_life(self, cells: IntArray, part: CellState) -> None:
+        def drive(mode: Mode, some: CellState, here: Any) -> CellState:
+            after, current[here] = mode.family.drive(
+                mode.p, some, stress.take(here), draws.take(here)
+            )
+            return after
+
+        return self._changed(part, drive), current
+
+    def _end_of_life(self, cells: IntArray, part: CellState) -> CellState:
         """Cells that have had the cycles of a mode which then turns into another."""
         for start, to in self._ends.items():
             limit = self.device.modes[start].endurance(self.temperature_k)
             worn = (part.mode == start) & (part.cycles >= limit)
             if worn.any():
-                some = part.take(worn)
-                after = self._entered(cells[worn], some, to)
-                well = np.full(after.shape, Health.OK, dtype=np.uint8)
-                part.put(worn, after.with_(health=well))
-                self._relaxes |= self.device.modes[to].family.RELAXES
+                some = self._entered(cells[worn], part.take(worn), to)
+                part = part.copy()
+                part.put(worn, some.with_(health=np.full(some.shape, Health.OK, dtype=np.uint8)))
+                self._relaxes |= self.device.modes[to].relaxes
+        return part
 
     def _entered(self, cells: IntArray, part: CellState, to: int) -> CellState:
         """Cells that have come into mode ``to``, with the cycles that they have had there."""
         left = self._left_cycles.reshape(len(self.device.modes), -1)
         mode = self.device.modes[to]
         after = mode.family.enter(mode.p, part, self._draws(cells, part))
-        left[part.mode, cells] = part.cycles
+        wears = np.array(self.device.wears_with)
+        left[wears[part.mode], cells] = part.cycles
         return after.with_(
             mode=np.full(part.shape, to, dtype=np.uint8),
-            cycles=left[to, cells],
+            cycles=left[wears[to], cells],
             pulses=part.pulses + np.uint32(1),
         )
 
@@ -358,7 +381,7 @@ class SimulatedArray:
             raise Unsupported(f"{self.device.name} has no mode {mode!r}, it has {names}")
         recipe = Recipe(i_cc, volts, rate_v_s, atmosphere, electrode)
         named = np.arange(self.g.size) if cells is None else self._distinct(cells).reshape(-1)
-        part = self._fetch(named)
+        part = self._fetch(named).copy()
         moving = ~np.isin(part.mode, targets)
         ways: dict[int, int] = {}
         with self._named():
@@ -394,7 +417,7 @@ class SimulatedArray:
                     f"for which its {mode.name} mode is described"
                 )
         self.temperature_k = float(kelvin)
-        cells = np.arange(self.g.size)
+        cells = slice(0, self.g.size)
         self._store(cells, self._fetch(cells))
 
     def form(self, cells: ArrayLike) -> None:
@@ -419,15 +442,18 @@ class SimulatedArray:
         cells = self._distinct(cells)
         if not cells.size:
             return
-        part = self._fetch(cells)
-        stress = Stress.on(cells.shape, volts, width_s, i_cc, self.temperature_k)
-        self._refuse(part, stress)
-        after, _ = self._drive(cells, part, stress)
-        after.pulses += np.uint32(1)
-        after.time += stress.seconds
-        self._end_of_life(cells, after)
-        self._store(cells, after)
-        self.reads.reshape(-1)[cells] = 0
+        stress = Stress.on(cells.shape, volts, width_s, i_cc, self.temperature_k).flat()
+        parts = [(block, self._fetch(block.index)) for block in blocks(cells.reshape(-1))]
+        for block, part in parts:
+            self._refuse(part, stress.take(block.where))
+        for block, part in parts:
+            some = stress.take(block.where)
+            after, _ = self._drive(block.cells, part, some)
+            after = after.with_(
+                pulses=after.pulses + np.uint32(1), time=self.elapsed_s + some.seconds
+            )
+            self._store(block.index, self._end_of_life(block.cells, after))
+            self.reads.reshape(-1)[block.index] = 0
         self.elapsed_s += float(np.max(width_s))
 
     def sweep(
@@ -462,24 +488,32 @@ class SimulatedArray:
         """
         cells = self._distinct(cells)
         steps = np.atleast_1d(np.asarray(volts, dtype=np.float64))
-        current = np.empty((*cells.shape, steps.size))
+        current = np.empty((cells.size, steps.size))
         if not current.size:
-            return current
-        part = self._fetch(cells)
-        for extreme in (float(steps.max()), float(steps.min())):
-            self._refuse(part, self._step(part, extreme, step_s, i_cc))
-        before = part.pulses.copy()
-        for n, step in enumerate(steps):
-            stress = self._step(part, float(step), step_s, i_cc)
-            after, current[..., n] = self._drive(cells, part, stress)
-            after.pulses += ((after.g != part.g) | (after.cycles != part.cycles)).astype(np.uint32)
-            self.elapsed_s += step_s
-            after.time[...] = self.elapsed_s
-            self._end_of_life(cells, after)
-            part = after
-        self._store(cells, part)
-        self.reads.reshape(-1)[cells[part.pulses != before]] = 0
-        return current
+            return current.reshape(*cells.shape, steps.size)
+        parts = [(block, self._fetch(block.index)) for block in blocks(cells.reshape(-1))]
+        for _, part in parts:
+            for extreme in (float(steps.max()), float(steps.min())):
+                self._refuse(part, self._step(part, extreme, step_s, i_cc))
+        ends = np.add.accumulate([self.elapsed_s, *(step_s for _ in steps)])[1:]
+        for block, before in parts:
+            part = before
+            for n, step in enumerate(steps):
+                stress = self._step(part, float(step), step_s, i_cc)
+                after, current[block.where, n] = self._drive(block.cells, part, stress)
+                moved = (after.g != part.g) | (after.cycles != part.cycles)
+                part = self._end_of_life(
+                    block.cells,
+                    after.with_(
+                        pulses=after.pulses + moved.astype(np.uint32),
+                        time=np.broadcast_to(ends[n], after.shape),
+                    ),
+                )
+            switched = block.cells[part.pulses != before.pulses]
+            self._store(block.index, part)
+            self.reads.reshape(-1)[switched] = 0
+        self.elapsed_s = float(ends[-1])
+        return current.reshape(*cells.shape, steps.size)
 
     def _step(self, part: CellState, step: float, step_s: float, i_cc: float | None) -> Stress:
         signs = np.array([mode.family.window(mode.p).set_sign for mode in self.device.modes])
@@ -504,15 +538,14 @@ class SimulatedArray:
         cells = self._distinct(cells)
         if not seconds >= 0:
             raise ArrayError(f"cannot charge for {seconds} s")
-        part = self._fetch(cells)
+        part = self._fetch(cells).copy()
         current = np.broadcast_to(np.asarray(amperes, dtype=np.float64), cells.shape)
         stores = self._stores(part, "cannot be charged")
         with self._named():
             for mode, store, here in stores:
                 part.put(here, store.charge(mode.p, part.take(here), current[here], seconds))
-        part.time += seconds
-        self._store(cells, part)
         self.elapsed_s += seconds
+        self._store(cells, part.with_(time=np.broadcast_to(self.elapsed_s, part.shape)))
 
     def sense_voltage(self, cells: ArrayLike) -> FloatArray:
         """Open-circuit voltage of cells that store charge [V].

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from .datasheet import sheets
 from .device import Device
 from .entry import parse
 from .errors import DeviceError
@@ -37,6 +38,8 @@ def load(name_or_path: str | Path) -> Device:
     if isinstance(name_or_path, Path) or text.endswith(".toml"):
         return build(_read(Path(text)), text)
     name, colon, count = text.partition(":")
+    if text in sheets():
+        raise DeviceError(f"{text!r} is known by its data sheet only: it has no model to run")
     if name not in catalogue():
         raise DeviceError(
             f"{name!r} is not a device; accepted are {', '.join(catalogue())}, or a .toml file"

@@ -53,6 +53,11 @@ class Mode:
         return self.p.kind
 
     @property
+    def relaxes(self) -> bool:
+        """Whether a cell changes while nothing drives it."""
+        return self.family.RELAXES or self.p.drift is not None
+
+    @property
     def temperatures(self) -> tuple[float, float]:
         """Range in which the mode is described [K]."""
         described = self.p.temperature
@@ -115,6 +120,8 @@ class Device:
         Its modes; cells are made in the first one.
     transitions:
         The ways between them.
+    wears_with:
+        For each mode the index of the one with which it counts cycles.
     weights:
         The mode that holds weights, or None.
     parameters:
@@ -129,6 +136,9 @@ class Device:
         self.modes = tuple(
             Mode(name, p, FAMILIES[p.family], CHARGE_FAMILIES.get(p.family))
             for name, p in entry.modes.items()
+        )
+        self.wears_with = tuple(
+            self.mode_index(mode.p.wears_with or mode.name) for mode in self.modes
         )
         self.transitions: tuple[Transition, ...] = tuple(entry.header.transitions)
         holding = [mode for mode in self.modes if mode.p.levels is not None]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from .errors import DeviceError
-from .families import FAMILIES
+from .families import FAMILIES, WEIGHT_FAMILIES
 from .modes import Transition
 from .schema import ModeSection, Quantity, Section, quantities
 
@@ -108,6 +108,14 @@ def _check(entry: Entry) -> None:
             raise ValueError(
                 f"{name} {source!r} begins with none of the references {sorted(references)}"
             )
+    for name, mode in entry.modes.items():
+        other = mode.wears_with
+        if other is not None and other not in entry.modes:
+            raise ValueError(f"modes.{name}.wears_with: {other!r} is not a mode of this entry")
+        if other is not None and entry.modes[other].wears_with is not None:
+            raise ValueError(f"modes.{name}.wears_with: {other!r} counts no cycles of its own")
+        if mode.drift is not None and mode.family not in WEIGHT_FAMILIES:
+            raise ValueError(f"modes.{name}.drift: {mode.family} cells relax by laws of their own")
     grids = {m.codes.g_lsb.value for m in entry.modes.values() if m.codes is not None}
     if len(grids) > 1:
         raise ValueError("modes that hold weights share one codes.g_lsb")

@@ -8,6 +8,7 @@ float64 ``+ - * /`` and :func:`~ohmloom.sim.numerics.exp` only.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +22,8 @@ REFERENCE_K = 298.15
 """Temperature at which a conductance is stored [K]."""
 Z_UNIT = 1.0 / 4096.0
 """A standard normal is an integer deviate times this."""
+Z_MAX = 6.4
+"""Above the largest standard normal that the table has."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,16 @@ class Stress:
         arrays = (np.broadcast_to(np.asarray(v, dtype=np.float64), shape) for v in given)
         return cls(*arrays, quasi_static=quasi_static)
 
+    def flat(self) -> Stress:
+        """The same stress on the cells in one row."""
+        given = (self.volts, self.seconds, self.i_cc, self.temperature_k)
+        row = (
+            np.broadcast_to(v[(0,) * v.ndim], v.size) if v.size and not any(v.strides)
+            else v.reshape(-1)
+            for v in given
+        )  # fmt: skip
+        return Stress(*row, quasi_static=self.quasi_static)
+
     def take(self, cells: Any) -> Stress:
         """The stress on the cells that a numpy index selects."""
         return Stress(
@@ -73,8 +86,52 @@ class Stress:
         )  # fmt: skip
 
 
-def _normal(z: IntArray) -> FloatArray:
+def _normal(z: NDArray[Any]) -> FloatArray:
     return np.multiply(z, Z_UNIT, dtype=np.float64)
+
+
+def once(law: Callable[..., NDArray[Any]], *given: FloatArray) -> NDArray[Any]:
+    """``law(*given)``, elementwise; of cells that are all under the same stress, of one."""
+    if given[0].size < 2 or any(any(array.strides) for array in given):
+        return law(*given)
+    one = law(*(array[(slice(0, 1),) * array.ndim] for array in given))
+    return np.broadcast_to(one, given[0].shape)
+
+
+def as_slice(cells: IntArray) -> slice | IntArray:
+    """A numpy index of cells: a slice, which copies none, where their numbers follow each other."""
+    if cells.ndim != 1 or not cells.size:
+        return cells
+    run = slice(int(cells[0]), int(cells[0]) + cells.size)
+    return run if np.array_equal(cells, np.arange(run.start, run.stop)) else cells
+
+
+def marked(mask: NDArray[np.bool_]) -> Any:
+    """A numpy index of the cells that a mask marks; of all of them, one that copies none."""
+    return slice(None) if mask.all() else mask
+
+
+class Made:
+    """What all cells of an array were made with: drawn at first use, kept in two bytes each.
+
+    Parameters
+    ----------
+    seed:
+        Seed of the array.
+    count:
+        Its cells.
+    """
+
+    def __init__(self, seed: int, count: int) -> None:
+        self._seed, self._count = seed, count
+        self._deviates: dict[int, NDArray[np.int16]] = {}
+
+    def deviates(self, index: int) -> NDArray[np.int16]:
+        """The ``index``-th property of each cell, shape (count,): integer deviates."""
+        if index not in self._deviates:
+            z = draw_normal(self._seed, Domain.DEVICE, np.arange(self._count), 0, index)
+            self._deviates[index] = z.astype(np.int16)  # |z| <= 6.4 * 4096
+        return self._deviates[index]
 
 
 @dataclass(frozen=True)
@@ -89,14 +146,19 @@ class Draws:
         Flat cell numbers.
     pulses:
         Lifetime pulse count of each cell before the interval, of the same shape.
+    known:
+        What the cells of the array were made with; without it that is drawn anew.
     """
 
     seed: int
     cells: IntArray
     pulses: NDArray[Any]
+    known: Made | None = None
 
     def made(self, index: int) -> FloatArray:
         """The ``index``-th property that a cell was made with, the same all its life."""
+        if self.known is not None:
+            return _normal(self.known.deviates(index)[as_slice(self.cells)])
         return _normal(draw_normal(self.seed, Domain.DEVICE, self.cells, 0, index))
 
     def pulse(self, index: int) -> FloatArray:
@@ -105,7 +167,7 @@ class Draws:
 
     def take(self, cells: Any) -> Draws:
         """The draws of the cells that a numpy index selects."""
-        return Draws(self.seed, self.cells[cells], self.pulses[cells])
+        return Draws(self.seed, self.cells[cells], self.pulses[cells], self.known)
 
 
 @dataclass(frozen=True)
@@ -141,7 +203,7 @@ class Family(Protocol):
         Schema of the sections that the family adds to ``[modes.NAME]``, a subclass of
         :class:`~ohmloom.sim.devices.schema.ModeSection`.
     RELAXES:
-        Whether a cell changes while nothing drives it.
+        Whether a cell changes while nothing drives it, drift apart.
     """
 
     @property

@@ -120,6 +120,14 @@ class HeatingPoint(Section):
     rise: Annotated[Quantity, unit("K"), NOT_NEGATIVE]
 
 
+class Drift(Section):
+    """A state fades by the time t since the pulse that made it, as (1 + t / time)^-exponent."""
+
+    time: Annotated[Quantity, unit("s"), POSITIVE]
+    lrs_exponent: Annotated[Quantity, unit("1"), FRACTION]
+    hrs_exponent: Annotated[Quantity, unit("1"), FRACTION]
+
+
 class Temperature(Section):
     """Range of the surroundings' temperature in which a mode is described."""
 
@@ -135,13 +143,15 @@ class ModeSection(Section):
 
     ``levels``, ``verify`` and ``codes`` make it a mode that holds weights. Without
     ``temperature`` the mode is described at the reference temperature only, without
-    ``wear`` no limit is known.
+    ``wear`` no limit is known. Cycles in it count for the mode ``wears_with`` too.
     """
 
     family: str
     kind: Kind
     read: Read
     wear: Wear | None = None
+    wears_with: str | None = None
+    drift: Drift | None = None
     levels: Levels | None = None
     verify: Verify | None = None
     codes: Codes | None = None

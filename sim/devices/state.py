@@ -90,13 +90,19 @@ class CellState:
         return CellState(*(getattr(self, f.name).reshape(*shape) for f in fields(self)))
 
     def take(self, cells: Any) -> CellState:
-        """A copy of the cells that a numpy index selects."""
-        return CellState(*(np.array(getattr(self, f.name)[cells]) for f in fields(self)))
+        """The cells that a numpy index selects; of a slice, views of the same memory."""
+        return CellState(*(getattr(self, f.name)[cells] for f in fields(self)))
+
+    def copy(self) -> CellState:
+        """The same cells in memory of their own."""
+        return CellState(*(getattr(self, f.name).copy() for f in fields(self)))
 
     def put(self, cells: Any, part: CellState) -> None:
-        """Overwrite the cells that a numpy index selects."""
+        """Overwrite the cells that a numpy index selects; views of them are there already."""
         for field in fields(self):
-            getattr(self, field.name)[cells] = getattr(part, field.name)
+            mine, new = getattr(self, field.name), getattr(part, field.name)
+            if not np.may_share_memory(mine, new):
+                mine[cells] = new
 
     def with_(self, **changes: Any) -> CellState:
         """The same cells with some arrays replaced; the others are shared."""

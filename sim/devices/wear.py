@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..numerics import FloatArray
 from .errors import EnduranceError
-from .family import REFERENCE_K, Stress
+from .family import REFERENCE_K, Stress, once
 from .schema import HeatingPoint, Wear
 from .state import CellState, Health
 
@@ -22,7 +22,8 @@ def endurance(wear: Wear, temperature_k: ArrayLike) -> FloatArray:
     """Cycles that a cell lasts at a temperature, linear between the points given."""
     kelvin = [REFERENCE_K, *(point.temperature.value for point in wear.at)]
     cycles = [wear.endurance.value, *(point.endurance.value for point in wear.at)]
-    return np.interp(np.asarray(temperature_k, dtype=np.float64), kelvin, cycles)
+    given = np.asarray(temperature_k, dtype=np.float64)
+    return once(lambda t: np.interp(t, kelvin, cycles), given)
 
 
 def refuse_worn(wear: Wear, state: CellState, stress: Stress, switching: NDArray[np.bool_]) -> None:

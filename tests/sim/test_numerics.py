@@ -19,6 +19,8 @@ from ohmloom.sim.numerics import (
     exact_matmul,
     exp,
     isqrt,
+    kernel,
+    log,
     normal_from_word,
     normal_table,
     round_half_even_shift,
@@ -133,6 +135,30 @@ def test_a_draw_does_not_depend_on_the_batch_it_is_in():
     grid = draw_normal(5, Domain.VERIFY, place[:6], place[:4, None], place[:2, None, None])
     assert grid.shape == (2, 4, 6)
     assert grid[1, 3, 5] == draw_normal(5, Domain.VERIFY, 5, 3, 1)
+
+
+def test_the_compiled_loops_give_the_same_bits(monkeypatch):
+    loops = kernel()
+    assert loops is not None  # numba is among the packages of the tests
+    words = np.append(
+        np.random.default_rng(4).integers(0, 1 << 32, 100_000).astype(np.uint32), _edge_words()
+    )
+    found = np.empty(words.size, dtype=np.int64)
+    loops.deviates(words, normal_table().astype(np.int64), found)
+    assert np.array_equal(found, normal_from_word(words))
+    place = np.arange(70_000)
+    name = (7, Domain.VERIFY, place, (place * 12_345) % (1 << 32), place[::-1] % 5)
+    fast = draw_normal(*name)
+    monkeypatch.setattr(numerics, "kernel", lambda: None)
+    assert np.array_equal(fast, draw_normal(*name))
+
+
+def test_a_wrong_loop_would_be_seen(monkeypatch):
+    loops = kernel()
+    assert loops is not None
+    monkeypatch.setattr(loops, "words", lambda *given: given[-1].fill(1))
+    with pytest.raises(AssertionError):
+        test_the_compiled_loops_give_the_same_bits(monkeypatch)
 
 
 def test_a_draw_of_nothing_is_empty():
@@ -264,3 +290,28 @@ def test_exp_at_its_ends():
     assert exp([1e4, np.inf]).tolist() == [np.inf, np.inf]
     assert np.isnan(exp(np.nan))
     assert exp(-740.0) == pytest.approx(math.exp(-740.0), rel=0.01)
+
+
+# -- log ------------------------------------------------------------------------------
+
+
+def test_log_is_within_four_ulp():
+    x = np.exp(np.random.default_rng(0).uniform(-700, 700, 50_000))
+    exact = np.array([math.log(value) for value in x])
+    assert np.abs((log(x) - exact) / np.spacing(np.abs(exact))).max() < 4
+    near = 1.0 + np.linspace(-1e-3, 1e-3, 2001)
+    assert np.abs(log(near) - [math.log(value) for value in near]).max() < 1e-16
+
+
+def test_log_gives_the_same_bits_in_any_array():
+    x = np.random.default_rng(2).uniform(1e-3, 1e3, 1009)
+    y = log(x)
+    assert np.array_equal(y, [log(value) for value in x])
+    assert np.array_equal(log(x[3::7]), y[3::7])
+    assert log(1.0) == 0.0 and log(5e-324) == pytest.approx(math.log(5e-324))
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, np.inf, np.nan])
+def test_log_of_what_has_none_is_refused(value):
+    with pytest.raises(NumericsError, match="logarithm"):
+        log([1.0, value])

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from ...numerics import G_CODE_MAX, FloatArray, exp
+from ..drift import faded
 from ..errors import ComplianceError, DeviceError, WriteOnceError
-from ..family import REFERENCE_K, Draws, Programming, Stress, Window
+from ..family import REFERENCE_K, Z_MAX, Draws, Programming, Stress, Window, marked, once
 from ..schema import (
     NOT_NEGATIVE,
     NOT_ZERO,
@@ -169,7 +170,9 @@ def _threshold(switch: Switch, made: FloatArray, cycle: FloatArray) -> FloatArra
 
 def arrhenius(energy_ev: float, temperature_k: FloatArray) -> FloatArray:
     """Factor on a conductance at a temperature, 1 at the reference temperature."""
-    return exp((energy_ev / BOLTZMANN_EV) * (1.0 / REFERENCE_K - 1.0 / temperature_k))
+    return once(
+        lambda t: exp((energy_ev / BOLTZMANN_EV) * (1.0 / REFERENCE_K - 1.0 / t)), temperature_k
+    )
 
 
 def _traps(p: Parameters, volts: FloatArray | float) -> FloatArray:
@@ -206,27 +209,41 @@ def enter(p: Parameters, state: CellState, draws: Draws) -> CellState:
     return state.with_(g=g, w=w, s=zero, q=zero)
 
 
-def _limited(p: Parameters, stress: Stress) -> NDArray[np.bool_]:
+def _certain(switch: Switch, stress: Stress) -> NDArray[np.bool_]:
+    """Where no threshold that can be drawn is above the voltage: it need not be drawn."""
+    spread = switch.device_spread.value + switch.cycle_spread.value
+    most = abs(switch.threshold.value) * (1.0 + Z_MAX * spread)
+    return once(lambda volts: np.abs(volts) >= most, stress.volts)
+
+
+def _limited(p: Parameters, i_cc: FloatArray) -> NDArray[np.bool_]:
     """Where the compliance current is one that a SET may have."""
-    return stress.i_cc <= p.compliance.i_cc_max.value
+    return i_cc <= p.compliance.i_cc_max.value
 
 
 def _may_set(p: Parameters, stress: Stress) -> NDArray[np.bool_]:
     """Where a SET of some cell is possible."""
-    strong = p.set.sign * stress.volts >= p.set.weakest
-    enough = (stress.seconds >= p.set.width_min.value) & (
-        stress.i_cc >= p.compliance.i_cc_min.value
-    )
-    return strong & enough
+
+    def may(volts: FloatArray, seconds: FloatArray, i_cc: FloatArray) -> NDArray[np.bool_]:
+        strong = p.set.sign * volts >= p.set.weakest
+        return (
+            strong & (seconds >= p.set.width_min.value) & (i_cc >= p.compliance.i_cc_min.value)
+        )
+
+    return once(may, stress.volts, stress.seconds, stress.i_cc)
 
 
 def _may_reset(p: Parameters, stress: Stress) -> NDArray[np.bool_]:
     """Where a RESET of some cell is possible."""
-    if p.reset is None:
+    reset = p.reset
+    if reset is None:
         return np.zeros(stress.volts.shape, dtype=np.bool_)
-    strong = p.reset.sign * stress.volts >= p.reset.weakest
-    may = strong & (stress.seconds >= p.reset.width_min.value)
-    return may & ~_limited(p, stress) if p.switching == "unipolar" else may
+
+    def may(volts: FloatArray, seconds: FloatArray, i_cc: FloatArray) -> NDArray[np.bool_]:
+        strong = (reset.sign * volts >= reset.weakest) & (seconds >= reset.width_min.value)
+        return strong & ~_limited(p, i_cc) if p.switching == "unipolar" else strong
+
+    return once(may, stress.volts, stress.seconds, stress.i_cc)
 
 
 def refuse(p: Parameters, state: CellState, stress: Stress) -> None:
@@ -248,7 +265,7 @@ def refuse(p: Parameters, state: CellState, stress: Stress) -> None:
         opposite = -p.set.sign * stress.volts >= p.set.weakest
         if (opposite & state.written).any():
             raise WriteOnceError("an erase of a cell that can be written once, ever")
-    unlimited = sets & ~_limited(p, stress) & (state.w == 0)
+    unlimited = sets & ~_limited(p, stress.i_cc) & (state.w == 0)
     if unlimited.any():
         raise ComplianceError(
             f"SET with I_cc = {float(stress.i_cc[unlimited][0]):.4g} A: the cell is "
@@ -262,26 +279,29 @@ def drive(
     p: Parameters, state: CellState, stress: Stress, draws: Draws
 ) -> tuple[CellState, FloatArray]:
     """The cells after an interval, and the current [A] at its end."""
-    sets = _may_set(p, stress) & _limited(p, stress) & (state.w == 0)
+    sets = _may_set(p, stress) & _limited(p, stress.i_cc) & (state.w == 0)
     resets = _may_reset(p, stress) & (state.w != 0)
     for switching, switch, made in (
         (sets, p.set, _MADE_SET),
         (resets, p.reset, _MADE_RESET),
     ):
-        if switch is not None and switching.any():
-            some = draws.take(switching)
+        unsure = switching if switch is None else switching & ~_certain(switch, stress)
+        if switch is not None and unsure.any():
+            some = draws.take(unsure)
             threshold = _threshold(switch, some.made(made), some.pulse(_PULSE_THRESHOLD))
-            switching[switching] = np.abs(stress.volts[switching]) >= threshold
-    g, w = state.g.copy(), state.w.copy()
+            switching[unsure] = np.abs(stress.volts[unsure]) >= threshold
+    state = faded(p.drift, state, stress.seconds)
+    g, w, age = state.g.copy(), state.w.copy(), state.s.copy()
     for switching, to, made, there in (
         (sets, p.lrs, _MADE_LRS, 1.0),
         (resets, p.hrs, _MADE_HRS, 0.0),
     ):
         if switching.any():
-            some = draws.take(switching)
-            g[switching] = _conductance(to, some.made(made), some.pulse(_PULSE_STATE))
-            w[switching] = there
-    after = state.with_(g=g, w=w, written=state.written | sets)
+            here = marked(switching)
+            some = draws.take(here)
+            g[here] = _conductance(to, some.made(made), some.pulse(_PULSE_STATE))
+            w[here], age[here] = there, 0.0
+    after = state.with_(g=g, w=w, s=age, written=state.written | sets)
     if p.switching != "write_once":
         after = count(p.wear, after, stress, sets)
     amperes = current(p, after, stress.volts, stress.temperature_k)
@@ -289,8 +309,8 @@ def drive(
 
 
 def relax(p: Parameters, state: CellState, seconds: FloatArray) -> CellState:
-    """The cells as they are: the source describes them up to ``wear.retention``."""
-    return state
+    """The cells after a time at 0 V: as they are, but for drift."""
+    return faded(p.drift, state, seconds)
 
 
 def current(
@@ -298,7 +318,7 @@ def current(
 ) -> FloatArray:
     """Ohmic current of a filament, trap-limited current without one [A]."""
     on = state.g * volts * arrhenius(p.lrs.activation.value, temperature_k)
-    traps = _traps(p, volts) / _traps(p, p.read.v_read.value)
+    traps = once(lambda v: _traps(p, v) / _traps(p, p.read.v_read.value), volts)
     off = state.g * volts * traps * arrhenius(p.hrs.activation.value, temperature_k)
     return np.where(state.w > 0, on, off)
 

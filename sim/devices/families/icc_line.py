@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import model_validator
 
 from ...numerics import G_CODE_MAX, FloatArray, exp
+from ..drift import faded
 from ..errors import ComplianceError, DeviceError
-from ..family import Draws, Programming, Stress, Window
+from ..family import Draws, Programming, Stress, Window, marked, once
 from ..levels import level_codes
 from ..schema import (
     NEGATIVE,
@@ -152,13 +153,15 @@ def enter(p: Parameters, state: CellState, draws: Draws) -> CellState:
 
 def switching(p: Parameters, stress: Stress) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which stresses SET and which RESET: at least the threshold, for at least the width."""
-    pulses = p.pulses
-    sets = stress.volts >= pulses.v_set_threshold.value
-    resets = stress.volts <= pulses.v_reset_threshold.value
-    return (
-        sets & (stress.seconds >= pulses.set_width_min.value),
-        resets & (stress.seconds >= pulses.reset_width_min.value),
-    )
+    q = p.pulses
+
+    def sets(volts: FloatArray, seconds: FloatArray) -> NDArray[np.bool_]:
+        return (volts >= q.v_set_threshold.value) & (seconds >= q.set_width_min.value)
+
+    def resets(volts: FloatArray, seconds: FloatArray) -> NDArray[np.bool_]:
+        return (volts <= q.v_reset_threshold.value) & (seconds >= q.reset_width_min.value)
+
+    return once(sets, stress.volts, stress.seconds), once(resets, stress.volts, stress.seconds)
 
 
 def refuse(p: Parameters, state: CellState, stress: Stress) -> None:
@@ -193,21 +196,25 @@ def drive(
     """
     sets, resets = switching(p, stress)
     if stress.quasi_static:
-        sets &= np.minimum(stress.volts, stress.i_cc / state.g) >= p.pulses.v_set_threshold.value
-    g, w = state.g.copy(), state.w.copy()
-    switched = sets | resets
-    if switched.any():
-        z = draws.take(switched).pulse(0)
-        g[sets] = _lrs(p, z[sets[switched]], stress.i_cc[sets])
-        g[resets] = _hrs(p, z[resets[switched]])
-        w[sets], w[resets] = 1.0, 0.0
-    after = count(p.wear, state.with_(g=g, w=w), stress, sets)
+        across = np.minimum(stress.volts, stress.i_cc / state.g)
+        sets = sets & (across >= p.pulses.v_set_threshold.value)
+    state = faded(p.drift, state, stress.seconds)
+    g, w, age = state.g.copy(), state.w.copy(), state.s.copy()
+    if sets.any():
+        here = marked(sets)
+        g[here] = _lrs(p, draws.take(here).pulse(0), stress.i_cc[here])
+        w[here], age[here] = 1.0, 0.0
+    if resets.any():
+        here = marked(resets)
+        g[here] = _hrs(p, draws.take(here).pulse(0))
+        w[here], age[here] = 0.0, 0.0
+    after = count(p.wear, state.with_(g=g, w=w, s=age), stress, sets)
     return after, np.clip(g * stress.volts, -stress.i_cc, stress.i_cc)
 
 
 def relax(p: Parameters, state: CellState, seconds: FloatArray) -> CellState:
-    """The cells as they are: the source describes them up to ``wear.retention``."""
-    return state
+    """The cells after a time at 0 V: as they are, but for drift."""
+    return faded(p.drift, state, seconds)
 
 
 def current(

@@ -29,7 +29,7 @@ from pydantic import model_validator
 
 from ...numerics import FloatArray, exp
 from ..errors import DeviceError
-from ..family import REFERENCE_K, Draws, Stress, Window
+from ..family import REFERENCE_K, Draws, Stress, Window, marked, once
 from ..schema import (
     FRACTION,
     NEGATIVE,
@@ -170,6 +170,10 @@ def _scale(p: Parameters, draws: Draws) -> FloatArray | float:
 
 def _rate(p: Parameters, leg: Up | Down, volts: FloatArray, kelvin: FloatArray) -> FloatArray:
     """Rate of the ions in the direction of a leg; 0 up to its threshold, 1 at ``v_full``."""
+    return once(lambda v, t: _rate_of(p, leg, v, t), volts, kelvin)
+
+
+def _rate_of(p: Parameters, leg: Up | Down, volts: FloatArray, kelvin: FloatArray) -> FloatArray:
     sign = math.copysign(1.0, leg.v_threshold.value)
     threshold, full = abs(leg.v_threshold.value), abs(leg.v_full.value)
     beyond = np.minimum((sign * volts - threshold) / leg.v_scale.value, _STEEPEST)
@@ -200,12 +204,14 @@ def _short(
 ) -> tuple[FloatArray, FloatArray]:
     """Short-term state after an interval, and its integral [s] over it."""
     t = p.short_term
-    grow = up / t.rise.value
-    total = grow + down / t.rise.value + 1.0 / t.decay.value
-    settled = grow / total
-    left = exp(-total * seconds)
+
+    def total(up: FloatArray, down: FloatArray) -> FloatArray:
+        return (up + down) / t.rise.value + 1.0 / t.decay.value
+
+    settled = once(lambda u, d: u / t.rise.value / total(u, d), up, down)
+    left = once(lambda u, d, time: exp(-total(u, d) * time), up, down, seconds)
     after = settled + (s - settled) * left
-    return after, settled * seconds + (s - settled) * (1.0 - left) / total
+    return after, settled * seconds + (s - settled) * (1.0 - left) / once(total, up, down)
 
 
 # -- the family -----------------------------------------------------------------------
@@ -243,18 +249,21 @@ def drive(
     In compliance a cell keeps ``i_cc / I`` of the voltage: a little less than the
     limiter leaves it, since I grows faster than V.
     """
-    unlimited = np.abs(current(p, state, stress.volts, stress.temperature_k))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        across = stress.volts * np.where(unlimited > stress.i_cc, stress.i_cc / unlimited, 1.0)
+    across = stress.volts
+    unlimited = np.abs(current(p, state, across, stress.temperature_k))
+    limited = unlimited > stress.i_cc
+    if limited.any():
+        across = np.where(limited, across * (stress.i_cc / unlimited), across)
     up = _rate(p, p.up, across, stress.temperature_k)
     down = _rate(p, p.down, across, stress.temperature_k)
-    after = relax(p, state, stress.seconds)
     moving = (up > 0) | (down > 0)
+    after = state if moving.all() else relax(p, state, stress.seconds)
     if moving.any():
+        here = marked(moving)
         g, w, s = after.g.copy(), after.w.copy(), after.s.copy()
-        g[moving], w[moving], s[moving] = _move(
-            p, state.take(moving), across[moving], up[moving], down[moving],
-            stress.seconds[moving], draws.take(moving),
+        g[here], w[here], s[here] = _move(
+            p, state.take(here), across[here], up[here], down[here],
+            stress.seconds[here], draws.take(here),
         )  # fmt: skip
         after = after.with_(g=g, w=w, s=s)
     amperes = current(p, after, stress.volts, stress.temperature_k)
@@ -273,11 +282,17 @@ def _move(
     """G [S], w and s of cells whose ions moved at a rate, up or down."""
     s, held = _short(p, state.s, up, down, seconds)
     floor = p.short_term.floor.value
-    dose_up = up / p.up.duration.value * (floor * seconds + (1.0 - floor) * held)
-    dose_down = down / p.down.duration.value * seconds
-    risen = _along(p.up, state.w, dose_up, _reach(p.up, volts))
-    fallen = 1.0 - _along(p.down, 1.0 - state.w, dose_down, _reach(p.down, volts))
-    w = np.where(up > 0, risen, fallen)
+    w = state.w.copy()
+    rising = up > 0
+    if rising.any():
+        here = marked(rising)
+        dose = up[here] / p.up.duration.value
+        dose = dose * (floor * seconds[here] + (1.0 - floor) * held[here])
+        w[here] = _along(p.up, w[here], dose, _reach(p.up, volts[here]))
+    if not rising.all():
+        here = marked(~rising)
+        dose = down[here] / p.down.duration.value * seconds[here]
+        w[here] = 1.0 - _along(p.down, 1.0 - w[here], dose, _reach(p.down, volts[here]))
     if p.spread.cycle.value > 0:
         factor = 1.0 + p.spread.cycle.value * draws.pulse(0)
         w = np.clip(state.w + (w - state.w) * factor, 0.0, 1.0)
@@ -286,7 +301,7 @@ def _move(
 
 def relax(p: Parameters, state: CellState, seconds: FloatArray) -> CellState:
     """The cells after a time at 0 V: the short-term part decays."""
-    s = state.s * exp(-seconds / p.short_term.decay.value)
+    s = state.s * once(lambda time: exp(-time / p.short_term.decay.value), seconds)
     return state.with_(g=state.g * (_lift(p, s) / _lift(p, state.s)), s=s)
 
 
@@ -295,8 +310,12 @@ def current(
 ) -> FloatArray:
     """Current [A] at a voltage that leaves the cells as they are: no temperature in it."""
     v0 = p.conductance.v0.value
-    power = exp(volts / v0)
-    return state.g * v0 * ((power - 1.0 / power) * 0.5)
+    return state.g * once(lambda v: v0 * _sinh(v / v0), volts)
+
+
+def _sinh(x: FloatArray) -> FloatArray:
+    power = exp(x)
+    return (power - 1.0 / power) * 0.5
 
 
 def window(p: Parameters) -> Window:

@@ -10,6 +10,7 @@ import pytest
 
 from ohmloom.sim import devices
 from ohmloom.sim.devices import DeviceError, catalogue, changed, load
+from ohmloom.sim.devices.datasheet import sheets
 from ohmloom.sim.devices.families import icc_line
 from ohmloom.sim.numerics import G_CODE_MAX
 
@@ -195,3 +196,30 @@ def test_a_changed_number():
 def test_a_change_that_is_none(name, value, said):
     with pytest.raises(DeviceError, match=said):
         changed(load("cspbbr3_ogb"), **{name: value})
+
+
+def test_a_data_sheet_is_no_device_to_run():
+    name = sheets()[0]
+    with pytest.raises(DeviceError, match=f"'{name}' is known by its data sheet only"):
+        load(name)
+
+
+def with_wears(mode: str, other: str) -> None:
+    document = load("cspbbr3_ogb").document()
+    document["modes"][mode]["wears_with"] = other
+    if mode != other == "volatile":
+        document["modes"]["volatile"]["wears_with"] = "nonvolatile"
+    devices.build(document, "mine")
+
+
+@pytest.mark.parametrize(
+    ("mode", "other", "said"),
+    [
+        ("volatile", "elsewhere", "'elsewhere' is not a mode of this entry"),
+        ("volatile", "volatile", "'volatile' counts no cycles of its own"),
+        ("nonvolatile_1ma", "volatile", "'volatile' counts no cycles of its own"),
+    ],
+)
+def test_a_mode_wears_with_one_that_counts(mode, other, said):
+    with pytest.raises(DeviceError, match=f"wears_with: {said}"):
+        with_wears(mode, other)

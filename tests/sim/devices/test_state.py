@@ -35,9 +35,9 @@ def test_take_copies_and_put_writes_every_field():
         assert np.array_equal(mine[[4, 1]], theirs[[4, 1]]) and not mine[[0, 2, 3, 5]].any()
 
 
-def test_a_taken_state_shares_no_memory_between_fields():
+def test_a_copied_state_shares_no_memory_between_fields():
     zero = np.zeros(3)
-    part = CellState.blank(3).with_(w=zero, s=zero).take(...)
+    part = CellState.blank(3).with_(w=zero, s=zero).copy()
     part.w[0] = 1
     assert part.s[0] == 0
 

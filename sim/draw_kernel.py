@@ -1,0 +1,69 @@
+"""Threefry and the normal deviate as compiled integer loops: the same bits as ``numerics``.
+
+Nothing but integers is computed here: transcendental functions have one implementation
+only. Importing this needs numba, which is optional.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+_PARITY = np.uint32(0x1BD11BDA)
+_compile = njit(cache=True, nogil=True)
+
+
+@_compile
+def _round(x0: Any, x1: Any, left: int) -> Any:
+    x0 = np.uint32(x0 + x1)
+    return x0, np.uint32((x1 << np.uint32(left)) | (x1 >> np.uint32(32 - left))) ^ x0
+
+
+@_compile
+def _four(x0: Any, x1: Any, a: int, b: int, c: int, d: int) -> Any:
+    x0, x1 = _round(x0, x1, a)
+    x0, x1 = _round(x0, x1, b)
+    x0, x1 = _round(x0, x1, c)
+    return _round(x0, x1, d)
+
+
+@_compile
+def words(key0: Any, key1: Any, ctr0: Any, ctr1: Any, out: Any) -> None:
+    """Word 0 of Threefry-2x32 with 20 rounds: ``key0`` uint32, the others uint32 arrays, (n,).
+
+    The rounds are written out: only then are several words computed at a time.
+    """
+    for i in range(out.size):
+        k1 = key1[i]
+        k2 = key0 ^ k1 ^ _PARITY
+        x0, x1 = np.uint32(ctr0[i] + key0), np.uint32(ctr1[i] + k1)
+        x0, x1 = _four(x0, x1, 13, 15, 26, 6)
+        x0, x1 = np.uint32(x0 + k1), np.uint32(x1 + k2 + np.uint32(1))
+        x0, x1 = _four(x0, x1, 17, 29, 16, 24)
+        x0, x1 = np.uint32(x0 + k2), np.uint32(x1 + key0 + np.uint32(2))
+        x0, x1 = _four(x0, x1, 13, 15, 26, 6)
+        x0, x1 = np.uint32(x0 + key0), np.uint32(x1 + k1 + np.uint32(3))
+        x0, x1 = _four(x0, x1, 17, 29, 16, 24)
+        x0, x1 = np.uint32(x0 + k1), np.uint32(x1 + k2 + np.uint32(4))
+        x0, x1 = _four(x0, x1, 13, 15, 26, 6)
+        out[i] = np.uint32(x0 + k2)
+
+
+@_compile
+def deviates(words: Any, table: Any, out: Any) -> None:
+    """Integer normal deviates of uint32 words, shape (n,); ``table`` and ``out`` are int64."""
+    for i in range(words.size):
+        word = words[i]
+        v = np.uint32((word << np.uint32(1)) | np.uint32(1))
+        octave = 31
+        for shift in (16, 8, 4, 2, 1):
+            if v < np.uint32(1 << (32 - shift)):
+                v = np.uint32(v << np.uint32(shift))
+                octave -= shift
+        entry = (octave - 1) * 32 + np.int64(v >> np.uint32(26))
+        here = table[entry]
+        rest = np.int64(v & np.uint32(0x3FFFFFF)) * (table[entry + 1] - here)
+        z = here + ((rest + (1 << 25)) >> 26)
+        out[i] = -z if word >> np.uint32(31) else z
