@@ -483,8 +483,8 @@ class SimulatedArray:
         Raises
         ------
         DeviceError
-            Where :meth:`pulse` would at the highest or the lowest step; no cell
-            changes.
+            Where :meth:`pulse` would at the highest or the lowest step, and where a
+            cell is to switch on after its last cycle; no cell changes.
         """
         cells = self._distinct(cells)
         steps = np.atleast_1d(np.asarray(volts, dtype=np.float64))
@@ -496,11 +496,21 @@ class SimulatedArray:
             for extreme in (float(steps.max()), float(steps.min())):
                 self._refuse(part, self._step(part, extreme, step_s, i_cc))
         ends = np.add.accumulate([self.elapsed_s, *(step_s for _ in steps)])[1:]
+        left, swept = self._left_cycles.copy(), []
         for block, before in parts:
             part = before
             for n, step in enumerate(steps):
                 stress = self._step(part, float(step), step_s, i_cc)
                 after, current[block.where, n] = self._drive(block.cells, part, stress)
+                beyond = (part.health != Health.OK) & (after.cycles != part.cycles)
+                if beyond.any():  # worn out on the way: the sweep has not been
+                    self._left_cycles = left
+                    self._note_modes()
+                    had = int(part.cycles[beyond][0])
+                    raise EnduranceError(
+                        f"{self.device.name}: a sweep that takes a cell beyond the "
+                        f"{had} cycles that it lasts"
+                    )
                 moved = (after.g != part.g) | (after.cycles != part.cycles)
                 part = self._end_of_life(
                     block.cells,
@@ -509,7 +519,8 @@ class SimulatedArray:
                         time=np.broadcast_to(ends[n], after.shape),
                     ),
                 )
-            switched = block.cells[part.pulses != before.pulses]
+            swept.append((block, part, block.cells[part.pulses != before.pulses]))
+        for block, part, switched in swept:
             self._store(block.index, part)
             self.reads.reshape(-1)[switched] = 0
         self.elapsed_s = float(ends[-1])

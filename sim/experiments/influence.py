@@ -47,7 +47,7 @@ HEAT: Final[Group] = {
 }
 
 
-def influence(device: Device, *groups: Group) -> dict[str, str]:
-    """The groups together, with the full names in the device's first mode."""
-    mode = device.modes[0].name
+def influence(device: Device, *groups: Group, mode: str | None = None) -> dict[str, str]:
+    """The groups together, with the full names in a mode: the device's first one if not named."""
+    mode = device.modes[0].name if mode is None else mode
     return {f"modes.{mode}.{name}": text for group in groups for name, text in group.items()}

@@ -7,9 +7,27 @@ from pathlib import Path
 
 from ...errors import OhmloomError
 from ..devices import Device
-from . import s000, s001, s002_nonvolatile, s002_volatile, s003
+from ..figure import draw
+from . import (
+    s000,
+    s001,
+    s002_bipolar,
+    s002_endurance,
+    s002_nonvolatile,
+    s002_reconfigure,
+    s002_retention,
+    s002_volatile,
+    s003,
+    s004_analog,
+    s004_entering,
+    s004_lasting,
+    s004_logic,
+    s004_nonvolatile,
+    s004_paths,
+    s004_power,
+    s004_volatile,
+)
 from .bench import Bench
-from .figure import draw
 from .record import Assumed, Definition, Experiment, Result
 
 EXPERIMENTS: tuple[Definition, ...] = (
@@ -17,7 +35,19 @@ EXPERIMENTS: tuple[Definition, ...] = (
     *s001.EXPERIMENTS,
     *s002_volatile.EXPERIMENTS,
     *s002_nonvolatile.EXPERIMENTS,
+    *s002_bipolar.EXPERIMENTS,
+    *s002_endurance.EXPERIMENTS,
+    *s002_retention.EXPERIMENTS,
+    *s002_reconfigure.EXPERIMENTS,
     *s003.EXPERIMENTS,
+    *s004_analog.EXPERIMENTS,
+    *s004_entering.EXPERIMENTS,
+    *s004_power.EXPERIMENTS,
+    *s004_lasting.EXPERIMENTS,
+    *s004_paths.EXPERIMENTS,
+    *s004_volatile.EXPERIMENTS,
+    *s004_nonvolatile.EXPERIMENTS,
+    *s004_logic.EXPERIMENTS,
 )
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..figure import OURS, SEED, THIRD
 from ..numerics import FloatArray
 from .bench import Bench
-from .figure import OURS, SEED, THIRD
 from .influence import PULSED, READ, SPREAD, influence
 from .measure import cycle_resistances, probability
 from .record import Definition, Kind, Result, Row

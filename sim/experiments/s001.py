@@ -9,9 +9,9 @@ import numpy as np
 
 from ..array import Array
 from ..devices import WriteOnceError, changed
+from ..figure import OURS, SEED, THIRD
 from ..numerics import FloatArray
 from .bench import Bench
-from .figure import OURS, SEED, THIRD
 from .influence import BRANCH, HEAT, PULSED, READ, SCALE, SPREAD, THRESHOLD, influence
 from .measure import (
     cycle_resistances,

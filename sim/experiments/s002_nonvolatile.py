@@ -8,9 +8,9 @@ import numpy as np
 
 from ..array import Array
 from ..devices import Device
+from ..figure import OURS, QUIET, SEED
 from ..numerics import FloatArray
 from .bench import Bench
-from .figure import OURS, QUIET, SEED
 from .record import Definition, Kind, Result, Row
 from .tolerance import exact, spread, ten_percent
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..array import Array
+from ..figure import OURS, QUIET, SEED, SERIES, THIRD
 from ..numerics import FloatArray, IntArray
 from .bench import Bench
-from .figure import OURS, QUIET, SEED, SERIES, THIRD
 from .measure import staircase
 from .record import Definition, Kind, Result, Row
 from .tolerance import exact, order_of_magnitude, ten_percent

@@ -38,7 +38,8 @@ from ..wear import refuse_worn
 
 RELAXES = True
 
-_HALVINGS = 52  # of the voltage window: down to its last bits
+_ROUNDS = 60  # halvings alone would do in these; Newton's steps take five or six
+_CLOSE = 2.0**-51  # of the voltage window: its last bits
 _LN10 = 2.302585092994046
 
 
@@ -81,12 +82,15 @@ class Parameters(ModeSection):
 # -- charge and voltage ---------------------------------------------------------------
 
 
-def _couple(p: Parameters, volts: FloatArray) -> FloatArray:
-    """Part of the redox couple that has reacted at a voltage, 0 at 0 V and 1 at v_max."""
+def _couple(p: Parameters, volts: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Part of the redox couple that has reacted, 0 at 0 V and 1 at v_max; and its slope [1/V]."""
     middle, width = p.store.v_redox.value, p.store.redox_width.value
-    bottom = 1.0 / (1.0 + math.exp(middle / width))
+    least = math.exp(-middle / width)
+    bottom = least / (1.0 + least)
     top = 1.0 / (1.0 + math.exp((middle - p.store.v_max.value) / width))
-    return (1.0 / (1.0 + exp((middle - volts) / width)) - bottom) / (top - bottom)
+    reacted = 1.0 / (1.0 + exp((middle - volts) / width))
+    whole = top - bottom
+    return (reacted - bottom) / whole, reacted * (1.0 - reacted) / (width * whole)
 
 
 def _whole(p: Parameters, state: CellState) -> FloatArray:
@@ -96,27 +100,37 @@ def _whole(p: Parameters, state: CellState) -> FloatArray:
     return made * fade * p.store.v_max.value
 
 
-def _charge(p: Parameters, whole: FloatArray, volts: FloatArray) -> FloatArray:
-    """Charge [C] of the store at a voltage."""
-    x = p.store.redox_part.value
-    return whole * ((1.0 - x) * (volts / p.store.v_max.value) + x * _couple(p, volts))
-
-
-def _slope(p: Parameters, whole: FloatArray, volts: FloatArray) -> FloatArray:
-    """Differential capacitance dQ/dV [F] at a voltage, over one thousandth of the window."""
-    step = p.store.v_max.value * 1e-3
-    return (_charge(p, whole, volts + 0.5 * step) - _charge(p, whole, volts - 0.5 * step)) / step
+def _charge(p: Parameters, whole: FloatArray, volts: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Charge [C] of the store at a voltage, and its differential capacitance dQ/dV [F]."""
+    x, v_max = p.store.redox_part.value, p.store.v_max.value
+    part, slope = _couple(p, volts)
+    charge = whole * ((1.0 - x) * (volts / v_max) + x * part)
+    return charge, whole * ((1.0 - x) / v_max + x * slope)
 
 
 def voltage(p: Parameters, state: CellState) -> FloatArray:
-    """Open-circuit voltage [V] of the cells: the charge curve, inverted by bisection."""
-    whole = _whole(p, state)
-    low, high = np.zeros(state.shape), np.full(state.shape, p.store.v_max.value)
-    for _ in range(_HALVINGS):
-        middle = 0.5 * (low + high)
-        under = _charge(p, whole, middle) < state.q
-        low, high = np.where(under, middle, low), np.where(under, high, middle)
-    return 0.5 * (low + high)
+    """Open-circuit voltage [V] of the cells: the charge curve, inverted.
+
+    By Newton's method, with a halving wherever that would leave the bracket or gains
+    too little. A cell that is there stays: it gives the same bits in any batch.
+    """
+    whole, top = _whole(p, state), p.store.v_max.value
+    low, high = np.zeros(state.shape), np.full(state.shape, top)
+    volts, last = np.clip(state.q / whole, 0.0, 1.0) * top, high
+    there = np.zeros(state.shape, dtype=np.bool_)
+    for _ in range(_ROUNDS):
+        charge, slope = _charge(p, whole, volts)
+        over = charge > state.q
+        low, high = np.where(over, low, volts), np.where(over, volts, high)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            newton = volts - (charge - state.q) / slope
+        good = (newton >= low) & (newton <= high) & (np.abs(newton - volts) <= 0.5 * last)
+        after = np.where(there, volts, np.where(good, newton, 0.5 * (low + high)))
+        last = np.abs(after - volts)
+        volts, there = after, there | (last <= _CLOSE * top)
+        if there.all():
+            break
+    return volts
 
 
 def _resistance(p: Parameters) -> float:
@@ -169,10 +183,10 @@ def drive(
     it, unlike the last instant of a step, is what a voltammogram shows.
     """
     whole, before = _whole(p, state), voltage(p, state)
-    tau = _resistance(p) * _slope(p, whole, before)
+    tau = _resistance(p) * _charge(p, whole, before)[1]
     after = stress.volts + (before - stress.volts) * exp(-stress.seconds / tau)
     most = stress.i_cc * stress.seconds
-    moved = np.clip(_charge(p, whole, after) - state.q, -most, most)
+    moved = np.clip(_charge(p, whole, after)[0] - state.q, -most, most)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.where(stress.seconds > 0, moved / stress.seconds, 0.0)
     return _moved(p, state, state.q + moved), mean
@@ -222,37 +236,3 @@ def window(p: Parameters) -> Window:
         i_cc_max=math.inf,
         width_min_s=0.0,
     )
-
-
-# -- several cells as one -------------------------------------------------------------
-
-
-def combine(p: Parameters, series: int, parallel: int) -> Parameters:
-    """The store of ``parallel`` strings of ``series`` equal cells each.
-
-    Its voltages are ``series`` times those of a cell, its capacitance
-    ``parallel / series`` times, its resistance ``series / parallel`` times.
-
-    Raises
-    ------
-    DeviceError
-        On fewer than one cell either way.
-    """
-    if series < 1 or parallel < 1:
-        raise DeviceError(f"{parallel} strings of {series} cells are no store")
-
-    def times(quantity: Quantity, factor: float) -> Quantity:
-        return quantity.model_copy(update={"value": quantity.value * factor})
-
-    s, loss = p.store, p.loss
-    store = s.model_copy(
-        update={
-            "area": times(s.area, parallel),
-            "capacitance": times(s.capacitance, 1.0 / series),
-            "v_max": times(s.v_max, series),
-            "v_redox": times(s.v_redox, series),
-            "redox_width": times(s.redox_width, series),
-        }
-    )
-    loss = loss.model_copy(update={"resistance": times(loss.resistance, series)})
-    return p.model_copy(update={"store": store, "loss": loss})

@@ -1,15 +1,19 @@
 """Family ``diffusive``: volatile threshold switching with short-term dynamics.
 
 Two parts make up a cell's state, both 0..1: the filament ``s``, which goes quickly,
-and ``w``, the ions around it, which go slowly. At or above the threshold, for a time t
-at a voltage V, both grow towards a ceiling c = i_cc / compliance, at most 1::
+and ``w``, the ions that it leaves behind, which go slowly. At or above the threshold,
+for a time t at a voltage V, both grow towards a ceiling c = i_cc / compliance, at most 1::
 
     s = c - (c - s) exp(-rate x t)          x = exp((V - v_rate) / v_scale)
     w = c - (c - w) exp(-slow_rate x t)
 
 From ``v_hold`` to the threshold a conducting cell stays as it is. Below, under reverse
-bias too, the two decay with ``fast_time`` and ``slow_time``. These laws are solved
-exactly: an interval cut in two gives the same state. The conductance is
+bias too, the filament decays, and the ions dissolve at a constant rate until none are
+left: what a pulse has brought has a finite life, not a tail::
+
+    s = s exp(-t / fast_time)               w = max(w - t / slow_time, 0)
+
+Both laws are exact: an interval cut in two gives the same state. The conductance is
 ``off + on ((1 - slow_share) s + slow_share w)``, ohmic. Compliance shows as the ceiling
 of the growth, and in the current.
 
@@ -28,7 +32,7 @@ from pydantic import model_validator
 
 from ...numerics import FloatArray, exp
 from ..errors import ComplianceError, DeviceError
-from ..family import Draws, Stress, Window
+from ..family import Z_MAX, Draws, Stress, Window, marked, once
 from ..schema import (
     FRACTION,
     NEGATIVE,
@@ -74,7 +78,7 @@ class Growth(Section):
 
 
 class Relaxation(Section):
-    """How the two parts decay, and the slow one's share of the conductance."""
+    """How the filament decays, how long full ions last, and their share of the conductance."""
 
     fast_time: Annotated[Quantity, unit("s"), POSITIVE]
     slow_time: Annotated[Quantity, unit("s"), POSITIVE]
@@ -139,7 +143,8 @@ def _fade(
 ) -> tuple[FloatArray, FloatArray]:
     """Filament and ions after a time in which nothing holds them."""
     law = p.relaxation
-    return s * exp(-seconds / law.fast_time.value), w * exp(-seconds / law.slow_time.value)
+    kept = once(lambda t: exp(-t / law.fast_time.value), seconds)
+    return s * kept, np.maximum(w - seconds / law.slow_time.value, 0.0)
 
 
 def _factor(spread: float, draw: FloatArray) -> FloatArray:
@@ -151,28 +156,34 @@ def _grow(
 ) -> tuple[FloatArray, FloatArray]:
     """Filament and ions after a time at or above the threshold."""
     law = p.growth
-    speed = exp(np.minimum((stress.volts - law.v_rate.value) / law.v_scale.value, _STEEPEST))
-    speed = speed * stress.seconds
+
+    def effective(volts: FloatArray, seconds: FloatArray) -> FloatArray:
+        x = exp(np.minimum((volts - law.v_rate.value) / law.v_scale.value, _STEEPEST))
+        return x * seconds
+
+    time = once(effective, stress.volts, stress.seconds)
     if p.spread.growth.value > 0:
-        speed = speed * _factor(p.spread.growth.value, draws.pulse(0))
+        time = time * _factor(p.spread.growth.value, draws.pulse(0))
     if p.spread.device.value > 0:
-        speed = speed * _factor(p.spread.device.value, draws.made(0))
+        time = time * _factor(p.spread.device.value, draws.made(0))
     ceiling = np.minimum(stress.i_cc / p.switching.compliance.value, 1.0)
-    grown = ceiling - (ceiling - state.s) * exp(-law.rate.value * speed)
-    ions = ceiling - (ceiling - state.w) * exp(-law.slow_rate.value * speed)
+    grown = ceiling - (ceiling - state.s) * exp(-law.rate.value * time)
+    ions = ceiling - (ceiling - state.w) * exp(-law.slow_rate.value * time)
     return np.maximum(grown, state.s), np.maximum(ions, state.w)
 
 
-def _voltages(p: Parameters, draws: Draws) -> tuple[FloatArray | float, FloatArray | float]:
-    """Threshold and hold voltage of this pulse [V]."""
-    threshold, hold = p.switching.v_threshold.value, p.switching.v_hold.value
-    spread = p.spread
-    return (
-        threshold * _factor(spread.v_threshold.value, draws.pulse(1))
-        if spread.v_threshold.value > 0
-        else threshold,
-        hold * _factor(spread.v_hold.value, draws.pulse(2)) if spread.v_hold.value > 0 else hold,
-    )
+def _reaches(
+    volts: FloatArray, nominal: float, spread: float, draws: Draws, index: int
+) -> NDArray[np.bool_]:
+    """Whether a voltage is at or above one that varies from pulse to pulse."""
+    margin = nominal * spread * Z_MAX
+
+    def near(v: FloatArray) -> NDArray[np.bool_]:
+        return (v >= nominal - margin) & (v <= nominal + margin)
+
+    if spread > 0 and once(near, volts).any():
+        return volts >= nominal * _factor(spread, draws.pulse(index))
+    return once(lambda v: v >= nominal, volts)  # no draw could change that
 
 
 # -- the family -----------------------------------------------------------------------
@@ -229,17 +240,22 @@ def drive(
 
     A slow sweep is driven like a pulse: compliance is in the level of the growth.
     """
-    threshold, hold = _voltages(p, draws)
-    grows = (stress.volts >= threshold) & (stress.seconds > 0)
+    volts, spread, law = stress.volts, p.spread, p.switching
+    grows = _reaches(volts, law.v_threshold.value, spread.v_threshold.value, draws, 1)
+    grows = grows & (stress.seconds > 0)
+    held = _reaches(volts, law.v_hold.value, spread.v_hold.value, draws, 2)
     conducts = _conducts(p, state)
-    stays = ~grows & conducts & (stress.volts >= hold)
-    grown, more = _grow(p, state, stress, draws)
-    faded, fewer = _fade(p, state.s, state.w, stress.seconds)
-    s = np.where(stays, state.s, np.where(grows, grown, faded))
-    w = np.where(stays, state.w, np.where(grows, more, fewer))
+    fades = ~grows & ~(held & conducts)
+    s, w = state.s.copy(), state.w.copy()
+    if grows.any():
+        here = marked(grows)
+        s[here], w[here] = _grow(p, state.take(here), stress.take(here), draws.take(here))
+    if fades.any():
+        here = marked(fades)
+        s[here], w[here] = _fade(p, s[here], w[here], stress.seconds[here])
     after = state.with_(g=_conductance(p, s, w), s=s, w=w)
     after = count(p.wear, after, stress, grows & ~conducts)
-    amperes = current(p, after, stress.volts, stress.temperature_k)
+    amperes = current(p, after, volts, stress.temperature_k)
     return after, np.clip(amperes, -stress.i_cc, stress.i_cc)
 
 

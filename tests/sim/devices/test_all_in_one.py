@@ -143,7 +143,7 @@ def test_the_ratio_is_reached_by_amplitude_and_not_by_identical_pulses() -> None
 def test_half_a_volt_still_works_and_less_than_the_threshold_does_not() -> None:
     found = array()
     before = float(found.g[0, 0, 0])
-    found.pulse([0], -0.35, 1.0, None)
+    found.pulse([0], -0.15, 1.0, None)
     assert found.g[0, 0, 0] == before
     found.pulse([0], -0.5, 1.0, None)
     assert found.g[0, 0, 0] > before

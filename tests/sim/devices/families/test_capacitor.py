@@ -1,4 +1,4 @@
-"""The capacitor family: charge curve, voltammogram, constant current, losses, cells together."""
+"""The capacitor family: charge curve, voltammogram, constant current, losses."""
 
 from __future__ import annotations
 
@@ -76,12 +76,23 @@ def test_cells_are_made_empty_and_hold_their_capacitance() -> None:
     assert capacitor.voltage(p, full) == pytest.approx(3.25, rel=1e-12)
 
 
-def test_voltage_inverts_the_charge_curve() -> None:
-    p = parameters()
+@pytest.mark.parametrize(
+    ("part", "width"), [(0.0, 0.1), (0.3, 0.1), (0.3, 0.003), (0.99, 0.02), (1.0, 0.3)]
+)
+def test_voltage_inverts_the_charge_curve(part: float, width: float) -> None:
+    p = parameters(store__redox_part=part, store__redox_width=width)
     state = made(p, 40)
     volts = np.linspace(0.0, 3.25, 40)
-    charged = state.with_(q=capacitor._charge(p, capacitor._whole(p, state), volts))
+    charged = state.with_(q=capacitor._charge(p, capacitor._whole(p, state), volts)[0])
     assert capacitor.voltage(p, charged) == pytest.approx(volts, abs=1e-12)
+
+
+def test_voltage_has_the_same_bits_in_any_batch() -> None:
+    p = parameters(store__redox_width=0.02)
+    state = made(p, 400).with_(q=WHOLE * 3.25 * np.linspace(0.0, 1.0, 400))
+    together = capacitor.voltage(p, state)
+    alone = [capacitor.voltage(p, state.take([n]))[0] for n in range(400)]
+    assert np.array_equal(together, alone)
 
 
 def test_a_slow_voltammogram_shows_the_redox_pair_on_the_double_layer() -> None:
@@ -188,26 +199,6 @@ def test_spread_belongs_to_the_cell() -> None:
     some = np.array([3, 1])
     few = capacitor.pristine(p, draws(4000).take(some), (2,))
     assert np.array_equal(few.g, state.g[some])
-
-
-@pytest.mark.parametrize(("series", "parallel"), [(1, 1), (2, 1), (1, 2), (3, 2)])
-def test_cells_together_are_one_store(series: int, parallel: int) -> None:
-    """The same as cells one by one: each takes 1/parallel of the current; voltages add up."""
-    p = parameters()
-    store = capacitor.combine(p, series, parallel)
-    string = capacitor.charge(p, made(p), amperes(4e-9 / parallel), 300.0)
-    together = capacitor.charge(store, made(store), amperes(4e-9), 300.0)
-    assert capacitor.voltage(store, together) == pytest.approx(
-        series * capacitor.voltage(p, string), rel=1e-9
-    )
-    one = capacitor.current(p, made(p), amperes(1.0), np.array([REFERENCE_K]))
-    all_ = capacitor.current(store, made(store), amperes(float(series)), np.array([REFERENCE_K]))
-    assert all_ == pytest.approx(parallel * one, rel=1e-9)
-
-
-def test_no_cells_are_no_store() -> None:
-    with pytest.raises(DeviceError, match="0 cells"):
-        capacitor.combine(parameters(), 0, 1)
 
 
 @pytest.mark.parametrize(

@@ -122,16 +122,40 @@ def test_hold_keeps_a_filament_and_makes_none(p: diffusive.Parameters) -> None:
     assert _same(below, _relax(p, state, 10.0))
 
 
-def test_both_parts_decay_with_their_own_time(p: diffusive.Parameters) -> None:
-    state = _drive(p, _fresh(p), 1.0, 8e-3)
+def test_the_filament_decays_and_the_ions_dissolve_at_a_constant_rate(
+    p: diffusive.Parameters,
+) -> None:
+    state = _drive(p, _fresh(p), 1.0, 20e-3)
     after = _relax(p, state, 2e-3)
     assert after.s / state.s == pytest.approx(np.exp(-2e-3 / p.relaxation.fast_time.value))
-    assert after.w / state.w == pytest.approx(np.exp(-2e-3 / p.relaxation.slow_time.value))
+    lost = 2e-3 / p.relaxation.slow_time.value
+    assert state.w - after.w == pytest.approx(lost, rel=1e-9)
+    more = _drive(p, state, 1.0, 20e-3)
+    assert more.w - _relax(p, more, 2e-3).w == pytest.approx(lost, rel=1e-9)
+
+
+def test_ions_have_a_finite_life(p: diffusive.Parameters) -> None:
+    p = _still(p)
+    state = _drive(p, _fresh(p), 1.0, 20e-3)
+    life = float(state.w[0]) * p.relaxation.slow_time.value
+    assert (_relax(p, state, 0.999 * life).w > 0).all()
+    assert not _relax(p, state, 1.001 * life).w.any()
 
 
 def test_it_returns_to_off(p: diffusive.Parameters) -> None:
-    state = _relax(p, _drive(p, _fresh(p), 1.0, 50e-3), 5.0)
-    assert state.g == pytest.approx(p.conductance.off.value, rel=1e-6)
+    state = _relax(p, _drive(p, _fresh(p), 1.0, 50.0), p.relaxation.slow_time.value)
+    assert (state.g == p.conductance.off.value).all()
+
+
+def test_cells_under_different_voltages_do_not_mix(p: diffusive.Parameters) -> None:
+    volts = np.tile([1.0, 0.3, 0.05, -0.5], _CELLS // 4)  # grow, stay, fade, fade
+    state, draws = _drive(p, _fresh(p), 1.0, 8e-3), _draws(pulses=1)
+    stress = Stress.on(state.shape, volts, 3e-3, _I_CC)
+    after, _ = diffusive.drive(p, state, stress, draws)
+    for cell in range(8):
+        one = slice(cell, cell + 1)
+        alone, _ = diffusive.drive(p, state.take(one), stress.take(one), draws.take(one))
+        assert (alone.g, alone.s, alone.w) == (after.g[one], after.s[one], after.w[one])
 
 
 def test_switching_is_unidirectional(p: diffusive.Parameters) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from ohmloom.sim.experiments.figure import draw
+from ohmloom.sim.figure import draw
 
 
 def line(figure: Figure) -> None:
