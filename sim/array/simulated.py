@@ -43,6 +43,13 @@ _MVM_INDEX = 0xFFFF
 _STATE = ("g", "w", "s", "q", "mode", "pulses", "cycles", "health", "written")
 
 
+def _relaxed_by(seconds: FloatArray) -> Callable[[Mode, CellState, Any], CellState]:
+    """What a time at 0 V makes of the cells of a mode."""
+    return lambda mode, part, here: (
+        mode.family.relax(mode.p, part, seconds[here]) if mode.relaxes else part
+    )
+
+
 def _used(mode: NDArray[np.uint8]) -> list[int]:
     """Numbers that occur, ascending."""
     if mode.size and (mode == mode.flat[0]).all():
@@ -462,8 +469,8 @@ class SimulatedArray:
         """A quasi-static staircase on each cell, through the same physics as :meth:`pulse`.
 
         The gate transistor limits the current of the SET polarity to ``i_cc``; in
-        the other one it is fully on. A step that changes a cell's conductance
-        counts as one pulse, another as none.
+        the other one it is fully on. A step that changes a cell's conductance, not
+        just by relaxing, counts as one pulse, another as none.
 
         Parameters
         ----------
@@ -512,6 +519,8 @@ class SimulatedArray:
                         f"{had} cycles that it lasts"
                     )
                 moved = (after.g != part.g) | (after.cycles != part.cycles)
+                if self._relaxes:  # what it would have done by itself is no pulse
+                    moved &= after.g != self._changed(part, _relaxed_by(stress.seconds)).g
                 part = self._end_of_life(
                     block.cells,
                     after.with_(

@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from ..numerics import FloatArray
+from .errors import DeviceError
+
 
 class Section(BaseModel):
     """A section: unknown fields, other types, NaN and infinity are refused."""
@@ -126,6 +129,24 @@ class Drift(Section):
     time: Annotated[Quantity, unit("s"), POSITIVE]
     lrs_exponent: Annotated[Quantity, unit("1"), FRACTION]
     hrs_exponent: Annotated[Quantity, unit("1"), FRACTION]
+
+
+class Drive(Section):
+    """Amplitudes and shortest pulse for which a mode is described."""
+
+    v_min: Annotated[Quantity, unit("V"), NEGATIVE]
+    v_max: Annotated[Quantity, unit("V"), POSITIVE]
+    width_min: Annotated[Quantity, unit("s"), POSITIVE]
+
+    def refuse(self, volts: FloatArray) -> None:
+        """Raise :class:`DeviceError` for an amplitude [V] outside."""
+        low, high = self.v_min.value, self.v_max.value
+        outside = ~((volts >= low) & (volts <= high))
+        if outside.any():
+            raise DeviceError(
+                f"{float(volts[outside][0]):.4g} V is outside {low:g}..{high:g} V, "
+                "for which the mode is described"
+            )
 
 
 class Temperature(Section):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from ..devices.laws import BOLTZMANN_EV
 from ..figure import FOURTH, OURS, QUIET, SEED, THIRD
 from ..numerics import FloatArray
 from .bench import Bench
@@ -224,7 +225,6 @@ _LRS_V = np.geomspace(0.01, 0.2, 15)
 _HRS_V = np.geomspace(0.01, 0.65, 40)
 _ARRHENIUS_V = np.linspace(0.01, 0.1, 10)
 _KELVIN = np.array([278.15, 293.15, 308.15, 323.15, 338.15, 353.15, 368.15])
-_BOLTZMANN_EV = 8.617333262e-5  # eV/K
 _ACTIVATION = 0.208  # eV
 
 
@@ -246,7 +246,7 @@ def _resistances(bench: Bench, seed: int) -> FloatArray:
 
 def _energy(resistance: FloatArray) -> float:
     """Ea [eV] of ln R = ln R0 + Ea / kT."""
-    inverse = 1.0 / (_BOLTZMANN_EV * _KELVIN)
+    inverse = 1.0 / (BOLTZMANN_EV * _KELVIN)
     return float(np.polynomial.Polynomial.fit(inverse, np.log(resistance), 1).convert().coef[1])
 
 
@@ -318,7 +318,7 @@ def _plot_conduction(
     middle.text(0.25, 2.6, "HRS", color=QUIET, ha="right")
     middle.set(xlabel="voltage [V]", ylabel="slope on logarithmic axes", ylim=(0.5, 4.0))
     middle.legend(loc="upper left")
-    inverse = 1.0 / (_BOLTZMANN_EV * _KELVIN)
+    inverse = 1.0 / (BOLTZMANN_EV * _KELVIN)
     right.plot(inverse, np.log(resistance), "o", color=OURS, label="model, 0.01 to 0.1 V")
     right.plot(
         inverse, np.log(resistance[0]) + _ACTIVATION * (inverse - inverse[0]),

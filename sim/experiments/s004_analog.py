@@ -15,6 +15,7 @@ from scipy.optimize import curve_fit
 
 from ..array import Array
 from ..devices import REFERENCE_K
+from ..devices.laws import BOLTZMANN_EV
 from ..figure import OURS, QUIET, SEED, SERIES, THIRD
 from ..numerics import FloatArray, IntArray
 from .bench import Bench
@@ -37,7 +38,6 @@ _CYCLES = 4
 _CELLS = 16
 _READS = 16
 _LADDER = 100  # pulses of growing amplitude; not given
-_BOLTZMANN = 8.617333262e-5  # eV/K
 
 
 def _state(array: Array, cells: IntArray, reads: int = _READS) -> FloatArray:
@@ -354,7 +354,7 @@ def _changes(bench: Bench, seed: int) -> FloatArray:
 
 def temperature(bench: Bench) -> Result:
     """Arrhenius plot of how fast Li+ moves: the change by one pulse against temperature."""
-    inverse = 1.0 / (_BOLTZMANN * _KELVIN)
+    inverse = 1.0 / (BOLTZMANN_EV * _KELVIN)
     changes = np.array([_changes(bench, seed) for seed in bench.seeds])
     energies = [-float(np.polyfit(inverse, np.log(one), 1)[0]) for one in changes]
     energy, energy_spread = bench.summarise(energies)

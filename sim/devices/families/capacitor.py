@@ -23,6 +23,7 @@ from pydantic import model_validator
 from ...numerics import FloatArray, exp
 from ..errors import DeviceError
 from ..family import Draws, Stress, Window
+from ..laws import decades
 from ..schema import (
     FRACTION,
     NOT_NEGATIVE,
@@ -40,7 +41,6 @@ RELAXES = True
 
 _ROUNDS = 60  # halvings alone would do in these; Newton's steps take five or six
 _CLOSE = 2.0**-51  # of the voltage window: its last bits
-_LN10 = 2.302585092994046
 
 
 class Store(Section):
@@ -155,7 +155,7 @@ def pristine(p: Parameters, draws: Draws, shape: tuple[int, ...]) -> CellState:
 def enter(p: Parameters, state: CellState, draws: Draws) -> CellState:
     """Empty cells that have had no cycle."""
     capacitance = p.store.capacitance.value * p.store.area.value
-    own = capacitance * exp(_LN10 * p.store.spread.value * draws.made(0))
+    own = capacitance * decades(p.store.spread.value * draws.made(0))
     zero = np.zeros(state.shape)
     return state.with_(g=own / p.loss.self_discharge.value, w=zero, s=zero, q=zero)
 

@@ -31,13 +31,14 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from ...numerics import FloatArray, exp
-from ..errors import ComplianceError, DeviceError
+from ..errors import ComplianceError
 from ..family import Z_MAX, Draws, Stress, Window, marked, once
+from ..laws import STEEPEST
 from ..schema import (
     FRACTION,
-    NEGATIVE,
     NOT_NEGATIVE,
     POSITIVE,
+    Drive,
     ModeSection,
     Quantity,
     Section,
@@ -49,8 +50,6 @@ from ..state import CellState
 from ..wear import count, refuse_worn
 
 RELAXES = True
-
-_STEEPEST = 60.0  # exponent of a rate that completes any growth; keeps products finite
 
 
 class Conductance(Section):
@@ -92,14 +91,6 @@ class Spread(Section):
     v_threshold: Annotated[Quantity, unit("1"), NOT_NEGATIVE]
     v_hold: Annotated[Quantity, unit("1"), NOT_NEGATIVE]
     device: Annotated[Quantity, unit("1"), NOT_NEGATIVE]
-
-
-class Drive(Section):
-    """Amplitudes and shortest pulse for which the mode is described."""
-
-    v_min: Annotated[Quantity, unit("V"), NEGATIVE]
-    v_max: Annotated[Quantity, unit("V"), POSITIVE]
-    width_min: Annotated[Quantity, unit("s"), POSITIVE]
 
 
 class Parameters(ModeSection):
@@ -158,7 +149,7 @@ def _grow(
     law = p.growth
 
     def effective(volts: FloatArray, seconds: FloatArray) -> FloatArray:
-        x = exp(np.minimum((volts - law.v_rate.value) / law.v_scale.value, _STEEPEST))
+        x = exp(np.minimum((volts - law.v_rate.value) / law.v_scale.value, STEEPEST))
         return x * seconds
 
     time = once(effective, stress.volts, stress.seconds)
@@ -214,13 +205,7 @@ def refuse(p: Parameters, state: CellState, stress: Stress) -> None:
     EnduranceError
         A SET of a cell that has had all its cycles.
     """
-    low, high = p.drive.v_min.value, p.drive.v_max.value
-    outside = ~((stress.volts >= low) & (stress.volts <= high))
-    if outside.any():
-        raise DeviceError(
-            f"{float(stress.volts[outside][0]):.4g} V is outside {low:g}..{high:g} V, "
-            "for which the volatile mode is described"
-        )
+    p.drive.refuse(stress.volts)
     sets = stress.volts >= p.switching.v_hold.value
     limit = p.switching.compliance.value
     loose = sets & ~((stress.i_cc > 0) & (stress.i_cc <= limit))

@@ -23,10 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from ...numerics import G_CODE_MAX, FloatArray, exp
+from ...numerics import G_CODE_MAX, FloatArray
 from ..drift import faded
 from ..errors import ComplianceError, DeviceError, WriteOnceError
-from ..family import REFERENCE_K, Z_MAX, Draws, Programming, Stress, Window, marked, once
+from ..family import Z_MAX, Draws, Programming, Stress, Window, marked, once
+from ..laws import arrhenius, decades
 from ..schema import (
     NOT_NEGATIVE,
     NOT_ZERO,
@@ -45,9 +46,6 @@ from ..wear import count, refuse_worn
 
 RELAXES = False
 
-BOLTZMANN_EV = 8.617333262e-5
-"""Boltzmann's constant [eV/K]."""
-_LN10 = 2.302585092994046
 _MARGIN = 4.0  # standard deviations of a threshold that count as reaching it
 _SPREAD_MAX = 0.15  # of a threshold: 6.4 deviations leave its sign alone
 _MADE_HRS, _MADE_LRS, _MADE_SET, _MADE_RESET = range(4)  # indices of as-made draws
@@ -159,20 +157,13 @@ class Parameters(ModeSection):
 
 def _conductance(state: State, made: FloatArray, cycle: FloatArray) -> FloatArray:
     device, each = state.device_spread.value, state.cycle_spread.value
-    return state.conductance.value * exp(_LN10 * (device * made + each * cycle))
+    return state.conductance.value * decades(device * made + each * cycle)
 
 
 def _threshold(switch: Switch, made: FloatArray, cycle: FloatArray) -> FloatArray:
     """Magnitude of the threshold voltage of each cell, this time [V]."""
     factor = 1.0 + switch.device_spread.value * made + switch.cycle_spread.value * cycle
     return abs(switch.threshold.value) * factor
-
-
-def arrhenius(energy_ev: float, temperature_k: FloatArray) -> FloatArray:
-    """Factor on a conductance at a temperature, 1 at the reference temperature."""
-    return once(
-        lambda t: exp((energy_ev / BOLTZMANN_EV) * (1.0 / REFERENCE_K - 1.0 / t)), temperature_k
-    )
 
 
 def _traps(p: Parameters, volts: FloatArray | float) -> FloatArray:
@@ -226,9 +217,7 @@ def _may_set(p: Parameters, stress: Stress) -> NDArray[np.bool_]:
 
     def may(volts: FloatArray, seconds: FloatArray, i_cc: FloatArray) -> NDArray[np.bool_]:
         strong = p.set.sign * volts >= p.set.weakest
-        return (
-            strong & (seconds >= p.set.width_min.value) & (i_cc >= p.compliance.i_cc_min.value)
-        )
+        return strong & (seconds >= p.set.width_min.value) & (i_cc >= p.compliance.i_cc_min.value)
 
     return once(may, stress.volts, stress.seconds, stress.i_cc)
 

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import model_validator
 
-from ...numerics import G_CODE_MAX, FloatArray, exp
+from ...numerics import G_CODE_MAX, FloatArray
 from ..drift import faded
 from ..errors import ComplianceError, DeviceError
 from ..family import Draws, Programming, Stress, Window, marked, once
+from ..laws import decades
 from ..levels import level_codes
 from ..schema import (
     NEGATIVE,
@@ -33,7 +34,6 @@ from ..wear import count, refuse_worn
 
 RELAXES = False
 
-_LN10 = 2.302585092994046
 _MAX_SIGMA = 6.4  # the largest deviate of the normal table
 
 
@@ -126,7 +126,7 @@ def compliance(p: Parameters, g: ArrayLike, *, as_printed: bool = False) -> Floa
 
 
 def _hrs(p: Parameters, z: FloatArray) -> FloatArray:
-    return p.hrs.conductance.value * exp((_LN10 * p.hrs.spread.value) * z)
+    return p.hrs.conductance.value * decades(p.hrs.spread.value * z)
 
 
 def _lrs(p: Parameters, z: FloatArray, i_cc: FloatArray) -> FloatArray:

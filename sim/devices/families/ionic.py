@@ -28,13 +28,14 @@ import numpy as np
 from pydantic import model_validator
 
 from ...numerics import FloatArray, exp
-from ..errors import DeviceError
-from ..family import REFERENCE_K, Draws, Stress, Window, marked, once
+from ..family import Draws, Stress, Window, marked, once
+from ..laws import STEEPEST, arrhenius, decades
 from ..schema import (
     FRACTION,
     NEGATIVE,
     NOT_NEGATIVE,
     POSITIVE,
+    Drive,
     ModeSection,
     Quantity,
     Section,
@@ -44,10 +45,6 @@ from ..schema import (
 from ..state import CellState
 
 RELAXES = True
-
-_BOLTZMANN = 8.617333262e-5  # eV/K
-_LN10 = 2.302585092994046
-_STEEPEST = 60.0  # exponent of a rate that completes any move; keeps products finite
 
 
 class Conductance(Section):
@@ -106,14 +103,6 @@ class Heat(Section):
     activation_energy: Annotated[Quantity, unit("eV"), NOT_NEGATIVE]
 
 
-class Drive(Section):
-    """Amplitudes for which the device is described."""
-
-    v_min: Annotated[Quantity, unit("V"), NEGATIVE]
-    v_max: Annotated[Quantity, unit("V"), POSITIVE]
-    width_min: Annotated[Quantity, unit("s"), POSITIVE]
-
-
 class Parameters(ModeSection):
     """The sections of a mode of this family."""
 
@@ -161,8 +150,8 @@ def _lift(p: Parameters, s: FloatArray) -> FloatArray:
 
 
 def _scale(p: Parameters, draws: Draws) -> FloatArray | float:
-    decades = p.spread.device.value
-    return 1.0 if decades == 0 else exp(_LN10 * decades * draws.made(0))
+    spread = p.spread.device.value
+    return 1.0 if spread == 0 else decades(spread * draws.made(0))
 
 
 # -- motion ---------------------------------------------------------------------------
@@ -176,12 +165,12 @@ def _rate(p: Parameters, leg: Up | Down, volts: FloatArray, kelvin: FloatArray) 
 def _rate_of(p: Parameters, leg: Up | Down, volts: FloatArray, kelvin: FloatArray) -> FloatArray:
     sign = math.copysign(1.0, leg.v_threshold.value)
     threshold, full = abs(leg.v_threshold.value), abs(leg.v_full.value)
-    beyond = np.minimum((sign * volts - threshold) / leg.v_scale.value, _STEEPEST)
+    beyond = np.minimum((sign * volts - threshold) / leg.v_scale.value, STEEPEST)
     at_full = math.exp((full - threshold) / leg.v_scale.value) - 1.0
     rate = np.maximum(exp(beyond) - 1.0, 0.0) / at_full
     energy = p.heat.activation_energy.value
     if energy > 0:
-        rate = rate * exp(energy / _BOLTZMANN * (1.0 / REFERENCE_K - 1.0 / kelvin))
+        rate = rate * arrhenius(energy, kelvin)
     return rate
 
 
@@ -232,13 +221,7 @@ def enter(p: Parameters, state: CellState, draws: Draws) -> CellState:
 
 def refuse(p: Parameters, state: CellState, stress: Stress) -> None:
     """Raises :class:`DeviceError` for an amplitude that the device is not described for."""
-    low, high = p.drive.v_min.value, p.drive.v_max.value
-    outside = ~((stress.volts >= low) & (stress.volts <= high))
-    if outside.any():
-        raise DeviceError(
-            f"{float(stress.volts[outside][0]):.4g} V is outside {low:g}..{high:g} V, "
-            "for which the mode is described"
-        )
+    p.drive.refuse(stress.volts)
 
 
 def drive(

@@ -62,6 +62,14 @@ def test_an_array_drifts_and_a_pulse_makes_it_young(name):
     assert array.g[0, 0, 0] == pytest.approx(made, rel=0.5)
 
 
+@pytest.mark.parametrize("name", ["cspbbr3_ogb", "vb3"])
+def test_a_sweep_that_only_lets_time_pass_is_no_pulse(name):
+    array = SimulatedArray(drifting(name), 1, 1, 3, seed=1)
+    before = array.g.copy()
+    array.sweep([0, 2], np.linspace(0, 0.05, 11), 1.0, 1e-4)
+    assert (array.g[0, 0, [0, 2]] < before[0, 0, [0, 2]]).all() and not array.pulses.any()
+
+
 def test_codes_follow():
     array = SimulatedArray(drifting("cspbbr3_ogb"), 1, 2, 2, seed=1)
     array.pulse(np.arange(4), 1.0, 1e-3, 1e-4)

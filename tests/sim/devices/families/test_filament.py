@@ -21,6 +21,7 @@ from ohmloom.sim.devices import (
     load,
 )
 from ohmloom.sim.devices.families import filament
+from ohmloom.sim.devices.laws import BOLTZMANN_EV
 
 MODE = "modes.nonvolatile"
 
@@ -272,7 +273,7 @@ def test_the_activation_energy_comes_back_from_the_currents():
     kelvin = np.array([280.0, 300.0, 320.0, 340.0])
     one = CellState.blank(4).with_(g=np.full(4, state.g[0]))
     current = filament.current(p, one, np.full(4, 0.05), kelvin)
-    energy = -np.polyfit(1 / kelvin, np.log(current), 1)[0] * filament.BOLTZMANN_EV
+    energy = -np.polyfit(1 / kelvin, np.log(current), 1)[0] * BOLTZMANN_EV
     assert energy == pytest.approx(0.208, rel=1e-6)
     assert (np.diff(current) > 0).all()  # the resistance falls
 

@@ -1,0 +1,25 @@
+"""Laws of physics and statistics that several families share."""
+
+from __future__ import annotations
+
+from ..numerics import FloatArray, exp
+from .family import REFERENCE_K, once
+
+BOLTZMANN_EV = 8.617333262e-5
+"""Boltzmann's constant [eV/K]."""
+STEEPEST = 60.0
+"""Exponent of a rate that completes any change; it keeps products finite."""
+_LN10 = 2.302585092994046
+
+
+def decades(number: FloatArray) -> FloatArray:
+    """``10**number``: the factor of a log-normal deviation."""
+    return exp(_LN10 * number)
+
+
+def arrhenius(energy_ev: float, temperature_k: FloatArray) -> FloatArray:
+    """Factor of an activated quantity at a temperature, 1 at the reference temperature."""
+    return once(
+        lambda kelvin: exp((energy_ev / BOLTZMANN_EV) * (1.0 / REFERENCE_K - 1.0 / kelvin)),
+        temperature_k,
+    )
