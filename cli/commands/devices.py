@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,10 +12,11 @@ from rich import box
 from rich.console import Group
 from rich.table import Table
 
-from ..output import Json, emit, help_without_command, plain_table, short_number, working
+from ..output import Json, Reporter, emit, help_without_command, plain_table, short_number, working
 
 if TYPE_CHECKING:
     from ...sim.devices.comparison import Cell, Entry
+    from ...sim.fit import Fitted
 
 COLUMNS = ("device", "mode", "SET/RESET V", "ON/OFF", "cycles", "kept s", "levels")
 SIGNS = {"below": "<", "above": ">", "at_least": ">="}
@@ -90,6 +92,96 @@ def _text(cell: Cell | None) -> str:
     end = "" if cell.up_to is None else f"..{short_number(cell.up_to)}"
     sign = SIGNS.get(cell.bound or "", "")
     return f"{sign}{short_number(cell.value)}{end}{'*' * cell.assumed}"
+
+
+@app.command("fit")
+def fit_device(
+    measured: Annotated[Path, typer.Argument(help="CSV file of what was done and measured.")],
+    family: Annotated[str, typer.Option("--family", help="Family of models to fit.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Entry to write, .toml.")],
+    base: Annotated[
+        str | None,
+        typer.Option("--base", help="Device that lends what the data do not tell."),
+    ] = None,
+    mode: Annotated[str | None, typer.Option("--mode", help="Mode of the base.")] = None,
+    stack: Annotated[str | None, typer.Option("--stack", help="Layers of the device.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fit a device entry to your own measurements, with intervals and a figure."""
+    with working(), Reporter() as reporter:
+        from ...sim.fit import check_output, fit, write
+
+        check_output(output, force)
+        reporter.update(f"fitting {family}")
+        fitted = fit(measured, family, base=base, mode=mode, name=output.stem, stack=stack)
+        files = write(fitted, output, force=force)
+        data = _fitted(fitted, files)
+        shown = Group(_fit_table(data), "", _told(data))
+    emit(as_json, data, shown)
+
+
+def _fit_table(data: dict[str, Any]) -> Table:
+    """What the data told; the numbers of the base are counted below it."""
+    table = Table(
+        title=f"{data['name']}: {data['family']}, {data['rows']} rows of {data['cells']} cells",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    for column in ("parameter", "value", "95 % interval", "unit", "points", "origin"):
+        table.add_column(column, overflow="fold", no_wrap=True)
+    for name, number in data["parameters"].items():
+        if number["origin"] == "base":
+            continue
+        low_high = [short_number(end) for end in number["interval"] or ()]
+        points = "" if number["points"] is None else str(number["points"])
+        value = short_number(number["value"])
+        table.add_row(name, value, "..".join(low_high), number["unit"], points, number["origin"])
+    return table
+
+
+def _told(data: dict[str, Any]) -> str:
+    lent = sum(number["origin"] == "base" for number in data["parameters"].values())
+    entry, *figures = data["files"]
+    lines = [f"note: {note}" for note in data["notes"]]
+    lines.append(f"{lent} further numbers are those of {data['base']}: the data do not tell them")
+    return "\n".join((*lines, f"entry:  {entry}", f"figure: {', '.join(figures)}"))
+
+
+def _fitted(fitted: Fitted, files: Sequence[Path]) -> dict[str, Any]:
+    """Fitted numbers first, then those of the measurement, those that follow, and the rest."""
+    found, front = fitted.found, f"modes.{fitted.mode}."
+    estimates = {front + estimate.name: estimate for estimate in found.estimates}
+    origins = {name: "fitted" for name in estimates}
+    origins |= {front + given.name: "applied" for given in found.applied}
+    origins |= {front + given.name: "derived" for given in found.derived}
+    order = {name: n for n, name in enumerate(origins)}
+    numbers: dict[str, dict[str, Any]] = {}
+    for parameter in sorted(fitted.device.parameters, key=lambda p: order.get(p.name, len(order))):
+        estimate = estimates.get(parameter.name)
+        numbers[parameter.name.removeprefix(front)] = {
+            "value": parameter.value,
+            "interval": None if estimate is None else [estimate.low, estimate.high],
+            "unit": parameter.unit,
+            "points": None if estimate is None else estimate.points,
+            "origin": origins.get(parameter.name, "base"),
+            "how": estimate.how if estimate else parameter.note or parameter.assumed,
+        }
+    return {
+        "name": fitted.device.name,
+        "mode": fitted.mode,
+        "family": fitted.device.modes[0].p.family,
+        "base": fitted.base,
+        "rows": fitted.rows,
+        "cells": fitted.cells,
+        "parameters": numbers,
+        "notes": list(found.notes),
+        "files": [str(file) for file in files],
+    }
 
 
 @app.command("show")
