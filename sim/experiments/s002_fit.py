@@ -18,7 +18,8 @@ time, and if contributions add up, the index at 30 ms is then above 113 % whatev
 interval inside a pair. A finite life that gives 107.5 % there, with 10 ms inside a
 pair, would be 21 ms, and pulses 23 ms apart would not add up.
 
-The device entries hold the result, and a test runs the fit again. ``python -m ohmloom.sim.experiments.s002_fit`` shows it.
+The device entries hold the result, and a test runs the fit again.
+``python -m ohmloom.sim.experiments.s002_fit`` shows it.
 """
 
 from __future__ import annotations
