@@ -319,6 +319,7 @@ def _float_matmul(x: NDArray[Any], codes: NDArray[Any], kind: type[np.floating[A
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 6.93147180369123816490e-01  # 21 low bits are zero: n * _LN2_HIGH is exact
 _LN2_LOW = 1.90821492927058770002e-10
+_EASY = 1000.0  # powers of 2 that keep what is within 1/2..2 normal: added to the exponent
 _EXP_TERMS = 14
 _EXP_COEFFICIENTS = tuple(1.0 / float(np.prod(np.arange(1.0, n + 1))) for n in range(_EXP_TERMS))
 
@@ -338,6 +339,8 @@ def exp(x: ArrayLike) -> FloatArray:
     poly = np.full_like(r, _EXP_COEFFICIENTS[-1])
     for coefficient in reversed(_EXP_COEFFICIENTS[:-1]):
         poly = np.add(np.multiply(poly, r, out=poly), coefficient, out=poly)
+    if n.size and float(n.min()) >= -_EASY and float(n.max()) <= _EASY:
+        return (poly.view(np.int64) + (n.astype(np.int64) << 52)).view(np.float64)[()]
     exponent = np.where(np.isnan(n), 0.0, n).astype(np.int32)
     with np.errstate(over="ignore", under="ignore"):
         # Two steps: 2**1024 is no factor of its own, and the last one rounds once.

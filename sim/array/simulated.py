@@ -307,19 +307,24 @@ class SimulatedArray:
             for mode, here in self._by_mode(part):
                 mode.family.refuse(mode.p, part.take(here), stress.take(here))
 
-    def _drive(
-        self, cells: IntArray, part: CellState, stress: Stress
-    ) -> tuple[CellState, FloatArray]:
-        """Cells after an interval and their currents [A] at its end."""
-        draws, current = self._draws(cells, part), np.empty(part.shape)
-
-        def drive(mode: Mode, some: CellState, here: Any) -> CellState:
-            after, current[here] = mode.family.drive(
+    def _drive(self, cells: IntArray, part: CellState, stress: Stress) -> CellState:
+        """Cells after an interval."""
+        draws = self._draws(cells, part)
+        return self._changed(
+            part,
+            lambda mode, some, here: mode.family.drive(
                 mode.p, some, stress.take(here), draws.take(here)
-            )
-            return after
+            ),
+        )
 
-        return self._changed(part, drive), current
+    def _flowing(self, before: CellState, after: CellState, stress: Stress) -> FloatArray:
+        """Currents [A] of cells at the end of an interval."""
+        current = np.empty(before.shape)
+        for mode, here in self._by_mode(before):
+            current[here] = mode.family.flowing(
+                mode.p, before.take(here), after.take(here), stress.take(here)
+            )
+        return current
 
     def _end_of_life(self, cells: IntArray, part: CellState) -> CellState:
         """Cells that have had the cycles of a mode which then turns into another."""
@@ -455,7 +460,7 @@ class SimulatedArray:
             self._refuse(part, stress.take(block.where))
         for block, part in parts:
             some = stress.take(block.where)
-            after, _ = self._drive(block.cells, part, some)
+            after = self._drive(block.cells, part, some)
             after = after.with_(
                 pulses=after.pulses + np.uint32(1), time=self.elapsed_s + some.seconds
             )
@@ -508,7 +513,8 @@ class SimulatedArray:
             part = before
             for n, step in enumerate(steps):
                 stress = self._step(part, float(step), step_s, i_cc)
-                after, current[block.where, n] = self._drive(block.cells, part, stress)
+                after = self._drive(block.cells, part, stress)
+                current[block.where, n] = self._flowing(part, after, stress)
                 beyond = (part.health != Health.OK) & (after.cycles != part.cycles)
                 if beyond.any():  # worn out on the way: the sweep has not been
                     self._left_cycles = left

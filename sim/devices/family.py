@@ -233,10 +233,12 @@ class Family(Protocol):
         """
         ...
 
-    def drive(
-        self, p: Any, state: CellState, stress: Stress, draws: Draws
-    ) -> tuple[CellState, FloatArray]:
-        """The cells after an interval, and the current [A] at its end."""
+    def drive(self, p: Any, state: CellState, stress: Stress, draws: Draws) -> CellState:
+        """The cells after an interval."""
+        ...
+
+    def flowing(self, p: Any, before: CellState, after: CellState, stress: Stress) -> FloatArray:
+        """What is measured of an interval: the current [A] at its end, or over it."""
         ...
 
     def relax(self, p: Any, state: CellState, seconds: FloatArray) -> CellState:

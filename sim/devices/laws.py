@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..numerics import FloatArray, exp
-from .family import REFERENCE_K, once
+from .family import REFERENCE_K, Stress, once
 
 BOLTZMANN_EV = 8.617333262e-5
 """Boltzmann's constant [eV/K]."""
@@ -15,6 +17,11 @@ _LN10 = 2.302585092994046
 def decades(number: FloatArray) -> FloatArray:
     """``10**number``: the factor of a log-normal deviation."""
     return exp(_LN10 * number)
+
+
+def limited(amperes: FloatArray, stress: Stress) -> FloatArray:
+    """Currents [A] within the compliance of a stress."""
+    return np.clip(amperes, -stress.i_cc, stress.i_cc)
 
 
 def arrhenius(energy_ev: float, temperature_k: FloatArray) -> FloatArray:

@@ -35,7 +35,7 @@ def refuse_worn(wear: Wear, state: CellState, stress: Stress, switching: NDArray
         Naming the cycles and what the cell is now.
     """
     limit = endurance(wear, stress.temperature_k)
-    worn = switching & ((state.cycles >= limit) | (state.health != Health.OK))
+    worn = switching & (_reached(state.cycles, limit) | (state.health != Health.OK))
     if worn.any():
         had = int(state.cycles[worn][0])
         raise EnduranceError(
@@ -46,10 +46,17 @@ def refuse_worn(wear: Wear, state: CellState, stress: Stress, switching: NDArray
 
 def count(wear: Wear, state: CellState, stress: Stress, cycled: NDArray[np.bool_]) -> CellState:
     """The cells after a further cycle where ``cycled``, and what the last one makes of them."""
-    cycles = state.cycles + cycled.astype(np.uint32)
-    worn = cycled & (cycles >= endurance(wear, stress.temperature_k))
-    health = np.where(worn, np.uint8(_ENDS[wear.end][0]), state.health)
-    return state.with_(cycles=cycles, health=health)
+    cycles = state.cycles + cycled
+    worn = cycled & _reached(cycles, endurance(wear, stress.temperature_k))
+    if worn.any():
+        state = state.with_(health=np.where(worn, np.uint8(_ENDS[wear.end][0]), state.health))
+    return state.with_(cycles=cycles)
+
+
+def _reached(cycles: NDArray[np.uint32], limit: FloatArray) -> NDArray[np.bool_]:
+    """Where a count of cycles is at or above a limit."""
+    least = once(lambda value: np.minimum(np.ceil(value), 2.0**32 - 1).astype(np.uint32), limit)
+    return cycles >= least
 
 
 def surface_rise(heating: list[HeatingPoint], cycles: ArrayLike) -> FloatArray:

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def answers(p: diffusive.Parameters, gaps: Sequence[float]) -> FloatArray:
     after = []
     for gap in (0.0, *gaps):
         state = diffusive.relax(p, state, np.array([gap]))
-        state, _ = diffusive.drive(p, state, pulse, draws)
+        state = diffusive.drive(p, state, pulse, draws)
         after.append(float(state.g[0]))
     return np.array(after)
 
@@ -122,7 +123,7 @@ def fit(p: diffusive.Parameters) -> diffusive.Parameters:
     """
     from scipy.optimize import minimize_scalar
 
-    found = minimize_scalar(
+    found: Any = minimize_scalar(
         lambda share: float((misfit(with_share(p, share)) ** 2).sum()),
         bounds=(0.0, 1.0), method="bounded", options={"xatol": 1e-9},
     )  # fmt: skip

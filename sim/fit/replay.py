@@ -130,4 +130,5 @@ def _step(
         return part, np.zeros(volts.shape)
     stress = Stress(volts, seconds, i_cc, kelvin, quasi_static=kind == Kind.SWEEP)
     draws = _Median(0, cells, np.zeros(cells.shape, dtype=np.uint32))
-    return family.drive(p, part, stress, draws)
+    after = family.drive(p, part, stress, draws)
+    return after, family.flowing(p, part, after, stress)

@@ -173,23 +173,27 @@ def refuse(p: Parameters, state: CellState, stress: Stress) -> None:
     refuse_worn(p.wear, state, stress, np.ones(state.shape, dtype=np.bool_))
 
 
-def drive(
-    p: Parameters, state: CellState, stress: Stress, draws: Draws
-) -> tuple[CellState, FloatArray]:
-    """The cells after an interval, and the mean current [A] over it.
+def drive(p: Parameters, state: CellState, stress: Stress, draws: Draws) -> CellState:
+    """The cells after an interval.
 
     The store follows the terminals through its series resistance with the
-    differential capacitance that it has at the start. The mean is returned since
-    it, unlike the last instant of a step, is what a voltammogram shows.
+    differential capacitance that it has at the start.
     """
     whole, before = _whole(p, state), voltage(p, state)
     tau = _resistance(p) * _charge(p, whole, before)[1]
     after = stress.volts + (before - stress.volts) * exp(-stress.seconds / tau)
     most = stress.i_cc * stress.seconds
     moved = np.clip(_charge(p, whole, after)[0] - state.q, -most, most)
+    return _moved(p, state, state.q + moved)
+
+
+def flowing(p: Parameters, before: CellState, after: CellState, stress: Stress) -> FloatArray:
+    """The mean current [A] over an interval.
+
+    It, unlike that of the last instant of a step, is what a voltammogram shows.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.where(stress.seconds > 0, moved / stress.seconds, 0.0)
-    return _moved(p, state, state.q + moved), mean
+        return np.where(stress.seconds > 0, (after.q - before.q) / stress.seconds, 0.0)
 
 
 def charge(p: Parameters, state: CellState, amperes: FloatArray, seconds: float) -> CellState:

@@ -33,7 +33,7 @@ from pydantic import model_validator
 from ...numerics import FloatArray, exp
 from ..errors import ComplianceError
 from ..family import Z_MAX, Draws, Stress, Window, marked, once
-from ..laws import STEEPEST
+from ..laws import STEEPEST, limited
 from ..schema import (
     FRACTION,
     NOT_NEGATIVE,
@@ -218,10 +218,8 @@ def refuse(p: Parameters, state: CellState, stress: Stress) -> None:
     refuse_worn(p.wear, state, stress, sets & ~_conducts(p, state))
 
 
-def drive(
-    p: Parameters, state: CellState, stress: Stress, draws: Draws
-) -> tuple[CellState, FloatArray]:
-    """The cells after an interval, and the current [A] at its end.
+def drive(p: Parameters, state: CellState, stress: Stress, draws: Draws) -> CellState:
+    """The cells after an interval.
 
     A slow sweep is driven like a pulse: compliance is in the level of the growth.
     """
@@ -239,9 +237,12 @@ def drive(
         here = marked(fades)
         s[here], w[here] = _fade(p, s[here], w[here], stress.seconds[here])
     after = state.with_(g=_conductance(p, s, w), s=s, w=w)
-    after = count(p.wear, after, stress, grows & ~conducts)
-    amperes = current(p, after, volts, stress.temperature_k)
-    return after, np.clip(amperes, -stress.i_cc, stress.i_cc)
+    return count(p.wear, after, stress, grows & ~conducts)
+
+
+def flowing(p: Parameters, before: CellState, after: CellState, stress: Stress) -> FloatArray:
+    """The current [A] at the end of an interval, within compliance."""
+    return limited(current(p, after, stress.volts, stress.temperature_k), stress)
 
 
 def relax(p: Parameters, state: CellState, seconds: FloatArray) -> CellState:

@@ -27,7 +27,7 @@ from ...numerics import G_CODE_MAX, FloatArray
 from ..drift import faded
 from ..errors import ComplianceError, DeviceError, WriteOnceError
 from ..family import Z_MAX, Draws, Programming, Stress, Window, marked, once
-from ..laws import arrhenius, decades
+from ..laws import arrhenius, decades, limited
 from ..schema import (
     NOT_NEGATIVE,
     NOT_ZERO,
@@ -264,10 +264,8 @@ def refuse(p: Parameters, state: CellState, stress: Stress) -> None:
         refuse_worn(p.wear, state, stress, sets | resets)
 
 
-def drive(
-    p: Parameters, state: CellState, stress: Stress, draws: Draws
-) -> tuple[CellState, FloatArray]:
-    """The cells after an interval, and the current [A] at its end."""
+def drive(p: Parameters, state: CellState, stress: Stress, draws: Draws) -> CellState:
+    """The cells after an interval."""
     sets = _may_set(p, stress) & _limited(p, stress.i_cc) & (state.w == 0)
     resets = _may_reset(p, stress) & (state.w != 0)
     for switching, switch, made in (
@@ -276,9 +274,10 @@ def drive(
     ):
         unsure = switching if switch is None else switching & ~_certain(switch, stress)
         if switch is not None and unsure.any():
-            some = draws.take(unsure)
+            here = marked(unsure)
+            some = draws.take(here)
             threshold = _threshold(switch, some.made(made), some.pulse(_PULSE_THRESHOLD))
-            switching[unsure] = np.abs(stress.volts[unsure]) >= threshold
+            switching[here] = np.abs(stress.volts[here]) >= threshold
     state = faded(p.drift, state, stress.seconds)
     g, w, age = state.g.copy(), state.w.copy(), state.s.copy()
     for switching, to, made, there in (
@@ -291,10 +290,12 @@ def drive(
             g[here] = _conductance(to, some.made(made), some.pulse(_PULSE_STATE))
             w[here], age[here] = there, 0.0
     after = state.with_(g=g, w=w, s=age, written=state.written | sets)
-    if p.switching != "write_once":
-        after = count(p.wear, after, stress, sets)
-    amperes = current(p, after, stress.volts, stress.temperature_k)
-    return after, np.clip(amperes, -stress.i_cc, stress.i_cc)
+    return after if p.switching == "write_once" else count(p.wear, after, stress, sets)
+
+
+def flowing(p: Parameters, before: CellState, after: CellState, stress: Stress) -> FloatArray:
+    """The current [A] at the end of an interval, within compliance."""
+    return limited(current(p, after, stress.volts, stress.temperature_k), stress)
 
 
 def relax(p: Parameters, state: CellState, seconds: FloatArray) -> CellState:

@@ -16,7 +16,7 @@ from ...numerics import G_CODE_MAX, FloatArray
 from ..drift import faded
 from ..errors import ComplianceError, DeviceError
 from ..family import Draws, Programming, Stress, Window, marked, once
-from ..laws import decades
+from ..laws import decades, limited
 from ..levels import level_codes
 from ..schema import (
     NEGATIVE,
@@ -185,10 +185,8 @@ def refuse(p: Parameters, state: CellState, stress: Stress) -> None:
     refuse_worn(p.wear, state, stress, sets | resets)
 
 
-def drive(
-    p: Parameters, state: CellState, stress: Stress, draws: Draws
-) -> tuple[CellState, FloatArray]:
-    """The cells after an interval, and the current [A] at its end.
+def drive(p: Parameters, state: CellState, stress: Stress, draws: Draws) -> CellState:
+    """The cells after an interval.
 
     A stress of at least the SET threshold and width draws a new filament from the
     line at its I_cc; one of at least the RESET threshold and width a new
@@ -208,8 +206,12 @@ def drive(
         here = marked(resets)
         g[here] = _hrs(p, draws.take(here).pulse(0))
         w[here], age[here] = 0.0, 0.0
-    after = count(p.wear, state.with_(g=g, w=w, s=age), stress, sets)
-    return after, np.clip(g * stress.volts, -stress.i_cc, stress.i_cc)
+    return count(p.wear, state.with_(g=g, w=w, s=age), stress, sets)
+
+
+def flowing(p: Parameters, before: CellState, after: CellState, stress: Stress) -> FloatArray:
+    """The current [A] at the end of an interval, within compliance."""
+    return limited(current(p, after, stress.volts, stress.temperature_k), stress)
 
 
 def relax(p: Parameters, state: CellState, seconds: FloatArray) -> CellState:

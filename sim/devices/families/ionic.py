@@ -29,7 +29,7 @@ from pydantic import model_validator
 
 from ...numerics import FloatArray, exp
 from ..family import Draws, Stress, Window, marked, once
-from ..laws import STEEPEST, arrhenius, decades
+from ..laws import STEEPEST, arrhenius, decades, limited
 from ..schema import (
     FRACTION,
     NEGATIVE,
@@ -224,10 +224,8 @@ def refuse(p: Parameters, state: CellState, stress: Stress) -> None:
     p.drive.refuse(stress.volts)
 
 
-def drive(
-    p: Parameters, state: CellState, stress: Stress, draws: Draws
-) -> tuple[CellState, FloatArray]:
-    """The cells after an interval, and the current [A] at its end.
+def drive(p: Parameters, state: CellState, stress: Stress, draws: Draws) -> CellState:
+    """The cells after an interval.
 
     In compliance a cell keeps ``i_cc / I`` of the voltage: a little less than the
     limiter leaves it, since I grows faster than V.
@@ -249,8 +247,12 @@ def drive(
             stress.seconds[here], draws.take(here),
         )  # fmt: skip
         after = after.with_(g=g, w=w, s=s)
-    amperes = current(p, after, stress.volts, stress.temperature_k)
-    return after, np.clip(amperes, -stress.i_cc, stress.i_cc)
+    return after
+
+
+def flowing(p: Parameters, before: CellState, after: CellState, stress: Stress) -> FloatArray:
+    """The current [A] at the end of an interval, within compliance."""
+    return limited(current(p, after, stress.volts, stress.temperature_k), stress)
 
 
 def _move(

@@ -62,8 +62,9 @@ def steps(
     """A staircase; the mean current of each step."""
     found = []
     for step in volts:
-        state, current = capacitor.drive(p, state, Stress.on((1,), step, seconds), draws(1))
-        found.append(current[0])
+        stress = Stress.on((1,), step, seconds)
+        before, state = state, capacitor.drive(p, state, stress, draws(1))
+        found.append(capacitor.flowing(p, before, state, stress)[0])
     return state, np.array(found)
 
 
@@ -141,8 +142,8 @@ def test_the_instant_current_is_that_of_the_series_resistance() -> None:
 def test_a_compliance_current_slows_the_charge() -> None:
     p = parameters()
     stress = Stress.on((1,), 3.0, 10.0, 1e-8)
-    state, current = capacitor.drive(p, made(p), stress, draws(1))
-    assert current == pytest.approx(1e-8)
+    state = capacitor.drive(p, made(p), stress, draws(1))
+    assert capacitor.flowing(p, made(p), state, stress) == pytest.approx(1e-8)
     assert state.q == pytest.approx(1e-7)
 
 

@@ -48,7 +48,7 @@ def _drive(
 ) -> CellState:  # fmt: skip
     stress = Stress.on(state.shape, volts, seconds, i_cc)
     diffusive.refuse(p, state, stress)
-    return diffusive.drive(p, state, stress, draws or _draws(state.shape[0]))[0]
+    return diffusive.drive(p, state, stress, draws or _draws(state.shape[0]))
 
 
 def _relax(p: diffusive.Parameters, state: CellState, seconds: float) -> CellState:
@@ -151,10 +151,10 @@ def test_cells_under_different_voltages_do_not_mix(p: diffusive.Parameters) -> N
     volts = np.tile([1.0, 0.3, 0.05, -0.5], _CELLS // 4)  # grow, stay, fade, fade
     state, draws = _drive(p, _fresh(p), 1.0, 8e-3), _draws(pulses=1)
     stress = Stress.on(state.shape, volts, 3e-3, _I_CC)
-    after, _ = diffusive.drive(p, state, stress, draws)
+    after = diffusive.drive(p, state, stress, draws)
     for cell in range(8):
         one = slice(cell, cell + 1)
-        alone, _ = diffusive.drive(p, state.take(one), stress.take(one), draws.take(one))
+        alone = diffusive.drive(p, state.take(one), stress.take(one), draws.take(one))
         assert (alone.g, alone.s, alone.w) == (after.g[one], after.s[one], after.w[one])
 
 
@@ -167,7 +167,9 @@ def test_switching_is_unidirectional(p: diffusive.Parameters) -> None:
 
 def test_the_current_stays_within_compliance(p: diffusive.Parameters) -> None:
     state = _fresh(p)
-    _, current = diffusive.drive(p, state, Stress.on(state.shape, 1.0, 0.5, _I_CC), _draws())
+    stress = Stress.on(state.shape, 1.0, 0.5, _I_CC)
+    after = diffusive.drive(p, state, stress, _draws())
+    current = diffusive.flowing(p, state, after, stress)
     assert (current == _I_CC).all()
     low = diffusive.current(p, state, np.full(state.shape, 0.1), np.full(state.shape, REFERENCE_K))
     assert (low == 0.1 * state.g).all()

@@ -52,7 +52,8 @@ class Cells:
     def pulse(self, volts: Any, i_cc: Any = None, seconds: Any = 1e-3, kelvin: Any = 298.15):
         stress = Stress.on(self.state.shape, volts, seconds, i_cc, kelvin)
         filament.refuse(self.p, self.state, stress)
-        self.state, self.current = filament.drive(self.p, self.state, stress, self.draws)
+        before, self.state = self.state, filament.drive(self.p, self.state, stress, self.draws)
+        self.current = filament.flowing(self.p, before, self.state, stress)
         self.pulses = self.pulses + np.uint32(1)
         return self
 

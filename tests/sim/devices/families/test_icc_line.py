@@ -54,7 +54,7 @@ def pulse(
     state = CellState.blank(cells.shape).with_(g=g.astype(float))
     stress = Stress.on(cells.shape, given["volts"], given["width_s"], given["i_cc"])
     icc_line.refuse(p, state, stress)
-    return icc_line.drive(p, state, stress, Draws(seed, cells, pulses))[0].g
+    return icc_line.drive(p, state, stress, Draws(seed, cells, pulses)).g
 
 
 def made(cells: Any, seed: int = 1) -> FloatArray:
@@ -161,7 +161,7 @@ def test_the_two_printed_offsets_are_both_there():
 def after(state: CellState, volts: float, i_cc: float | None, p: icc_line.Parameters) -> CellState:
     stress = Stress.on(state.shape, volts, 1e-3, i_cc)
     icc_line.refuse(p, state, stress)
-    return icc_line.drive(p, state, stress, Draws(1, np.arange(3), state.pulses))[0]
+    return icc_line.drive(p, state, stress, Draws(1, np.arange(3), state.pulses))
 
 
 def test_wear_counts_sets_and_ends_with_a_refusal():
@@ -180,7 +180,8 @@ def test_wear_counts_sets_and_ends_with_a_refusal():
 def test_current_is_ohmic_and_limited():
     state = CellState.blank(3).with_(g=np.array([1e-4, 2e-4, 3e-4]))
     stress = Stress.on((3,), [0.1, -0.1, 0.5], 1e-3, 5e-5)
-    _, current = icc_line.drive(P, state, stress, Draws(1, np.arange(3), np.zeros(3)))
+    after = icc_line.drive(P, state, stress, Draws(1, np.arange(3), np.zeros(3)))
+    current = icc_line.flowing(P, state, after, stress)
     assert current.tolist() == [1e-5, -2e-5, 5e-5]
     assert icc_line.relax(P, state, np.full(3, 1e6)) is state
 
