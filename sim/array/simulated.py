@@ -110,6 +110,7 @@ class SimulatedArray:
             for way in device.transitions
             if way.at_endurance
         }
+        self._stuck: FloatArray | None = None  # conductance of stuck cells, NaN for others
         self._mvms = 0
         self._relaxes = False
         self._note_modes()
@@ -264,7 +265,7 @@ class SimulatedArray:
         """Cells as they are now; not to be written to, they may be the array's own."""
         part = self._flat.take(cells)
         if self._relaxes:
-            part = self._changed(part, self._relaxed)
+            part = self._with_faults(cells, self._changed(part, self._relaxed))
         return part.with_(time=np.broadcast_to(self.elapsed_s, part.shape))
 
     def _relaxed(self, mode: Mode, part: CellState, here: Any) -> CellState:
@@ -310,12 +311,20 @@ class SimulatedArray:
     def _drive(self, cells: IntArray, part: CellState, stress: Stress) -> CellState:
         """Cells after an interval."""
         draws = self._draws(cells, part)
-        return self._changed(
+        after = self._changed(
             part,
             lambda mode, some, here: mode.family.drive(
                 mode.p, some, stress.take(here), draws.take(here)
             ),
         )
+        return self._with_faults(cells, after)
+
+    def _with_faults(self, cells: slice | IntArray, part: CellState) -> CellState:
+        """Cells with the conductance of those that are stuck."""
+        if self._stuck is None:
+            return part
+        at = self._stuck[cells]
+        return part.with_(g=np.where(np.isnan(at), part.g, at))
 
     def _flowing(self, before: CellState, after: CellState, stress: Stress) -> FloatArray:
         """Currents [A] of cells at the end of an interval."""
@@ -345,7 +354,7 @@ class SimulatedArray:
         after = mode.family.enter(mode.p, part, self._draws(cells, part))
         wears = np.array(self.device.wears_with)
         left[wears[part.mode], cells] = part.cycles
-        return after.with_(
+        return self._with_faults(cells, after).with_(
             mode=np.full(part.shape, to, dtype=np.uint8),
             cycles=left[wears[to], cells],
             pulses=part.pulses + np.uint32(1),
@@ -598,6 +607,26 @@ class SimulatedArray:
                 )
             found.append((mode, mode.store, here))
         return found
+
+    def stick(self, cells: ArrayLike, siemens: ArrayLike) -> None:
+        """Stuck-at faults: whatever is done, these cells have this conductance [S].
+
+        The cells do everything else as before: pulses and cycles are counted, and a
+        pulse that a sound cell would refuse is refused.
+
+        Raises
+        ------
+        ArrayError
+            On a cell outside the array or named twice, or a conductance that is none.
+        """
+        cells = self._distinct(cells)
+        at = np.broadcast_to(np.asarray(siemens, dtype=np.float64), cells.shape)
+        if not ((at >= 0) & np.isfinite(at)).all():
+            raise ArrayError(f"a cell cannot be stuck at {float(at.reshape(-1)[0]):g} S")
+        if self._stuck is None:
+            self._stuck = np.full(self.g.size, np.nan)
+        self._stuck[cells] = at
+        self._store(cells, self._with_faults(cells, self._fetch(cells)))
 
     # -- what reads it ----------------------------------------------------------------
 

@@ -194,7 +194,8 @@ def drive(p: Parameters, state: CellState, stress: Stress, draws: Draws) -> Cell
     """
     sets, resets = switching(p, stress)
     if stress.quasi_static:
-        across = np.minimum(stress.volts, stress.i_cc / state.g)
+        with np.errstate(divide="ignore"):  # a broken cell conducts nothing
+            across = np.minimum(stress.volts, stress.i_cc / state.g)
         sets = sets & (across >= p.pulses.v_set_threshold.value)
     state = faded(p.drift, state, stress.seconds)
     g, w, age = state.g.copy(), state.w.copy(), state.s.copy()

@@ -285,3 +285,26 @@ def test_nothing_to_do_is_done(array):
     array.pulse([], 1.0, 1e-3, 1e-4)
     assert array.read([]).shape == (0,)
     assert not array.pulses.any()
+
+
+def test_a_stuck_cell_stays_where_it_is_and_the_others_do_not(array):
+    twin = SimulatedArray(array.device, array.tiles, array.rows, array.columns, array.seed)
+    array.stick([1, 5], [2e-4, 0.0])
+    cells = np.arange(8)
+    for one in (array, twin):
+        one.pulse(cells, one.device.v_set, one.device.set_width_s, 1e-4)
+    assert np.array_equal(array.pulses, twin.pulses)
+    for one in (array, twin):
+        one.sweep([0, 5], [0.9], 1e-3, 1e-4)
+    g = array.g.reshape(-1)
+    assert g[[1, 5]].tolist() == [2e-4, 0.0]
+    assert array.g_code.reshape(-1)[5] == 0
+    others = [0, 2, 3, 4, 6, 7]
+    assert np.array_equal(g[others], twin.g.reshape(-1)[others])
+
+
+@pytest.mark.parametrize(("cells", "siemens"), [([0, 0], 1e-4), ([0], -1.0), ([0], np.nan)])
+def test_a_fault_that_cannot_be_is_refused(array, cells, siemens):
+    with pytest.raises(ArrayError):
+        array.stick(cells, siemens)
+    assert not np.isnan(array.g).any()
