@@ -6,12 +6,13 @@ STAMP  := $(VENV)/.setup-done
 EXTRAS := boards,examples,fast,formal,test,lint
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup demo test test-slow lint format bench clean
+.PHONY: help setup demo test test-slow prove lint format bench clean
 
 help:
 	@echo "make setup      .venv with everything, and the Verilog simulator"
 	@echo "make demo       the whole path on the handwritten digits"
 	@echo "make test       the tests      (make test-slow: the long ones)"
+	@echo "make prove      every formal proof, by name"
 	@echo "make lint       style and types (make format: mend the style)"
 	@echo "make bench      the benchmarks"
 	@echo "make clean      remove what was built, .venv included"
@@ -23,6 +24,7 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	command -v python3 >/dev/null || need="$$need python3"; \
 	python3 -c 'import ensurepip, venv' 2>/dev/null || need="$$need python3-venv"; \
 	command -v iverilog >/dev/null || need="$$need iverilog"; \
+	command -v g++ >/dev/null || need="$$need g++"; \
 	if [ -n "$$need" ]; then \
 		echo "setup: installing$$need"; \
 		$(SUDO) apt-get update -qq && \
@@ -51,6 +53,9 @@ test: setup
 test-slow: setup
 	$(PYTHON) -m pytest -q -m slow
 
+prove: setup
+	$(PYTHON) tests/hw/proofs/report.py
+
 lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -63,6 +68,7 @@ format: setup
 bench: setup
 	$(PYTHON) bench/engine.py
 	$(PYTHON) bench/devices.py
+	$(PYTHON) bench/cosim.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -8,10 +8,8 @@ before it builds.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -21,6 +19,7 @@ from pathlib import Path
 from amaranth.build.run import BuildPlan
 from amaranth.lib import wiring
 
+from ..cache import cache_folder, content_key, publish
 from ..errors import OhmloomError
 from .board import Board
 from .report import PlaceReport, read_report
@@ -128,7 +127,7 @@ def build_bitstream(
     plan = prepare(top, board)
     commands = plan_commands(plan)
     key = plan_key(plan, runner.versions([command[0] for command in commands]))
-    entry = (cache or default_cache()) / key
+    entry = (cache or cache_folder("bitstreams")) / key
     cached = entry.is_dir()
     if not cached:
         _build(plan, commands, entry, out_dir, progress, runner)
@@ -178,20 +177,8 @@ def plan_commands(plan: BuildPlan) -> list[list[str]]:
 
 def plan_key(plan: BuildPlan, versions: dict[str, str]) -> str:
     """SHA-256 over every file of the plan and the version of every tool."""
-    digest = hashlib.sha256()
     listed: list[tuple[str, str | bytes]] = [("format", str(CACHE_FORMAT))]
-    listed += sorted(versions.items()) + sorted(plan.files.items())
-    for name, content in listed:
-        raw = content.encode() if isinstance(content, str) else content
-        for part in (name.encode(), raw):
-            digest.update(len(part).to_bytes(8, "little") + part)
-    return digest.hexdigest()
-
-
-def default_cache() -> Path:
-    """The user's cache of bitstreams, by the XDG rules."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "ohmloom" / "bitstreams"
+    return content_key([*listed, *sorted(versions.items()), *sorted(plan.files.items())])
 
 
 def _build(
@@ -225,12 +212,7 @@ def _build(
             if not (folder / name).is_file():
                 raise BuildError(f"the tools ended well but left no {name}")
             shutil.move(folder / name, kept_folder / name)
-        try:
-            kept_folder.rename(entry)
-        except OSError:
-            # Another process has built the same thing meanwhile.
-            if not entry.is_dir():
-                raise
+        publish(kept_folder, entry)
 
 
 def _reason(said: Path) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from ..hw.link.codec import Frame, FrameDecoder, encode_frame
 from ..hw.link.exchange import (
     Exchange,
     Exchanges,
+    GuardStopped,
+    Health,
     LinkError,
     LinkRefused,
     LinkStatus,
@@ -16,13 +18,16 @@ from ..hw.link.exchange import (
     RunResult,
     T,
 )
-from ..hw.link.protocol import Info, Kind, Space, Status
+from ..hw.link.protocol import Info, Kind, Limit, Space, Status
 
 __all__ = [
     "Frame",
     "FrameDecoder",
+    "GuardStopped",
+    "Health",
     "Info",
     "Kind",
+    "Limit",
     "LinkClient",
     "LinkError",
     "LinkRefused",
@@ -87,6 +92,22 @@ class LinkClient:
     def run(self, address: int, epoch: int, limit: float = 60.0) -> RunResult:
         """Run the program from ``address`` to its HALT, at most ``limit`` seconds."""
         return self._perform(self.exchanges.run(address, epoch, limit))
+
+    def health(self) -> Health:
+        """What the guard lets through, and why not more."""
+        return self._perform(self.exchanges.health())
+
+    def abort(self) -> None:
+        """Bring the safe state; a run ends."""
+        self._perform(self.exchanges.abort())
+
+    def clear(self) -> None:
+        """Leave the safe state: the front end is initialised again, all rails at 0 V."""
+        self._perform(self.exchanges.clear())
+
+    def lower(self, limits: Mapping[Limit, int]) -> None:
+        """Lower limits of the guard, each of them once per reset."""
+        self._perform(self.exchanges.lower(limits))
 
     def _perform(self, exchange: Exchange[T]) -> T:
         try:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from ..hw.isa import IsaError, pack_level
 from ..sim.converters import ADC_MAX, Converters, Gain
 from ..sim.devices import Device
+from ..sim.numerics import G_CODE_MAX
 from .errors import TargetError
+
+_STUCK_SIGMAS = 8.0  # of one read's noise: the spread of some ten reads
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,17 @@ def level_words(device: Device, converters: Converters, gain: Gain) -> list[int]
         except IsaError as error:
             raise TargetError(f"{device.name} level {level} has no table entry: {error}") from error
     return words
+
+
+def stuck_codes(device: Device, gain: Gain) -> int:
+    """Spread of verify reads within which a cell that has been pulsed is called stuck.
+
+    Eight standard deviations of the averaged noise at full scale, and one code for
+    rounding; 0, that is never, where levels are no further apart than that.
+    """
+    noise = device.read_noise * G_CODE_MAX / math.sqrt(device.verify_conversions)
+    spread = math.ceil(_STUCK_SIGMAS * noise * float(gain)) + 1
+    return spread if spread < device.level_step * float(gain) else 0
 
 
 def pulse_cycles(width_s: float, clk_hz: int) -> int:

@@ -12,7 +12,7 @@ from ..hw.image import Image, LayerSpan, Span
 from ..hw.isa import Dac, Instruction, Op, Reg, instruction, pack_requant
 from ..sim.converters import ADC_BITS, Converters
 from ..sim.devices import Device
-from .analog import AnalogPlan, level_words, pulse_cycles
+from .analog import AnalogPlan, level_words, pulse_cycles, stuck_codes
 from .errors import TargetError
 from .mapping import Placement, row_groups
 from .quantise import QuantisedLayer
@@ -100,6 +100,8 @@ def _emit_setup(
     program.emit(Op.DAC, channel=Dac.GATE_ON, code=converters.gate_on_code)
     program.set(Reg.LEVELS, 0)
     program.set(Reg.TRIES, device.verify_tries)
+    program.set(Reg.AVERAGE, device.verify_conversions.bit_length() - 1)
+    program.set(Reg.STUCK, stuck_codes(device, plan.gain))
     program.set(Reg.SET_CYCLES, pulse_cycles(device.set_width_s, clk_hz))
     program.set(Reg.RESET_CYCLES, pulse_cycles(device.reset_width_s, clk_hz))
     program.set(Reg.RAIL_SET, converters.dac_code(device.v_set))

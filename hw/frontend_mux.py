@@ -65,5 +65,7 @@ class FrontEndMux(wiring.Component):
                     fe.gate_a.eq(user.gate_a),
                     fe.gate_b.eq(user.gate_b),
                     fe.tile.eq(user.tile),
+                    fe.safe.eq(user.safe),
+                    user.interlock.eq(fe.interlock),
                 ]
         return m

@@ -11,7 +11,7 @@ so every part may import it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
@@ -35,6 +35,12 @@ class Op(IntEnum):
     REQUANT = 6
     PROGRAM = 7
     READ = 8
+    LUT = 16
+    POOL = 17
+    ADD = 18
+    ARGMAX = 19
+    PULSE = 24
+    SWEEP = 25
 
 
 class Reg(IntEnum):
@@ -58,6 +64,11 @@ class Reg(IntEnum):
     """DAC code of rail B during a RESET pulse (offset binary, 16 bits)."""
     TIA_RANGE = 8
     """Index of the TIA range, driven onto the front end's range pins."""
+    AVERAGE = 9
+    """Base-two logarithm of the conversions averaged for a verify read, 0 to 15."""
+    STUCK = 10
+    """Largest spread of the codes of all tries at which a cell that missed is called
+    stuck (ADC codes); 0 calls none so."""
 
 
 class Dac(IntEnum):
@@ -110,6 +121,36 @@ LAYOUTS: MappingProxyType[Op, tuple[Field, ...]] = MappingProxyType(
         Op.REQUANT: (Field("out", 16), Field("param", 16), Field("count", 8, positive=True)),
         Op.PROGRAM: (Field("tile", 12), Field("cell", 16), Field("count", 16, positive=True)),
         Op.READ: (Field("tile", 12), Field("cell", 16), Field("count", 16, positive=True)),
+        Op.LUT: (
+            Field("act", 16),
+            Field("out", 16),
+            Field("table", 10),
+            Field("count", 16, positive=True),
+        ),
+        Op.POOL: (Field("act", 16), Field("out", 16), Field("param", 16), Field("average", 1)),
+        Op.ADD: (Field("out", 16), Field("param", 16), Field("count", 16, positive=True)),
+        Op.ARGMAX: (
+            Field("act", 16),
+            Field("out", 16),
+            Field("count", 16, positive=True),
+            Field("last", 1),
+        ),
+        Op.PULSE: (
+            Field("tile", 12),
+            Field("row", 8),
+            Field("column", 8),
+            Field("count", 8, positive=True),
+            Field("down", 1),
+            Field("param", 16),
+        ),
+        Op.SWEEP: (
+            Field("tile", 12),
+            Field("row", 8),
+            Field("column", 8),
+            Field("count", 8, positive=True),
+            Field("down", 1),
+            Field("param", 16),
+        ),
     }
 )
 """Operands of each instruction, least significant first, above the opcode.
@@ -140,6 +181,28 @@ LAYOUTS: MappingProxyType[Op, tuple[Field, ...]] = MappingProxyType(
     replace them (see :func:`unpack_result`).
 ``READ tile, cell, count``
     One read of each of the cells, results into cell memory word 0 upwards.
+``LUT act, out, table, count``
+    For ``k`` in ``0 .. count-1``: ``act[out+k] = entry[act[act+k] & 0xFF]`` with
+    the table of :func:`pack_table` at parameter address ``64 * table``.
+``POOL act, out, param, average``
+    One value for every window of a grid (:func:`pack_pool` at ``param``): the
+    largest of its activations, or with ``average`` their sum scaled as by
+    ``REQUANT``. ``act`` and ``out`` are those of the first window.
+``ADD out, param, count``
+    For ``k`` in ``0 .. count-1``: ``act[out+k] = clamp(round_half_even((act[a+k]
+    * mantissa_a + act[b+k] * mantissa_b + bias) / 2**shift))`` with the record of
+    :func:`pack_add` at ``param`` and the bounds of the CLAMP registers.
+``ARGMAX act, out, count, last``
+    ``act[out]`` is the ``k`` of the largest ``act[act+k]``, ``k`` in ``0 ..
+    count-1``: the first of equal ones, or the last with ``last``.
+``PULSE tile, row, column, count, down, param``
+    A train of pulses on ``count`` cells at once, from (``row``, ``column``) on
+    along the row, or with ``down`` down the column; the record of
+    :func:`pack_pulse` at ``param``. Its outcome goes into cell memory word 0
+    (:func:`unpack_outcome`), samples from word 1 upwards (:func:`unpack_sample`).
+``SWEEP tile, row, column, count, down, param``
+    A staircase on the same cells, record of :func:`pack_sweep`; one sample for
+    each step and column.
 """
 
 
@@ -269,6 +332,67 @@ LEVEL_FIELDS = (
     Field("high", 16, signed=True),
 )
 RESULT_FIELDS = (Field("code", 16, signed=True), Field("tries", 8), Field("status", 2))
+TABLE_ENTRIES = 256
+ENTRY_BITS = 16
+ENTRIES_PER_WORD = WORD_BITS // ENTRY_BITS
+TABLE_WORDS = TABLE_ENTRIES // ENTRIES_PER_WORD
+"""Parameter words of a ``LUT`` table, which begins at a multiple of that."""
+TABLE_FIELDS = tuple(Field(f"entry{n}", ENTRY_BITS, signed=True) for n in range(ENTRIES_PER_WORD))
+WINDOW_FIELDS = (
+    Field("rows", 8, positive=True),
+    Field("columns", 8, positive=True),
+    Field("row_step", 16),
+    Field("column_step", 16),
+)
+LOOP_FIELDS = (Field("count", 16, positive=True), Field("act_step", 16), Field("out_step", 16))
+POOL_LOOPS = 3
+POOL_WORDS = 1 + POOL_LOOPS
+"""Parameter words of a ``POOL`` of maxima; one of averages has a requantisation after them."""
+ADD_FIELDS = (
+    Field("mantissa_a", MANTISSA_BITS + 1, signed=True),
+    Field("mantissa_b", MANTISSA_BITS + 1, signed=True),
+    Field("shift", SHIFT_BITS),
+)
+ADD_SOURCE_FIELDS = (Field("bias", BIAS_BITS, signed=True), Field("a", 16), Field("b", 16))
+ADD_WORDS = 2
+CYCLE_BITS = 40
+"""Of a time in clock cycles: above 1000 s at every board's clock."""
+LIMIT_BITS = 2
+AVERAGE_BITS = 4
+PULSE_FIELDS = (
+    (
+        Field("rail", 16),
+        Field("gate", 16),
+        Field("limit", LIMIT_BITS),
+        Field("average", AVERAGE_BITS),
+        Field("inside", 8),
+        Field("after", 8),
+    ),
+    (Field("width", CYCLE_BITS, positive=True), Field("pulses", 16, positive=True)),
+    (Field("interval", CYCLE_BITS),),
+    (Field("delay", CYCLE_BITS),),
+    (Field("spacing", CYCLE_BITS),),
+    (Field("after_delay", CYCLE_BITS),),
+    (Field("after_spacing", CYCLE_BITS),),
+)
+"""Fields of the parameter words of a ``PULSE``, word after word."""
+SWEEP_FIELDS = (
+    (
+        Field("start", 16),
+        Field("gate", 16),
+        Field("limit", LIMIT_BITS),
+        Field("average", AVERAGE_BITS),
+        Field("both", 1),
+    ),
+    (Field("width", CYCLE_BITS, positive=True), Field("step", 16, positive=True)),
+    (Field("interval", CYCLE_BITS),),
+    (Field("delay", CYCLE_BITS),),
+    (Field("spacing", CYCLE_BITS),),
+    (Field("stop", 16),),
+)
+"""Fields of the parameter words of a ``SWEEP``, word after word."""
+OUTCOME_FIELDS = (Field("samples", 16), Field("status", 3))
+SAMPLE_FIELDS = (Field("code", 16, signed=True), Field("saturated", 1))
 
 
 class CellStatus(IntEnum):
@@ -277,6 +401,23 @@ class CellStatus(IntEnum):
     READ = 0
     DONE = 1
     NOT_CONVERGED = 2
+    STUCK = 3
+    """Not converged, and no try moved it (:attr:`Reg.STUCK`)."""
+
+
+class PulseStatus(IntEnum):
+    """Outcome of a ``PULSE`` or ``SWEEP`` (:func:`unpack_outcome`); all but DONE end the run."""
+
+    DONE = 0
+    """All of it was done."""
+    REFUSED = 1
+    """The front end cannot do it, or the tile has no such cells; nothing was driven."""
+    LATE = 2
+    """The front end was not ready at a moment that was asked for; the gate is closed."""
+    FULL = 3
+    """Cell memory was full; the gate is closed."""
+    ABORTED = 4
+    """It was to stop: gate closed at the next clock edge, then 0 V."""
 
 
 def _pack(kind: str, fields: tuple[Field, ...], values: tuple[int, ...]) -> int:
@@ -328,6 +469,126 @@ def unpack_level(word: int) -> tuple[int, int, int]:
     return gate, low, high
 
 
+def pack_table(entries: Sequence[int]) -> list[int]:
+    """The parameter words of a ``LUT`` table of 256 signed entries, four a word.
+
+    Raises
+    ------
+    IsaError
+        On another number of entries or one that 16 bits do not hold.
+    """
+    if len(entries) != TABLE_ENTRIES:
+        raise IsaError(f"a table of {len(entries)} entries, a LUT has {TABLE_ENTRIES}")
+    return [
+        _pack("table", TABLE_FIELDS, tuple(int(e) for e in entries[n : n + ENTRIES_PER_WORD]))
+        for n in range(0, TABLE_ENTRIES, ENTRIES_PER_WORD)
+    ]
+
+
+def unpack_table(words: Sequence[int]) -> list[int]:
+    """The entries of a table's parameter words."""
+    if len(words) != TABLE_WORDS:
+        raise IsaError(f"a table of {len(words)} words, a LUT has {TABLE_WORDS}")
+    return [entry for word in words for entry in _unpack(TABLE_FIELDS, int(word))]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One loop over windows: how many, and the words from one to the next."""
+
+    count: int
+    act_step: int
+    out_step: int
+
+
+ONCE = Loop(1, 0, 0)
+"""A loop that is not needed."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The windows of a ``POOL``, all of one extent.
+
+    Attributes
+    ----------
+    rows, columns:
+        Extent of a window.
+    row_step, column_step:
+        Words from one row of a window to the next, and from one column to the next.
+    loops:
+        Loops over windows, the innermost first.
+    """
+
+    rows: int
+    columns: int
+    row_step: int
+    column_step: int
+    loops: tuple[Loop, Loop, Loop] = (ONCE, ONCE, ONCE)
+
+
+def pack_pool(grid: Grid) -> list[int]:
+    """The parameter words of a ``POOL``; :func:`pack_requant` makes the one of an average."""
+    window = (grid.rows, grid.columns, grid.row_step, grid.column_step)
+    return [
+        _pack("window", WINDOW_FIELDS, window),
+        *(_pack("loop", LOOP_FIELDS, (e.count, e.act_step, e.out_step)) for e in grid.loops),
+    ]
+
+
+def unpack_pool(words: Sequence[int]) -> Grid:
+    """The windows of a ``POOL``'s first parameter words.
+
+    Raises
+    ------
+    IsaError
+        If a count is 0 or words are missing.
+    """
+    if len(words) != POOL_WORDS:
+        raise IsaError(f"a pool of {len(words)} words, it has {POOL_WORDS}")
+    first, inner, middle, outer = (int(word) for word in words)
+    rows, columns, row_step, column_step = _unpack(WINDOW_FIELDS, first)
+    loops = (
+        Loop(*_unpack(LOOP_FIELDS, inner)),
+        Loop(*_unpack(LOOP_FIELDS, middle)),
+        Loop(*_unpack(LOOP_FIELDS, outer)),
+    )
+    if 0 in (rows, columns, *(loop.count for loop in loops)):
+        raise IsaError("a pool of no window: a count in its parameter words is 0")
+    return Grid(rows, columns, row_step, column_step, loops)
+
+
+@dataclass(frozen=True)
+class Sum:
+    """What an ``ADD`` adds: ``(a * mantissa_a + b * mantissa_b + bias) / 2**shift``.
+
+    ``a`` and ``b`` are the activation addresses of the first values.
+    """
+
+    a: int
+    b: int
+    mantissa_a: int
+    mantissa_b: int
+    bias: int
+    shift: int
+
+
+def pack_add(add: Sum) -> list[int]:
+    """The parameter words of an ``ADD``."""
+    return [
+        _pack("add", ADD_FIELDS, (add.mantissa_a, add.mantissa_b, add.shift)),
+        _pack("add", ADD_SOURCE_FIELDS, (add.bias, add.a, add.b)),
+    ]
+
+
+def unpack_add(words: Sequence[int]) -> Sum:
+    """What the parameter words of an ``ADD`` say."""
+    if len(words) != ADD_WORDS:
+        raise IsaError(f"an addition of {len(words)} words, it has {ADD_WORDS}")
+    mantissa_a, mantissa_b, shift = _unpack(ADD_FIELDS, int(words[0]))
+    bias, a, b = _unpack(ADD_SOURCE_FIELDS, int(words[1]))
+    return Sum(a, b, mantissa_a, mantissa_b, bias, shift)
+
+
 def pack_result(code: int, tries: int, status: CellStatus) -> int:
     """Cell-memory result word (32 bits): last ADC code, attempts used, outcome."""
     return _pack("result", RESULT_FIELDS, (code, tries, int(status)))
@@ -337,6 +598,216 @@ def unpack_result(word: int) -> tuple[int, int, CellStatus]:
     """``(code, tries, status)`` of a cell-memory result word."""
     code, tries, status = _unpack(RESULT_FIELDS, word)
     return code, tries, CellStatus(status)
+
+
+LIMIT_POSITIVE, LIMIT_NEGATIVE = 1, 2
+"""Bits of ``limit``: codes at or above 0 V, and codes below it."""
+
+
+def limited(code: int, limit: int) -> bool:
+    """Whether the gate limits the current of a pulse of rail code ``code``."""
+    return bool(limit & (LIMIT_POSITIVE if code >= 0x8000 else LIMIT_NEGATIVE))
+
+
+@dataclass(frozen=True)
+class Train:
+    """What a ``PULSE`` does; times in clock cycles.
+
+    Attributes
+    ----------
+    rail:
+        DAC code of rail B; its side of 0x8000 is the polarity.
+    gate, limit:
+        Code of GATE_PROGRAM, and for which polarities it limits the current (sum of
+        LIMIT_POSITIVE and LIMIT_NEGATIVE). For the others gates are on GATE_ON.
+    width, pulses, interval:
+        Time that the fast gate is open, number of pulses, and time from one opening to
+        the next.
+    inside, delay, spacing:
+        Samples inside each pulse: how many, the first conversion after the opening, and
+        one conversion after the other.
+    after, after_delay, after_spacing:
+        Samples after each pulse, read by rail A: the same, from the closing on.
+    average:
+        A sample is the mean of ``2**average`` conversions.
+    """
+
+    rail: int
+    width: int
+    gate: int = 0
+    limit: int = 0
+    pulses: int = 1
+    interval: int = 0
+    inside: int = 0
+    delay: int = 0
+    spacing: int = 0
+    after: int = 0
+    after_delay: int = 0
+    after_spacing: int = 0
+    average: int = 0
+
+
+@dataclass(frozen=True)
+class Staircase:
+    """What a ``SWEEP`` does; times in clock cycles.
+
+    Attributes
+    ----------
+    start, stop, step:
+        First and last code of rail B, and codes from step to step.
+    both:
+        Back to ``start`` afterwards; the step at ``stop`` is not repeated.
+    gate, limit:
+        As of :class:`Train`: I_cc in the SET polarity only.
+    width, interval:
+        Time at each step with the fast gate open, and from one step to the next. The
+        rest of the interval the gate is closed and the DAC moves.
+    delay, spacing, average:
+        One sample a step, the mean of ``2**average`` conversions, the first one
+        ``delay`` after the gate's opening.
+    """
+
+    start: int
+    stop: int
+    step: int
+    width: int
+    interval: int
+    gate: int = 0
+    limit: int = 0
+    both: bool = False
+    delay: int = 0
+    spacing: int = 0
+    average: int = 0
+
+    def codes(self) -> list[int]:
+        """The codes of rail B, step by step."""
+        sign = 1 if self.stop >= self.start else -1
+        up = list(range(self.start, self.stop + sign, sign * self.step))
+        return up + up[-2::-1] if self.both else up
+
+
+def _pack_words(
+    kind: str, words: tuple[tuple[Field, ...], ...], record: Train | Staircase
+) -> list[int]:
+    return [
+        _pack(kind, fields, tuple(int(getattr(record, field.name)) for field in fields))
+        for fields in words
+    ]
+
+
+def _unpack_words(
+    kind: str, layout: tuple[tuple[Field, ...], ...], words: Sequence[int]
+) -> dict[str, int]:
+    if len(words) != len(layout):
+        raise IsaError(f"a {kind} of {len(words)} words, it has {len(layout)}")
+    values: dict[str, int] = {}
+    for fields, word in zip(layout, words, strict=True):
+        names = (field.name for field in fields)
+        values |= dict(zip(names, _unpack(fields, int(word)), strict=True))
+    return values
+
+
+def _check_samples(kind: str, record: Train | Staircase, last: int, tail: int, count: int) -> None:
+    """Samples lie inside the pulse (``last`` < 0: none), and the next pulse comes after it."""
+    if last >= 0 and last > record.width - 2:
+        raise IsaError(
+            f"{kind}: the last conversion is {last} cycles after the gate's opening, at a "
+            f"width of {record.width} accepted are {record.width - 2}"
+        )
+    if count > 1 and record.interval <= record.width + tail:
+        raise IsaError(
+            f"{kind}: an interval of {record.interval} cycles ends before a width of "
+            f"{record.width} and {tail} of samples after it"
+        )
+
+
+def _conversions(samples: int, average: int, delay: int, spacing: int) -> int:
+    """Time of the last conversion of ``samples``; -1 without one."""
+    return delay + ((samples << average) - 1) * spacing if samples else -1
+
+
+def pack_pulse(train: Train) -> list[int]:
+    """The parameter words of a ``PULSE``.
+
+    Raises
+    ------
+    IsaError
+        If a field does not fit, a sample lies outside its pulse or a pulse in the next.
+    """
+    last = _conversions(train.inside, train.average, train.delay, train.spacing)
+    words = _pack_words("pulse", PULSE_FIELDS, train)
+    tail = _conversions(train.after, train.average, train.after_delay, train.after_spacing)
+    _check_samples("pulse", train, last, max(tail, 0), train.pulses)
+    return words
+
+
+def unpack_pulse(words: Sequence[int]) -> Train:
+    """What the parameter words of a ``PULSE`` say.
+
+    Raises
+    ------
+    IsaError
+        If :func:`pack_pulse` would not make them.
+    """
+    train = Train(**_unpack_words("pulse", PULSE_FIELDS, words))
+    pack_pulse(train)
+    return train
+
+
+def pack_sweep(stairs: Staircase) -> list[int]:
+    """The parameter words of a ``SWEEP``.
+
+    Raises
+    ------
+    IsaError
+        If a field does not fit, ``stop`` is no whole number of steps from ``start``, or
+        a sample lies outside its step.
+    """
+    words = _pack_words("sweep", SWEEP_FIELDS, stairs)
+    if (stairs.stop - stairs.start) % stairs.step:
+        raise IsaError(
+            f"sweep: {abs(stairs.stop - stairs.start)} codes from start to stop are no whole "
+            f"number of steps of {stairs.step}"
+        )
+    last = _conversions(1, stairs.average, stairs.delay, stairs.spacing)
+    _check_samples("sweep", stairs, last, 0, len(stairs.codes()))
+    return words
+
+
+def unpack_sweep(words: Sequence[int]) -> Staircase:
+    """What the parameter words of a ``SWEEP`` say.
+
+    Raises
+    ------
+    IsaError
+        If :func:`pack_sweep` would not make them.
+    """
+    values = _unpack_words("sweep", SWEEP_FIELDS, words)
+    stairs = Staircase(**values | {"both": bool(values["both"])})
+    pack_sweep(stairs)
+    return stairs
+
+
+def pack_outcome(samples: int, status: PulseStatus) -> int:
+    """Cell-memory word 0 after a ``PULSE`` or ``SWEEP``: samples stored, and how it ended."""
+    return _pack("outcome", OUTCOME_FIELDS, (samples, int(status)))
+
+
+def unpack_outcome(word: int) -> tuple[int, PulseStatus]:
+    """``(samples, status)`` of a ``PULSE`` or ``SWEEP``."""
+    samples, status = _unpack(OUTCOME_FIELDS, word)
+    return samples, PulseStatus(status)
+
+
+def pack_sample(code: int, saturated: bool) -> int:
+    """Cell-memory word (32 bits) of a sample: mean ADC code, and whether any was at a rail."""
+    return _pack("sample", SAMPLE_FIELDS, (code, int(saturated)))
+
+
+def unpack_sample(word: int) -> tuple[int, bool]:
+    """``(code, saturated)`` of a sample."""
+    code, saturated = _unpack(SAMPLE_FIELDS, word)
+    return code, bool(saturated)
 
 
 def conversion_index(address: int, plane: int) -> int:

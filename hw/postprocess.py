@@ -1,124 +1,130 @@
-"""Bias, requantise, clamp: accumulators to the next layer's activations."""
+"""Post-processing: the units, the multiplier that they share, and their way to the memories.
+
+A further unit is one file in ``hw/post/``, its instruction in ``hw/isa.py`` with its
+bounds in ``hw/bounds.py``, and its line in :data:`UNITS`.
+"""
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, signed
+from collections.abc import Sequence
+
+from amaranth import Module, ResetInserter, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .fields import cut
 from .geometry import Geometry
-from .isa import BIAS_BITS, LAYOUTS, MANTISSA_BITS, REQUANT_FIELDS, Op
+from .isa import OPCODE_BITS, POOL_WORDS, Instruction, Op, unpack_pool
+from .post.add import ResidualAdd
+from .post.argmax import ArgMax
+from .post.lut import LookUp
+from .post.pool import Pool
+from .post.requant import Requantiser
+from .post.scaler import Scaler
+from .post.unit import PostUnit
+
+UNITS: tuple[type[PostUnit], ...] = (Requantiser, LookUp, Pool, ResidualAdd, ArgMax)
+"""Every unit; a controller has those of its geometry."""
 
 
-class Requantiser(wiring.Component):
-    """Executes one ``REQUANT`` instruction: ``CYCLES`` clock cycles an output.
+def cycles(instr: Instruction, params: Sequence[int]) -> int:
+    """Cycles from ``start`` to ``done`` of one instruction with that parameter memory."""
+    match instr.op:
+        case Op.POOL:
+            grid = unpack_pool(params[instr["param"] : instr["param"] + POOL_WORDS])
+            return Pool.cycles(grid, bool(instr["average"]))
+        case Op.LUT:
+            return LookUp.CYCLES * instr["count"]
+        case Op.ADD:
+            return ResidualAdd.OVERHEAD + ResidualAdd.CYCLES * instr["count"]
+        case Op.ARGMAX:
+            return ArgMax.OVERHEAD + ArgMax.CYCLES * instr["count"]
+        case _:
+            return Requantiser.CYCLES * instr["count"]
 
-    ``y = clamp(round_half_even((acc + bias) * mantissa / 2**shift))``.
+
+class PostProcessor(wiring.Component):
+    """Executes one instruction of post-processing with the unit that is for it.
 
     Members
     -------
-    start, done : In(1), Out(1)
-        Strobes; operands and bounds are stable between them.
-    clamp_lo, clamp_hi : In(signed 32)
-        Bounds of the result, inclusive.
+    instruction, start, done : In(64), In(1), Out(1)
+        The word, stable between the two strobes.
+    fault : Out(1)
+        With ``done``: an address was beyond its memory or the data cannot be
+        processed. What was written before stays; nothing is written then.
+    clamp_lo, clamp_hi : In
+        Bounds of a scaled result, inclusive.
+    act_address, act_read_data, act_write, act_data
+        Activation memory, read and written at the one address.
     param_address, param_data : Out, In
         Parameter memory read port, one cycle of latency.
     acc_address, acc_value : Out, In
         Accumulator read port, one cycle of latency.
-    act_write, act_address, act_data : Out
-        Activation memory write port.
+    active : Out(1)
+        High while an instruction is executed.
     """
-
-    CYCLES = 6
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
-        operand = {field.name: Out(field.width) for field in LAYOUTS[Op.REQUANT]}
         super().__init__(
             {
-                "operand": In(wiring.Signature(operand)),
+                "instruction": In(64),
                 "start": In(1),
-                "clamp_lo": In(signed(32)),
-                "clamp_hi": In(signed(32)),
+                "done": Out(1),
+                "fault": Out(1),
+                "clamp_lo": In(signed(geometry.act_width)),
+                "clamp_hi": In(signed(geometry.act_width)),
+                "act_address": Out(16),
+                "act_read_data": In(geometry.act_width),
+                "act_write": Out(1),
+                "act_data": Out(geometry.act_width),
                 "param_address": Out(16),
                 "param_data": In(64),
                 "acc_address": Out(8),
                 "acc_value": In(signed(geometry.acc_width)),
-                "act_write": Out(1),
-                "act_address": Out(16),
-                "act_data": Out(geometry.act_width),
-                "done": Out(1),
                 "active": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        sum_bits = max(self.geometry.acc_width, BIAS_BITS) + 1
-        product_bits = sum_bits + MANTISSA_BITS + 1
+        geometry = self.geometry
+        m.submodules.scaler = scaler = Scaler(geometry)
+        outside = Signal()
+        m.d.comb += [scaler.clamp_lo.eq(self.clamp_lo), scaler.clamp_hi.eq(self.clamp_hi)]
 
-        index = Signal(8)
-        total = Signal(signed(sum_bits))
-        mantissa = Signal(MANTISSA_BITS)
-        shift = Signal(6)
-        product = Signal(signed(product_bits))
-        floor = Signal(signed(product_bits))
-        lost = Signal(64)
-        half = Signal(64)
-        rounded = Signal(signed(product_bits))
-        clamped = Signal(signed(32))
-
-        param = cut(self.param_data, REQUANT_FIELDS)
-        m.d.comb += [
-            self.param_address.eq(self.operand.param + index),
-            self.acc_address.eq(index),
-            self.act_address.eq(self.operand.out + index),
-            # A tie goes to the even neighbour; beyond half, and with shift 0, there is no tie.
-            rounded.eq(floor + ((lost > half) | ((lost == half) & floor[0] & (shift != 0)))),
-            self.act_data.eq(clamped),
-            self.active.eq(1),
-        ]
-        with m.FSM():
-            with m.State("IDLE"):
-                m.d.comb += self.active.eq(0)
-                m.d.sync += index.eq(0)
-                with m.If(self.start):
-                    m.next = "READ"
-            with m.State("READ"):
-                m.next = "ADD"
-            with m.State("ADD"):
-                m.d.sync += [
-                    total.eq(self.acc_value + param["bias"]),
-                    mantissa.eq(param["mantissa"]),
-                    shift.eq(param["shift"]),
-                ]
-                m.next = "MULTIPLY"
-            with m.State("MULTIPLY"):
-                m.d.sync += product.eq(total * mantissa)
-                m.next = "SHIFT"
-            with m.State("SHIFT"):
-                m.d.sync += [
-                    floor.eq(product >> shift),
-                    lost.eq(product[:64] & ((1 << shift) - 1)),
-                    half.eq((1 << shift) >> 1),
-                ]
-                m.next = "CLAMP"
-            with m.State("CLAMP"):
-                m.d.sync += clamped.eq(
-                    Mux(
-                        rounded < self.clamp_lo,
-                        self.clamp_lo,
-                        Mux(rounded > self.clamp_hi, self.clamp_hi, rounded),
-                    )
-                )
-                m.next = "WRITE"
-            with m.State("WRITE"):
-                m.d.comb += self.act_write.eq(1)
-                m.d.sync += index.eq(index + 1)
-                with m.If(index + 1 >= self.operand.count):
-                    m.d.comb += self.done.eq(1)
-                    m.next = "IDLE"
-                with m.Else():
-                    m.next = "READ"
+        units = [made(geometry) for made in UNITS if geometry.has(made.OP)]
+        for unit in units:
+            m.submodules[unit.OP.name.lower()] = ResetInserter(self.fault)(unit)
+            m.d.comb += [
+                unit.instruction.eq(self.instruction),
+                unit.act_data_in.eq(self.act_read_data),
+                unit.param_data.eq(self.param_data),
+                unit.acc_value.eq(self.acc_value),
+                unit.scaler.result.eq(scaler.unit.result),
+            ]
+        with m.Switch(self.instruction[:OPCODE_BITS]):
+            for unit in units:
+                on_act, on_param = unit.act_read | unit.act_write, unit.param_read
+                with m.Case(unit.OP):
+                    m.d.comb += [
+                        unit.start.eq(self.start),
+                        scaler.unit.load.eq(unit.scaler.load),
+                        scaler.unit.accumulate.eq(unit.scaler.accumulate),
+                        scaler.unit.value.eq(unit.scaler.value),
+                        scaler.unit.mantissa.eq(unit.scaler.mantissa),
+                        scaler.unit.shift.eq(unit.scaler.shift),
+                        self.act_address.eq(unit.act_address),
+                        self.act_data.eq(unit.act_data),
+                        self.param_address.eq(unit.param_address),
+                        self.acc_address.eq(unit.acc_address),
+                        outside.eq(
+                            (on_act & (unit.act_address >= geometry.act_depth))
+                            | (on_param & (unit.param_address >= geometry.param_depth))
+                        ),
+                        self.fault.eq(outside | unit.fault),
+                        self.act_write.eq(unit.act_write & ~outside),
+                        self.done.eq(unit.done | self.fault),
+                        self.active.eq(unit.active),
+                    ]
         return m

@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from types import MappingProxyType
+
 from amaranth import Module, Signal, signed
+from amaranth.hdl import Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .afe.interface import FrontEndSignature, FrontEndTiming, TimerChannel, cycles_from_ps
 from .fields import operands
 from .geometry import Geometry
-from .isa import Op, Reg
+from .isa import OPCODE_BITS, Op, Reg
+from .postprocess import UNITS
+from .refusal import refused, stray_bits
 
-SEQUENCER, MVM, VERIFY = range(3)
+SEQUENCER, MVM, VERIFY, PULSE = range(4)
 """Users of the front end, as the sequencer's ``owner`` numbers them."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Who executes an instruction: ``start_NAME`` is its strobe, ``owner`` has the front end."""
+
+    name: str
+    owner: int = SEQUENCER
+
+
+ENGINES: MappingProxyType[Op, Engine] = MappingProxyType(
+    {
+        Op.MVM: Engine("mvm", MVM),
+        Op.PROGRAM: Engine("verify", VERIFY),
+        Op.READ: Engine("verify", VERIFY),
+        Op.PULSE: Engine("pulse", PULSE),
+        Op.SWEEP: Engine("pulse", PULSE),
+        **{unit.OP: Engine("post") for unit in UNITS},
+    }
+)
+"""The engine of each instruction that the sequencer does not execute itself."""
+STROBES = tuple(f"start_{name}" for name in sorted({engine.name for engine in ENGINES.values()}))
 
 
 class Sequencer(wiring.Component):
@@ -26,7 +54,8 @@ class Sequencer(wiring.Component):
         A run is under way; strobe at its end; its length in clock cycles,
         skipped ones included, from the strobe to ``HALT``.
     illegal : Out(1)
-        The last run ended at a word that is no instruction.
+        The last run ended at a word that is no instruction, or at one that the
+        controller refused (:mod:`~ohmloom.hw.refusal`) or could not finish.
     now : In(64)
         The time base of the timer service.
     code_address, code_data : Out, In
@@ -35,8 +64,10 @@ class Sequencer(wiring.Component):
         The word being executed, its address, and the inference number.
     registers : Out
         One member per :class:`~ohmloom.hw.isa.Reg`, lower case.
-    start_mvm, start_requant, start_verify : Out(1)
-        Strobes; ``engine_done`` answers any of them.
+    start_mvm, start_post, start_verify, ... : Out(1)
+        :data:`STROBES`; ``engine_done`` answers any of them.
+    engine_fault : In(1)
+        With ``engine_done``: the instruction could not be finished.
     owner : Out(2)
         Who has the front end.
     """
@@ -62,10 +93,9 @@ class Sequencer(wiring.Component):
                 "registers": Out(
                     wiring.Signature({reg.name.lower(): Out(signed(32)) for reg in Reg})
                 ),
-                "start_mvm": Out(1),
-                "start_requant": Out(1),
-                "start_verify": Out(1),
+                **{name: Out(1) for name in STROBES},
                 "engine_done": In(1),
+                "engine_fault": In(1),
                 "owner": Out(2),
                 "timer": Out(TimerChannel()),
                 "fe": Out(FrontEndSignature(geometry)),
@@ -76,8 +106,17 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         fe, timer, word = self.fe, self.timer, self.instruction
-        opcode = self.code_data[:6]
+        opcode = self.code_data[:OPCODE_BITS]
         begun = Signal(64)
+        registers: dict[Reg, Value] = {
+            reg: getattr(self.registers, reg.name.lower()) for reg in Reg
+        }
+        engines = {op: engine for op, engine in ENGINES.items() if self.geometry.has(op)}
+        stray = Signal()
+        with m.Switch(opcode):
+            for op in Op:
+                with m.Case(op):
+                    m.d.comb += stray.eq(stray_bits(self.code_data, op))
 
         set_ = operands(word, Op.SET)
         dac = operands(word, Op.DAC)
@@ -91,6 +130,10 @@ class Sequencer(wiring.Component):
         def advance() -> None:
             m.d.sync += [self.pc.eq(self.pc + 1), self.owner.eq(SEQUENCER)]
             m.next = "FETCH"
+
+        def refuse() -> None:
+            m.d.sync += self.illegal.eq(1)
+            m.next = "HALT"
 
         with m.FSM():
             with m.State("IDLE"):
@@ -110,6 +153,8 @@ class Sequencer(wiring.Component):
                     m.next = "FETCH"
             with m.State("FETCH"):
                 m.next = "DECODE"
+                with m.If(self.pc >= self.geometry.program_depth):
+                    refuse()
             with m.State("DECODE"):
                 m.d.sync += word.eq(self.code_data)
                 with m.Switch(opcode):
@@ -121,24 +166,23 @@ class Sequencer(wiring.Component):
                         m.next = "WAIT"
                     with m.Case(Op.DAC):
                         m.next = "DAC"
-                    with m.Case(Op.MVM):
-                        m.d.sync += self.owner.eq(MVM)
-                        m.next = "START"
-                    with m.Case(Op.REQUANT):
-                        m.next = "START"
-                    with m.Case(Op.PROGRAM, Op.READ):
-                        m.d.sync += self.owner.eq(VERIFY)
-                        m.next = "START"
+                    for op, engine in engines.items():
+                        with m.Case(op):
+                            m.d.sync += self.owner.eq(engine.owner)
+                            m.next = "START"
                     with m.Default():
                         m.d.sync += self.illegal.eq(opcode != Op.HALT)
                         m.next = "HALT"
+                with m.If(stray):
+                    refuse()
             with m.State("SET"):
-                with m.Switch(set_["reg"]):
-                    for reg in Reg:
-                        with m.Case(reg):
-                            register = getattr(self.registers, reg.name.lower())
-                            m.d.sync += register.eq(set_["value"])
                 advance()
+                with m.Switch(set_["reg"]):
+                    for reg, register in registers.items():
+                        with m.Case(reg):
+                            m.d.sync += register.eq(set_["value"])
+                    with m.Default():
+                        refuse()
             with m.State("WAIT"):
                 cycles = operands(word, Op.WAIT)["cycles"]
                 m.d.comb += timer.cycles.eq(cycles)
@@ -159,18 +203,20 @@ class Sequencer(wiring.Component):
                 with m.If(timer.done):
                     advance()
             with m.State("START"):
-                with m.Switch(word[:6]):
-                    with m.Case(Op.MVM):
-                        m.d.comb += self.start_mvm.eq(1)
-                    with m.Case(Op.REQUANT):
-                        m.d.comb += self.start_requant.eq(1)
-                    with m.Default():
-                        m.d.comb += self.start_verify.eq(1)
                 m.next = "ENGINE"
+                with m.Switch(word[:OPCODE_BITS]):
+                    for op, engine in engines.items():
+                        with m.Case(op):
+                            with m.If(refused(word, op, registers, self.geometry)):
+                                refuse()
+                            with m.Else():
+                                m.d.comb += getattr(self, f"start_{engine.name}").eq(1)
             with m.State("ENGINE"):
                 m.d.comb += self.active.eq(0)
                 with m.If(self.engine_done):
                     advance()
+                with m.If(self.engine_done & self.engine_fault):
+                    refuse()
             with m.State("HALT"):
                 m.d.sync += [self.cycles.eq(self.now - begun), self.owner.eq(SEQUENCER)]
                 m.next = "DONE"

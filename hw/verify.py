@@ -1,9 +1,10 @@
 """Write-verify: 1T1R cells programmed by I_cc pulses, one cell at a time.
 
 Each attempt is a RESET pulse, a SET pulse at the level's gate voltage (which is
-its I_cc) and a read of that one cell; the cell is done when the read falls into
-the level's window. Rails and switches settle before a fast gate opens, and rows
-are connected to a rail only while its gate is closed.
+its I_cc) and a read of that one cell, ``2**average`` conversions; the cell is done
+when their mean falls into the level's window. One that no try has moved is stuck.
+Rails and switches settle before a fast gate opens, and rows are connected to a rail
+only while its gate is closed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from .afe.interface import (
 )
 from .fields import cut
 from .geometry import Geometry
-from .isa import LAYOUTS, LEVEL_FIELDS, CellStatus, Dac, Op
+from .isa import AVERAGE_BITS, LAYOUTS, LEVEL_FIELDS, CellStatus, Dac, Op
+from .readout import Averager
 
 
 class WriteVerify(wiring.Component):
@@ -31,7 +33,7 @@ class WriteVerify(wiring.Component):
     -------
     program : In(1)
         1: write-verify; 0: read only.
-    levels, tries, set_cycles, reset_cycles, rail_set, rail_reset : In
+    levels, tries, average, stuck, set_cycles, reset_cycles, rail_set, rail_reset : In
         The registers of the same names.
     cell_address, cell_data, cell_write, cell_result
         Cell memory: level in, result out (one cycle of read latency).
@@ -54,6 +56,8 @@ class WriteVerify(wiring.Component):
                 "program": In(1),
                 "levels": In(16),
                 "tries": In(8),
+                "average": In(AVERAGE_BITS),
+                "stuck": In(16),
                 "set_cycles": In(32),
                 "reset_cycles": In(32),
                 "rail_set": In(16),
@@ -85,10 +89,23 @@ class WriteVerify(wiring.Component):
         gate = Signal(16)
         low = Signal(signed(16))
         high = Signal(signed(16))
+        least = Signal(signed(16))
+        most = Signal(signed(16))
+
+        m.submodules.averager = averager = Averager(self.geometry)
+        reading = Signal()
+        m.d.comb += [
+            averager.restart.eq(self.start),
+            averager.adc_idle.eq(fe.adc_idle),
+            averager.samples.valid.eq(fe.samples.valid & reading),
+            averager.samples.payload.eq(fe.samples.payload),
+            averager.average.eq(self.average),
+            averager.column.eq(column),
+            averager.count.eq(1),
+        ]
 
         # What the lines do in the present phase.
         setting = Signal()
-        reading = Signal()
         row_mask = Signal(rows)
         column_mask = Signal(columns)
         m.d.comb += [
@@ -102,9 +119,6 @@ class WriteVerify(wiring.Component):
             self.active.eq(1),
         ]
         level = cut(self.param_data, LEVEL_FIELDS)
-        sample = fe.samples.payload
-        with m.If(fe.samples.valid & (sample["column"] == column) & reading):
-            m.d.sync += code.eq(sample["code"])
 
         def switch(group: SwitchGroup, a: Signal | int, b: Signal | int, after: str) -> None:
             """Load one group, latch it, go on to ``after``."""
@@ -214,23 +228,36 @@ class WriteVerify(wiring.Component):
             with m.State("READ-WAIT"):
                 m.d.comb += [reading.eq(1), fe.gate_a.eq(1), self.active.eq(0)]
                 with m.If(timer.done):
-                    m.d.comb += fe.convert.eq(1)
+                    m.d.comb += [fe.convert.eq(1), averager.convert.eq(1)]
                     m.next = "SAMPLE"
             with m.State("SAMPLE"):
                 m.d.comb += [reading.eq(1), fe.gate_a.eq(1)]
-                with m.If(fe.adc_idle):
+                with m.If(averager.write):
+                    m.d.sync += code.eq(averager.result[: len(code)])
                     m.next = "JUDGE"
+                with m.Elif(averager.idle):
+                    m.d.comb += [fe.convert.eq(1), averager.convert.eq(1)]
             with m.State("JUDGE"):
+                m.d.sync += [
+                    least.eq(Mux((attempt <= 1) | (code < least), code, least)),
+                    most.eq(Mux((attempt <= 1) | (code > most), code, most)),
+                ]
                 with m.If(~self.program):
                     m.next = "STORE"
                 with m.Elif((code >= low) & (code <= high)):
                     m.d.sync += status.eq(CellStatus.DONE)
                     m.next = "STORE"
                 with m.Elif(attempt >= self.tries):
-                    m.d.sync += status.eq(CellStatus.NOT_CONVERGED)
-                    m.next = "STORE"
+                    m.next = "GIVE-UP"
                 with m.Else():
                     m.next = "RESET-DAC"
+            with m.State("GIVE-UP"):
+                unmoved = (most - least).as_unsigned() <= self.stuck
+                tried = (attempt > 1) & (self.stuck != 0)
+                m.d.sync += status.eq(
+                    Mux(tried & unmoved, CellStatus.STUCK, CellStatus.NOT_CONVERGED)
+                )
+                m.next = "STORE"
             with m.State("STORE"):
                 m.d.comb += self.cell_write.eq(1)
                 m.d.sync += [index.eq(index + 1), column.eq(column + 1)]

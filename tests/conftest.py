@@ -36,13 +36,14 @@ def prove(spec: wiring.Component, folder: Path, *, depth: int, mode: str = "prov
 
     Its inputs are free in every cycle; the state is the initial one in cycle 0,
     and there is no reset input. ``mode`` is "prove" (k-induction of ``depth``:
-    holds for ever) or "bmc" (holds for the first ``depth`` cycles). Returns the
-    tool's log.
+    holds for ever), "bmc" (holds for the first ``depth`` cycles) or "cover" (every
+    cover statement is reached in the first ``depth`` cycles). Returns the tool's log.
 
     Raises
     ------
     AssertionError
-        With the log, if an assertion can fail.
+        With the log, if an assertion can fail, a cover statement cannot be reached, or
+        the solver does not know.
     """
     m = Module()
     m.domains.sync = sync = ClockDomain(reset_less=True)

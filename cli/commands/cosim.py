@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ...sim.cosim.fault import Fault
+from ...sim.cosim.simulator import Simulator
 from ..output import Json, Reporter, emit, key_table, working
 
 
@@ -21,6 +22,10 @@ def cosim(
     plant_fault: Annotated[
         Fault | None, typer.Option(help="Plant a fault: the comparison has to see it.")
     ] = None,
+    simulator: Annotated[
+        Simulator,
+        typer.Option(help="cxxrtl compiles the design once and then runs it much faster."),
+    ] = Simulator.ICARUS,
     as_json: Json = False,
 ) -> None:
     """Prove a bundle on the RTL; exit code 1 at the first difference."""
@@ -38,7 +43,7 @@ def cosim(
             with blaming(inputs):
                 drives = quantise_input(compiled, load_array(inputs))
             drives = first_rows(drives, samples, str(inputs))
-        report = cosimulate(compiled, drives, reporter, plant_fault).report
+        report = cosimulate(compiled, drives, reporter, plant_fault, simulator).report
         data = asdict(report)
     emit(as_json, data, key_table(f"Co-simulation of {bundle.name}", data))
     insist_on_agreement(report)

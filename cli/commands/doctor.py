@@ -59,7 +59,12 @@ def examine() -> Iterator[Finding]:
     version = platform.python_version() if sys.version_info >= OLDEST_PYTHON else None
     yield Finding("Python", "everything", True, version, f"install Python {oldest} or newer")
     yield from packages()
-    yield Finding("iverilog", "co-simulation", True, icarus_version(), "apt-get install iverilog")
+    yield Finding(
+        "iverilog", "co-simulation", True, first_line("iverilog", "-V"), "apt-get install iverilog"
+    )
+    yield Finding(
+        "g++", "engine cxxrtl", False, first_line("g++", "--version"), "apt-get install g++"
+    )
     for tool in TOOLS.values():
         try:
             found = tool.version()
@@ -89,10 +94,10 @@ def packages() -> Iterator[Finding]:
         yield Finding(name, extra[1] if extra else "everything", extra is None, found, how)
 
 
-def icarus_version() -> str | None:
-    """The first line that Icarus Verilog says of itself."""
-    path = shutil.which("iverilog")
+def first_line(program: str, option: str) -> str | None:
+    """The first line that a program says of itself, or None if it is missing."""
+    path = shutil.which(program)
     if path is None:
         return None
-    said = subprocess.run([path, "-V"], capture_output=True, text=True, check=False).stdout
+    said = subprocess.run([path, option], capture_output=True, text=True, check=False).stdout
     return said.partition("\n")[0].strip() or path

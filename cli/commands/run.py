@@ -16,6 +16,7 @@ class EngineName(StrEnum):
 
     NUMPY = "numpy"
     COCOTB = "cocotb"
+    CXXRTL = "cxxrtl"
 
 
 def run(
@@ -26,7 +27,11 @@ def run(
         Path | None, typer.Option(help="Where the network's outputs go, .npy (n, outputs).")
     ] = None,
     engine: Annotated[
-        EngineName, typer.Option(help="numpy: fast; cocotb: the RTL, which must agree with it.")
+        EngineName,
+        typer.Option(
+            help="numpy: fast; cocotb: the RTL in a Verilog simulator, which must agree with it; "
+            "cxxrtl: the same, compiled."
+        ),
     ] = EngineName.NUMPY,
     as_json: Json = False,
 ) -> None:
@@ -50,10 +55,12 @@ def run(
             "engine": engine.value,
             "samples": len(x),
         }
-        if engine is EngineName.COCOTB:
+        if engine is not EngineName.NUMPY:
+            from ...sim.cosim.simulator import Simulator
             from ..steps.cosimulation import cosimulate, insist_on_agreement
 
-            rtl = cosimulate(compiled, drives, reporter)
+            simulator = Simulator.CXXRTL if engine is EngineName.CXXRTL else Simulator.ICARUS
+            rtl = cosimulate(compiled, drives, reporter, simulator=simulator)
             insist_on_agreement(rtl.report)
             scores = dequantise_output(compiled, rtl.output)
             data["saturations"] = rtl.report.saturations

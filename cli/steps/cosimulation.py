@@ -7,8 +7,9 @@ import numpy as np
 from ...compiler.compiled import Compiled
 from ...errors import OhmloomError
 from ...sim.cosim.fault import Fault
-from ...sim.cosim.job import CosimReport, Job
-from ...sim.cosim.runner import Cosimulation, run_cosim
+from ...sim.cosim.job import CosimReport, Cosimulation, Job
+from ...sim.cosim.runner import run_cosim
+from ...sim.cosim.simulator import Simulator
 from ..output import Reporter
 
 
@@ -19,7 +20,11 @@ class DisagreementError(OhmloomError):
 
 
 def cosimulate(
-    compiled: Compiled, drives: np.ndarray, reporter: Reporter, fault: Fault | None = None
+    compiled: Compiled,
+    drives: np.ndarray,
+    reporter: Reporter,
+    fault: Fault | None = None,
+    simulator: Simulator = Simulator.ICARUS,
 ) -> Cosimulation:
     """Run integer inputs (n, inputs) on the RTL against the numpy engine."""
     job = Job(
@@ -32,7 +37,11 @@ def cosimulate(
         clk_hz=compiled.options.clk_hz,
         fault=fault,
     )
-    return run_cosim(job, lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total))
+    return run_cosim(
+        job,
+        lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total),
+        simulator=simulator,
+    )
 
 
 def insist_on_agreement(report: CosimReport) -> None:

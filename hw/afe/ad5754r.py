@@ -114,6 +114,8 @@ class QuadDac(wiring.Component):
     def __init__(self, clk_hz: int) -> None:
         self.ldac_cycles = max(1, cycles_from_ps(max(LDAC_LOW_PS, LDAC_TO_SYNC_PS), clk_hz))
         self.clock = SerialClock(serial_timing(clk_hz), FRAME_BITS, idle_level=1)
+        # Internal state, named for proofs.
+        self.shift = Signal(FRAME_BITS)
         super().__init__(
             {
                 "frame": In(stream.Signature(frame_layout)),
@@ -128,7 +130,7 @@ class QuadDac(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.clock = clock = self.clock
-        shift = Signal(FRAME_BITS)
+        shift = self.shift
         wait = Signal(range(self.ldac_cycles))
         m.d.comb += [
             self.sclk.eq(clock.sclk),

@@ -9,15 +9,18 @@ numbers are in their drivers; ``docs/array-card.md`` has pins, wiring and timing
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from amaranth import Array, Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from ..geometry import Geometry
 from . import ad5754r, ad7606c, adgs1414d
 from .interface import (
+    Ceilings,
     FrontEndSignature,
     FrontEndTiming,
     PlaneStep,
@@ -32,6 +35,31 @@ PULSE_MIN_PS = 500_000
 """assumed: twice the turn-on and turn-off time of a fast +-15 V analog switch."""
 SETTLE_TAUS = math.log(2 ** (ad7606c.CODE_BITS + 1))
 """Time constants until the remainder of a full-scale step is half an LSB: ln(2^17)."""
+
+SWITCH_RESET_PS = 100_000_000
+"""assumed: RESET/VL of the switch chips is their logic supply (DS ADGS1414D, "Pin
+Configuration"), so a load switch discharges it; 100 us for 32 chips' capacitors."""
+
+CODES_PER_V = ad5754r.ZERO_CODE / ad5754r.FULL_SCALE_V
+READ_CODES = round(2.5 * CODES_PER_V)
+"""assumed: 2.5 V, above every read voltage of the device catalogue (1 V)."""
+RAIL_CODES = ad5754r.ZERO_CODE
+"""AD5754R: the +-10 V range, inside the switches' +-15 V supplies (DS ADGS1414D, Table 1)."""
+GATE_CODES = round(6 * CODES_PER_V)
+"""assumed: 6 V, above the 5 V that turn a logic-level gate transistor fully on."""
+PULSE_MAX_PS = 10 * 10**12
+"""assumed: 10 s, longer than any step of a 50 mV/s sweep in steps of up to 0.5 V."""
+BUDGET_PS = 1000 * 10**12
+BUDGET_DUTY = 1
+"""assumed: 1000 s of pulses at once, one half of the time in the long run: what a card
+without forced cooling is built for."""
+ENERGY_PS = RAIL_CODES * GATE_CODES // 4 * 10**12
+"""assumed: a quarter of full rail and full gate voltage for a second, 5 V at 3 V."""
+WATCHDOG_PS = 10 * 10**12
+"""assumed: 10 s, twenty times the interval in which a host asks for the status."""
+STOP_CYCLES = 2
+"""Cycles from the guard's decision until DAC clear and switch reset are at the pins; the
+fast gates take one."""
 
 GROUPS = len(SwitchGroup)
 
@@ -72,6 +100,7 @@ def pins_signature(geometry: Geometry) -> wiring.Signature:
             "sw_cs_rows": Out(1, init=1),
             "sw_cs_columns": Out(1, init=1),
             "sw_cs_gates": Out(1, init=1),
+            "sw_reset": Out(1),
             "dac_sclk": Out(1, init=1),
             "dac_sync": Out(1, init=1),
             "dac_sdin": Out(1),
@@ -88,6 +117,7 @@ def pins_signature(geometry: Geometry) -> wiring.Signature:
             "gate_b": Out(1),
             "tile_select": Out(12),
             "tia_range": Out(3),
+            "interlock": In(1, init=1),
         }
     )
 
@@ -120,6 +150,8 @@ class ArrayCard(wiring.Component):
     sw_sclk, sw_sdi, sw_cs_rows, sw_cs_columns, sw_cs_gates : Out
         Switches: shared clock and data lines (line ``i`` goes to chip ``i`` of each
         group), one active-low select per group.
+    sw_reset : Out(1)
+        Reset of all switch chips, active low: every switch opens.
     dac_sclk, dac_sync, dac_sdin, dac_ldac, dac_clr : Out(1)
         DAC; sync, ldac and clr are active low. clr stays low until the rails are set up.
     adc_convst, adc_reset, adc_cs, adc_sclk, adc_sdi : Out(1)
@@ -130,6 +162,8 @@ class ArrayCard(wiring.Component):
         Fast gates of the rails, low until ready.
     tile_select, tia_range : Out
         Tile bus and TIA range.
+    interlock : In(1)
+        High while the interlock is closed.
 
     Raises
     ------
@@ -140,6 +174,7 @@ class ArrayCard(wiring.Component):
     def __init__(self, geometry: Geometry, clk_hz: int) -> None:
         if clk_hz <= 0:
             raise ValueError(f"a clock of {clk_hz} Hz is not positive")
+        geometry.require_step(adgs1414d.SWITCHES, "the array card")
         self.geometry = geometry
         self.clk_hz = clk_hz
         chips = geometry.columns // ad7606c.CHANNELS
@@ -162,6 +197,23 @@ class ArrayCard(wiring.Component):
             dac_settle_ps=ad5754r.SETTLE_PS,
             switch_ps=adgs1414d.T_ON_PS,
             pulse_min_ps=max(PULSE_MIN_PS, cycle_ps),
+        )
+
+    def ceilings(self) -> Ceilings:
+        """What the card may ever be asked to drive."""
+        zero = ad5754r.ZERO_CODE
+        # In the order of isa.Dac: rail A, rail B, GATE_PROGRAM, GATE_ON.
+        return Ceilings(
+            low=(zero - READ_CODES, zero - RAIL_CODES, zero, zero),
+            high=(zero + READ_CODES, zero + RAIL_CODES - 1, zero + GATE_CODES, zero + GATE_CODES),
+            read=READ_CODES,
+            sense=RAIL_CODES,
+            width_ps=PULSE_MAX_PS,
+            budget_ps=BUDGET_PS,
+            duty=BUDGET_DUTY,
+            energy_ps=ENERGY_PS,
+            watchdog_ps=WATCHDOG_PS,
+            zero_code=zero,
         )
 
     def plane_period_cycles(self) -> dict[PlaneStep, int]:
@@ -205,6 +257,9 @@ class ArrayCard(wiring.Component):
             self.tile_select.eq(core.tile),
             self.tia_range.eq(core.range),
         ]
+        closed = Signal()
+        m.submodules.interlock = FFSynchronizer(self.interlock, closed, init=1)
+        m.d.comb += core.interlock.eq(~closed)
 
     def _core(self, m: Module, ready: Signal) -> None:
         """The core's requests, taken once the parts are initialised."""
@@ -277,18 +332,31 @@ class ArrayCard(wiring.Component):
         )
 
     def _initialise(self, m: Module, ready: Signal) -> None:
-        """From power-up to all lines at 0 V, rails at 0 V and the ADCs configured."""
+        """From power-up to all lines at 0 V, rails at 0 V and the ADCs configured.
+
+        ``safe`` brings its first state from every other one: DACs cleared, switches in
+        reset, for longer than the drivers take to end what it has found them at.
+        """
         switches, dac, adc, timer = self.switches, self.dac, self.adc, self.timer
         waiting = Signal()
         index = Signal(range(len(ad7606c.CONFIGURATION) + 1))
         with m.If(~ready):
-            m.d.comb += [self.core.active.eq(~waiting), switches.latch.eq(1)]
+            # What ``safe`` has found the drivers at goes on.
+            moving = switches.moving | ~dac.idle | ~adc.idle
+            m.d.comb += [self.core.active.eq(~waiting | moving), switches.latch.eq(1)]
+
+        @contextmanager
+        def state(name: str) -> Iterator[None]:
+            with m.State(name):
+                yield
+                with m.If(self.core.safe):
+                    m.next = "RESET"
 
         def send(
-            state: str, port: stream.Interface, values: Sequence[data.Const | int], then: str
+            name: str, port: stream.Interface, values: Sequence[data.Const | int], then: str
         ) -> None:
-            """State ``state`` sends ``values`` and ends when the last one has been shifted out."""
-            with m.State(state):
+            """State ``name`` sends ``values`` and ends when the last one has been shifted out."""
+            with state(name):
                 m.d.comb += [
                     port.valid.eq(index != len(values)),
                     port.payload.eq(Array(values)[index]),
@@ -299,15 +367,15 @@ class ArrayCard(wiring.Component):
                         m.d.sync += index.eq(0)
                         m.next = then
 
-        def wait(state: str, duration_ps: int, then: str) -> None:
-            """State ``state`` ends after ``duration_ps``."""
-            with m.State(state):
+        def wait(name: str, duration_ps: int, then: str) -> None:
+            """State ``name`` ends after ``duration_ps``."""
+            with state(name):
                 m.d.comb += [
                     timer.start.eq(1),
                     timer.cycles.eq(cycles_from_ps(duration_ps, self.clk_hz)),
                 ]
-                m.next = f"{state}-WAIT"
-            with m.State(f"{state}-WAIT"):
+                m.next = f"{name}-WAIT"
+            with state(f"{name}-WAIT"):
                 m.d.comb += waiting.eq(1)
                 with m.If(timer.done):
                     m.next = then
@@ -323,24 +391,35 @@ class ArrayCard(wiring.Component):
         )
         grounds = [self._ground_frame(group) for group in SwitchGroup]
         with m.FSM():
+            wait("RESET", SWITCH_RESET_PS, "RESET-END")
+            with state("RESET-END"):
+                m.d.sync += self.sw_reset.eq(1)
+                m.next = "POWER-UP"
             wait("POWER-UP", adgs1414d.RESET_PS, "SWITCH-RESET")
             send("SWITCH-RESET", switches.frame, resets, "ADC-RESET")
-            with m.State("ADC-RESET"):
+            with state("ADC-RESET"):
                 m.d.sync += self.adc_reset.eq(1)
                 m.next = "RESET-WIDTH"
             wait("RESET-WIDTH", ad7606c.RESET_DRIVEN_PS, "ADC-RESET-END")
-            with m.State("ADC-RESET-END"):
+            with state("ADC-RESET-END"):
                 m.d.sync += self.adc_reset.eq(0)
                 m.next = "SETUP"
             # The converters take longer to come up than the switches.
             wait("SETUP", max(ad7606c.SETUP_DRIVEN_PS, adgs1414d.RESET_PS), "SWITCH-SETUP")
             send("SWITCH-SETUP", switches.frame, [enable_crc, *grounds], "DAC-SETUP")
             send("DAC-SETUP", dac.frame, ad5754r.CONFIGURATION, "DAC-CLEAR-END")
-            with m.State("DAC-CLEAR-END"):
+            with state("DAC-CLEAR-END"):
                 m.d.sync += self.dac_clr.eq(1)
                 m.next = "DAC-POWER"
             wait("DAC-POWER", ad5754r.POWER_UP_PS, "DAC-ZERO")
             send("DAC-ZERO", dac.frame, [ad5754r.ZERO_ALL], "ADC-SETUP")
             send("ADC-SETUP", adc.command, ad7606c.CONFIGURATION, "READY")
-            with m.State("READY"):
+            with state("READY"):
                 m.d.comb += ready.eq(1)
+        with m.If(self.core.safe):
+            m.d.sync += [
+                self.sw_reset.eq(0),
+                self.dac_clr.eq(0),
+                self.adc_reset.eq(0),
+                index.eq(0),
+            ]

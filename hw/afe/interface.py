@@ -96,6 +96,11 @@ class FrontEndSignature(wiring.Signature):
         Fast gates of rails A and B: the rail reaches its rows only while high.
     tile, range : Out
         Tile-select bus and TIA range pins.
+    safe : Out(1)
+        While high the parts stay in their safe state: gates closed, DACs cleared,
+        switches reset. Then they are initialised again, and ``ready`` comes back.
+    interlock : In(1)
+        The interlock is open: nothing may be driven.
     """
 
     def __init__(self, geometry: Geometry) -> None:
@@ -116,6 +121,8 @@ class FrontEndSignature(wiring.Signature):
                 "gate_b": Out(1),
                 "tile": Out(12),
                 "range": Out(3),
+                "safe": Out(1),
+                "interlock": In(1),
             }
         )
 
@@ -141,6 +148,46 @@ class FrontEndTiming:
     dac_settle_ps: int
     switch_ps: int
     pulse_min_ps: int
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """What a front end may ever be asked to drive. A profile can only lower it.
+
+    Codes are offset binary, and what a code is worth is its distance from
+    ``zero_code``. Times are longest times and rounded down to whole clock cycles.
+
+    Attributes
+    ----------
+    low, high:
+        Lowest and highest code of each DAC channel (:class:`~ohmloom.hw.isa.Dac`).
+    read, sense:
+        Highest distance of rail A while its gate is open, and of rail B while its
+        gate is open and a column is on its TIA.
+    width_ps:
+        Longest pulse on rail B.
+    budget_ps, duty:
+        Gate-on time of rail B that may be spent at once, and its refill: one cycle
+        in every ``2**duty``.
+    energy_ps:
+        Highest distance of rail B times that of the highest gate voltage that a gate
+        is on, times the width of the pulse.
+    watchdog_ps:
+        Longest silence of the host while rail B drives.
+    zero_code:
+        Code of 0 V, which every channel has after initialisation.
+    """
+
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+    read: int
+    sense: int
+    width_ps: int
+    budget_ps: int
+    duty: int
+    energy_ps: int
+    watchdog_ps: int
+    zero_code: int = 0x8000
 
 
 class PlaneStep(py_enum.Enum):

@@ -103,6 +103,8 @@ class SerialClock(wiring.Component):
     def __init__(self, timing: SerialTiming, max_bits: int, idle_level: int) -> None:
         self.timing = timing
         self.idle_level = idle_level
+        # Internal state, named for proofs.
+        self.remaining = Signal(range(max_bits + 1))
         super().__init__(
             {
                 "start": In(1),
@@ -123,7 +125,7 @@ class SerialClock(wiring.Component):
         m = Module()
         timing = self.timing
         wait = Signal(range(max(timing.half, timing.lead, timing.gap)))
-        remaining = Signal.like(self.bits)
+        remaining = self.remaining
         m.d.comb += self.last.eq(remaining == 1)
 
         with m.FSM():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
+
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -10,8 +13,12 @@ from ..geometry import Geometry
 from .cobs import FrameByte
 from .protocol import (
     ACCESS,
+    CHANGES,
     DONE,
     DONE_BODY,
+    HEALTH_BODY,
+    LIMIT_BYTES,
+    LIMIT_VALUE_BYTES,
     MAX_PAYLOAD,
     MAX_READ,
     READ_HEAD,
@@ -21,6 +28,7 @@ from .protocol import (
     WRITE_HEAD,
     Info,
     Kind,
+    Limit,
     Status,
     depth,
 )
@@ -65,7 +73,7 @@ class RunSignature(wiring.Signature):
         High from the cycle after ``run`` until ``done``.
     done : In(1)
         Strobe at the end of a run.
-    cycles, saturations, illegal : In
+    cycles, saturations, illegal, stopped : In
         Of the last run: valid with ``done`` and stable until the next ``run``.
     """
 
@@ -80,6 +88,45 @@ class RunSignature(wiring.Signature):
                 "cycles": In(64),
                 "saturations": In(32),
                 "illegal": In(1),
+                "stopped": In(1),
+            }
+        )
+
+
+class GuardSignature(wiring.Signature):
+    """The link's side of the guard.
+
+    Members
+    -------
+    heard : Out(1)
+        Strobe: the host has sent a good frame.
+    abort, clear : Out(1)
+        Strobes of the requests of those names.
+    limit, limit_index, limit_value : Out
+        Strobe of a LIMIT; index and value are stable before it, for the answer:
+    limit_raises, limit_locked, limit_excludes : In(1)
+        Why it is refused.
+    safe, cause : In(1)
+        The guard is in its safe state; the cause is still there.
+    health : In(64)
+        :data:`~ohmloom.hw.link.protocol.HEALTH_BODY`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "heard": Out(1),
+                "abort": Out(1),
+                "clear": Out(1),
+                "limit": Out(1),
+                "limit_index": Out(8),
+                "limit_value": Out(8 * LIMIT_VALUE_BYTES),
+                "limit_raises": In(1),
+                "limit_locked": In(1),
+                "limit_excludes": In(1),
+                "safe": In(1),
+                "cause": In(1),
+                "health": In(8 * HEALTH_BODY.size),
             }
         )
 
@@ -87,8 +134,8 @@ class RunSignature(wiring.Signature):
 class CommandProcessor(wiring.Component):
     """One request at a time: check all of it, execute, reply.
 
-    A WRITE or RUN is remembered by seq, kind and status; the same again is
-    answered from that and not executed.
+    What changes something (:data:`CHANGES`) is remembered by seq, kind and status;
+    the same again is answered from that and not executed.
 
     Members
     -------
@@ -100,6 +147,7 @@ class CommandProcessor(wiring.Component):
         Replies and events without CRC.
     memory : Out(MemoryBusSignature)
     core : Out(RunSignature)
+    guard : Out(GuardSignature)
     active : Out(1)
         A request is being executed or answered, or an event waits.
     """
@@ -116,13 +164,14 @@ class CommandProcessor(wiring.Component):
                 "o": Out(stream.Signature(FrameByte)),
                 "memory": Out(MemoryBusSignature()),
                 "core": Out(RunSignature()),
+                "guard": Out(GuardSignature()),
                 "active": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        bus, core, byte = self.memory, self.core, self.i.payload.data
+        bus, core, guard, byte = self.memory, self.core, self.guard, self.i.payload.data
 
         seq, kind, status = Signal(8), Signal(8), Signal(8)
         ended = Signal()  # the last byte of the request has been taken
@@ -146,19 +195,22 @@ class CommandProcessor(wiring.Component):
             core.cycles,
             core.saturations,
             core.illegal,
-            Const(0, 7),
+            core.stopped,
+            Const(0, 6),
             Const(int.from_bytes(info, "little"), 8 * len(info)),
+            guard.health,
         )
         status_end, info_end = STATUS_BODY.size, STATUS_BODY.size + len(info)
         body = Signal()  # the reply has one of them, from ``index`` to ``end``
-        index, end = Signal(range(info_end)), Signal(range(info_end))
+        health_end = info_end + HEALTH_BODY.size
+        index, end = Signal(range(health_end)), Signal(range(health_end))
 
         def attach(start: int, stop: int) -> None:
             m.d.sync += [body.eq(1), index.eq(start), end.eq(stop - 1)]
 
         verdict, words, last_lane = Signal(8), Signal(16), Signal(3)
         self._judge(m, kind, head, verdict, words, last_lane)
-        changes = (kind == Kind.WRITE) | (kind == Kind.RUN)
+        changes = reduce(or_, (kind == change for change in CHANGES))
         repeated = changes & known & (seq == known_seq) & (kind == known_kind)
 
         m.d.comb += [
@@ -166,6 +218,8 @@ class CommandProcessor(wiring.Component):
             bus.write_data.eq(word),
             core.run_address.eq(head[0:16]),
             core.run_epoch.eq(head[16:48]),
+            guard.limit_index.eq(head[0:8]),
+            guard.limit_value.eq(head[8:]),
         ]
         taken, sent = self.i.valid & self.i.ready, self.o.valid & self.o.ready
         with m.If(taken):
@@ -218,6 +272,7 @@ class CommandProcessor(wiring.Component):
                     lane.eq(0),
                 ]
                 m.next = "drain"
+                m.d.comb += guard.heard.eq(1)
                 with m.If(repeated):
                     m.d.sync += status.eq(known_status)
                 with m.Else():
@@ -240,6 +295,14 @@ class CommandProcessor(wiring.Component):
                             m.next = "gather"
                         with m.Case(Kind.RUN):
                             m.next = "run"
+                        with m.Case(Kind.ABORT):
+                            m.d.comb += guard.abort.eq(1)
+                        with m.Case(Kind.CLEAR):
+                            m.d.comb += guard.clear.eq(1)
+                        with m.Case(Kind.HEALTH):
+                            attach(info_end, health_end)
+                        with m.Case(Kind.LIMIT):
+                            m.d.comb += guard.limit.eq(1)
 
             with m.State("gather"):
                 m.d.comb += self.i.ready.eq(1)
@@ -389,6 +452,20 @@ class CommandProcessor(wiring.Component):
                     (self.length != RUN_HEAD.size, Status.BAD_LENGTH),
                     (head[0:16] >= self.geometry.program_depth, Status.BAD_ADDRESS),
                     (busy, Status.BUSY),
+                    (self.guard.safe, Status.SAFE),
+                )
+            with m.Case(Kind.ABORT, Kind.HEALTH):
+                first_of((self.length != 0, Status.BAD_LENGTH))
+            with m.Case(Kind.CLEAR):
+                first_of((self.length != 0, Status.BAD_LENGTH), (self.guard.cause, Status.CAUSE))
+            with m.Case(Kind.LIMIT):
+                first_of(
+                    (self.length != LIMIT_BYTES, Status.BAD_LENGTH),
+                    (head[0:8] > max(Limit), Status.BAD_ADDRESS),
+                    (busy, Status.BUSY),
+                    (self.guard.limit_raises, Status.RAISES),
+                    (self.guard.limit_locked, Status.LOCKED),
+                    (self.guard.limit_excludes, Status.EXCLUDES),
                 )
             with m.Default():
                 m.d.comb += verdict.eq(Status.BAD_KIND)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from .exchange import Exchange, Exchanges, LinkStatus, RunResult, T
-from .protocol import Info, Space
+from .exchange import Exchange, Exchanges, Health, LinkStatus, RunResult, T
+from .protocol import Info, Limit, Space
 
 
 class AsyncTransport(Protocol):
@@ -42,6 +42,22 @@ class AsyncLinkClient:
 
     async def run(self, address: int, epoch: int, limit: float = 60.0) -> RunResult:
         return await self._perform(self.exchanges.run(address, epoch, limit))
+
+    async def health(self) -> Health:
+        """What the guard lets through, and why not more."""
+        return await self._perform(self.exchanges.health())
+
+    async def abort(self) -> None:
+        """Bring the safe state; a run ends."""
+        await self._perform(self.exchanges.abort())
+
+    async def clear(self) -> None:
+        """Leave the safe state: the front end is initialised again, all rails at 0 V."""
+        await self._perform(self.exchanges.clear())
+
+    async def lower(self, limits: Mapping[Limit, int]) -> None:
+        """Lower limits of the guard, each of them once per reset."""
+        await self._perform(self.exchanges.lower(limits))
 
     async def _perform(self, exchange: Exchange[T]) -> T:
         try:

@@ -9,7 +9,7 @@ and refusals are here, once.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,22 +17,31 @@ from ...errors import OhmloomError
 from .codec import MAX_ENCODED, Frame, FrameDecoder, encode_frame
 from .protocol import (
     ACCESS,
+    CHANGES,
     DELIMITER,
     DONE,
     DONE_BODY,
+    HEALTH_BODY,
+    ILLEGAL,
     INFO_BODY,
+    LIMIT_VALUE_BYTES,
     MAGIC,
     MAX_READ,
     MAX_WRITE,
     READ_HEAD,
     REPLY,
     RUN_HEAD,
+    SENTENCES,
     STATUS_BODY,
     STATUS_BYTES,
+    STOPPED,
     VERSION,
     WRITE_HEAD,
+    GuardState,
     Info,
     Kind,
+    Limit,
+    Reason,
     Space,
     Status,
 )
@@ -76,12 +85,14 @@ Exchange = Generator[Step, bytes, T]
 class RunResult:
     """End of a run: clock cycles it took, ADC codes at a rail, and how it ended.
 
-    ``illegal`` says that it met a word that is no instruction.
+    ``illegal`` says that it met a word that is no instruction, ``stopped`` that the
+    guard went to its safe state.
     """
 
     cycles: int
     saturations: int
     illegal: bool = False
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,67 @@ class LinkStatus:
     frames_ok: int
     frames_bad: int
     last: RunResult
+
+
+@dataclass(frozen=True)
+class Health:
+    """Reply to HEALTH: what the guard lets through, and what it has refused.
+
+    Attributes
+    ----------
+    state, reason:
+        ``reason`` is why it went to its safe state the last time.
+    codes, gates, pulses, stops:
+        Refused codes and switch updates, refused openings, pulses cut short, and
+        stops from outside, since the reset; each stays at 255.
+    lowered:
+        Limits that a profile has lowered.
+    """
+
+    state: GuardState
+    reason: Reason
+    codes: int
+    gates: int
+    pulses: int
+    stops: int
+    lowered: frozenset[Limit]
+
+    def __str__(self) -> str:
+        if self.state is GuardState.SAFE:
+            return f"the guard is in its safe state: {SENTENCES[self.reason]}"
+        if self.state is GuardState.STARTING:
+            return "the front end is being initialised"
+        return "the guard lets through what is within its limits"
+
+
+class GuardStopped(LinkError):
+    """The guard went to its safe state, or is in it; ``health`` says why."""
+
+    def __init__(self, health: Health) -> None:
+        self.health = health
+        super().__init__(str(health))
+
+
+def parse_health(body: bytes) -> Health:
+    """The reply to HEALTH.
+
+    Raises
+    ------
+    LinkError
+        If it has another size, or a state or reason that is not known.
+    """
+    if len(body) != HEALTH_BODY.size:
+        raise LinkError(f"a HEALTH reply has {len(body)} bytes, expected {HEALTH_BODY.size}")
+    state, reason, *counters, lowered = HEALTH_BODY.unpack(body)
+    if state not in GuardState._value2member_map_ or reason not in Reason._value2member_map_:
+        raise LinkError(f"a HEALTH reply has state {state} and reason {reason}")
+    limits = frozenset(limit for limit in Limit if lowered >> limit & 1)
+    return Health(GuardState(state), Reason(reason), *counters, lowered=limits)
+
+
+def run_result(cycles: int, saturations: int, end: int) -> RunResult:
+    """The end of a run from its three numbers on the line."""
+    return RunResult(cycles, saturations, bool(end & ILLEGAL), bool(end & STOPPED))
 
 
 def parse_info(body: bytes) -> Info:
@@ -117,9 +189,8 @@ def parse_status(body: bytes) -> LinkStatus:
     """The reply to STATUS."""
     if len(body) != STATUS_BODY.size:
         raise LinkError(f"a STATUS reply has {len(body)} bytes, expected {STATUS_BODY.size}")
-    running, frames_ok, frames_bad, cycles, saturations, illegal = STATUS_BODY.unpack(body)
-    last = RunResult(cycles, saturations, bool(illegal))
-    return LinkStatus(bool(running), frames_ok, frames_bad, last)
+    running, frames_ok, frames_bad, *last = STATUS_BODY.unpack(body)
+    return LinkStatus(bool(running), frames_ok, frames_bad, run_result(*last))
 
 
 def pack_words(space: Space, words: Iterable[int]) -> bytes:
@@ -204,10 +275,16 @@ class Exchanges:
         Whenever the event of its end does not come within ``timeout``, the
         status is asked for, so that a lost event is no lost run. Waiting longer
         than ``limit`` seconds is a :class:`LinkTimeout`; a run that meets a word
-        that is no instruction is a :class:`LinkError`.
+        that is no instruction is a :class:`LinkError`, and one that the guard
+        refuses or stops is a :class:`GuardStopped`.
         """
         self._done.clear()
-        yield from self._request(Kind.RUN, RUN_HEAD.pack(address, epoch))
+        try:
+            yield from self._request(Kind.RUN, RUN_HEAD.pack(address, epoch))
+        except LinkRefused as refused:
+            if refused.status != Status.SAFE:
+                raise
+            raise GuardStopped((yield from self.health())) from refused
         seq, waited = self._executed_seq, 0.0
         while seq not in self._done:
             received = yield Step(b"", self.timeout)
@@ -222,14 +299,36 @@ class Exchanges:
             if waited > limit:
                 raise LinkTimeout(f"the run from {address} did not end within {limit:g} s")
         result = self._done.pop(seq)
+        if result.stopped:
+            raise GuardStopped((yield from self.health()))
         if result.illegal:
             raise LinkError(f"the run from {address} ended at a word that is no instruction")
         return result
 
+    def health(self) -> Exchange[Health]:
+        """What the guard lets through, and why not more."""
+        return parse_health((yield from self._request(Kind.HEALTH)))
+
+    def abort(self) -> Exchange[None]:
+        """Bring the safe state; a run ends."""
+        yield from self._request(Kind.ABORT)
+
+    def clear(self) -> Exchange[None]:
+        """Leave the safe state: the front end is initialised again, all rails at 0 V."""
+        yield from self._request(Kind.CLEAR)
+
+    def lower(self, limits: Mapping[Limit, int]) -> Exchange[None]:
+        """Lower limits of the guard, each of them once per reset."""
+        for limit, value in limits.items():
+            if not 0 <= value < 1 << 8 * LIMIT_VALUE_BYTES:
+                raise ValueError(f"{limit.name} = {value} does not fit {LIMIT_VALUE_BYTES} bytes")
+            payload = bytes([limit]) + value.to_bytes(LIMIT_VALUE_BYTES, "little")
+            yield from self._request(Kind.LIMIT, payload)
+
     def _next_seq(self, kind: Kind) -> int:
         """A number that the controller cannot take for a repetition."""
         self._seq = (self._seq + 1) & 0xFF
-        if kind in (Kind.WRITE, Kind.RUN):
+        if kind in CHANGES:
             # Reads in between may have used up a whole round of numbers.
             if self._seq == self._executed_seq:
                 self._seq = (self._seq + 1) & 0xFF
@@ -244,8 +343,7 @@ class Exchanges:
             if frame.kind != DONE:
                 replies.append(frame)
             elif len(body) == DONE_BODY.size:
-                cycles, saturations, illegal = DONE_BODY.unpack(body)
-                self._done[frame.seq] = RunResult(cycles, saturations, bool(illegal))
+                self._done[frame.seq] = run_result(*DONE_BODY.unpack(body))
         return replies
 
     def _request(self, kind: Kind, payload: bytes = b"") -> Exchange[bytes]:

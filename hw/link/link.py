@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..geometry import Geometry
 from .cobs import CobsDecoder, CobsEncoder
-from .command import CommandProcessor, MemoryBusSignature, RunSignature
+from .command import CommandProcessor, GuardSignature, MemoryBusSignature, RunSignature
 from .frame import FrameReceiver, FrameTransmitter
 from .uart import UartRx, UartTx
 
@@ -31,6 +31,8 @@ class Link(wiring.Component):
         See :class:`MemoryBusSignature`.
     run, run_address, run_epoch, running, done, cycles, saturations
         See :class:`RunSignature`.
+    guard : Out(GuardSignature)
+        To the guard.
     active : Out(1)
         Something in the link is not idle, the lines included.
     """
@@ -45,6 +47,7 @@ class Link(wiring.Component):
                 "tx": Out(1, init=1),
                 **MemoryBusSignature().members,
                 **RunSignature().members,
+                "guard": Out(GuardSignature()),
                 "active": Out(1),
             }
         )
@@ -77,6 +80,8 @@ class Link(wiring.Component):
             for name, member in port.signature.members.items():
                 inside, outside = getattr(port, name), getattr(self, name)
                 m.d.comb += outside.eq(inside) if member.flow is Out else inside.eq(outside)
+
+        wiring.connect(m, command.guard, wiring.flipped(self.guard))
 
         chain = (uart_rx, decoder, receiver, command, transmitter, encoder, uart_tx)
         m.d.comb += self.active.eq(Cat(*(each.active for each in chain)) != 0)

@@ -39,8 +39,18 @@ class Kind(IntEnum):
     """:data:`RUN_HEAD`; acknowledged at once, a :data:`DONE` event follows."""
     STATUS = 0x05
     """No payload; the reply carries :data:`STATUS_BODY`."""
+    ABORT = 0x10
+    """No payload; the guard goes to its safe state, and a run ends."""
+    CLEAR = 0x11
+    """No payload; leaves the safe state once its cause has gone."""
+    HEALTH = 0x12
+    """No payload; the reply carries :data:`HEALTH_BODY`."""
+    LIMIT = 0x13
+    """:data:`LIMIT_BYTES`: the :class:`Limit` and its value; lowers it, once per reset."""
 
 
+CHANGES = (Kind.WRITE, Kind.RUN, Kind.ABORT, Kind.CLEAR, Kind.LIMIT)
+"""Requests that change something: remembered, so that a repetition is not executed."""
 REPLY = 0x80
 """Added to the kind of a request in its reply."""
 DONE = 0xC0
@@ -56,6 +66,99 @@ class Status(IntEnum):
     BAD_SPACE = 3
     BAD_ADDRESS = 4
     BUSY = 5
+    SAFE = 6
+    """The guard is in its safe state: :data:`Kind.HEALTH` says why."""
+    CAUSE = 7
+    """The cause of the safe state has not gone."""
+    RAISES = 8
+    """A limit can only be lowered."""
+    LOCKED = 9
+    """That limit has been lowered since the reset."""
+    EXCLUDES = 10
+    """The limit excludes 0 V or the code that its channel has, or a code is being written."""
+
+
+class Reason(IntEnum):
+    """Why the guard went to its safe state."""
+
+    NONE = 0
+    INTERLOCK = 1
+    ABORT = 2
+    LINK_LOST = 3
+    REQUEST = 4
+    DAC_CODE = 5
+    SWITCH_CODE = 6
+    BOTH_GATES = 7
+    UNSETTLED = 8
+    MOVED = 9
+    READ_VOLTAGE = 10
+    WIDTH = 11
+    DUTY = 12
+    ENERGY = 13
+
+
+SENTENCES: MappingProxyType[Reason, str] = MappingProxyType(
+    {
+        Reason.NONE: "nothing was refused",
+        Reason.INTERLOCK: "the interlock is or was open",
+        Reason.ABORT: "the host asked for it",
+        Reason.LINK_LOST: "a pulse was on or asked for while the host was silent for too long",
+        Reason.REQUEST: "an engine asked for it",
+        Reason.DAC_CODE: "a DAC code lay outside its channel's limits",
+        Reason.SWITCH_CODE: "a line was asked onto two ways at once",
+        Reason.BOTH_GATES: "both fast gates were asked open at once",
+        Reason.UNSETTLED: "a fast gate was asked open before the lines had settled",
+        Reason.MOVED: "something was to move while a fast gate was open",
+        Reason.READ_VOLTAGE: "a rail was above the limit for reading",
+        Reason.WIDTH: "a pulse was longer than its limit",
+        Reason.DUTY: "the gate-on time was used up",
+        Reason.ENERGY: "a pulse had more energy than its limit",
+    }
+)
+"""What a host says of a reason."""
+
+
+class Limit(IntEnum):
+    """Limits of the guard that a profile may lower; see ``docs/guard.md`` for the units."""
+
+    LOW_RAIL_A = 0
+    LOW_RAIL_B = 1
+    LOW_GATE_PROGRAM = 2
+    LOW_GATE_ON = 3
+    HIGH_RAIL_A = 4
+    HIGH_RAIL_B = 5
+    HIGH_GATE_PROGRAM = 6
+    HIGH_GATE_ON = 7
+    READ = 8
+    SENSE = 9
+    WIDTH = 10
+    BUDGET = 11
+    DUTY = 12
+    ENERGY = 13
+    WATCHDOG = 14
+
+
+RISING = frozenset(
+    {
+        Limit.LOW_RAIL_A,
+        Limit.LOW_RAIL_B,
+        Limit.LOW_GATE_PROGRAM,
+        Limit.LOW_GATE_ON,
+        Limit.DUTY,
+    }
+)
+"""Limits whose larger value is the stricter one."""
+
+
+class GuardState(IntEnum):
+    """What the guard lets through."""
+
+    STARTING = 0
+    """Nothing: the front end is being initialised."""
+    OPEN = 1
+    """What is within its limits."""
+    SAFE = 2
+    """Nothing: it is in its safe state."""
 
 
 class Space(IntEnum):
@@ -110,8 +213,16 @@ RUN_HEAD = struct.Struct("<HI")
 STATUS_BODY = struct.Struct("<BIIQIB")
 """running, good frames, dropped frames, then of the last run: cycles, saturations, illegal."""
 DONE_BODY = struct.Struct("<QIB")
-"""cycles, saturations, illegal (1: it ended at a word that is no instruction); the tail of
-:data:`STATUS_BODY`."""
+"""cycles, saturations, end (bit 0: at a word that is no instruction, bit 1: stopped by the
+guard); the tail of :data:`STATUS_BODY`."""
+ILLEGAL, STOPPED = 1, 2
+"""Bits of the end of a run."""
+HEALTH_BODY = struct.Struct("<6BH")
+"""state (:class:`GuardState`), reason, refusals of codes, of gates, pulses cut short, stops
+(each stays at 255), limits lowered (bit ``n``: limit ``n``)."""
+LIMIT_VALUE_BYTES = 5
+LIMIT_BYTES = 1 + LIMIT_VALUE_BYTES
+"""A limit's number, and its value in five bytes."""
 STATUS_BYTES = 1
 
 MAX_WRITE = MAX_PAYLOAD - WRITE_HEAD.size

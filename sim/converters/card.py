@@ -188,6 +188,22 @@ class Converters:
             raise ConverterError(f"a gain of {ratio:g} is too small to be scaled by a shift")
         return Gain(mantissa, shift)
 
+    def current_codes(self, amperes: ArrayLike, tia_range: int) -> IntArray:
+        """ADC codes of column currents [A], rounded half to even and clipped at the rails.
+
+        Raises
+        ------
+        ConverterError
+            On an unknown TIA range.
+        """
+        if not 0 <= tia_range < len(self.tia_ohms):
+            raise ConverterError(
+                f"TIA range {tia_range} does not exist, there are {len(self.tia_ohms)}"
+            )
+        volts = np.asarray(amperes, dtype=np.float64) * self.tia_ohms[tia_range]
+        codes = np.rint(volts / self.adc_lsb)
+        return np.clip(codes, ADC_MIN, ADC_MAX).astype(np.int64)
+
     def convert(
         self, total: ArrayLike, variance: ArrayLike, z: ArrayLike, gain: Gain, var_exponent: int
     ) -> tuple[IntArray, NDArray[np.bool_]]:

@@ -7,6 +7,10 @@ events of the analog world and not by serial clocks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
 from amaranth import Cat, Module
 from amaranth.back import verilog as backend
 from amaranth.lib import wiring
@@ -17,8 +21,8 @@ from ...hw.afe.array_card import TIA_BANDWIDTH_HZ, ArrayCard, tau_ps
 from ...hw.geometry import Geometry
 from ...hw.isa import Dac
 from ...hw.top import Top
-from .card import Lags
-from .chips.array_card import ArrayCardChips
+from .card import AnalogCard, CardFault, Lags
+from .chips.array_card import FAULTS, ArrayCardChips
 
 DAC_SETTLE_TAUS = 11.8
 """ln(2^17): the data sheet's settling time is to half an LSB of 16 bits."""
@@ -32,6 +36,68 @@ def lags(clk_hz: int) -> Lags:
         input_delay=adgs1414d.T_ON_PS * cycles_per_ps,
         dac_tau=ad5754r.SETTLE_PS / DAC_SETTLE_TAUS * cycles_per_ps,
     )
+
+
+@dataclass(frozen=True)
+class Watched:
+    """An output of the bench whose changes the analog card is told, in the order of the list.
+
+    Attributes
+    ----------
+    name : str
+        The output.
+    tell : callable
+        Tells the card: takes it, the time in cycles and the new value.
+    at_once : bool
+        The run must not go on before the card knows; otherwise the changes may
+        be told later, each with its own time.
+    """
+
+    name: str
+    tell: Callable[[AnalogCard, int, int], None]
+    at_once: bool = False
+
+
+def watched(geometry: Geometry) -> tuple[Watched, ...]:
+    """What the card is told; a conversion, which asks it for codes, comes on top."""
+    rows, columns = geometry.rows, geometry.columns
+
+    def lines(size: int, *names: str) -> Callable[[AnalogCard, int, int], None]:
+        def tell(card: AnalogCard, now: int, value: int) -> None:
+            packed = np.frombuffer(value.to_bytes(-(-3 * size // 8), "little"), np.uint8)
+            bits = np.unpackbits(packed, bitorder="little").astype(bool)
+            card.set_lines(
+                now, **{name: bits[i * size : (i + 1) * size] for i, name in enumerate(names)}
+            )
+
+        return tell
+
+    def dac(channel: int) -> Callable[[AnalogCard, int, int], None]:
+        return lambda card, now, value: card.set_dac(now, channel, value)
+
+    def refuse(card: AnalogCard, now: int, value: int) -> None:
+        if value:
+            raise CardFault(f"cycle {now}: the chips complain: {broken_rules(value)}")
+
+    return (
+        Watched("rows", lines(rows, "row_a", "row_b", "row_ground")),
+        Watched("columns", lines(columns, "column_tia", "column_ground")),
+        # The third third are the gates' ground switches: off is all they can do.
+        Watched("gates", lines(columns, "gate_program", "gate_on")),
+        *(Watched(f"dac{channel.value}", dac(channel.value)) for channel in Dac),
+        Watched("tile", AnalogCard.set_tile),
+        Watched("tia_range", AnalogCard.set_range),
+        Watched("train", lambda card, now, value: card.set_train(now, bool(value))),
+        Watched("gate_a", lambda card, now, value: card.set_gate_a(now, bool(value))),
+        Watched("gate_b", lambda card, now, value: card.set_gate_b(now, bool(value))),
+        Watched("fault", refuse, at_once=True),
+    )
+
+
+def broken_rules(fault: int) -> str:
+    """The bench's ``fault`` in words: each part that complains, with its fault code."""
+    found = {name: fault >> field.offset & (1 << field.width) - 1 for name, field in FAULTS}
+    return ", ".join(f"{name} {code}" for name, code in found.items() if code)
 
 
 class Bench(wiring.Component):
@@ -50,6 +116,8 @@ class Bench(wiring.Component):
         The pins of the same names.
     sample, codes, tag_inference, tag_epoch, tag_index
         A conversion: ``sample`` toggles, ``codes`` is wanted before it ends.
+    train : Out(1)
+        Of the controller: pulses of one instruction, and the time between them.
     fault : Out(16)
         Sticky fault codes of the chip models.
     """
@@ -79,6 +147,7 @@ class Bench(wiring.Component):
                 "tag_inference": Out(1),
                 "tag_epoch": Out(32),
                 "tag_index": Out(32),
+                "train": Out(1),
                 "fault": Out(16),
             }
         )
@@ -108,6 +177,7 @@ class Bench(wiring.Component):
             self.tag_inference.eq(top.tag.inference),
             self.tag_epoch.eq(top.tag.epoch),
             self.tag_index.eq(top.tag.index),
+            self.train.eq(top.train),
             self.fault.eq(chips.faults.as_value()),
         ]
         return m

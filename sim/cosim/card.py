@@ -8,6 +8,8 @@ the ADC's own low-pass; a conversion that comes too early reads wrong codes.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,8 +19,12 @@ from ...hw.geometry import Geometry
 from ...hw.isa import Dac
 from ..array import SimulatedArray
 from ..converters import Converters
+from ..engine.pulses import column_currents
 from ..numerics import Domain, draw_normal
 from .settling import Settling
+
+SAMPLE_LAG_CYCLES = 1
+"""From the edge of CONVST to the converter model's report, which comes with the next clock."""
 
 
 class CardFault(OhmloomError, RuntimeError):
@@ -93,6 +99,10 @@ class AnalogCard:
         self.conversions = 0
         self.pulses = 0
         self._pulse_begun: tuple[int, float, float] | None = None
+        self._train = False
+        self._resting_since: int | None = None
+        self._part_begun = 0
+        self._inside: np.ndarray | None = None
         self._dac = [0x8000] * len(Dac)
         self._rails = Settling(len(Dac), lags.dac_tau)
         self._input = Settling(columns, lags.input_tau, lags.input_delay)
@@ -140,16 +150,31 @@ class AnalogCard:
     def set_gate_b(self, time: int, on: bool) -> None:
         """The fast gate of rail B has moved: a pulse begins, or ends and takes effect."""
         if on:
+            self._rest(time)
             self._pulse_begun = (time, *self._pulse_levels(time))
+            self._part_begun, self._inside = time, None
         elif self._pulse_begun is not None:
             begun, volts, i_cc = self._pulse_begun
+            if self._inside is None:
+                self._pulse(volts, i_cc, time - begun)
+            else:
+                self._part(time)
+                self._input.set_target(begun, self._inside)
+                self._input.set_target(time, np.zeros(self.geometry.columns))
             self._pulse_begun = None
-            self._pulse(volts, i_cc, time - begun)
+            self._resting_since = time if self._train else None
+
+    def set_train(self, time: int, on: bool) -> None:
+        """A train of pulses begins or ends; inside one, time between pulses passes for cells."""
+        self._train, self._resting_since = on, None
 
     # What comes back.
 
     def convert(self, time: int, tag: ConversionTag) -> np.ndarray:
         """ADC codes of all columns sampled at ``time``, shape (columns,), int64."""
+        if self._pulse_begun is not None:
+            return self._convert_pulse(time - SAMPLE_LAG_CYCLES)
+        self._rest(time - SAMPLE_LAG_CYCLES)
         columns = self.geometry.columns
         bits = self._driven_rows()
         sensed = self.lines.column_tia & self.lines.gate_on
@@ -166,7 +191,8 @@ class AnalogCard:
         else:
             z = np.zeros(columns, np.int64)
             rows, selected = np.flatnonzero(bits), np.flatnonzero(sensed)
-            if len(rows) != 1 or len(selected) != 1:
+            # After a pulse on several cells of a row they are read side by side.
+            if len(rows) != 1 or not len(selected) or (len(selected) > 1 and not self._train):
                 raise CardFault(
                     f"a single read drives {len(rows)} rows and senses {len(selected)} columns"
                 )
@@ -178,6 +204,47 @@ class AnalogCard:
         return np.clip(codes + late, -(1 << 15), (1 << 15) - 1)
 
     # Inside.
+
+    def _rest(self, time: int) -> None:
+        """Inside a train, time since the last pulse or read has passed at 0 V."""
+        if self._resting_since is not None:
+            self.array.wait((time - self._resting_since) / self.clk_hz)
+            self._resting_since = time
+
+    def _pulsed(self, i_cc: float) -> Iterator[tuple[np.ndarray, np.ndarray, float | None]]:
+        """Cells that rail B drives, (rows, columns), their columns, and their I_cc."""
+        lines, columns = self.lines, self.geometry.columns
+        rows = self.tile * self.geometry.rows + np.flatnonzero(lines.row_b)
+        for conducting, limit in ((lines.gate_program, i_cc), (lines.gate_on, None)):
+            selected = np.flatnonzero(conducting & (lines.column_ground | lines.column_tia))
+            cells = rows[:, np.newaxis] * columns + selected
+            if cells.size:
+                yield cells, selected, limit
+
+    def _part(self, time: int) -> np.ndarray:
+        """Let the pulse go on up to ``time``; column currents then [A], shape (columns,)."""
+        assert self._pulse_begun is not None
+        _, volts, i_cc = self._pulse_begun
+        seconds = (time - self._part_begun) / self.clk_hz
+        current = np.zeros(self.geometry.columns)
+        for cells, selected, limit in self._pulsed(i_cc):
+            current[selected] = column_currents(self.array, cells, volts, seconds, limit)
+        self._part_begun = time
+        return np.where(self.lines.column_tia, current, 0.0)
+
+    def _convert_pulse(self, time: int) -> np.ndarray:
+        """ADC codes inside a pulse; the input follows the step at its opening with its lag."""
+        assert self._pulse_begun is not None
+        begun = self._pulse_begun[0]
+        self.conversions += 1
+        if self._inside is None:
+            cells = sum(cells.size for cells, _, _ in self._pulsed(0.0))
+            self.pulses += cells
+        codes = self.converters.current_codes(self._part(time), self.tia_range)
+        self._inside = codes.astype(np.float64)
+        since = max(time - begun - self._input.delay, 0.0)
+        late = np.rint(-self._inside * math.exp(-since / self._input.tau)).astype(np.int64)
+        return np.clip(codes + late, -(1 << 15), (1 << 15) - 1)
 
     def _driven_rows(self) -> np.ndarray:
         return self.lines.row_a & self.gate_a
@@ -204,18 +271,13 @@ class AnalogCard:
 
     def _pulse_levels(self, time: int) -> tuple[float, float]:
         """Volts of rail B and I_cc of the program gate at ``time``, settled or not."""
-        lsb = self.converters.dac_volts(0x8001) - self.converters.dac_volts(0x8000)
+        lsb = self.converters.dac_lsb
         late = np.rint(self._rails.residual(time) / lsb).astype(int)
         rail = self._dac[Dac.RAIL_B] + int(late[Dac.RAIL_B])
         gate = self._dac[Dac.GATE_PROGRAM] + int(late[Dac.GATE_PROGRAM])
         return self.converters.dac_volts(rail), float(self.converters.i_cc(gate))
 
     def _pulse(self, volts: float, i_cc: float, cycles: int) -> None:
-        lines, columns = self.lines, self.geometry.columns
-        rows = np.flatnonzero(lines.row_b)
-        for conducting, limit in ((lines.gate_program, i_cc), (lines.gate_on, None)):
-            selected = np.flatnonzero(conducting & lines.column_ground)
-            cells = (self.tile * self.geometry.rows + rows)[:, np.newaxis] * columns + selected
-            if cells.size:
-                self.pulses += cells.size
-                self.array.pulse(cells.ravel(), volts, cycles / self.clk_hz, limit)
+        for cells, _, limit in self._pulsed(i_cc):
+            self.pulses += cells.size
+            self.array.pulse(cells.ravel(), volts, cycles / self.clk_hz, limit)

@@ -190,3 +190,20 @@ class CosimReport:
     saturations: int
     simulated_cycles: int
     skipped_cycles: int
+
+
+@dataclass(frozen=True)
+class Cosimulation:
+    """What a co-simulation gives.
+
+    Attributes
+    ----------
+    report :
+        Its figures.
+    output :
+        The network's output integers as read from the RTL, int64, shape
+        (samples that ran to their end, outputs).
+    """
+
+    report: CosimReport
+    output: np.ndarray

@@ -5,7 +5,9 @@ from __future__ import annotations
 from ...hw.afe.interface import PlaneStep
 from ...hw.image import Image
 from ...hw.isa import Instruction, Op
-from ...hw.postprocess import Requantiser
+from ...hw.post.requant import Requantiser
+from ...hw.postprocess import cycles
+from ..engine.post import POST
 
 
 def inference(image: Image) -> list[Instruction]:
@@ -30,8 +32,8 @@ def overhead(image: Image, period: dict[PlaneStep, int], excess: int) -> dict[st
     Returns
     -------
     Cycles by cause: what an MVM needs before its first plane can settle and
-    after its last one has, what requantisation takes, and the rest (fetching,
-    decoding, handshakes).
+    after its last one has, what requantisation and other post-processing take, and the
+    rest (fetching, decoding, handshakes).
     """
     code = inference(image)
     mvms = sum(instr.op is Op.MVM for instr in code)
@@ -42,5 +44,8 @@ def overhead(image: Image, period: dict[PlaneStep, int], excess: int) -> dict[st
         "requantise": Requantiser.CYCLES
         * sum(instr["count"] for instr in code if instr.op is Op.REQUANT),
     }
+    others = sum(cycles(instr, image.params.tolist()) for instr in code if instr.op in POST)
+    if others:
+        causes["tables, pools, sums"] = others
     causes["fetch, decode, handshakes"] = excess - sum(causes.values())
     return causes

@@ -12,13 +12,15 @@ import threading
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import OhmloomError
-from .job import JOB_VARIABLE, CosimReport, Job
+from ...hw.link.exchange import LinkError
+from .card import CardFault
+from .job import JOB_VARIABLE, CosimReport, Cosimulation, Job
+from .simulator import Simulator
 
 PROGRESS_FILE = "progress.json"
 REPORT_FILE = "report.json"
@@ -27,27 +29,14 @@ RESULTS_FILE = "results.xml"
 TOPLEVEL = "bench"
 TESTBENCH = "ohmloom.sim.cosim.testbench"
 TIMESCALE = ("1ns", "1ps")
+PROGRAMS = {Simulator.ICARUS: "iverilog", Simulator.VERILATOR: "verilator"}
+"""Program and Debian package of the Verilog simulators."""
+RESET_CYCLES = 4
+"""Clock cycles for which the controller is held in reset."""
 _POLL_S = 0.2
 
 Progress = Callable[[str, int, int], None]
 """Told the stage, how much of it is done, and how much there is."""
-
-
-@dataclass(frozen=True)
-class Cosimulation:
-    """What a co-simulation gives.
-
-    Attributes
-    ----------
-    report :
-        Its figures.
-    output :
-        The network's output integers as read from the RTL, int64, shape
-        (samples that ran to their end, outputs).
-    """
-
-    report: CosimReport
-    output: np.ndarray
 
 
 class CosimError(OhmloomError, RuntimeError):
@@ -58,7 +47,7 @@ def run_cosim(
     job: Job,
     progress: Progress | None = None,
     folder: Path | None = None,
-    simulator: str = "icarus",
+    simulator: Simulator = Simulator.ICARUS,
 ) -> Cosimulation:
     """Run ``job`` and report; a difference is in the report, not an exception.
 
@@ -69,17 +58,20 @@ def run_cosim(
     progress : callable, optional
         Called with (stage, done, total) while the simulation runs.
     folder : Path, optional
-        Where to work and leave the simulator's files; a temporary folder otherwise.
-    simulator : str
-        A simulator that the cocotb runner knows; it must be installed.
+        Where to work and leave a Verilog simulator's files; a temporary folder otherwise.
+    simulator : Simulator
+        What runs the RTL; it must be installed.
 
     Raises
     ------
     CosimError
         If the simulator is missing, does not build, or ends without a verdict.
     """
-    if simulator == "icarus" and shutil.which("iverilog") is None:
-        raise CosimError("iverilog is not installed: apt-get install iverilog, or run make setup")
+    if simulator is Simulator.CXXRTL:
+        return _run_compiled(job, progress or _silent)
+    program = PROGRAMS[simulator]
+    if shutil.which(program) is None:
+        raise CosimError(f"{program} is not installed: apt-get install {program}")
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="ohmloom-cosim-") as temporary:
             return _run(job, progress, Path(temporary), simulator)
@@ -87,12 +79,28 @@ def run_cosim(
     return _run(job, progress, folder, simulator)
 
 
-def _run(job: Job, progress: Progress | None, folder: Path, simulator: str) -> Cosimulation:
+def _silent(stage: str, done: int, total: int) -> None:
+    """No progress."""
+
+
+def _run_compiled(job: Job, progress: Progress) -> Cosimulation:
+    from .fast.run import run_fast
+
+    try:
+        outcome = run_fast(job, progress)
+    except (CardFault, LinkError) as error:
+        raise CosimError(f"the testbench failed: {error}") from error
+    if not outcome.report.values_compared and not outcome.report.mismatches:
+        raise CosimError("the testbench compared nothing")
+    return outcome
+
+
+def _run(job: Job, progress: Progress | None, folder: Path, simulator: Simulator) -> Cosimulation:
     from cocotb_tools.runner import get_runner
 
     from .bench import Bench, verilog
 
-    report = progress or (lambda stage, done, total: None)
+    report = progress or _silent
     report("elaborate", 0, 1)
     bench = Bench(job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles)
     source = folder / f"{TOPLEVEL}.v"
@@ -101,7 +109,7 @@ def _run(job: Job, progress: Progress | None, folder: Path, simulator: str) -> C
     for name in (PROGRESS_FILE, REPORT_FILE, OUTPUT_FILE, RESULTS_FILE):
         (folder / name).unlink(missing_ok=True)
 
-    runner = get_runner(simulator)
+    runner = get_runner(simulator.value)
     runner.log.setLevel(logging.WARNING)
     build = folder / "build"
     report("build", 0, 1)
@@ -111,7 +119,7 @@ def _run(job: Job, progress: Progress | None, folder: Path, simulator: str) -> C
         build_dir=build,
         timescale=TIMESCALE,
         # SystemVerilog initialises variables without an event, and always @* would sleep on.
-        build_args=["-g2005"] if simulator == "icarus" else [],
+        build_args=["-g2005"] if simulator is Simulator.ICARUS else [],
         log_file=folder / "build.log",
         always=True,
     )

@@ -7,6 +7,7 @@ from typing import Any
 import cocotb
 from cocotb.queue import Queue
 from cocotb.triggers import FallingEdge, SimTimeoutError, Timer, with_timeout
+from cocotb.utils import get_sim_time
 
 BITS_PER_BYTE = 8
 
@@ -18,23 +19,28 @@ class Uart:
     ----------
     rx, tx :
         The controller's pins: this end drives ``rx`` and watches ``tx``.
-    bit_steps : int
-        Length of a bit in simulator steps.
-    steps_per_second : float
-        Simulator steps of one second of the controller's clock.
+    bit_cycles : int
+        Length of a bit in clock cycles.
+    cycle_steps : int
+        Length of a clock cycle in simulator steps; its rising edges are at multiples.
+    clk_hz : int
+        The controller's clock.
     """
 
-    def __init__(self, rx: Any, tx: Any, bit_steps: int, steps_per_second: float) -> None:
+    def __init__(self, rx: Any, tx: Any, bit_cycles: int, cycle_steps: int, clk_hz: int) -> None:
         self._rx = rx
         self._tx = tx
-        self._bit = bit_steps
-        self._steps_per_second = steps_per_second
+        self._bit = bit_cycles * cycle_steps
+        self._cycle = cycle_steps
+        self._steps_per_second = clk_hz * cycle_steps
         self._received: Queue[int] = Queue()
         rx.value = 1
         cocotb.start_soon(self._listen())
 
     async def write(self, data: bytes) -> None:
-        """Send bytes back to back."""
+        """Send bytes back to back, in the middle of cycles: never in a race with an edge."""
+        if get_sim_time("step") % self._cycle == 0:
+            await Timer(self._cycle // 2, "step")
         for byte in data:
             frame = [0, *((byte >> i) & 1 for i in range(BITS_PER_BYTE)), 1]
             start = 0
@@ -48,7 +54,7 @@ class Uart:
     async def read(self, timeout: float) -> bytes:
         """The bytes that have arrived, at least one, or none after ``timeout`` seconds."""
         try:
-            steps = int(timeout * self._steps_per_second)
+            steps = round(timeout * self._steps_per_second)
             first = await with_timeout(self._received.get(), steps, "step")
         except SimTimeoutError:
             return b""

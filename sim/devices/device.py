@@ -90,9 +90,9 @@ class Weights:
         levels, shape (L,), in equal steps of whole codes.
     v_set, set_width_s, v_reset, reset_width_s:
         The pulses that put a cell on a level [V, s].
-    verify_window, verify_tries:
+    verify_window, verify_tries, verify_conversions:
         Half width of the write-verify window as a fraction of the level
-        spacing, and attempts per cell.
+        spacing, attempts per cell, and conversions averaged for a read.
     """
 
     mode: str
@@ -107,6 +107,7 @@ class Weights:
     reset_width_s: float
     verify_window: float
     verify_tries: int
+    verify_conversions: int
 
 
 class Device:
@@ -251,6 +252,11 @@ class Device:
         return self.programmable.verify_tries
 
     @property
+    def verify_conversions(self) -> int:
+        """Conversions averaged for one verify read."""
+        return self.programmable.verify_conversions
+
+    @property
     def verify_half_width(self) -> float:
         """Half width of the write-verify window [S]."""
         return self.verify_window * self.level_step * self.g_lsb
@@ -333,6 +339,7 @@ def _weights(mode: Mode) -> Weights:
         reset_width_s=pulses.reset_width_s,
         verify_window=p.verify.half_window.value,
         verify_tries=int(p.verify.tries.value),
+        verify_conversions=int(p.verify.conversions.value) if p.verify.conversions else 1,
     )
 
 

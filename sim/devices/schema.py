@@ -69,6 +69,7 @@ NOT_ZERO = rule(lambda value: value != 0, "other than 0")
 FRACTION = rule(lambda value: 0 <= value <= 1, "in 0..1")
 WHOLE = rule(lambda value: value > 0 and value == int(value), "a whole number above 0")
 _LEVELS = rule(lambda value: value in range(2, 1025), "a whole number in 2..1024")
+_CONVERSIONS = rule(lambda value: value in [2.0**n for n in range(13)], "a power of 2, 1..4096")
 _TRIES = rule(lambda value: value in range(1, 256), "a whole number in 1..255")
 
 
@@ -88,10 +89,11 @@ class Levels(Section):
 
 
 class Verify(Section):
-    """Write-verify: window and attempts."""
+    """Write-verify: window, attempts, and conversions averaged for one read (1 without)."""
 
     half_window: Annotated[Quantity, unit("1"), POSITIVE, FRACTION]
     tries: Annotated[Quantity, unit("1"), _TRIES]
+    conversions: Annotated[Quantity, unit("1"), _CONVERSIONS] | None = None
 
 
 class Codes(Section):

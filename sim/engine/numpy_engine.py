@@ -8,23 +8,34 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...hw.bounds import BOUNDS, REGISTER_BOUNDS, clamp_holds, clamps
 from ...hw.image import Image
 from ...hw.isa import (
+    AVERAGE_BITS,
+    PULSE_FIELDS,
+    SWEEP_FIELDS,
     CellStatus,
     Dac,
     Instruction,
     Op,
+    PulseStatus,
     Reg,
+    Train,
     conversion_index,
+    pack_outcome,
     pack_result,
     unpack_level,
+    unpack_pulse,
     unpack_requant,
+    unpack_sweep,
 )
 from ..array import SimulatedArray
 from ..converters import Converters, Gain
-from ..numerics import Domain, IntArray, draw_normal, scale
+from ..numerics import Domain, IntArray, draw_normal, round_half_even_shift, scale
 from .errors import EngineError
+from .post import POST, PostProcessor
 from .protocol import Trace
+from .pulses import LinePulser
 
 _log = logging.getLogger(__name__)
 
@@ -214,6 +225,7 @@ class NumpyEngine:
             if not 0 <= address < len(self.image.code):
                 raise EngineError(f"entry {entry!r} runs past the program's end at {address}")
             instr = self.image.code[address]
+            self._refuse(address, instr)
             match instr.op:
                 case Op.HALT:
                     return
@@ -227,10 +239,14 @@ class NumpyEngine:
                     self._mvm(address, instr, batch)
                 case Op.REQUANT:
                     self._requant(address, instr, batch)
+                case op if op in POST:
+                    self._post(address, instr, batch)
                 case Op.PROGRAM:
                     self._program(address, instr)
                 case Op.READ:
                     self._read(address, instr)
+                case Op.PULSE | Op.SWEEP:
+                    self._pulse(address, instr)
                 case Op.NOP:
                     pass
             address += 1
@@ -239,9 +255,6 @@ class NumpyEngine:
         geometry, array = self.image.geometry, self.array
         first, rows, planes = instr["first"], instr["rows"], instr["planes"]
         base = instr["act"] + first
-        self._check(address, instr, "rows", first + rows <= geometry.rows)
-        self._check(address, instr, "planes", 1 <= planes <= geometry.act_width)
-        self._check(address, instr, "act", base + rows <= geometry.act_depth)
         self._check(address, instr, "tile", instr["tile"] < array.tiles)
 
         plane = np.arange(planes).reshape(-1, 1, 1)
@@ -275,23 +288,26 @@ class NumpyEngine:
         batch.conversions += codes.size
 
     def _requant(self, address: int, instr: Instruction, batch: _Batch) -> None:
-        geometry, params = self.image.geometry, self.image.params
+        params = self.image.params
         out, param, count = instr["out"], instr["param"], instr["count"]
-        self._check(address, instr, "count", 1 <= count <= geometry.pairs)
         self._check(address, instr, "param", param + count <= len(params))
-        self._check(address, instr, "out", out + count <= geometry.act_depth)
         words = [unpack_requant(int(word)) for word in params[param : param + count]]
         bias, mantissa, shift = np.array(words, dtype=np.int64).T
         y = scale(batch.acc[:, :count] + bias, mantissa, shift)
         y = np.clip(y, self.registers[Reg.CLAMP_LO], self.registers[Reg.CLAMP_HI])
-        y = y.astype(np.int64)
-        _check_width(f"address {address}: an activation", y, geometry.act_width)
-        batch.act[:, out : out + count] = y
+        batch.act[:, out : out + count] = y.astype(np.int64)
+
+    def _post(self, address: int, instr: Instruction, batch: _Batch) -> None:
+        clamp = (self.registers[Reg.CLAMP_LO], self.registers[Reg.CLAMP_HI])
+        unit = PostProcessor(self.image.geometry, self.image.params, batch.act, clamp)
+        try:
+            unit.execute(instr)
+        except EngineError as error:
+            raise EngineError(f"address {address}: {instr}: {error}") from error
 
     def _program(self, address: int, instr: Instruction) -> None:
         cells = self._cells(address, instr)
         tries, levels = self.registers[Reg.TRIES], self.cell_memory[: cells.size]
-        self._check(address, instr, "tries", 1 <= tries <= 255)
         gate, low, high = self._level_table(address, instr, levels)
         i_cc = self.converters.i_cc(gate)
         volts = {reg: self._rail_volts(address, reg) for reg in (Reg.RAIL_RESET, Reg.RAIL_SET)}
@@ -299,8 +315,7 @@ class NumpyEngine:
         set_s = self.registers[Reg.SET_CYCLES] / self.clk_hz
         gain = self._gain(address)
 
-        code = np.zeros(cells.size, dtype=np.int64)
-        used = np.zeros(cells.size, dtype=np.int64)
+        code, used, least, most = np.zeros((4, cells.size), dtype=np.int64)
         done = np.zeros(cells.size, dtype=bool)
         for attempt in range(1, tries + 1):
             left = np.flatnonzero(~done)
@@ -308,31 +323,75 @@ class NumpyEngine:
                 break
             self.array.pulse(cells[left], volts[Reg.RAIL_RESET], reset_s, None)
             self.array.pulse(cells[left], volts[Reg.RAIL_SET], set_s, i_cc[left])
-            code[left] = self._read_codes(cells[left], gain)
+            code[left] = found = self._read_codes(address, cells[left], gain)
             used[left] = attempt
+            least[left] = found if attempt == 1 else np.minimum(least[left], found)
+            most[left] = found if attempt == 1 else np.maximum(most[left], found)
             done[left] = (code[left] >= low[left]) & (code[left] <= high[left])
         if not done.all():
             _log.warning(
                 "tile %d: %d of %d cells did not converge in %d tries",
                 instr["tile"], int((~done).sum()), cells.size, tries,
             )  # fmt: skip
-        self._store_results(code, used, np.where(done, CellStatus.DONE, CellStatus.NOT_CONVERGED))
+        stuck = (used > 1) & (most - least <= self.registers[Reg.STUCK])
+        missed = np.where(stuck, CellStatus.STUCK, CellStatus.NOT_CONVERGED)
+        if not self.registers[Reg.STUCK]:
+            missed[:] = CellStatus.NOT_CONVERGED
+        self._store_results(code, used, np.where(done, CellStatus.DONE, missed))
         # The sequence leaves its last settings on the DACs.
         self.dac[Dac.RAIL_B] = self.registers[Reg.RAIL_SET]
         self.dac[Dac.GATE_PROGRAM] = int(gate[-1])
 
     def _read(self, address: int, instr: Instruction) -> None:
         cells = self._cells(address, instr)
-        code = self._read_codes(cells, self._gain(address))
+        code = self._read_codes(address, cells, self._gain(address))
         zeros = np.zeros_like(code)
         self._store_results(code, zeros, np.full_like(code, CellStatus.READ))
+
+    def _pulse(self, address: int, instr: Instruction) -> None:
+        """Pulses or a sweep; a front end that is never late, as the record's formulas ask."""
+        geometry, params, param = self.image.geometry, self.image.params, instr["param"]
+        row, column, count, down = (instr[name] for name in ("row", "column", "count", "down"))
+        used, lines = (row, geometry.rows) if down else (column, geometry.columns)
+        self._check(address, instr, "count", used + count <= lines)
+        self._check(address, instr, "tile", instr["tile"] < self.array.tiles)
+        size = len(PULSE_FIELDS if instr.op is Op.PULSE else SWEEP_FIELDS)
+        self._check(address, instr, "param", param + size <= len(params))
+        words = [int(word) for word in params[param : param + size]]
+        line = np.arange(count, dtype=np.int64)
+        rows, columns = (line, line[:1]) if down else (line[:1], line)
+        cells = (instr["tile"] * geometry.rows + row + rows[:, np.newaxis]) * geometry.columns
+        cells = cells + (column + columns)
+
+        def read(several: IntArray) -> IntArray:
+            return self._convert_once(several, self._gain(address))
+
+        pulser = LinePulser(
+            self.array, self.converters, self.clk_hz, cells, self.registers[Reg.TIA_RANGE], read
+        )
+        record = unpack_pulse(words) if instr.op is Op.PULSE else unpack_sweep(words)
+        if isinstance(record, Train):
+            self._check(address, instr, "count", not (record.after and down and count > 1))
+            groups = record.pulses * (record.inside + record.after)
+        else:
+            groups = len(record.codes())
+        if groups * columns.size >= geometry.cells:
+            raise EngineError(
+                f"address {address}: {groups * columns.size} samples and the outcome, cell "
+                f"memory has {geometry.cells} words"
+            )
+        samples = pulser.pulse(record) if isinstance(record, Train) else pulser.sweep(record)
+        self.cell_memory[0] = pack_outcome(len(samples), PulseStatus.DONE)
+        self.cell_memory[1 : len(samples) + 1] = samples
+        self.dac[Dac.RAIL_B] = _DAC_ZERO
+        if record.limit:
+            self.dac[Dac.GATE_PROGRAM] = record.gate
 
     # -- parts of instructions --------------------------------------------------------
 
     def _cells(self, address: int, instr: Instruction) -> IntArray:
         size = self.image.geometry.cells
         self._check(address, instr, "tile", instr["tile"] < self.array.tiles)
-        self._check(address, instr, "count", 1 <= instr["count"] <= size - instr["cell"])
         return instr["tile"] * size + instr["cell"] + np.arange(instr["count"], dtype=np.int64)
 
     def _level_table(
@@ -346,7 +405,17 @@ class NumpyEngine:
         gate, low, high = np.array(words, dtype=np.int64)[which].T
         return gate, low, high
 
-    def _read_codes(self, cells: IntArray, gain: Gain) -> IntArray:
+    def _read_codes(self, address: int, cells: IntArray, gain: Gain) -> IntArray:
+        """The mean of ``2**AVERAGE`` single reads of each cell, rounded half to even."""
+        average = self.registers[Reg.AVERAGE]
+        if not 0 <= average < 1 << AVERAGE_BITS:
+            raise EngineError(f"address {address}: 2^{average} reads are not averaged")
+        summed = np.zeros(cells.shape, dtype=np.int64)
+        for _ in range(1 << average):
+            summed += self._convert_once(cells, gain)
+        return round_half_even_shift(summed, average)
+
+    def _convert_once(self, cells: IntArray, gain: Gain) -> IntArray:
         total, variance, z = self.array.verify_totals(cells)
         noise = z if self.read_noise else 0
         exponent = self.array.device.var_exponent
@@ -372,6 +441,27 @@ class NumpyEngine:
         if not 0 <= code <= 0xFFFF:
             raise EngineError(f"address {address}: {reg.name} = {code} is no 16-bit DAC code")
         return self.converters.dac_volts(code)
+
+    def _refuse(self, address: int, instr: Instruction) -> None:
+        """Refuse what the controller's sequencer would not start."""
+        geometry = self.image.geometry
+        if not geometry.has(instr.op):
+            raise EngineError(f"address {address}: this controller has no {instr.op.name}")
+        for bound in BOUNDS.get(instr.op, ()):
+            self._check(address, instr, bound.name, bound.holds(instr, geometry))
+        for bound in REGISTER_BOUNDS.get(instr.op, ()):
+            value = self.registers[bound.reg]
+            if not bound.holds(value, geometry):
+                raise EngineError(
+                    f"address {address}: {instr} with {bound.reg.name} = {value}, "
+                    f"accepted is {bound.low}..{bound.highest(geometry)}"
+                )
+        if clamps(instr) and not clamp_holds(self.registers, geometry):
+            low, high = self.registers[Reg.CLAMP_LO], self.registers[Reg.CLAMP_HI]
+            raise EngineError(
+                f"address {address}: an activation between CLAMP_LO = {low} and "
+                f"CLAMP_HI = {high} does not fit {geometry.act_width} bits"
+            )
 
     def _check(self, address: int, instr: Instruction, name: str, holds: bool | np.bool_) -> None:
         if not holds:

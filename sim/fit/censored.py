@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy import optimize, special, stats
@@ -66,7 +67,7 @@ def normal(names: tuple[str, str], low: FloatArray, high: FloatArray) -> tuple[E
 
 
 def _least(f: Callable[[float], float], low: float, high: float) -> tuple[float, float]:
-    found = optimize.minimize_scalar(f, bounds=(low, high), method="bounded")
+    found: Any = optimize.minimize_scalar(f, bounds=(low, high), method="bounded")
     return float(found.x), float(found.fun)
 
 

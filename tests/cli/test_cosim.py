@@ -12,8 +12,8 @@ import pytest
 from ohmloom.cli.steps import cosimulation
 from ohmloom.compiler.bundle import load_bundle
 from ohmloom.sim.cosim.fault import Fault
-from ohmloom.sim.cosim.job import CosimReport, Job
-from ohmloom.sim.cosim.runner import Cosimulation
+from ohmloom.sim.cosim.job import CosimReport, Cosimulation, Job
+from ohmloom.sim.cosim.simulator import Simulator
 
 AGREES = CosimReport(
     samples=2,
@@ -40,12 +40,19 @@ def outcome(report: CosimReport, job: Job) -> Cosimulation:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+def simulators() -> list[Simulator]:
+    """The simulators that were asked, in order."""
+    return []
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, simulators: list[Simulator]) -> list[Job]:
     """The jobs that the command gave to the simulator; one with a fault does not agree."""
     jobs: list[Job] = []
 
-    def simulate(job: Job, progress: Any) -> Cosimulation:
+    def simulate(job: Job, progress: Any, simulator: Simulator) -> Cosimulation:
         jobs.append(job)
+        simulators.append(simulator)
         progress("inference", 1, 2)
         return outcome(DIFFERS if job.fault else AGREES, job)
 
@@ -89,17 +96,46 @@ def test_comparing_nothing_is_a_failure(
     command: Any, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = replace(AGREES, values_compared=0)
-    monkeypatch.setattr(cosimulation, "run_cosim", lambda job, progress: outcome(nothing, job))
+    monkeypatch.setattr(cosimulation, "run_cosim", lambda job, *_, **__: outcome(nothing, job))
     assert "compared no values" in command("cosim", bundle).sentence
 
 
-def test_engine_cocotb_runs_every_sample_and_must_agree(
-    command: Any, bundle: Path, digits: Path, asked: list[Job], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("simulator", list(Simulator))
+def test_the_simulator_is_the_one_asked_for(
+    command: Any,
+    bundle: Path,
+    asked: list[Job],
+    simulators: list[Simulator],
+    simulator: Simulator,
 ) -> None:
-    arguments = ("run", bundle, "--input", digits / "calib_x.npy", "--engine", "cocotb", "--json")
+    assert command("cosim", bundle, "--simulator", simulator.value).code == 0
+    assert command("cosim", bundle).code == 0
+    assert simulators == [simulator, Simulator.ICARUS]
+
+
+def test_an_unknown_simulator_is_refused(command: Any, bundle: Path, asked: list[Job]) -> None:
+    result = command("cosim", bundle, "--simulator", "modelsim")
+    assert result.code == 2 and "modelsim" in result.sentence and not asked
+
+
+@pytest.mark.parametrize(
+    ("engine", "simulator"), [("cocotb", Simulator.ICARUS), ("cxxrtl", Simulator.CXXRTL)]
+)
+def test_an_rtl_engine_runs_every_sample_and_must_agree(
+    command: Any,
+    bundle: Path,
+    digits: Path,
+    asked: list[Job],
+    simulators: list[Simulator],
+    monkeypatch: pytest.MonkeyPatch,
+    engine: str,
+    simulator: Simulator,
+) -> None:
+    arguments = ("run", bundle, "--input", digits / "calib_x.npy", "--engine", engine, "--json")
     data = command(*arguments).data
-    assert data["engine"] == "cocotb" and data["cycles_per_inference"] == 9000
+    assert data["engine"] == engine and data["cycles_per_inference"] == 9000
+    assert simulators == [simulator]
     assert len(asked[0].samples) == data["samples"] == 128
-    monkeypatch.setattr(cosimulation, "run_cosim", lambda job, progress: outcome(DIFFERS, job))
+    monkeypatch.setattr(cosimulation, "run_cosim", lambda job, *_, **__: outcome(DIFFERS, job))
     result = command(*arguments)
     assert result.code == 1 and result.out == ""

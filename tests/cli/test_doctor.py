@@ -28,6 +28,13 @@ def test_missing_simulator_fails_and_says_how(
     assert missing["found"] is None and "apt-get install iverilog" in missing["how_to_get"]
 
 
+def test_missing_compiler_is_optional(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    missing = findings(command("doctor", "--json"))["g++"]
+    assert missing["found"] is None and not missing["required"]
+    assert "apt-get install g++" in missing["how_to_get"]
+
+
 def test_missing_tool_is_optional(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     before = command("doctor", "--json").code
     monkeypatch.setenv("YOSYS", "/nowhere/yosys")

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ohmloom.compiler.analog import level_words, plan_analog, pulse_cycles
+from ohmloom.compiler.analog import level_words, plan_analog, pulse_cycles, stuck_codes
 from ohmloom.compiler.errors import TargetError
 from ohmloom.hw.isa import unpack_level
 from ohmloom.sim.converters import ADC_MAX, Converters
-from ohmloom.sim.devices import catalogue, changed, load
+from ohmloom.sim.devices import Device, build, catalogue, changed, load
 
 CARD = Converters()
 DEVICES = [name for name in catalogue() if load(name).weights is not None]
@@ -71,6 +71,21 @@ def test_levels_closer_than_the_converter_can_tell():
     gain = plan_analog(device, CARD, 32, None).gain
     with pytest.raises(TargetError, match="1.6 ADC codes apart"):
         level_words(device, CARD, gain)
+
+
+def averaging(conversions: int) -> Device:
+    document = load("cspbbr3_ogb").document()
+    verify = document["modes"]["nonvolatile"]["verify"]
+    verify["conversions"] = {"value": conversions, "unit": "1", "assumed": "test"}
+    return build(document, "mine")
+
+
+def test_a_still_cell_is_told_from_a_moving_one_by_averaged_reads():
+    gain = plan_analog(averaging(256), CARD, 32, None).gain
+    codes = stuck_codes(averaging(256), gain)
+    assert codes / float(gain) < averaging(256).level_step
+    assert codes == pytest.approx(8 * 0.01 * 16383 / 16 * float(gain), abs=2)
+    assert stuck_codes(averaging(1), gain) == 0  # nothing could be said
 
 
 @given(st.integers(1, 10**10), st.integers(1, 10**9))

@@ -14,7 +14,7 @@ from ohmloom.compiler.runner import build_engine, dequantise_output, quantise_in
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import LAYOUTS, Op, Reg, instruction
 from ohmloom.sim.converters import Converters
-from ohmloom.sim.devices import changed, load
+from ohmloom.sim.devices import build, changed, load
 
 SAMPLES = np.random.default_rng(5).normal(size=(32, 70)).astype(np.float32)
 
@@ -161,3 +161,18 @@ def test_a_flipped_clear_changes_the_result(path):
     code[address] = instruction(Op.MVM, **{**fields, "clear": 1})
     broken = replace(compiled, image=replace(compiled.image, code=tuple(code)))
     assert not np.array_equal(build_engine(broken).infer(x).output, expected)
+
+
+def test_averaged_verify_reads_are_set_up_where_the_device_asks_for_them(path):
+    def registers(device):
+        code = compile_model(path, device, SAMPLES, Geometry(), Options()).image.code
+        return {i["reg"]: i["value"] for i in code if i.op is Op.SET}
+
+    ogb = load("cspbbr3_ogb")
+    single = registers(ogb)
+    assert single[Reg.AVERAGE] == single[Reg.STUCK] == 0
+    document = ogb.document()
+    conversions = {"value": 256, "unit": "1", "assumed": "test"}
+    document["modes"]["nonvolatile"]["verify"]["conversions"] = conversions
+    averaging = registers(build(document, "mine"))
+    assert averaging[Reg.AVERAGE] == 8 and averaging[Reg.STUCK] > 0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ohmloom.hw.geometry import Geometry, accumulator_bits
+from ohmloom.hw.geometry import Geometry, GeometryError, accumulator_bits
 from ohmloom.hw.isa import LAYOUTS, Op, instruction
 
 LIMITS = {
@@ -42,6 +42,23 @@ def test_derived_sizes():
     assert (geometry.pairs, geometry.cells) == (20, 640)
 
 
+def test_post_processing_sizes():
+    geometry = Geometry(act_width=9, param_depth=200)
+    assert (geometry.act_max, geometry.tables) == (255, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "op", "bit"),
+    [("lut", Op.LUT, 0), ("pool", Op.POOL, 1), ("residual", Op.ADD, 2), ("argmax", Op.ARGMAX, 3)],
+)
+def test_what_is_left_out_is_said(name, op, bit):
+    whole, lacking = Geometry(), Geometry(**{name: False})
+    assert whole.has(op) and not lacking.has(op)
+    assert whole.features - lacking.features == 1 << bit
+    assert whole.features & 1 << bit
+    assert all(lacking.has(other) for other in Op if other is not op)
+
+
 def test_an_instruction_reaches_the_whole_of_the_largest_geometry():
     largest = Geometry(**{name: high for name, (_, high) in LIMITS.items()})
     instruction(
@@ -54,6 +71,7 @@ def test_an_instruction_reaches_the_whole_of_the_largest_geometry():
         param=largest.param_depth - 1,
         count=largest.pairs,
     )
+    instruction(Op.LUT, act=0, out=largest.act_depth - 1, table=largest.tables - 1, count=1)
     instruction(Op.READ, tile=largest.tiles - 1, cell=largest.cells - 1, count=largest.cells)
     assert {field.name for field in LAYOUTS[Op.MVM]} >= {"tile", "rows"}
 
@@ -83,3 +101,27 @@ def test_the_largest_signed_sum_fits(planes, conversions):
 )
 def test_known_widths(arguments, bits):
     assert accumulator_bits(*arguments) == bits
+
+
+@pytest.mark.parametrize("step", [2, 4, 8])
+def test_the_front_end_says_in_what_steps_lines_come(step):
+    geometry = Geometry(rows=step, columns=3 * step, step=step)
+    assert (geometry.rows, geometry.pairs) == (step, 3 * step // 2)
+    assert Geometry(rows=255 // step * step, columns=step, step=step).rows % step == 0
+    for rows in (0, step - 1, 256):
+        with pytest.raises(GeometryError, match=f"^rows = {rows} is outside {step}"):
+            Geometry(rows=rows, step=step)
+    with pytest.raises(GeometryError, match=f"columns = {step + 1} is not a multiple of {step},"):
+        Geometry(columns=step + 1, step=step)
+
+
+@pytest.mark.parametrize("step", [0, 1, 3, 16])
+def test_only_whole_fractions_of_eight_are_steps(step):
+    with pytest.raises(GeometryError, match=f"step = {step} is none of 2, 4, 8"):
+        Geometry(step=step)
+
+
+def test_a_front_end_refuses_another_s_steps():
+    Geometry(rows=8, columns=8).require_step(2, "a small front end")
+    with pytest.raises(GeometryError, match="steps of 4 are not for a card, whose chips have 8"):
+        Geometry(rows=8, columns=8, step=4).require_step(8, "a card")

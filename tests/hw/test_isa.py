@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,31 +11,66 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ohmloom.hw.isa import (
+    ADD_FIELDS,
+    ADD_SOURCE_FIELDS,
+    ADD_WORDS,
+    CYCLE_BITS,
     LAYOUTS,
     LEVEL_FIELDS,
+    LOOP_FIELDS,
+    ONCE,
     OPCODE_BITS,
+    OUTCOME_FIELDS,
+    POOL_WORDS,
+    PULSE_FIELDS,
     REQUANT_FIELDS,
     RESULT_FIELDS,
+    SAMPLE_FIELDS,
+    SWEEP_FIELDS,
+    TABLE_FIELDS,
+    TABLE_WORDS,
+    WINDOW_FIELDS,
     WORD_BITS,
     WORD_BYTES,
     CellStatus,
     Dac,
+    Grid,
     IsaError,
+    Loop,
     Op,
+    PulseStatus,
     Reg,
+    Staircase,
+    Sum,
+    Train,
     assemble,
     conversion_index,
     decode,
     disassemble,
     encode,
     instruction,
+    limited,
+    pack_add,
     pack_level,
+    pack_outcome,
+    pack_pool,
+    pack_pulse,
     pack_requant,
     pack_result,
+    pack_sample,
+    pack_sweep,
+    pack_table,
     parse,
+    unpack_add,
     unpack_level,
+    unpack_outcome,
+    unpack_pool,
+    unpack_pulse,
     unpack_requant,
     unpack_result,
+    unpack_sample,
+    unpack_sweep,
+    unpack_table,
 )
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "isa.md").read_text()
@@ -148,6 +184,9 @@ def test_an_operand_outside_its_range_is_refused(op, name):
         (Op.REQUANT, "count"),
         (Op.PROGRAM, "count"),
         (Op.READ, "count"),
+        (Op.LUT, "count"),
+        (Op.ADD, "count"),
+        (Op.ARGMAX, "count"),
     ],
 )
 def test_an_instruction_that_does_nothing_is_refused(op, name):
@@ -223,6 +262,61 @@ def test_every_result_comes_back(code, tries, status):
     assert isinstance(unpack_result(word)[2], CellStatus)
 
 
+def values_of(fields):
+    """Any values that a record takes."""
+    return st.tuples(*(st.integers(field.minimum, field.maximum) for field in fields))
+
+
+loops = values_of(LOOP_FIELDS).map(lambda values: Loop(*values))
+
+
+@given(st.lists(st.integers(-(2**15), 2**15 - 1), min_size=256, max_size=256))
+def test_every_table_comes_back(entries):
+    table = pack_table(entries)
+    assert len(table) == TABLE_WORDS and max(table) < 1 << WORD_BITS
+    assert unpack_table(table) == entries
+    # Entry 4 n is in the low bits of word n.
+    assert [word & 0xFFFF for word in table] == [entry & 0xFFFF for entry in entries[::4]]
+
+
+@given(values_of(WINDOW_FIELDS), st.tuples(loops, loops, loops))
+def test_every_pool_comes_back(window, of):
+    grid = Grid(*window, of)
+    assert unpack_pool(pack_pool(grid)) == grid
+    assert len(pack_pool(grid)) == POOL_WORDS
+
+
+@given(values_of(ADD_FIELDS), values_of(ADD_SOURCE_FIELDS))
+def test_every_addition_comes_back(scales, source):
+    (mantissa_a, mantissa_b, shift), (bias, a, b) = scales, source
+    add = Sum(a, b, mantissa_a, mantissa_b, bias, shift)
+    assert unpack_add(pack_add(add)) == add
+    assert len(pack_add(add)) == ADD_WORDS
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: pack_table([0] * 255), "255 entries"),
+        (lambda: pack_table([0] * 255 + [1 << 15]), "entry3 = 32768 is outside"),
+        (lambda: unpack_table([0] * 63), "63 words"),
+        (lambda: pack_pool(Grid(0, 1, 0, 0)), "rows = 0 is outside 1"),
+        (lambda: pack_pool(Grid(1, 256, 0, 0)), "columns = 256"),
+        (lambda: pack_pool(Grid(1, 1, 0, -1)), "column_step = -1"),
+        (lambda: pack_pool(Grid(1, 1, 0, 0, (ONCE, ONCE, Loop(0, 1, 1)))), "count = 0"),
+        (lambda: unpack_pool([0x0101, 1, 0, 1]), "count in its parameter words is 0"),
+        (lambda: unpack_pool([0x0100, 1, 1, 1]), "count in its parameter words is 0"),
+        (lambda: unpack_pool([0x0101, 1, 1]), "3 words"),
+        (lambda: pack_add(Sum(0, 0, 1 << 24, 0, 0, 0)), "mantissa_a = 16777216"),
+        (lambda: pack_add(Sum(0, 1 << 16, 0, 0, 0, 0)), "b = 65536"),
+        (lambda: unpack_add([0]), "1 words"),
+    ],
+)
+def test_a_record_of_post_processing_that_cannot_be_is_refused(make, said):
+    with pytest.raises(IsaError, match=said):
+        make()
+
+
 def test_conversion_indices_are_distinct_and_fit_their_word():
     indices = {
         conversion_index(address, plane) for address in (0, 1, 0xFFFF) for plane in range(31)
@@ -248,6 +342,118 @@ def test_the_reference_has_every_register_channel_and_status(member):
     assert f"| {member.value} | `{member.name}` |" in REFERENCE
 
 
-@pytest.mark.parametrize("fields", [REQUANT_FIELDS, LEVEL_FIELDS, RESULT_FIELDS])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        REQUANT_FIELDS,
+        LEVEL_FIELDS,
+        RESULT_FIELDS,
+        TABLE_FIELDS,
+        WINDOW_FIELDS,
+        LOOP_FIELDS,
+        ADD_FIELDS,
+        ADD_SOURCE_FIELDS,
+    ],
+)
 def test_the_reference_has_every_record(fields):
     assert layout_text(fields) in REFERENCE
+
+
+def train_of(data) -> Train:
+    """Any train that its record takes."""
+    some = st.integers(0, 3)
+    inside, after, average, pulses = (data.draw(some) for _ in range(4))
+    pulses += 1
+    times = st.integers(0, 1 << 30)
+    delay, spacing, after_delay, after_spacing = (data.draw(times) for _ in range(4))
+    width = delay + (inside << average) * spacing + data.draw(st.integers(2, 1 << 38))
+    tail = after_delay + (after << average) * after_spacing
+    codes = st.integers(0, 0xFFFF)
+    return Train(
+        rail=data.draw(codes), gate=data.draw(codes), limit=data.draw(some), width=width,
+        pulses=pulses, interval=width + tail + 1, inside=inside, delay=delay, spacing=spacing,
+        after=after, after_delay=after_delay, after_spacing=after_spacing, average=average,
+    )  # fmt: skip
+
+
+@given(data=st.data())
+def test_every_train_comes_back(data):
+    train = train_of(data)
+    words = pack_pulse(train)
+    assert len(words) == len(PULSE_FIELDS) and max(words) < 1 << WORD_BITS
+    assert unpack_pulse(words) == train
+
+
+@given(st.integers(0, 0xFFFF), st.integers(0, 0xFFFF), st.booleans(), st.data())
+def test_every_staircase_comes_back(start, stop, both, data):
+    far = abs(stop - start)
+    step = data.draw(st.sampled_from([n for n in range(1, 300) if not far % n] + [far or 1]))
+    stairs = Staircase(start, stop, step, 500, 1001, both=both, delay=7, spacing=3, average=2)
+    words = pack_sweep(stairs)
+    assert len(words) == len(SWEEP_FIELDS) and unpack_sweep(words) == stairs
+    codes = stairs.codes()
+    assert codes[0] == start and stop in codes
+    assert {abs(b - a) for a, b in zip(codes, codes[1:], strict=False)} <= {step}
+    assert codes[-1] == (start if both else stop)
+    assert len(codes) == (2 if both else 1) * (far // step) + 1
+
+
+def test_a_thousand_seconds_fit_a_width():
+    assert 1 << CYCLE_BITS > 1000 * 48_000_000
+    pack_pulse(Train(rail=0x9000, width=1000 * 48_000_000))
+
+
+PULSED = Train(rail=0x9000, width=100, pulses=2, interval=200, inside=2, delay=40, spacing=58)
+STAIRS = Staircase(start=0x8000, stop=0x8010, step=4, width=100, interval=200, delay=40)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: pack_pulse(replace(PULSED, spacing=59)), "99 cycles after the gate's opening"),
+        (lambda: pack_pulse(replace(PULSED, average=1)), "accepted are 98"),
+        (lambda: pack_pulse(replace(PULSED, interval=100)), "an interval of 100 cycles ends"),
+        (lambda: pack_pulse(replace(PULSED, after=1, after_delay=100)), "100 of samples after"),
+        (lambda: pack_pulse(replace(PULSED, width=0)), "width = 0 is outside 1"),
+        (lambda: pack_pulse(replace(PULSED, width=1 << 40)), "width = 1099511627776"),
+        (lambda: unpack_pulse([0] * 6), "a pulse of 6 words, it has 7"),
+        (lambda: unpack_pulse([0] * 7), "width = 0 is outside 1"),
+        (lambda: pack_sweep(replace(STAIRS, step=5)), "16 codes from start to stop"),
+        (lambda: pack_sweep(replace(STAIRS, step=0)), "step = 0 is outside 1"),
+        (lambda: pack_sweep(replace(STAIRS, average=1, spacing=59)), "accepted are 98"),
+        (lambda: pack_sweep(replace(STAIRS, interval=100)), "an interval of 100 cycles ends"),
+        (lambda: unpack_sweep([0] * 7), "a sweep of 7 words, it has 6"),
+        (lambda: pack_sample(1 << 15, False), "code = 32768 is outside"),
+    ],
+)
+def test_a_record_of_pulses_that_cannot_be_is_refused(make, said):
+    with pytest.raises(IsaError, match=re.escape(said)):
+        make()
+
+
+@given(st.integers(0, 0xFFFF), st.sampled_from(PulseStatus))
+def test_every_outcome_comes_back(samples, status):
+    assert unpack_outcome(pack_outcome(samples, status)) == (samples, status)
+
+
+@given(st.integers(-(2**15), 2**15 - 1), st.booleans())
+def test_every_sample_comes_back(code, saturated):
+    assert unpack_sample(pack_sample(code, saturated)) == (code, saturated)
+
+
+def test_the_gate_limits_one_side_of_zero():
+    assert [limited(code, 1) for code in (0x7FFF, 0x8000)] == [False, True]
+    assert [limited(code, 2) for code in (0x7FFF, 0x8000)] == [True, False]
+    assert not limited(0xFFFF, 0) and limited(0, 3)
+
+
+@pytest.mark.parametrize(
+    "fields", [*PULSE_FIELDS, *SWEEP_FIELDS[:2], SWEEP_FIELDS[-1], OUTCOME_FIELDS, SAMPLE_FIELDS]
+)
+def test_the_reference_has_the_records_of_pulses(fields):
+    assert layout_text(fields) in REFERENCE
+
+
+@pytest.mark.parametrize("member", PulseStatus)
+def test_the_reference_has_every_outcome(member):
+    assert f"| {member.value} | `{member.name}` |" in REFERENCE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from amaranth import Module
@@ -10,9 +10,10 @@ from amaranth.hdl import Elaboratable
 from amaranth.lib import memory
 from amaranth.lib.wiring import connect
 
+from ohmloom.hw.bounds import BOUNDS, REGISTER_BOUNDS
 from ohmloom.hw.geometry import Geometry
-from ohmloom.hw.isa import Dac, Op, Reg, encode, instruction
-from ohmloom.hw.sequencer import MVM, SEQUENCER, VERIFY, Sequencer
+from ohmloom.hw.isa import LAYOUTS, OPCODE_BITS, WORD_BITS, Dac, Op, Reg, encode, instruction
+from ohmloom.hw.sequencer import ENGINES, MVM, SEQUENCER, STROBES, VERIFY, Sequencer
 from ohmloom.hw.timers import Timers
 
 GEOMETRY = Geometry(rows=8, columns=8, program_depth=256)
@@ -29,9 +30,9 @@ ENGINE_CYCLES = 11
 class Bench(Elaboratable):
     """Sequencer, program memory and timers, wired as in the top."""
 
-    def __init__(self, words, timing, clk_hz):
-        self.code = memory.Memory(shape=64, depth=GEOMETRY.program_depth, init=words)
-        self.sequencer = Sequencer(GEOMETRY, timing, clk_hz)
+    def __init__(self, words, timing, clk_hz, geometry=GEOMETRY):
+        self.code = memory.Memory(shape=64, depth=geometry.program_depth, init=words)
+        self.sequencer = Sequencer(geometry, timing, clk_hz)
         self.timers = Timers(1)
 
     def elaborate(self, platform):
@@ -67,10 +68,10 @@ class Run:
 def execute(simulate, front_end, front_end_times):
     """``execute(words or instructions, (address, epoch), ...)`` -> runs, front end."""
 
-    def run(program, *entries, times=None, ready_after=0):
+    def run(program, *entries, times=None, ready_after=0, geometry=GEOMETRY, faulty=None):
         times = times or front_end_times()
         words = [word if isinstance(word, int) else encode(word) for word in program]
-        dut = Bench(words, times.timing, times.CLK_HZ)
+        dut = Bench(words, times.timing, times.CLK_HZ, geometry)
         seq, now = dut.sequencer, dut.timers.now
         fe = front_end(seq.fe, now, lambda held: [], times, ready_after)
         runs = []
@@ -90,7 +91,7 @@ def execute(simulate, front_end, front_end_times):
                 while not ctx.get(seq.done):
                     assert ctx.get(seq.running)
                     result.owners.add(ctx.get(seq.owner))
-                    for name in ("start_mvm", "start_requant", "start_verify"):
+                    for name in STROBES:
                         if ctx.get(getattr(seq, name)):
                             result.starts.append(
                                 (
@@ -104,6 +105,8 @@ def execute(simulate, front_end, front_end_times):
                             answer = ctx.get(now) + ENGINE_CYCLES
                     await ctx.tick()
                     ctx.set(seq.engine_done, ctx.get(now) == answer)
+                    executed = ctx.get(seq.instruction) % (1 << OPCODE_BITS)
+                    ctx.set(seq.engine_fault, executed == faulty)
                 result.length = ctx.get(now) - begun
                 result.cycles = ctx.get(seq.cycles)
                 result.illegal = ctx.get(seq.illegal)
@@ -166,35 +169,40 @@ def test_dac_writes_its_channel_and_waits_until_it_has_settled(execute, front_en
     assert fe.rails == dict.fromkeys(Dac, 0x8000) | {channel: 0xBEEF}
 
 
-ENGINES = [
+TRIES = instruction(Op.SET, reg=Reg.TRIES, value=3)
+STARTED = [
     (
         instruction(Op.MVM, tile=5, act=9, first=1, rows=7, planes=8, signed=1, clear=0),
         "start_mvm",
         MVM,
     ),
-    (instruction(Op.REQUANT, out=3, param=4, count=2), "start_requant", SEQUENCER),
+    (instruction(Op.REQUANT, out=3, param=4, count=2), "start_post", SEQUENCER),
     (instruction(Op.PROGRAM, tile=1, cell=2, count=3), "start_verify", VERIFY),
-    (instruction(Op.READ, tile=4095, cell=65535, count=65535), "start_verify", VERIFY),
+    (instruction(Op.READ, tile=63, cell=63, count=1), "start_verify", VERIFY),
+    (instruction(Op.LUT, act=0, out=1536, table=15, count=512), "start_post", SEQUENCER),
+    (instruction(Op.POOL, act=2047, out=0, param=1019, average=1), "start_post", SEQUENCER),
+    (instruction(Op.ADD, out=0, param=1022, count=2048), "start_post", SEQUENCER),
+    (instruction(Op.ARGMAX, act=0, out=2047, count=2048, last=1), "start_post", SEQUENCER),
 ]
 
 
-@pytest.mark.parametrize(("instr", "strobe", "owner"), ENGINES)
+@pytest.mark.parametrize(("instr", "strobe", "owner"), STARTED)
 def test_engines_are_started_once_with_their_word_and_given_the_front_end(
     execute, instr, strobe, owner
 ):
     epoch = 0xFEDC_BA98
-    (run,), _ = execute([NOP, NOP, instr, NOP, HALT], (1, epoch))
+    (run,), _ = execute([NOP, TRIES, instr, NOP, HALT], (1, epoch))
     assert run.starts == [(strobe, encode(instr), 2, epoch, owner)]
     assert run.owners == {SEQUENCER, owner}
-    assert run.cycles - EMPTY == 2 * DISPATCH + DISPATCH + 1 + ENGINE_CYCLES
+    assert run.cycles - EMPTY == 3 * DISPATCH + 1 + 1 + ENGINE_CYCLES
 
 
 def test_engines_run_one_after_the_other_and_give_the_front_end_back(execute):
     # REQUANT does not use it, so that it is the sequencer's again.
-    order = [engine for one in ENGINES for engine in (one, ENGINES[1])]
-    (run,), _ = execute([*(instr for instr, *_ in order), HALT])
+    order = [engine for one in STARTED for engine in (one, STARTED[1])]
+    (run,), _ = execute([TRIES, *(instr for instr, *_ in order), HALT])
     assert [(name, pc, owner) for name, _, pc, _, owner in run.starts] == [
-        (strobe, address, owner) for address, (_, strobe, owner) in enumerate(order)
+        (strobe, address, owner) for address, (_, strobe, owner) in enumerate(order, 1)
     ]
 
 
@@ -225,3 +233,136 @@ def test_cycles_are_those_of_the_last_run(execute):
     program = [instruction(Op.WAIT, cycles=300), HALT, NOP, HALT]
     (long, short), _ = execute(program, (0, 0), (2, 0))
     assert (long.cycles, short.cycles) == (EMPTY + DISPATCH + 301, EMPTY + DISPATCH)
+
+
+# -- refusals -------------------------------------------------------------------------
+
+
+NARROW = replace(GEOMETRY, act_width=9)
+"""Of this one every bound can be broken alone."""
+
+
+def at_the_limit(op: Op, bound, over: int):
+    """An instruction that misses one of its bounds by ``over`` and keeps the others."""
+    layout = {field.name: field for field in LAYOUTS[op]}
+    values = {name: field.minimum for name, field in layout.items()}
+    left = getattr(NARROW, bound.limit) - bound.plus + over
+    left -= sum(values[name] for name in bound.operands)
+    for name in bound.operands:
+        step = min(left, layout[name].maximum - values[name])
+        values[name] += step
+        left -= step
+    instr = instruction(op, **values)
+    broken = [each for each in BOUNDS[op] if not each.holds(instr, NARROW)]
+    assert left == 0 and broken == [bound] * bool(over)
+    return instr
+
+
+LIMITS = [(op, bound) for op, bounds in BOUNDS.items() for bound in bounds]
+
+
+@pytest.mark.parametrize(("op", "bound"), LIMITS, ids=lambda each: getattr(each, "name", None))
+def test_an_instruction_beyond_the_geometry_ends_the_run_and_moves_nothing(execute, op, bound):
+    fits, beyond = at_the_limit(op, bound, 0), at_the_limit(op, bound, 1)
+    (run,), fe = execute([TRIES, beyond, NOP, HALT], geometry=NARROW)
+    assert run.illegal == 1 and run.starts == []
+    assert run.cycles == EMPTY + 3 + 1
+    assert fe.writes == fe.updates == []
+    (run,), _ = execute([TRIES, fits, HALT], geometry=NARROW)
+    assert run.illegal == 0 and len(run.starts) == 1
+
+
+@pytest.mark.parametrize(
+    ("op", "field"),
+    [(op, field) for op in ENGINES for field in LAYOUTS[op] if field.positive],
+    ids=lambda each: each.name,
+)
+def test_an_instruction_of_nothing_ends_the_run(execute, op, field):
+    values = {each.name: each.minimum for each in LAYOUTS[op]}
+    one = encode(instruction(op, **values))
+    three = encode(instruction(op, **values | {field.name: 3}))
+    (run,), _ = execute([TRIES, one - (three - one) // 2, HALT])
+    assert run.illegal == 1 and run.starts == []
+
+
+def used_bits(op: Op) -> int:
+    return OPCODE_BITS + sum(field.width for field in LAYOUTS[op])
+
+
+@pytest.mark.parametrize("op", [op for op in Op if used_bits(op) < WORD_BITS])
+def test_a_bit_outside_the_layout_ends_the_run(execute, op):
+    values = {each.name: each.minimum for each in LAYOUTS[op]}
+    word = encode(instruction(op, **values))
+    for bit in (used_bits(op), WORD_BITS - 1):
+        (run,), _ = execute([word | 1 << bit, HALT])
+        assert run.illegal == 1 and run.starts == [] and run.cycles == EMPTY
+
+
+def test_an_unknown_register_ends_the_run(execute):
+    word = encode(instruction(Op.SET, reg=0, value=5)) | (max(Reg) + 1) << OPCODE_BITS
+    (run,), _ = execute([word, HALT])
+    assert run.illegal == 1 and set(run.registers.values()) == {0}
+    assert run.cycles == EMPTY + 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "taken"),
+    [
+        (-32768, 32767, True),
+        (5, 5, True),
+        (6, 5, False),
+        (-32769, 0, False),
+        (0, 32768, False),
+        (-(2**31), 2**31 - 1, False),
+    ],
+)
+def test_a_clamp_that_is_no_range_of_activations_ends_the_run(execute, low, high, taken):
+    bounds = [
+        instruction(Op.SET, reg=Reg.CLAMP_LO, value=low),
+        instruction(Op.SET, reg=Reg.CLAMP_HI, value=high),
+    ]
+    clamped = [
+        instruction(Op.REQUANT, out=0, param=0, count=1),
+        instruction(Op.ADD, out=0, param=0, count=1),
+        instruction(Op.POOL, act=0, out=0, param=0, average=1),
+    ]
+    for instr in clamped:
+        (run,), _ = execute([*bounds, instr, HALT])
+        assert (run.illegal, len(run.starts)) == (not taken, taken)
+    largest_of = instruction(Op.POOL, act=0, out=0, param=0, average=0)
+    (run,), _ = execute([*bounds, largest_of, HALT])
+    assert (run.illegal, len(run.starts)) == (0, 1)
+
+
+@pytest.mark.parametrize("bound", REGISTER_BOUNDS[Op.PROGRAM], ids=lambda bound: bound.reg.name)
+def test_a_register_beyond_its_bounds_ends_the_run(execute, bound):
+    program = instruction(Op.PROGRAM, tile=0, cell=0, count=1)
+    high = bound.highest(GEOMETRY)
+    for value, taken in ((bound.low, 1), (high, 1), (bound.low - 1, 0), (high + 1, 0)):
+        (run,), _ = execute([TRIES, instruction(Op.SET, reg=bound.reg, value=value), program, HALT])
+        assert (run.illegal, len(run.starts)) == (1 - taken, taken)
+
+
+def test_an_engine_that_fails_ends_the_run(execute):
+    lut = instruction(Op.LUT, act=0, out=0, table=0, count=1)
+    last = instruction(Op.SET, reg=Reg.TRIES, value=9)
+    (bad, good), _ = execute([lut, last, HALT], (0, 0), (1, 0), faulty=Op.LUT)
+    assert bad.illegal == 1 and bad.registers[Reg.TRIES] == 0
+    assert bad.cycles == EMPTY + 1 + ENGINE_CYCLES
+    assert good.illegal == 0 and good.registers[Reg.TRIES] == 9
+
+
+def test_what_a_controller_lacks_is_no_instruction(execute):
+    lacking = replace(GEOMETRY, lut=False, pool=False)
+    adding = instruction(Op.ADD, out=0, param=0, count=1)
+    for op in (Op.LUT, Op.POOL):
+        word = instruction(op, **{field.name: field.minimum for field in LAYOUTS[op]})
+        (bad, good), _ = execute([word, HALT, adding, HALT], (0, 0), (2, 0), geometry=lacking)
+        assert bad.illegal == 1 and bad.starts == []
+        assert good.illegal == 0 and len(good.starts) == 1
+
+
+def test_a_program_does_not_wrap_around_at_its_end(execute):
+    words = [NOP] * GEOMETRY.program_depth
+    (run,), _ = execute(words, (GEOMETRY.program_depth - 2, 0))
+    assert run.illegal == 1 and run.cycles == EMPTY + 2 * DISPATCH - 1

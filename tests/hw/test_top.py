@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from amaranth.lib.wiring import In, Out
 
 from ohmloom.hw.afe.array_card import ArrayCard
 from ohmloom.hw.afe.interface import (
+    Ceilings,
     FrontEndSignature,
     FrontEndTiming,
     PlaneStep,
@@ -24,16 +26,27 @@ from ohmloom.hw.afe.interface import (
 )
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import (
+    ONCE,
     CellStatus,
     Dac,
+    Grid,
+    Loop,
     Op,
+    PulseStatus,
     Reg,
+    Sum,
+    Train,
     conversion_index,
     encode,
     instruction,
+    pack_add,
     pack_level,
+    pack_pool,
+    pack_pulse,
     pack_requant,
+    unpack_outcome,
     unpack_result,
+    unpack_sample,
 )
 from ohmloom.hw.link.coroutine import AsyncLinkClient
 from ohmloom.hw.link.exchange import LinkError, LinkRefused
@@ -70,6 +83,19 @@ class PowersOfTwo(wiring.Component):
     def timing(self) -> FrontEndTiming:
         return FrontEndTiming(
             settle_ps=10**7, dac_settle_ps=10**7, switch_ps=10**6, pulse_min_ps=10**6
+        )
+
+    def ceilings(self) -> Ceilings:
+        return Ceilings(
+            low=(0,) * 4,
+            high=(0xFFFF,) * 4,
+            read=0x7FFF,
+            sense=0x8000,
+            width_ps=10**12,
+            budget_ps=10**12,
+            duty=1,
+            energy_ps=10**22,
+            watchdog_ps=10**12,
         )
 
     def plane_period_cycles(self) -> dict[PlaneStep, int]:
@@ -370,6 +396,45 @@ def test_a_program_that_runs_into_something_else_says_so(controller):
     controller(test)
 
 
+def test_post_processing_reaches_its_memories_and_is_stopped_at_their_end(controller):
+    grid = Grid(1, 3, 0, 1, (Loop(2, 3, 1), ONCE, ONCE))
+    add = Sum(a=8, b=9, mantissa_a=3, mantissa_b=-1, bias=4, shift=2)
+    pool = instruction(Op.POOL, act=0, out=8, param=2, average=0)
+    program = (
+        instruction(Op.SET, reg=Reg.CLAMP_LO, value=-256),
+        instruction(Op.SET, reg=Reg.CLAMP_HI, value=255),
+        pool,
+        instruction(Op.ADD, out=10, param=8, count=1),
+        instruction(Op.ARGMAX, act=0, out=11, count=11, last=0),
+        HALT,
+        instruction(Op.POOL, act=11, out=8, param=2, average=0),
+        HALT,
+        instruction(Op.ARGMAX, act=6, out=11, count=11, last=0),
+        HALT,
+    )
+    x = [-3, -9, -100, 77, 200, 5, -256, 1]
+
+    async def test(ctx, top, client):
+        await client.ping()
+        await client.write_words(Space.PROGRAM, 0, words(*program))
+        await client.write_words(Space.PARAM, 2, pack_pool(grid))
+        await client.write_words(Space.PARAM, 8, pack_add(add))
+        await client.write_words(Space.ACT, 0, [value & 0x1FF for value in x])
+        done = await client.run(0, 0)
+        # -3 * 3 - 200 + 4 is -205, a quarter of it -51.25.
+        wanted = [-3, 200, -51, 4]
+        assert await client.read_words(Space.ACT, 8, 4) == [value & 0x1FF for value in wanted]
+        # SET, SET, 2 windows of 3, one sum, 11 values.
+        assert done.cycles == 4 + 3 + 3 + (5 + 2 * 6 + 2) + (5 + 7) + (5 + 11)
+        for address in (6, 8):  # at a read past the end; before it is started
+            with pytest.raises(LinkError):
+                await client.run(address, 0)
+            assert (await client.status()).last.illegal
+        assert await client.run(0, 0) == done
+
+    controller(test)
+
+
 def test_pins_are_those_of_the_front_end():
     top = Top(GEOMETRY, CLK_HZ, BAUD, PowersOfTwo())
     flows = {name: member.flow for name, member in top.pins.signature.members.items()}
@@ -410,3 +475,46 @@ def test_a_rate_that_cannot_be_met_is_refused():
         with pytest.raises(BaudError, match="cannot make 3000000 baud"):
             Top(GEOMETRY, 25_000_000, 3_000_000, PowersOfTwo())
         gc.collect()
+
+
+def test_pulses_run_and_are_refused_and_stopped(controller):
+    train = Train(rail=0x9000, width=400, pulses=2, interval=600, inside=1, delay=100)
+    pulse = instruction(Op.PULSE, tile=1, row=2, column=4, count=1, down=0, param=2)
+    closed = []
+
+    async def watch(ctx, top):
+        for _ in range(3):  # two of the train that runs to its end, one of the next
+            await ctx.posedge(top.pins.pulse_pin)
+        await ctx.tick().repeat(50)
+        ctx.set(top.abort, 1)
+        await ctx.tick()
+        ctx.set(top.abort, 0)
+        closed.append((ctx.get(top.pins.pulse_pin), ctx.get(top.pins.rail_pins)))
+
+    async def test(ctx, top, client):
+        await client.ping()
+        ctx.set(top.pins.sense_pins, 1234)
+        await client.write_words(Space.PROGRAM, 0, words(pulse, HALT))
+        await client.write_words(Space.PARAM, 2, pack_pulse(train))
+        done = await client.run(0, 0)
+        # By the formulas of docs/gateware.md with L = S = 1 and D = 40.
+        opening = 12 + 8 + 40
+        assert done.cycles == 4 + 3 + opening + 600 + 400 + 3 + 1 + 1 + 40
+        outcome, *samples = await client.read_words(Space.CELL, 0, 3)
+        assert unpack_outcome(outcome) == (2, PulseStatus.DONE)
+        assert [unpack_sample(word) for word in samples] == [(1234, False)] * 2
+
+        await client.write_words(Space.PARAM, 2, pack_pulse(replace(train, delay=39)))
+        with pytest.raises(LinkError):
+            await client.run(0, 0)
+        (outcome,) = await client.read_words(Space.CELL, 0, 1)
+        assert unpack_outcome(outcome) == (0, PulseStatus.REFUSED)
+
+        await client.write_words(Space.PARAM, 2, pack_pulse(train))
+        with pytest.raises(LinkError):
+            await client.run(0, 0)
+        (outcome,) = await client.read_words(Space.CELL, 0, 1)
+        assert unpack_outcome(outcome) == (0, PulseStatus.ABORTED)
+        assert closed == [(0, 0x9000)] and ctx.get(top.pins.rail_pins) == 0x8000
+
+    controller(test, watch)

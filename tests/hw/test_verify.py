@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import pytest
 from amaranth import Module
@@ -25,6 +26,8 @@ TABLE = 17
 REGISTERS = {
     "levels": TABLE,
     "tries": 3,
+    "average": 0,
+    "stuck": 0,
     "set_cycles": 25,
     "reset_cycles": 40,
     "rail_set": 0xB000,
@@ -287,3 +290,39 @@ def test_time_jumps_change_nothing_but_the_wait(execute, front_end_times):
     assert (jumped.results, jumped.now) == (plain.results, plain.now)
     assert other.pulses == fe.pulses and other.conversions == fe.conversions
     assert plain.skipped == 0 and jumped.skipped > 3 * (500 + 300)
+
+
+def test_a_read_is_the_mean_of_its_conversions_half_to_even(execute):
+    codes = [1000, 1001, 1001, 1000]  # 1000.5
+    result, fe = execute([1], codes, average=2)
+    assert result.results == [(1000, 1, CellStatus.DONE)]
+    assert len(fe.conversions) == 4 and len(fe.pulses) == 2
+    gaps = {b.cycle - a.cycle for a, b in pairwise(fe.conversions)}
+    assert len(gaps) == 1  # back to back: the lines settle once
+    result, _ = execute([1, 0], [898, 899, BETWEEN, BETWEEN, 0, 1], average=1, tries=2)
+    assert result.results == [(BETWEEN, 2, CellStatus.NOT_CONVERGED), (0, 1, CellStatus.DONE)]
+
+
+@pytest.mark.parametrize(
+    ("codes", "stuck", "status"),
+    [
+        ([500, 504, 502], 4, CellStatus.STUCK),
+        ([500, 505, 502], 4, CellStatus.NOT_CONVERGED),
+        ([-30000, 30000, 500], 60000, CellStatus.STUCK),
+        ([-30000, 30001, 500], 60000, CellStatus.NOT_CONVERGED),
+        ([500, 500, 500], 0, CellStatus.NOT_CONVERGED),
+        ([500], 4, CellStatus.NOT_CONVERGED),
+        ([500, 504, 1000], 4, CellStatus.DONE),
+    ],
+)
+def test_a_cell_that_no_try_moves_is_stuck(execute, codes, stuck, status):
+    result, _ = execute([1], codes, stuck=stuck, tries=len(codes))
+    assert result.results == [(codes[-1], len(codes), status)]
+
+
+def test_the_tries_of_one_cell_do_not_count_for_the_next(execute):
+    codes = [0, 500, 2000, 2000]
+    result, _ = execute([1, 1], codes, stuck=10, tries=2)
+    assert [status for *_, status in result.results] == [
+        CellStatus.NOT_CONVERGED, CellStatus.STUCK,
+    ]  # fmt: skip

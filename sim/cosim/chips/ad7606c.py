@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -108,25 +108,21 @@ class AdcBankModel(wiring.Component):
 
         # Read-out: the select puts out the first bit, rising edges the following ones.
         count = Signal(range(part.READ_BITS + 2))
-        position = Signal(range(part.READ_BITS + 1))
         with m.If(select):
-            m.d.sync += [count.eq(0), position.eq(0)]
-        with m.If(rise):
-            m.d.sync += position.eq(Mux(position == part.READ_BITS, position, position + 1))
+            m.d.sync += count.eq(0)
         with m.If(fall):
             m.d.sync += count.eq(Mux(count > part.READ_BITS, count, count + 1))
-        shown = Signal(range(part.READ_BITS + 2))
-        m.d.comb += shown.eq(Mux(select, 0, position) + rise)
         per_line = part.CHANNELS // part.LINES
-        lines = part.LINES * self.chips
-        stream = Cat(
-            held[line * per_line + k][bit]
-            for k in range(per_line)
-            for bit in reversed(range(part.CODE_BITS))
-            for line in range(lines)
-        )
-        with m.If(~self.cs_n):
-            m.d.comb += self.dout.eq(Cat(stream, Const(0, 2 * lines)).word_select(shown, lines))
+        for line in range(part.LINES * self.chips):
+            # The bit on the line is on top; zeros follow the last one.
+            left_bits = Signal(part.READ_BITS, name=f"line{line}")
+            shown = Signal(part.READ_BITS, name=f"shown{line}")
+            loaded = Cat(held[line * per_line + k] for k in reversed(range(per_line)))
+            present = Mux(select, loaded, left_bits)
+            m.d.comb += shown.eq(Mux(rise, present << 1, present))
+            with m.If(select | rise):
+                m.d.sync += left_bits.eq(shown)
+            m.d.comb += self.dout[line].eq(shown[-1] & ~self.cs_n)
 
         # Registers.
         shift = Signal(part.REGISTER_BITS)

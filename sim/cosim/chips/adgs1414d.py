@@ -40,8 +40,9 @@ class SwitchBankModel(wiring.Component):
 
     Members
     -------
-    sclk, cs_n, sdi : In
-        Pins.
+    sclk, cs_n, sdi, reset_n : In
+        Pins. ``reset_n`` is RESET/VL, the logic supply: while it is low every switch is
+        open and nothing is heard.
     skipped : In(64)
         Cycles that time jumps have skipped since reset.
     switches : Out(8 * chips)
@@ -59,6 +60,7 @@ class SwitchBankModel(wiring.Component):
                 "sclk": In(1),
                 "cs_n": In(1, init=1),
                 "sdi": In(chips),
+                "reset_n": In(1, init=1),
                 "skipped": In(SKIPPED_BITS),
                 "switches": Out(part.SWITCHES * chips),
                 "fault": Out(3),
@@ -128,32 +130,38 @@ class SwitchBankModel(wiring.Component):
                     switches.eq(switches & ~reset.replicate(part.SWITCHES)),
                     crc_on.eq(crc_on & ~reset),
                 ]
+        with m.If(~self.reset_n):
+            m.d.sync += [switches.eq(0), crc_on.eq(0), framed.eq(0), armed.eq(0), count.eq(0)]
+            m.d.sync += [end_plain.eq(0), end_crc.eq(0)]
         m.d.comb += self.switches.eq(
             Cat(switches[j * n + i] for i in range(n) for j in range(part.SWITCHES))
         )
 
         # Complaints.
+        def complain(condition: Value, code: SwitchFault) -> None:
+            watch.fail(condition & self.reset_n, code)
+
         moved_before = Signal(n)
         m.d.sync += moved_before.eq(self.sdi)
         moved = (self.sdi != moved_before) & ~self.cs_n
         soon = watch.too_soon
         high, low = soon(rise, part.SCLK_HIGH_PS, "high"), soon(fall, part.SCLK_LOW_PS, "low")
-        watch.fail((rise & moved) | (fall & high) | (rise & low), SwitchFault.TIMING)
+        complain((rise & moved) | (fall & high) | (rise & low), SwitchFault.TIMING)
         period_ps = 10**12 // part.SCLK_MAX_HZ
-        watch.fail(rise & soon(rise, period_ps, "period"), SwitchFault.TIMING)
-        watch.fail(rise & soon(moved, part.SDI_SETUP_PS, "setup"), SwitchFault.TIMING)
-        watch.fail(moved & soon(rise, part.SDI_HOLD_PS, "hold"), SwitchFault.TIMING)
-        watch.fail(rise & (select | soon(select, part.CS_TO_SCLK_PS, "lead")), SwitchFault.TIMING)
-        watch.fail(deselect & soon(rise, part.SCLK_TO_CS_PS, "lag"), SwitchFault.TIMING)
-        watch.fail(select & soon(deselect, part.CS_HIGH_PS, "gap"), SwitchFault.TIMING)
-        starting = soon(reset.any(), part.RESET_PS, "reset", armed=True)
-        watch.fail(select & starting, SwitchFault.NOT_READY)
+        complain(rise & soon(rise, period_ps, "period"), SwitchFault.TIMING)
+        complain(rise & soon(moved, part.SDI_SETUP_PS, "setup"), SwitchFault.TIMING)
+        complain(moved & soon(rise, part.SDI_HOLD_PS, "hold"), SwitchFault.TIMING)
+        complain(rise & (select | soon(select, part.CS_TO_SCLK_PS, "lead")), SwitchFault.TIMING)
+        complain(deselect & soon(rise, part.SCLK_TO_CS_PS, "lag"), SwitchFault.TIMING)
+        complain(select & soon(deselect, part.CS_HIGH_PS, "gap"), SwitchFault.TIMING)
+        starting = soon(reset.any() | ~self.reset_n, part.RESET_PS, "reset", armed=True)
+        complain(select & starting, SwitchFault.NOT_READY)
         # Surplus clocks of a reset raise a flag that the reset itself clears.
         surplus = (count == part.CRC_FRAME_BITS) & (resetting == everyone)
         bad_plain = (count != part.FRAME_BITS) & ~surplus
         bad_crc = count != part.CRC_FRAME_BITS
         wrong = Mux(bad_plain, ~framed, 0) | Mux(bad_crc, framed, 0)
-        watch.fail(deselect & wrong.any(), SwitchFault.COUNT)
-        watch.fail(end_crc & (framed & ~crc_good).any(), SwitchFault.CRC)
-        watch.fail((writing & ~known).any(), SwitchFault.ADDRESS)
+        complain(deselect & wrong.any(), SwitchFault.COUNT)
+        complain(end_crc & (framed & ~crc_good).any(), SwitchFault.CRC)
+        complain((writing & ~known).any(), SwitchFault.ADDRESS)
         return m

@@ -15,6 +15,9 @@ from .ad7606c import AdcBankModel
 from .adgs1414d import SwitchBankModel
 from .watch import SKIPPED_BITS
 
+FAULTS = data.StructLayout({"rows": 3, "columns": 3, "gates": 3, "dac": 3, "adc": 3})
+"""Fault code of each part."""
+
 
 class ArrayCardChips(wiring.Component):
     """The card's chips and how its lines hang on them.
@@ -25,6 +28,8 @@ class ArrayCardChips(wiring.Component):
         The card's pins.
     skipped : In(64)
         Cycles that time jumps have skipped since reset.
+    interlock : In(1)
+        High while the interlock is closed.
     row_a, row_b, row_ground : Out(rows)
         Rows on rail A, on rail B, at 0 V.
     column_tia, column_ground : Out(columns)
@@ -52,6 +57,7 @@ class ArrayCardChips(wiring.Component):
             {
                 "pins": In(pins_signature(geometry)),
                 "skipped": In(SKIPPED_BITS),
+                "interlock": In(1, init=1),
                 "row_a": Out(rows),
                 "row_b": Out(rows),
                 "row_ground": Out(rows),
@@ -64,9 +70,7 @@ class ArrayCardChips(wiring.Component):
                 "sample": Out(1),
                 "codes": In(data.ArrayLayout(ad7606c.CODE_BITS, columns)),
                 "configured": Out(1),
-                "faults": Out(
-                    data.StructLayout({"rows": 3, "columns": 3, "gates": 3, "dac": 3, "adc": 3})
-                ),
+                "faults": Out(FAULTS),
                 "fault": Out(1),
             }
         )
@@ -89,6 +93,7 @@ class ArrayCardChips(wiring.Component):
             m.d.comb += [
                 bank.sclk.eq(pins.sw_sclk),
                 bank.cs_n.eq(cs_n),
+                bank.reset_n.eq(pins.sw_reset),
                 bank.sdi.eq(pins.sw_sdi[:chips]),
                 bank.skipped.eq(self.skipped),
                 lines.eq(bank.switches),
@@ -115,6 +120,7 @@ class ArrayCardChips(wiring.Component):
             adc.codes.eq(self.codes),
             adc.skipped.eq(self.skipped),
             pins.adc_busy.eq(adc.busy),
+            pins.interlock.eq(self.interlock),
             pins.adc_dout.eq(adc.dout),
             self.sample.eq(adc.sample),
             self.configured.eq(adc.configured),

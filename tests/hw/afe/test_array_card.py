@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from amaranth import Elaboratable, Module
-from amaranth.lib.wiring import In, connect
+from amaranth.lib.wiring import In, Out, connect
 from amaranth.sim import Simulator
 
 from ohmloom.hw.afe.ad7606c import BANDWIDTH_HZ
 from ohmloom.hw.afe.adgs1414d import T_ON_PS
 from ohmloom.hw.afe.array_card import (
     PULSE_MIN_PS,
+    STOP_CYCLES,
     TIA_BANDWIDTH_HZ,
     ArrayCard,
     pins_signature,
@@ -329,6 +330,79 @@ def test_nothing_reaches_the_pins_before_ready():
     sim.run()
 
 
+@pytest.mark.parametrize("clk_hz", [48_000_000, 12_000_000])
+@pytest.mark.parametrize("after", [1, 2, 37, 200])
+def test_safe_opens_every_switch_and_clears_every_rail_and_then_it_starts_again(clk_hz, after):
+    bench = Bench(SMALL, clk_hz)
+    core, card, chips = bench.core, bench.card, bench.chips
+
+    async def check(ctx):
+        await bench.load(ctx, SwitchGroup.ROWS, 0x0F, 0xF0)
+        await bench.until(ctx, core.loaded)
+        await bench.latch(ctx)
+        ctx.set(core.gate_b, 1)
+        ctx.set(core.dac.payload.code, 0xC000)
+        ctx.set(core.dac.valid, 1)
+        ctx.set(core.convert, 1)
+        await ctx.tick()
+        ctx.set(core.dac.valid, 0)
+        ctx.set(core.convert, 0)
+        await bench.load(ctx, SwitchGroup.COLUMNS, 0xFF, 0)
+        assert ctx.get(card.gate_b)
+        await ctx.tick().repeat(after)
+        # The guard closes the gates in the cycle of its decision, and is safe in the next.
+        ctx.set(core.gate_b, 0)
+        await ctx.tick()
+        ctx.set(core.safe, 1)
+        await ctx.tick().repeat(STOP_CYCLES - 1)
+        assert not ctx.get(card.gate_b)
+        assert not ctx.get(card.dac_clr) and not ctx.get(card.sw_reset)
+        await ctx.tick().repeat(2)
+        for _ in range(300):
+            for group in SwitchGroup:
+                assert not any(bench.lines(ctx, group))
+            assert [ctx.get(chips.rails[i]) for i in range(4)] == [0x8000] * 4
+            assert not ctx.get(core.ready)
+            await ctx.tick()
+        ctx.set(core.safe, 0)
+        await bench.until(ctx, core.ready, limit=30_000)
+        assert bench.lines(ctx, SwitchGroup.ROWS) == (0, 0, 0xFF)
+        assert bench.lines(ctx, SwitchGroup.COLUMNS) == (0, 0xFF)
+        assert [ctx.get(chips.rails[i]) for i in range(4)] == [0x8000] * 4
+        samples, _ = await bench.convert(ctx, list(range(8)))
+        assert sorted(samples) == [(i, i) for i in range(8)]
+
+    bench.run(check)
+
+
+def test_safe_interrupts_the_initialisation():
+    bench = Bench(SMALL, 12_000_000)
+    core, card = bench.core, bench.card
+
+    async def check(ctx):
+        for after in (3, 40, 150, 400):
+            ctx.set(core.safe, 1)
+            await ctx.tick().repeat(STOP_CYCLES)
+            assert not ctx.get(card.dac_clr) and not ctx.get(card.sw_reset)
+            ctx.set(core.safe, 0)
+            await ctx.tick().repeat(after)
+        await bench.until(ctx, core.ready, limit=30_000)
+
+    bench.run(check)
+
+
+def test_the_interlock_is_open_unless_its_pin_is_high():
+    bench = Bench(SMALL, 12_000_000)
+
+    async def check(ctx):
+        for closed in (1, 0, 1):
+            ctx.set(bench.chips.interlock, closed)
+            await ctx.tick().repeat(2)
+            assert ctx.get(bench.core.interlock) == 1 - closed
+
+    bench.run(check)
+
+
 @pytest.mark.parametrize(
     ("real_hz", "believed_hz"), [(200_000_000, 48_000_000), (60_000_000, 48_000_000)]
 )
@@ -343,7 +417,8 @@ def test_a_card_built_for_a_slower_clock_is_caught(real_hz, believed_hz):
 
 
 def test_pins_start_in_their_safe_state():
-    safe = {name: member.init or 0 for name, member in pins_signature(Geometry()).members.items()}
+    members = pins_signature(Geometry()).members.items()
+    safe = {name: member.init or 0 for name, member in members if member.flow is Out}
     high = {name for name, init in safe.items() if init}
     selects = {"sw_cs_rows", "sw_cs_columns", "sw_cs_gates", "adc_cs", "dac_sync", "dac_ldac"}
     assert high == selects | {"dac_sclk", "adc_sclk"}

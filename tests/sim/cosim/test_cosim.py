@@ -10,6 +10,7 @@ import pytest
 from ohmloom.sim.array import SimulatedArray
 from ohmloom.sim.cosim.fault import Fault
 from ohmloom.sim.cosim.runner import CosimError, run_cosim
+from ohmloom.sim.cosim.simulator import Simulator
 from ohmloom.sim.engine import NumpyEngine
 
 
@@ -68,7 +69,11 @@ def test_time_jumps_change_nothing(make_job, tmp_path):
     assert np.array_equal(runs[True].output, runs[False].output)
 
 
-def test_without_a_simulator_it_says_how_to_get_one(make_job, monkeypatch):
+@pytest.mark.parametrize(
+    ("simulator", "program"),
+    [(Simulator.ICARUS, "iverilog"), (Simulator.VERILATOR, "verilator")],
+)
+def test_without_a_simulator_it_says_how_to_get_one(make_job, monkeypatch, simulator, program):
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(CosimError, match="iverilog is not installed"):
-        run_cosim(make_job())
+    with pytest.raises(CosimError, match=f"{program} is not installed: apt-get install {program}"):
+        run_cosim(make_job(), simulator=simulator)

@@ -450,8 +450,8 @@ def mvm(**changes):
         (instruction(Op.REQUANT, out=0, param=127, count=1), "param"),
         (instruction(Op.READ, tile=0, cell=60, count=5), "count"),
         (instruction(Op.PROGRAM, tile=9, cell=0, count=1), "tile"),
-        (instruction(Op.SET, reg=Reg.TRIES, value=0), "tries"),
-        (instruction(Op.SET, reg=Reg.LEVELS, value=-1), "levels"),
+        (instruction(Op.SET, reg=Reg.TRIES, value=0), "TRIES"),
+        (instruction(Op.SET, reg=Reg.LEVELS, value=-1), "LEVELS"),
         (instruction(Op.SET, reg=Reg.RAIL_SET, value=-1), "RAIL_SET"),
     ],
 )
@@ -490,3 +490,38 @@ def test_a_program_without_an_end_or_entry_is_refused():
         made.infer(INPUTS[:1])
     with pytest.raises(EngineError, match="no entry 'setup'"):
         made.setup()
+
+
+def test_averaged_reads_bring_cells_closer():
+    """With 64 conversions a read, what is judged is nearly the true conductance."""
+    deviations = []
+    for average in (0, 6):
+        made = engine(programmed=False)
+        device = made.array.device
+        made.setup()
+        made.registers[Reg.AVERAGE] = average
+        made.program_tile(0, LEVELS[0])
+        target = device.level_codes[LEVELS[0]]
+        deviations.append(np.abs(made.array.g_code[0] - target) / device.level_step)
+        assert (made.array.reads[0] == 1 << average).all()
+    assert deviations[0].max() > 0.6 > 0.56 > deviations[1].max()
+
+
+def test_stuck_cells_are_told_from_those_that_missed():
+    made = engine(programmed=False)
+    made.setup()
+    made.array.stick([3, 40], [1e-6, 9e-4])
+    made.registers[Reg.AVERAGE], made.registers[Reg.STUCK] = 6, 200
+    results = made.program_tile(0, LEVELS[0]).reshape(-1)
+    status = [unpack_result(int(word))[2] for word in results]
+    assert [n for n, found in enumerate(status) if found is not CellStatus.DONE] == [3, 40]
+    assert status[3] is status[40] is CellStatus.STUCK
+
+
+@pytest.mark.parametrize("average", [-1, 16])
+def test_an_average_that_the_controller_refuses(average):
+    made = engine(programmed=False)
+    made.setup()
+    made.registers[Reg.AVERAGE] = average
+    with pytest.raises(EngineError, match="AVERAGE"):
+        made.program_tile(0, LEVELS[0])

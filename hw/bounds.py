@@ -1,0 +1,119 @@
+"""Which operands and registers a controller of a geometry takes: for gateware and engines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from .geometry import Geometry
+from .isa import POOL_WORDS, PULSE_FIELDS, SWEEP_FIELDS, Instruction, Op, Reg
+
+
+@dataclass(frozen=True)
+class Bound:
+    """``sum of the operands + plus <= geometry.limit``; ``name`` is the operand to blame."""
+
+    name: str
+    operands: tuple[str, ...]
+    limit: str
+    plus: int = 0
+
+    def holds(self, instr: Instruction, geometry: Geometry) -> bool:
+        """Whether an instruction keeps to it."""
+        total = sum(instr[name] for name in self.operands) + self.plus
+        return total <= getattr(geometry, self.limit)
+
+
+@dataclass(frozen=True)
+class RegisterBound:
+    """``low <= register <= high``; ``high`` may name a limit of the geometry."""
+
+    reg: Reg
+    low: int
+    high: int | str
+    plus: int = 0
+
+    def highest(self, geometry: Geometry) -> int:
+        """The largest value that is taken."""
+        limit = getattr(geometry, self.high) if isinstance(self.high, str) else self.high
+        return limit + self.plus
+
+    def holds(self, value: int, geometry: Geometry) -> bool:
+        """Whether a register's value keeps to it."""
+        return self.low <= value <= self.highest(geometry)
+
+
+_LINE = (
+    Bound("tile", ("tile",), "tiles", 1),
+    Bound("row", ("row",), "rows", 1),
+    Bound("column", ("column",), "columns", 1),
+)
+_CELLS = (Bound("tile", ("tile",), "tiles", 1), Bound("count", ("cell", "count"), "cells"))
+
+BOUNDS: MappingProxyType[Op, tuple[Bound, ...]] = MappingProxyType(
+    {
+        Op.MVM: (
+            Bound("rows", ("first", "rows"), "rows"),
+            Bound("planes", ("planes",), "act_width"),
+            Bound("act", ("act", "first", "rows"), "act_depth"),
+            Bound("tile", ("tile",), "tiles", 1),
+        ),
+        Op.REQUANT: (
+            Bound("count", ("count",), "pairs"),
+            Bound("param", ("param", "count"), "param_depth"),
+            Bound("out", ("out", "count"), "act_depth"),
+        ),
+        Op.PROGRAM: _CELLS,
+        Op.READ: _CELLS,
+        Op.LUT: (
+            Bound("act", ("act", "count"), "act_depth"),
+            Bound("out", ("out", "count"), "act_depth"),
+            Bound("table", ("table",), "tables", 1),
+        ),
+        Op.POOL: (
+            Bound("act", ("act",), "act_depth", 1),
+            Bound("out", ("out",), "act_depth", 1),
+            Bound("param", ("param", "average"), "param_depth", POOL_WORDS),
+        ),
+        Op.ADD: (
+            Bound("out", ("out", "count"), "act_depth"),
+            Bound("param", ("param",), "param_depth", 2),
+        ),
+        Op.ARGMAX: (
+            Bound("act", ("act", "count"), "act_depth"),
+            Bound("out", ("out",), "act_depth", 1),
+            Bound("count", ("count",), "act_max", -1),
+        ),
+        Op.PULSE: (*_LINE, Bound("param", ("param",), "param_depth", len(PULSE_FIELDS))),
+        Op.SWEEP: (*_LINE, Bound("param", ("param",), "param_depth", len(SWEEP_FIELDS))),
+    }
+)
+"""What the operands of each instruction keep to. Addresses that come from parameter
+memory are checked when they are used."""
+
+REGISTER_BOUNDS: MappingProxyType[Op, tuple[RegisterBound, ...]] = MappingProxyType(
+    {
+        Op.PROGRAM: (
+            RegisterBound(Reg.TRIES, 1, 255),
+            RegisterBound(Reg.AVERAGE, 0, 15),
+            RegisterBound(Reg.STUCK, 0, 0xFFFF),
+            RegisterBound(Reg.LEVELS, 0, "param_depth", -1),
+            RegisterBound(Reg.RAIL_SET, 0, 0xFFFF),
+            RegisterBound(Reg.RAIL_RESET, 0, 0xFFFF),
+        ),
+        Op.READ: (RegisterBound(Reg.AVERAGE, 0, 15),),
+    }
+)
+"""What the registers that an instruction uses keep to."""
+
+
+def clamps(instr: Instruction) -> bool:
+    """Whether a result is held between ``CLAMP_LO`` and ``CLAMP_HI``."""
+    return instr.op in (Op.REQUANT, Op.ADD) or (instr.op is Op.POOL and bool(instr["average"]))
+
+
+def clamp_holds(registers: Mapping[Reg, int], geometry: Geometry) -> bool:
+    """Whether the clamp's bounds are activations, the lower one not above the upper one."""
+    low, high = registers[Reg.CLAMP_LO], registers[Reg.CLAMP_HI]
+    return -geometry.act_max - 1 <= low <= high <= geometry.act_max

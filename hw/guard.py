@@ -1,0 +1,517 @@
+"""The guard: the last block before the front end. Nothing is driven that it has not let through.
+
+It sits between the multiplexer and the front end, so every engine passes through
+it. DAC codes and switch updates go on when they are within the limits; the fast
+gates open only when all that they would drive has settled, and close by
+themselves at a limit. What is refused is not sent, and brings the safe state:
+gates closed in the same cycle, and from the next one on ``safe``, which clears
+the DACs and resets the switches, until the host clears it.
+
+Gate A is for reading: the rail behind it is under the ``read`` limit, so it may
+stay open and switches may move under it. Gate B is for pulses: while it is open
+nothing moves. Converting is reading and always allowed.
+
+The guard's counters are its own, and no other block can hold them up. They count
+the cycles that a time jump skips (``skipped``); its timer channel does nothing but
+end a jump where a limit is, and synthesis removes it with the jumps.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+
+from amaranth import Array, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .afe.interface import (
+    Ceilings,
+    FrontEndSignature,
+    FrontEndTiming,
+    SwitchGroup,
+    TimerChannel,
+    cycles_from_ps,
+)
+from .geometry import Geometry
+from .isa import Dac
+from .link.command import GuardSignature
+from .link.protocol import RISING, GuardState, Limit, Reason
+from .timers import COUNT_BITS, NOW_BITS
+
+DUTY_MAX = 15
+"""Fraction bits of the gate-on budget: the slowest refill is one cycle in 2^15."""
+ENERGY_SHIFT = 16
+"""The energy limit counts 2^16 code x code x cycles."""
+REFUSALS_MAX = 255
+
+CODES = (Reason.DAC_CODE, Reason.SWITCH_CODE)
+GATES = (Reason.BOTH_GATES, Reason.UNSETTLED, Reason.MOVED, Reason.READ_VOLTAGE)
+PULSES = (Reason.WIDTH, Reason.DUTY, Reason.ENERGY)
+STOPS = (Reason.INTERLOCK, Reason.ABORT, Reason.LINK_LOST, Reason.REQUEST)
+COUNTED = (CODES, GATES, PULSES, STOPS)
+"""Reasons that share a counter of refusals, in the order of ``HEALTH_BODY``."""
+
+
+class CeilingError(ValueError):
+    """Ceilings under which nothing could be driven, or that make no sense."""
+
+
+def longest_cycles(duration_ps: int, clk_hz: int) -> int:
+    """Clock cycles that last at most ``duration_ps``: integers only, rounded down."""
+    return duration_ps * clk_hz // 10**12
+
+
+def ceiling_values(
+    ceilings: Ceilings, clk_hz: int, energy_shift: int = ENERGY_SHIFT
+) -> dict[Limit, int]:
+    """The limits after a reset, as the link counts them.
+
+    Raises
+    ------
+    CeilingError
+        If a channel's range does not hold 0 V, or a limit leaves nothing.
+    """
+    zero = ceilings.zero_code
+    values: dict[Limit, int] = {}
+    for dac in Dac:
+        low, high = ceilings.low[dac], ceilings.high[dac]
+        if not 0 <= low <= zero <= high < 1 << 16:
+            raise CeilingError(f"{dac.name}: {low}..{high} does not hold the code of 0 V, {zero}")
+        values[Limit(Limit.LOW_RAIL_A + dac)] = low
+        values[Limit(Limit.HIGH_RAIL_A + dac)] = high
+    values |= {
+        Limit.READ: ceilings.read,
+        Limit.SENSE: ceilings.sense,
+        Limit.WIDTH: longest_cycles(ceilings.width_ps, clk_hz),
+        Limit.BUDGET: longest_cycles(ceilings.budget_ps, clk_hz),
+        Limit.DUTY: ceilings.duty,
+        Limit.ENERGY: longest_cycles(ceilings.energy_ps, clk_hz) >> energy_shift,
+        Limit.WATCHDOG: longest_cycles(ceilings.watchdog_ps, clk_hz),
+    }
+    for limit in (Limit.WIDTH, Limit.BUDGET, Limit.ENERGY, Limit.WATCHDOG):
+        if not 0 < values[limit] < 1 << COUNT_BITS:
+            raise CeilingError(
+                f"{limit.name} = {values[limit]} at {clk_hz} Hz is outside 1..2^{COUNT_BITS} - 1"
+            )
+    if not 0 <= ceilings.duty <= DUTY_MAX:
+        raise CeilingError(f"duty = {ceilings.duty} is outside 0..{DUTY_MAX}")
+    if min(ceilings.read, ceilings.sense) < 0:
+        raise CeilingError("a read or sense limit is negative")
+    return values
+
+
+class Guard(wiring.Component):
+    """Filters what the engines ask of the front end.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Lines of the array.
+    timing : FrontEndTiming
+        What must have settled before a gate opens.
+    ceilings : Ceilings
+        What the front end may ever be asked to drive.
+    clk_hz : int
+        Clock that is really there.
+    energy_shift : int
+        The energy limit counts ``2**energy_shift`` code x code x cycles.
+
+    Members
+    -------
+    core : In(FrontEndSignature)
+        The engines, behind their multiplexer.
+    afe : Out(FrontEndSignature)
+        The front end.
+    host : In(GuardSignature)
+        The link: abort, clear, limits, and what it reads.
+    skipped : In(64)
+        Cycles that time jumps have skipped since reset.
+    timer : Out(TimerChannel)
+        Ends a time jump where a limit is.
+    safe : Out(1)
+        The safe state: the engines are held in reset.
+
+    Raises
+    ------
+    CeilingError
+        If the ceilings make no sense.
+    """
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        timing: FrontEndTiming,
+        ceilings: Ceilings,
+        clk_hz: int,
+        energy_shift: int = ENERGY_SHIFT,
+    ) -> None:
+        self.geometry = geometry
+        self.zero = ceilings.zero_code
+        self.ceilings = ceiling_values(ceilings, clk_hz, energy_shift)
+        self.energy_shift = energy_shift
+        # Two cycles at least, the registers between a code and what is compared of it.
+        self.dac_cycles = max(2, cycles_from_ps(timing.dac_settle_ps, clk_hz))
+        self.switch_cycles = max(2, cycles_from_ps(timing.switch_ps, clk_hz))
+
+        # Internal state, named for proofs.
+        values = self.ceilings
+        self.limits = {
+            limit: Signal(
+                range((DUTY_MAX if limit is Limit.DUTY else max(values[limit], 1)) + 1)
+                if limit not in RISING or limit is Limit.DUTY
+                else 16,
+                init=values[limit],
+                name=f"limit_{limit.name.lower()}",
+            )
+            for limit in Limit
+        }
+        self.lowered = Signal(len(Limit))
+        zeros = [self.zero] * len(Dac)
+        self.codes = Signal(data.ArrayLayout(16, len(Dac)), init=zeros)
+        reach = [max(self.zero - ceilings.low[dac], ceilings.high[dac] - self.zero) for dac in Dac]
+        self.distance_a = Signal(range(reach[Dac.RAIL_A] + 1))
+        self.distance_b = Signal(range(reach[Dac.RAIL_B] + 1))
+        self.gate_volts = Signal(
+            range(
+                max(ceilings.high[dac] - self.zero for dac in (Dac.GATE_PROGRAM, Dac.GATE_ON)) + 1
+            )
+        )
+        self.power = Signal(len(self.distance_b) + len(self.gate_volts))
+        self.dac_left = Signal(range(self.dac_cycles + 1), init=self.dac_cycles)
+        self.read_left = Signal(range(self.dac_cycles + 1), init=self.dac_cycles)
+        self.read_written = Signal()
+        self.switch_left = Signal(range(self.switch_cycles + 1), init=self.switch_cycles)
+        self.pending = Signal()
+        self.update = Signal(data.StructLayout({"group": SwitchGroup, "a": 1, "b": 1}))
+        self.sensing = Signal()
+        self.on_program = Signal()
+        self.on_on = Signal()
+        self.tile = Signal(12)
+        self.was_open = Signal()
+        self.opened = Signal(range(values[Limit.WIDTH] + 1))
+        self.credit = Signal(
+            range((values[Limit.BUDGET] << DUTY_MAX) + 1), init=values[Limit.BUDGET] << DUTY_MAX
+        )
+        most = values[Limit.ENERGY] << energy_shift
+        self.energy_left = Signal(range(most + 1), init=most)
+        self.silence = Signal(range(values[Limit.WATCHDOG] + 1), init=values[Limit.WATCHDOG])
+        self.stop = Signal()
+        self.reason = Signal(Reason)
+        super().__init__(
+            {
+                "core": In(FrontEndSignature(geometry)),
+                "afe": Out(FrontEndSignature(geometry)),
+                "host": In(GuardSignature()),
+                "skipped": In(NOW_BITS),
+                "timer": Out(TimerChannel()),
+                "safe": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        passed = Signal(COUNT_BITS)
+        before = Signal(NOW_BITS)
+        m.d.sync += before.eq(self.skipped)
+        m.d.comb += passed.eq(self.skipped - before)
+        m.d.sync += self.was_open.eq(self.afe.gate_b)
+
+        causes = self._stops()
+        causes |= self._codes(m)
+        causes |= self._gates(m, passed)
+        causes |= self._pulse(m, passed)
+        self._state(m, causes)
+        self._limits(m)
+        return m
+
+    def _stops(self) -> dict[Reason, Value]:
+        """What ends everything at once."""
+        return {
+            Reason.INTERLOCK: self.afe.interlock,
+            Reason.ABORT: self.host.abort,
+            Reason.REQUEST: self.core.safe,
+        }
+
+    def _codes(self, m: Module) -> dict[Reason, Value]:
+        """What passes to the front end, and what is known of it then."""
+        core, afe, limits = self.core, self.afe, self.limits
+        # Each request is held back by what is wrong with itself, so that the paths stay
+        # short; the gates by everything.
+        asked = core.gate_a | core.gate_b
+
+        dac, switch = core.dac.payload, core.switch.payload
+        low, high = (
+            Array(limits[Limit(first + channel)] for channel in Dac)[dac.channel]
+            for first in (Limit.LOW_RAIL_A, Limit.HIGH_RAIL_A)
+        )
+        outside, two_ways = Signal(), Signal()
+        m.d.comb += [
+            outside.eq((dac.code < low) | (dac.code > high)),
+            two_ways.eq((switch.a & switch.b).any()),
+        ]
+        m.d.comb += [
+            core.ready.eq(afe.ready & ~self.safe),
+            core.active.eq(afe.active),
+            core.interlock.eq(afe.interlock),
+            afe.safe.eq(self.safe),
+            afe.switch.payload.eq(switch),
+            afe.switch.valid.eq(core.switch.valid & ~two_ways & ~core.gate_b & ~self.safe),
+            core.switch.ready.eq(afe.switch.ready),
+            core.loaded.eq(afe.loaded),
+            afe.latch.eq(core.latch & ~core.gate_b & ~self.safe),
+            afe.dac.payload.eq(dac),
+            afe.dac.valid.eq(core.dac.valid & ~outside & ~asked & ~self.safe),
+            core.dac.ready.eq(afe.dac.ready),
+            core.dac_idle.eq(afe.dac_idle),
+            afe.convert.eq(core.convert & ~self.safe),
+            afe.tag.eq(core.tag),
+            core.adc_idle.eq(afe.adc_idle),
+            core.samples.valid.eq(afe.samples.valid),
+            core.samples.payload.eq(afe.samples.payload),
+            afe.gate_a.eq(core.gate_a & ~self.stop & ~self.safe),
+            afe.gate_b.eq(core.gate_b & ~self.stop & ~self.safe),
+            afe.tile.eq(core.tile),
+            afe.range.eq(core.range),
+        ]
+
+        with m.If(afe.dac.valid & afe.dac.ready):
+            m.d.sync += self.codes[dac.channel].eq(dac.code)
+        with m.If(afe.switch.valid & afe.switch.ready):
+            m.d.sync += [
+                self.pending.eq(1),
+                self.update.group.eq(switch.group),
+                self.update.a.eq(switch.a.any()),
+                self.update.b.eq(switch.b.any()),
+            ]
+        with m.If(afe.latch & afe.loaded):
+            m.d.sync += self.pending.eq(0)
+            with m.Switch(self.update.group):
+                with m.Case(SwitchGroup.COLUMNS):
+                    m.d.sync += self.sensing.eq(self.update.a)
+                with m.Case(SwitchGroup.GATES):
+                    m.d.sync += [self.on_program.eq(self.update.a), self.on_on.eq(self.update.b)]
+        # The front end's initialisation ends with every line and every channel at 0 V.
+        with m.If(~afe.ready):
+            m.d.sync += [
+                self.codes.eq(self.codes.shape().const([self.zero] * len(Dac))),
+                self.pending.eq(0),
+                self.sensing.eq(0),
+                self.on_program.eq(0),
+                self.on_on.eq(0),
+            ]
+
+        def above(channel: Dac) -> Value:
+            code = self.codes[channel]
+            return Mux(code > self.zero, code - self.zero, 0)
+
+        def distance(channel: Dac) -> Value:
+            code = self.codes[channel]
+            return Mux(code > self.zero, code - self.zero, self.zero - code)
+
+        program = Mux(self.on_program, above(Dac.GATE_PROGRAM), 0)
+        on = Mux(self.on_on, above(Dac.GATE_ON), 0)
+        m.d.sync += [
+            self.distance_a.eq(distance(Dac.RAIL_A)),
+            self.distance_b.eq(distance(Dac.RAIL_B)),
+            self.gate_volts.eq(Mux(program > on, program, on)),
+            self.power.eq(self.distance_b * self.gate_volts),
+        ]
+        return {
+            Reason.DAC_CODE: core.dac.valid & outside,
+            Reason.SWITCH_CODE: core.switch.valid & two_ways,
+        }
+
+    def _gates(self, m: Module, passed: Signal) -> dict[Reason, Value]:
+        """What a gate may not open on."""
+        core, afe, limits = self.core, self.afe, self.limits
+        m.d.sync += self.tile.eq(core.tile)
+        tiled = core.tile != self.tile
+
+        def settled(left: Signal, cycles: int, moving: Value) -> Value:
+            """Whether ``cycles`` have passed since ``moving``."""
+            now = Mux(left > passed, left - passed, 0)
+            m.d.sync += left.eq(Mux(now != 0, now - 1, 0))
+            with m.If(moving):
+                m.d.sync += left.eq(cycles)
+            return now == 0
+
+        written, to_read = afe.dac.valid & afe.dac.ready, afe.dac.payload.channel == Dac.RAIL_A
+        with m.If(written):
+            m.d.sync += self.read_written.eq(to_read)
+        writing = ~afe.dac_idle | ~afe.ready
+        dac_settled = settled(self.dac_left, self.dac_cycles, written | writing) & ~writing
+        # Gate A only waits for its own rail.
+        writing = (self.read_written & ~afe.dac_idle) | ~afe.ready
+        moving = (written & to_read) | writing
+        read_settled = settled(self.read_left, self.dac_cycles, moving) & ~writing
+        switching = self.pending | ~afe.ready
+        lines_settled = (
+            settled(self.switch_left, self.switch_cycles, afe.latch | tiled | switching)
+            & ~switching
+        )
+
+        moving = core.dac.valid | core.switch.valid | core.latch | tiled
+        too_high = self.sensing & (self.distance_b > limits[Limit.SENSE])
+        return {
+            Reason.BOTH_GATES: core.gate_a & core.gate_b,
+            Reason.UNSETTLED: (core.gate_a & ~read_settled)
+            | (core.gate_b & ~(dac_settled & lines_settled)),
+            Reason.MOVED: (core.gate_b & moving) | (core.gate_a & core.dac.valid),
+            Reason.READ_VOLTAGE: (core.gate_a & (self.distance_a > limits[Limit.READ]))
+            | (core.gate_b & too_high),
+        }
+
+    def _pulse(self, m: Module, passed: Signal) -> dict[Reason, Value]:
+        """How long gate B may stay open, and when the next time jump must end.
+
+        The counters follow what is asked and not what is open: where these differ the
+        guard stops, and no path leads from all of its checks into a counter.
+        """
+        limits, is_open = self.limits, self.afe.gate_b
+        asked = Signal()
+        m.d.comb += asked.eq(self.core.gate_b & ~self.safe)
+
+        one = 1 << DUTY_MAX
+        refill, energy = Signal(DUTY_MAX + 1), Signal.like(self.energy_left)
+        cap = Signal.like(self.credit)
+        m.d.comb += [
+            refill.eq(one >> limits[Limit.DUTY]),
+            cap.eq(limits[Limit.BUDGET] << DUTY_MAX),
+            energy.eq(limits[Limit.ENERGY] << self.energy_shift),
+        ]
+
+        # The counters in this cycle: the skipped ones before it were as the last one.
+        opened, credit = Signal(COUNT_BITS), Signal.like(self.credit)
+        energy_left, silence = Signal.like(self.energy_left), Signal.like(self.silence)
+        filled, heard_ago = self.credit + passed * refill, self.silence + passed
+        longest = self.ceilings[Limit.WATCHDOG]
+        m.d.comb += [
+            opened.eq(self.opened),
+            credit.eq(self.credit),
+            energy_left.eq(self.energy_left),
+            silence.eq(self.silence),
+        ]
+        with m.If(passed != 0):
+            m.d.comb += [
+                silence.eq(Mux(heard_ago > longest, longest, heard_ago)),
+                credit.eq(Mux(filled > cap, cap, filled)),
+            ]
+            with m.If(self.was_open):
+                m.d.comb += [
+                    opened.eq(self.opened + passed),
+                    credit.eq(self.credit - passed * (one - refill)),
+                    energy_left.eq(self.energy_left - passed * self.power),
+                ]
+        stale = silence >= limits[Limit.WATCHDOG]
+        too_long, too_often = opened >= limits[Limit.WIDTH], credit < one
+        too_much = self.power > energy_left
+
+        with m.If(~asked):
+            m.d.sync += [self.opened.eq(0), self.energy_left.eq(energy)]
+            m.d.sync += self.credit.eq(Mux(credit >= cap - refill, cap, credit + refill))
+        with m.Elif(~(too_long | too_often | too_much)):
+            m.d.sync += [
+                self.opened.eq(opened + 1),
+                self.energy_left.eq(energy_left - self.power),
+                self.credit.eq(credit - (one - refill)),
+            ]
+        with m.If(self.host.heard):
+            m.d.sync += self.silence.eq(1)
+        with m.Elif(~stale):
+            m.d.sync += self.silence.eq(silence + 1)
+        with m.Else():
+            m.d.sync += self.silence.eq(silence)
+
+        # A jump ends at the nearest limit at the latest.
+        nearest = limits[Limit.WIDTH] - opened
+        for other in (
+            credit >> DUTY_MAX,
+            Mux(self.power == 0, nearest, energy_left // self.power),
+            limits[Limit.WATCHDOG] - silence,
+        ):
+            nearest = Mux(other < nearest, other, nearest)
+        m.d.comb += [
+            self.timer.start.eq(
+                (is_open & (~self.was_open | self.timer.done)) | (~is_open & self.was_open)
+            ),
+            self.timer.cycles.eq(Mux(is_open, nearest, 1)),
+        ]
+        return {
+            Reason.LINK_LOST: self.core.gate_b & stale,
+            Reason.WIDTH: self.core.gate_b & too_long,
+            Reason.DUTY: self.core.gate_b & too_often,
+            Reason.ENERGY: self.core.gate_b & too_much,
+        }
+
+    def _state(self, m: Module, causes: dict[Reason, Value]) -> None:
+        """The safe state, its reason, and the counters of refusals."""
+        host = self.host
+        cause = Signal(Reason)
+        for reason, value in reversed(causes.items()):
+            with m.If(value):
+                m.d.comb += cause.eq(reason)
+        m.d.comb += self.stop.eq(reduce(or_, causes.values()))
+        counters = [
+            Signal(range(REFUSALS_MAX + 1), name=f"refused{i}") for i in range(len(COUNTED))
+        ]
+        with m.If(~self.safe), m.If(self.stop):
+            m.d.sync += [self.safe.eq(1), self.reason.eq(cause)]
+            for counter, reasons in zip(counters, COUNTED, strict=True):
+                mine = reduce(or_, (cause == reason for reason in reasons))
+                with m.If(mine & (counter != REFUSALS_MAX)):
+                    m.d.sync += counter.eq(counter + 1)
+        with m.Elif(host.clear & ~self.stop):
+            m.d.sync += self.safe.eq(0)
+
+        state = Mux(
+            self.safe,
+            GuardState.SAFE.value,
+            Mux(self.afe.ready, GuardState.OPEN.value, GuardState.STARTING.value),
+        )
+        m.d.comb += [
+            host.safe.eq(self.safe),
+            host.cause.eq(self.afe.interlock),
+            host.health[0:8].eq(state),
+            host.health[8:16].eq(Value.cast(self.reason)),
+            *(host.health[16 + 8 * i : 24 + 8 * i].eq(c) for i, c in enumerate(counters)),
+            host.health[48:64].eq(self.lowered),
+        ]
+
+    def _limits(self, m: Module) -> None:
+        """A limit goes down, once, and never below what stands at its channel."""
+        host, zero = self.host, self.zero
+        raises, locked, excludes = Signal(), Signal(), Signal()
+        # A code that is just being written does not stand yet.
+        with m.If(self.core.dac.valid):
+            m.d.comb += excludes.eq(1)
+        m.d.comb += [
+            host.limit_raises.eq(raises),
+            host.limit_locked.eq(locked),
+            host.limit_excludes.eq(excludes),
+        ]
+        with m.Switch(host.limit_index):
+            for limit, present in self.limits.items():
+                with m.Case(limit):
+                    stricter_up = limit in RISING
+                    m.d.comb += [
+                        raises.eq(
+                            host.limit_value < present
+                            if stricter_up
+                            else host.limit_value > present
+                        ),
+                        locked.eq(self.lowered[limit]),
+                    ]
+                    if limit is Limit.DUTY:
+                        with m.If(host.limit_value > DUTY_MAX):
+                            m.d.comb += excludes.eq(1)
+                    elif limit < Limit.HIGH_RAIL_A:
+                        code = self.codes[limit - Limit.LOW_RAIL_A]
+                        with m.If((host.limit_value > code) | (host.limit_value > zero)):
+                            m.d.comb += excludes.eq(1)
+                    elif limit < Limit.READ:
+                        code = self.codes[limit - Limit.HIGH_RAIL_A]
+                        with m.If((host.limit_value < code) | (host.limit_value < zero)):
+                            m.d.comb += excludes.eq(1)
+                    with m.If(host.limit & ~raises & ~locked & ~excludes):
+                        m.d.sync += [present.eq(host.limit_value), self.lowered[limit].eq(1)]

@@ -1,0 +1,1 @@
+"""Post-processing: what happens to activations between the products."""

@@ -1,0 +1,87 @@
+"""Multiply, add, shift with round half to even, clamp: the one multiplier of post-processing."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+
+from ..geometry import Geometry
+from ..isa import MANTISSA_BITS, SHIFT_BITS
+from .unit import scaler_signature, value_bits
+
+
+class Scaler(wiring.Component):
+    """``clamp(round_half_even((sum of value * mantissa) / 2**shift))``.
+
+    ``result`` is that of the last ``load`` four cycles after it.
+
+    Members
+    -------
+    unit : In(scaler_signature)
+        ``load`` strobes take ``value``, ``mantissa`` and ``shift``; with ``accumulate``
+        the product is added to the one before, which may be a cycle ago.
+    clamp_lo, clamp_hi : In
+        Bounds of the result, inclusive.
+    """
+
+    LATENCY = 4
+    """Cycles from ``load`` to ``result``."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        self.geometry = geometry
+        super().__init__(
+            {
+                "unit": In(scaler_signature(geometry)),
+                "clamp_lo": In(signed(geometry.act_width)),
+                "clamp_hi": In(signed(geometry.act_width)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        unit = self.unit
+        # Two bits are enough for the sum of three products of an ADD, which are far shorter.
+        product_bits = value_bits(self.geometry) + MANTISSA_BITS + 1
+
+        multiply = Signal()
+        accumulate = Signal()
+        value = Signal.like(unit.value)
+        mantissa = Signal.like(unit.mantissa)
+        shift = Signal(SHIFT_BITS)
+        product = Signal(signed(product_bits))
+        doubled = Signal(signed(product_bits + 1))
+        floor = Signal(signed(product_bits))
+        guard = Signal()
+        sticky = Signal()
+        rounded = Signal(signed(product_bits))
+
+        m.d.sync += multiply.eq(unit.load)
+        with m.If(unit.load):
+            m.d.sync += [
+                accumulate.eq(unit.accumulate),
+                value.eq(unit.value),
+                mantissa.eq(unit.mantissa),
+                shift.eq(unit.shift),
+            ]
+        with m.If(multiply):
+            m.d.sync += product.eq(value * mantissa + Mux(accumulate, product, 0))
+        m.d.comb += [
+            # The lowest bit is the first one lost: it says whether half or more is.
+            doubled.eq(Cat(Const(0, 1), product).as_signed() >> shift),
+            # A tie goes to the even neighbour; with shift 0 nothing is lost.
+            rounded.eq(floor + (guard & (sticky | floor[0]))),
+        ]
+        m.d.sync += [
+            floor.eq(doubled >> 1),
+            guard.eq(doubled[0]),
+            sticky.eq((product & (((1 << shift) >> 1) - 1)) != 0),
+            unit.result.eq(
+                Mux(
+                    rounded < self.clamp_lo,
+                    self.clamp_lo,
+                    Mux(rounded > self.clamp_hi, self.clamp_hi, rounded),
+                )
+            ),
+        ]
+        return m

@@ -1,0 +1,252 @@
+"""The comparison itself: the RTL against the numpy engine, whatever runs the RTL.
+
+The host's side of the link loads program and parameters, the RTL programs one
+tile cell by cell through the chips' pins, the other tiles take over the numpy
+engine's programmed state, and every sample's integers of every layer are
+compared. The first difference ends it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from ...hw.afe.array_card import plane_period_cycles
+from ...hw.isa import CellStatus, assemble, unpack_result
+from ...hw.link.coroutine import AsyncLinkClient, AsyncTransport
+from ...hw.link.protocol import Info, Space
+from ..array import SimulatedArray
+from ..engine import NumpyEngine
+from .bench import lags
+from .card import AnalogCard
+from .fault import Fault
+from .job import CosimReport, Cosimulation, Job, Mismatch
+from .locate import conversions, origin
+from .overhead import overhead
+from .pins import CardPins
+
+log = logging.getLogger(__name__)
+
+REPLY_CYCLES = 200_000
+"""Stepped cycles without a byte from the controller after which a request is repeated."""
+RUN_CYCLES = 200_000_000
+"""Stepped cycles after which a run counts as stuck."""
+SLOW_INPUT = 4
+"""Factor on the input's time constant when the settling fault is planted."""
+
+Progress = Callable[[str, int, int], None]
+"""Told the stage, how much of it is done, and how much there is."""
+
+T = TypeVar("T")
+
+
+class Harness(Protocol):
+    """What runs the RTL: a Verilog simulator or the compiled engine.
+
+    Attributes
+    ----------
+    transport :
+        The serial line to the controller.
+    """
+
+    transport: AsyncTransport
+
+    async def begin(self, pins: CardPins) -> None:
+        """Start the clock, reset the controller and put the card behind the chips' pins."""
+        ...
+
+    async def attend(self, work: Coroutine[Any, Any, T], look: Callable[[], None]) -> T:
+        """The result of ``work``; ``look`` is called now and then until it is there."""
+        ...
+
+    async def counters(self) -> tuple[int, int]:
+        """Present model time and how much of it was skipped, in cycles."""
+        ...
+
+
+class Verdict(AssertionError):
+    """The RTL and the numpy engine differ."""
+
+
+def _array(job: Job) -> SimulatedArray:
+    geometry = job.image.geometry
+    return SimulatedArray(job.device, job.image.tiles, geometry.rows, geometry.columns, job.seed)
+
+
+def _flip_adc_bit(codes: np.ndarray) -> np.ndarray:
+    """The planted ADC fault: one bit of column 0, from the first inference on."""
+    return np.concatenate(([codes[0] ^ (1 << 12)], codes[1:]))
+
+
+class Comparison:
+    """One job on one harness.
+
+    Parameters
+    ----------
+    job : Job
+        What to compare.
+    harness : Harness
+        What runs the RTL.
+    progress : callable
+        Called with (stage, done, total).
+    """
+
+    def __init__(self, job: Job, harness: Harness, progress: Progress) -> None:
+        self.job = job
+        self.harness = harness
+        self.progress = progress
+        self.array = _array(job)
+        self.reference_array = _array(job)
+        self.converters = job.converters
+        self.reference = NumpyEngine(
+            job.image, self.reference_array, self.converters, job.clk_hz, job.seed
+        )
+        self.corrupting = False
+        self.compared = 0
+        self.pulses = 0
+        self.cells = 0
+        self.cycles: list[int] = []
+        self.outputs: list[np.ndarray] = []
+        self.saturations = 0
+
+    async def compare(self) -> Cosimulation:
+        """Run the job; a difference is in the report, anything else that goes wrong is raised."""
+        mismatch: str | None = None
+        try:
+            await self._run()
+        except Verdict as verdict:
+            mismatch = str(verdict)
+        now, skipped = await self.harness.counters()
+        return Cosimulation(
+            self._report(mismatch, now, skipped), np.array(self.outputs, dtype=np.int64)
+        )
+
+    async def _run(self) -> None:
+        job, image = self.job, self.job.image
+        geometry = image.geometry
+        self.progress("reference", 0, 1)
+        self.reference.setup()
+        results = self.reference.program(job.levels)
+
+        analog = lags(job.clk_hz)
+        if job.fault is Fault.SETTLING:
+            analog = replace(analog, input_tau=SLOW_INPUT * analog.input_tau)
+        card = AnalogCard(self.array, self.converters, geometry, job.clk_hz, analog)
+        pins = CardPins(
+            geometry, card, lambda n, codes: _flip_adc_bit(codes) if self.corrupting else codes
+        )
+        await self.harness.begin(pins)
+        link = AsyncLinkClient(self.harness.transport, timeout=REPLY_CYCLES / job.clk_hz)
+        info = await link.ping()
+        if info != Info.of(geometry, job.clk_hz):
+            raise Verdict(f"the controller says {info}, it was built for {geometry}")
+        self.progress("load", 0, 1)
+        code = np.frombuffer(assemble(image.code), "<u8")
+        await link.write_words(Space.PROGRAM, 0, code.tolist())
+        await link.write_words(Space.PARAM, 0, image.params.tolist())
+        await link.run(image.entries["setup"], 0)
+
+        await self._program_tile(link, card, results[job.tile])
+        self._take_over_tiles()
+        reference = self.reference.infer(job.samples)
+        for sample in range(len(job.samples)):
+            self.progress("infer", sample, len(job.samples))
+            self.corrupting = job.fault is Fault.ADC
+            await self._infer(link, sample, reference.layers)
+        if self.saturations != reference.saturations:
+            raise Verdict(
+                f"saturations: expected {reference.saturations}, found {self.saturations}"
+            )
+        # The first inference after programming also sets the column and gate switches.
+        if len(set(self.cycles[1:])) > 1:
+            raise Verdict(f"inferences took different numbers of cycles: {self.cycles[1:]}")
+
+    async def _program_tile(self, link: AsyncLinkClient, card: AnalogCard, expected: Any) -> None:
+        """Let the RTL write and verify one tile; it must end in the reference's state."""
+        job, tile, total = self.job, self.job.tile, self.job.image.geometry.cells
+        await link.write_words(Space.LEVEL, 0, job.levels[tile].ravel().tolist())
+        limit = RUN_CYCLES / job.clk_hz
+
+        def look() -> None:
+            self.progress("program", int(np.count_nonzero(self.array.pulses[tile])), total)
+
+        look()
+        await self.harness.attend(link.run(job.image.entries[f"program/{tile}"], 0, limit), look)
+        found = np.array(await link.read_words(Space.CELL, 0, total), np.int64)
+        self.cells, self.pulses = total, card.pulses
+        expected = np.asarray(expected, np.int64).ravel()
+        for cell in np.flatnonzero(found != expected)[:1]:
+            row, column = divmod(int(cell), self.job.image.geometry.columns)
+            raise Verdict(
+                f"programming tile {tile}, row {row}, column {column}: expected "
+                f"{unpack_result(int(expected[cell]))}, found {unpack_result(int(found[cell]))}"
+            )
+        failed = sum(unpack_result(int(word))[2] is CellStatus.NOT_CONVERGED for word in found)
+        if not self.array.tile_state_equal(self.reference_array, tile):
+            raise Verdict(f"tile {tile} is not in the state of the numpy engine's")
+        self.compared += total
+        log.info("tile %d programmed, %d cells not converged", tile, failed)
+
+    def _take_over_tiles(self) -> None:
+        """The other tiles start from the reference's state; then a fault may be planted."""
+        for tile in range(self.job.image.tiles):
+            if tile != self.job.tile:
+                self.array.copy_tile(self.reference_array, tile)
+        if self.job.fault is Fault.CONDUCTANCE:
+            # A cell that the first sample drives, and a bit large enough to be a conductance.
+            driven = np.flatnonzero(self.job.samples[0][: self.job.image.geometry.rows])
+            row = int(driven[0]) if len(driven) else 0
+            self.array.g_code[0, row, 0] ^= 1 << 12
+
+    async def _infer(self, link: AsyncLinkClient, sample: int, expected: dict[str, Any]) -> None:
+        """Run one sample and compare every layer."""
+        job, image = self.job, self.job.image
+        width = image.geometry.act_width
+        inputs = np.asarray(job.samples[sample], np.int64) & ((1 << width) - 1)
+        await link.write_words(Space.ACT, image.input.address, inputs.tolist())
+        done = await link.run(image.entries["infer"], sample)
+        self.cycles.append(done.cycles)
+        self.saturations += done.saturations
+        for layer in image.layers:
+            span = layer.span
+            words = np.array(await link.read_words(Space.ACT, span.address, span.count), np.int64)
+            found = words - ((words >> (width - 1)) << width)
+            wanted = np.asarray(expected[layer.name][sample], np.int64)
+            for index in np.flatnonzero(found != wanted)[:1]:
+                tiles, columns = origin(image, span.address + int(index))
+                raise Verdict(
+                    str(
+                        Mismatch(
+                            sample, layer.name, int(index), tiles, columns,
+                            int(wanted[index]), int(found[index]),
+                        )
+                    )
+                )  # fmt: skip
+            self.compared += span.count
+            if layer is image.layers[-1]:
+                self.outputs.append(found)
+
+    def _report(self, mismatch: str | None, now: int, skipped: int) -> CosimReport:
+        planes = conversions(self.job.image)
+        period = plane_period_cycles(self.job.image.geometry, self.job.clk_hz)
+        bound = planes * max(period.values())
+        cycles = max(self.cycles, default=0)
+        return CosimReport(
+            samples=len(self.cycles),
+            values_compared=self.compared,
+            mismatches=int(mismatch is not None),
+            first_mismatch=mismatch,
+            cells_programmed=self.cells,
+            pulses=self.pulses,
+            cycles_per_inference=cycles,
+            afe_bound_cycles=bound,
+            afe_utilisation=bound / cycles if cycles else 0.0,
+            overhead=overhead(self.job.image, period, cycles - bound) if cycles else {},
+            saturations=self.saturations,
+            simulated_cycles=now - skipped,
+            skipped_cycles=skipped,
+        )

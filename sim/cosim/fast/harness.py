@@ -1,0 +1,120 @@
+"""The compiled bench behind the comparison: the same card, the same link, no event loop.
+
+The engine runs inside the calls of the serial line, so a coroutine never waits:
+it is run to its end in one go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from ..bench import Watched
+from ..comparison import Harness
+from ..job import Job
+from ..pins import CODES, SAMPLE, TAG, CardPins
+from ..runner import RESET_CYCLES
+from .engine import Engine, Reason
+
+LOOK_CYCLES = 5000
+"""Stepped cycles between two looks at how far programming has come, at least."""
+FRAME_BITS = 10
+"""Bits of a byte on the serial line, with start and stop."""
+
+T = TypeVar("T")
+
+
+class Serial:
+    """The host's end of the serial line: a transport of the link's async client."""
+
+    def __init__(self, harness: FastHarness) -> None:
+        self._harness = harness
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes back to back; ends with the last stop bit."""
+        harness = self._harness
+        engine = harness.engine
+        until = engine.edges + FRAME_BITS * harness.job.bit_cycles * len(data)
+        engine.send(data)
+        while engine.edges < until:
+            harness.run(until)
+
+    async def read(self, timeout: float) -> bytes:
+        """The bytes that have arrived, at least one, or none after ``timeout`` seconds."""
+        harness = self._harness
+        engine = harness.engine
+        until = engine.edges + round(timeout * harness.job.clk_hz)
+        while not (found := engine.received()) and engine.edges < until:
+            harness.run(until)
+        return found
+
+
+class FastHarness(Harness):
+    """The bench in the compiled engine: see :class:`~ohmloom.sim.cosim.comparison.Harness`."""
+
+    def __init__(self, engine: Engine, job: Job) -> None:
+        self.engine = engine
+        self.job = job
+        self.transport = Serial(self)
+        self._pins: CardPins | None = None
+        self._outputs: dict[str, Watched] = {}
+        self._look: Callable[[], None] = lambda: None
+        self._looked = 0
+
+    async def begin(self, pins: CardPins) -> None:
+        engine = self.engine
+        engine.set("rst", 1)
+        engine.set("jump", int(self.job.jump))
+        engine.run(engine.edges + RESET_CYCLES)
+        for output in pins.watched:
+            engine.watch(output.name, output.at_once)
+        engine.watch(SAMPLE, True)
+        self._pins = pins
+        self._outputs = {output.name: output for output in pins.watched}
+        engine.set("rst", 0)
+
+    async def attend(self, work: Coroutine[Any, Any, T], look: Callable[[], None]) -> T:
+        self._look = look
+        try:
+            return await work
+        finally:
+            self._look = lambda: None
+
+    async def counters(self) -> tuple[int, int]:
+        return self.engine.get("now"), self.engine.get("skipped")
+
+    def run(self, until: int) -> Reason:
+        """Run to clock edge ``until`` or a reason before it; the card has been told everything."""
+        engine = self.engine
+        reason = engine.run(min(until, engine.edges + LOOK_CYCLES))
+        if self._pins is not None:
+            self._tell(self._pins)
+        if engine.edges >= self._looked + LOOK_CYCLES:
+            self._looked = engine.edges
+            self._look()
+        return reason
+
+    def _tell(self, pins: CardPins) -> None:
+        """The changes since last time, in their order; a conversion is answered."""
+        engine = self.engine
+        for change in engine.changes():
+            if change.name == SAMPLE:
+                engine.set(CODES, pins.convert(change.now, *map(engine.get, TAG)))
+            else:
+                pins.moved(self._outputs[change.name], change.now, change.value)
+
+
+def complete(work: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine of :class:`FastHarness`.
+
+    Raises
+    ------
+    RuntimeError
+        If it waits for something, which nothing here would ever bring.
+    """
+    try:
+        work.send(None)
+    except StopIteration as finished:
+        return finished.value
+    work.close()
+    raise RuntimeError("a coroutine of the compiled engine waited")

@@ -1,0 +1,31 @@
+"""A co-simulation in the compiled engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..bench import Bench
+from ..comparison import Comparison, Progress
+from ..job import Cosimulation, Job
+from .build import library, ports
+from .engine import Engine
+from .harness import FastHarness, complete
+
+
+def run_fast(job: Job, progress: Progress, cache: Path | None = None) -> Cosimulation:
+    """Run ``job``; a difference is in the report, not an exception.
+
+    Parameters
+    ----------
+    job : Job
+        What to simulate.
+    progress : callable
+        Called with (stage, done, total).
+    cache : Path, optional
+        Where compiled benches are kept; by default the user's cache.
+    """
+    progress("elaborate", 0, 1)
+    bench = Bench(job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles)
+    path = library(bench, progress, cache)
+    with Engine(path, ports(bench), job.bit_cycles) as engine:
+        return complete(Comparison(job, FastHarness(engine, job), progress).compare())

@@ -1,0 +1,185 @@
+"""Post-processing of activations, in the integers and the order of the gateware.
+
+An instruction makes its values one after the other: a value that it has written is
+what a later one of the same instruction reads. Where none does, all are made at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...hw.geometry import Geometry
+from ...hw.isa import (
+    ADD_WORDS,
+    POOL_WORDS,
+    TABLE_WORDS,
+    Grid,
+    Instruction,
+    IsaError,
+    Op,
+    unpack_add,
+    unpack_pool,
+    unpack_requant,
+    unpack_table,
+)
+from ..numerics import IntArray, round_half_even_shift, scale
+from .errors import EngineError
+
+POST = (Op.LUT, Op.POOL, Op.ADD, Op.ARGMAX)
+"""What is executed here."""
+
+
+class PostProcessor:
+    """Executes ``LUT``, ``POOL``, ``ADD`` and ``ARGMAX`` on the activations of a batch.
+
+    Parameters
+    ----------
+    geometry, params :
+        Of the image.
+    act :
+        Activations, shape (batch, act_depth); changed in place.
+    clamp :
+        ``CLAMP_LO`` and ``CLAMP_HI``.
+    """
+
+    def __init__(
+        self, geometry: Geometry, params: NDArray[np.uint64], act: IntArray, clamp: tuple[int, int]
+    ) -> None:
+        self.geometry = geometry
+        self.params = params
+        self.act = act
+        self.clamp = clamp
+
+    def execute(self, instr: Instruction) -> None:
+        """Execute one instruction.
+
+        Raises
+        ------
+        EngineError
+            If it reaches beyond a memory, or a value is no activation.
+        """
+        reads, writes = places(instr, self.params)
+        largest, depth = int(max(reads.max(), writes.max())), self.geometry.act_depth
+        if largest >= depth:
+            raise EngineError(f"activation {largest} is past the end, the controller has {depth}")
+        made = {Op.LUT: self._lut, Op.POOL: self._pool, Op.ADD: self._add, Op.ARGMAX: self._argmax}
+        made[instr.op](instr, reads, writes)
+
+    def _lut(self, instr: Instruction, reads: IntArray, writes: IntArray) -> None:
+        words = self.params[TABLE_WORDS * instr["table"] :][:TABLE_WORDS]
+        entries = np.array(unpack_table(words.tolist()))
+        for part in self._parts(reads, writes):
+            values = entries[self.act[:, reads[part, 0]] & 0xFF]
+            low, high = int(values.min(initial=0)), int(values.max(initial=0))
+            if low < -self.geometry.act_max - 1 or high > self.geometry.act_max:
+                raise EngineError(
+                    f"an activation from the table in {low}..{high} does not fit "
+                    f"{self.geometry.act_width} bits"
+                )
+            self.act[:, writes[part]] = values
+
+    def _pool(self, instr: Instruction, reads: IntArray, writes: IntArray) -> None:
+        scaling = None
+        if instr["average"]:
+            scaling = unpack_requant(_words(self.params, instr["param"] + POOL_WORDS, 1)[0])
+        for part in self._parts(reads, writes):
+            total = self.act[:, reads[part, 0]]
+            for column in reads[part, 1:].T:
+                value = self.act[:, column]
+                total = np.maximum(total, value) if scaling is None else total + value
+            if scaling is not None:
+                bias, mantissa, shift = scaling
+                total = np.clip(scale(total + bias, mantissa, shift), *self.clamp)
+            self.act[:, writes[part]] = total
+
+    def _add(self, instr: Instruction, reads: IntArray, writes: IntArray) -> None:
+        add = unpack_add(_words(self.params, instr["param"], ADD_WORDS))
+        for part in self._parts(reads, writes):
+            a, b = self.act[:, reads[part, 0]], self.act[:, reads[part, 1]]
+            total = a * add.mantissa_a + b * add.mantissa_b + add.bias
+            self.act[:, writes[part]] = np.clip(
+                round_half_even_shift(total, add.shift), *self.clamp
+            )
+
+    def _argmax(self, instr: Instruction, reads: IntArray, writes: IntArray) -> None:
+        values = self.act[:, reads[0]]
+        best = values.argmax(axis=1)
+        if instr["last"]:
+            best = values.shape[1] - 1 - values[:, ::-1].argmax(axis=1)
+        self.act[:, writes[0]] = best
+
+    def _parts(self, reads: IntArray, writes: IntArray) -> Iterator[slice]:
+        """Values that can be made at once: all of them, or one after the other.
+
+        Parameters
+        ----------
+        reads :
+            Addresses that each value is made from, shape (values, n).
+        writes :
+            Its own address, shape (values,).
+        """
+        order = np.arange(len(writes))
+        last_read = np.full(self.geometry.act_depth, -1)
+        np.maximum.at(last_read, reads.ravel(), np.repeat(order, reads.shape[1]))
+        if (last_read[writes] > order).any():
+            return (slice(n, n + 1) for n in order)
+        return iter([slice(0, len(writes))])
+
+
+def _words(params: NDArray[np.uint64], address: int, count: int) -> list[int]:
+    if address + count > len(params):
+        raise EngineError(
+            f"parameters {address}..{address + count - 1} are not in the image, "
+            f"which has {len(params)}"
+        )
+    return [int(word) for word in params[address : address + count]]
+
+
+def places(instr: Instruction, params: NDArray[np.uint64]) -> tuple[IntArray, IntArray]:
+    """What a ``LUT``, ``POOL``, ``ADD`` or ``ARGMAX`` reads and writes.
+
+    Returns
+    -------
+    Addresses that each value is made from, shape (values, n), and its own address, shape
+    (values,), in the order in which they are made.
+
+    Raises
+    ------
+    EngineError
+        If the image has not the parameters, or they describe no window.
+    """
+    match instr.op:
+        case Op.POOL:
+            try:
+                grid = unpack_pool(_words(params, instr["param"], POOL_WORDS))
+            except IsaError as error:
+                raise EngineError(str(error)) from error
+            return _windows(grid, instr["act"], instr["out"])
+        case Op.ADD:
+            add = unpack_add(_words(params, instr["param"], ADD_WORDS))
+            k = np.arange(instr["count"])
+            return np.stack([add.a + k, add.b + k], axis=1), instr["out"] + k
+        case Op.LUT:
+            _words(params, TABLE_WORDS * instr["table"], TABLE_WORDS)
+            k = np.arange(instr["count"])
+            return instr["act"] + k[:, np.newaxis], instr["out"] + k
+        case _:
+            k = np.arange(instr["count"])
+            return instr["act"] + k[np.newaxis], np.array([instr["out"]])
+
+
+def _windows(grid: Grid, act: int, out: int) -> tuple[IntArray, IntArray]:
+    """What a ``POOL`` reads and writes, window after window."""
+    inner, middle, outer = (np.arange(loop.count) for loop in grid.loops)
+    steps = [(loop.act_step, loop.out_step) for loop in grid.loops]
+    place = [
+        np.add.outer(np.add.outer(outer * steps[2][n], middle * steps[1][n]), inner * steps[0][n])
+        for n in (0, 1)
+    ]
+    window = np.add.outer(
+        np.arange(grid.rows) * grid.row_step, np.arange(grid.columns) * grid.column_step
+    )
+    return act + np.add.outer(place[0].ravel(), window.ravel()), out + place[1].ravel()
