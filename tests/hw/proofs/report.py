@@ -65,7 +65,7 @@ def main() -> int:
         test = node.split("::")[-1]
         name, _, case = test.rstrip("]").partition("[")
         kind = kind_of(name)
-        if "guard_proofs" in node and case:
+        if "tests/hw/proofs" in node and case:
             kinds[case.split("-")[0]].add(kind)
         lines.append(f"{outcome:8} {kind:14} {case or name:60} {seconds:6.1f} s")
     for name, found in kinds.items():
