@@ -30,12 +30,12 @@ def _four(x0: Any, x1: Any, a: int, b: int, c: int, d: int) -> Any:
 
 
 @_compile
-def words(key0: Any, key1: Any, ctr0: Any, ctr1: Any, out: Any) -> None:
-    """Word 0 of Threefry-2x32 with 20 rounds: ``key0`` uint32, the others uint32 arrays, (n,).
+def words(key0: Any, key1: Any, ctr0: Any, ctr1: Any, first: Any, second: Any) -> None:
+    """The words of Threefry-2x32 with 20 rounds: ``key0`` uint32, the others uint32 arrays, (n,).
 
     The rounds are written out: only then are several words computed at a time.
     """
-    for i in range(out.size):
+    for i in range(first.size):
         k1 = key1[i]
         k2 = key0 ^ k1 ^ _PARITY
         x0, x1 = np.uint32(ctr0[i] + key0), np.uint32(ctr1[i] + k1)
@@ -48,22 +48,24 @@ def words(key0: Any, key1: Any, ctr0: Any, ctr1: Any, out: Any) -> None:
         x0, x1 = _four(x0, x1, 17, 29, 16, 24)
         x0, x1 = np.uint32(x0 + k1), np.uint32(x1 + k2 + np.uint32(4))
         x0, x1 = _four(x0, x1, 13, 15, 26, 6)
-        out[i] = np.uint32(x0 + k2)
+        first[i] = np.uint32(x0 + k2)
+        second[i] = np.uint32(x1 + key0 + np.uint32(5))
 
 
 @_compile
 def deviates(words: Any, table: Any, out: Any) -> None:
-    """Integer normal deviates of uint32 words, shape (n,); ``table`` and ``out`` are int64."""
+    """Integer normal deviates of uint32 words, shape (n,); ``table`` and ``out`` are int64.
+
+    The bits of a tail probability as a float64 are octave, segment and rest. Two
+    loops, the first leaving them in ``out``: so both take several words at a time.
+    """
+    tail = out.view(np.float64)
     for i in range(words.size):
-        word = words[i]
-        v = np.uint32((word << np.uint32(1)) | np.uint32(1))
-        octave = 31
-        for shift in (16, 8, 4, 2, 1):
-            if v < np.uint32(1 << (32 - shift)):
-                v = np.uint32(v << np.uint32(shift))
-                octave -= shift
-        entry = (octave - 1) * 32 + np.int64(v >> np.uint32(26))
+        tail[i] = np.float64(np.uint32((words[i] << np.uint32(1)) | np.uint32(1)))
+    for i in range(words.size):
+        entry = (out[i] >> np.int64(47)) - np.int64(1023 << 5)
+        rest = (out[i] >> np.int64(21)) & np.int64(0x3FFFFFF)
         here = table[entry]
-        rest = np.int64(v & np.uint32(0x3FFFFFF)) * (table[entry + 1] - here)
-        z = here + ((rest + (1 << 25)) >> 26)
-        out[i] = -z if word >> np.uint32(31) else z
+        z = here + ((rest * (table[entry + 1] - here) + np.int64(1 << 25)) >> np.int64(26))
+        sign = -np.int64(words[i] >> np.uint32(31))
+        out[i] = (z ^ sign) - sign

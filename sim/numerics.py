@@ -7,6 +7,7 @@ whatever the shape of the array that it comes in.
 
 from __future__ import annotations
 
+import decimal
 import math
 from enum import IntEnum
 from functools import lru_cache
@@ -149,6 +150,22 @@ def draw_normal(
     NumericsError
         If a part of the name does not fit its word.
     """
+    (z,) = _drawn(1, seed, domain, place, epoch, index)
+    return z
+
+
+def draw_normal_pair(
+    seed: int, domain: Domain, place: ArrayLike, epoch: ArrayLike, index: ArrayLike
+) -> tuple[IntArray, IntArray]:
+    """The deviate of a name, as :func:`draw_normal` has it, and that of its other word."""
+    first, second = _drawn(2, seed, domain, place, epoch, index)
+    return first, second
+
+
+def _drawn(
+    count: int, seed: int, domain: Domain, place: ArrayLike, epoch: ArrayLike, index: ArrayLike
+) -> list[IntArray]:
+    """Deviates of the first ``count`` words of named draws."""
     words = {
         name: _word(name, part)
         for name, part in (("seed", seed), ("place", place), ("epoch", epoch), ("index", index))
@@ -159,12 +176,13 @@ def draw_normal(
         word.reshape(1) if word.size == 1 else np.broadcast_to(word, shape).reshape(-1)
         for word in words.values()
     ]
-    z = np.empty(math.prod(shape), dtype=np.int64)
-    deviates = _deviates if z.size < _COMPILED_FROM or kernel() is None else _compiled_deviates
-    for start in range(0, z.size, _DRAW_BLOCK):
-        block = slice(start, min(start + _DRAW_BLOCK, z.size))
-        z[block] = deviates(*(word if word.size == 1 else word[block] for word in flat))
-    return z.reshape(shape)
+    z = [np.empty(math.prod(shape), dtype=np.int64) for _ in range(count)]
+    draw = _draw if z[0].size < _COMPILED_FROM or kernel() is None else _draw_compiled
+    for start in range(0, z[0].size, _DRAW_BLOCK):
+        block = slice(start, min(start + _DRAW_BLOCK, z[0].size))
+        names = [word if word.size == 1 else word[block] for word in flat]
+        draw(names, [part[block] for part in z])
+    return [part.reshape(shape) for part in z]
 
 
 @lru_cache(maxsize=1)
@@ -183,20 +201,28 @@ def kernel() -> ModuleType | None:
 Words = NDArray[np.uint32]
 
 
-def _deviates(key0: Words, key1: Words, ctr0: Words, ctr1: Words) -> IntArray:
-    return normal_from_word(threefry2x32(key0, key1, ctr0, ctr1)[0])
+def _draw(names: list[Words], out: list[IntArray]) -> None:
+    """Deviates of one or both words of named draws, into arrays of shape (n,)."""
+    key0, key1, ctr0, ctr1 = names
+    for z, word in zip(out, threefry2x32(key0, key1, ctr0, ctr1), strict=False):
+        z[:] = normal_from_word(word)
 
 
-def _compiled_deviates(key0: Words, key1: Words, ctr0: Words, ctr1: Words) -> IntArray:
+def _draw_compiled(names: list[Words], out: list[IntArray]) -> None:
     """The same by the compiled loops."""
     loops = kernel()
     assert loops is not None
-    size = max(key1.size, ctr0.size, ctr1.size)
-    same = (np.ascontiguousarray(np.broadcast_to(word, size)) for word in (key1, ctr0, ctr1))
-    words, z = np.empty(size, dtype=np.uint32), np.empty(size, dtype=np.int64)
-    loops.words(key0[0], *same, words)
-    loops.deviates(words, normal_table().astype(np.int64), z)
-    return z
+    size = out[0].size
+    same = (np.ascontiguousarray(np.broadcast_to(word, size)) for word in names[1:])
+    words = np.empty((2, size), dtype=np.uint32)
+    loops.words(names[0][0], *same, *words)
+    for z, word in zip(out, words, strict=False):
+        loops.deviates(word, _wide_table(), z)
+
+
+@lru_cache(maxsize=1)
+def _wide_table() -> IntArray:
+    return normal_table().astype(np.int64)
 
 
 def _word(name: str, part: ArrayLike) -> Words:
@@ -316,36 +342,72 @@ def _float_matmul(x: NDArray[Any], codes: NDArray[Any], kind: type[np.floating[A
 
 # -- exp ------------------------------------------------------------------------------
 
-_LOG2_E = 1.4426950408889634
-_LN2_HIGH = 6.93147180369123816490e-01  # 21 low bits are zero: n * _LN2_HIGH is exact
+_LN2_HIGH = 6.93147180369123816490e-01  # 21 low bits are zero: few-digit multiples are exact
 _LN2_LOW = 1.90821492927058770002e-10
-_EASY = 1000.0  # powers of 2 that keep what is within 1/2..2 normal: added to the exponent
-_EXP_TERMS = 14
-_EXP_COEFFICIENTS = tuple(1.0 / float(np.prod(np.arange(1.0, n + 1))) for n in range(_EXP_TERMS))
+_STEP_BITS = 8
+_STEPS = 1 << _STEP_BITS  # of a factor of 2: what is left of x is within ln(2) / 512
+_PER_STEP = _STEPS * 1.4426950408889634
+_STEP_HIGH, _STEP_LOW = _LN2_HIGH / _STEPS, _LN2_LOW / _STEPS
+_EASY = 690.0  # up to here the power of 2 keeps what is within 1..2 normal: added to the exponent
+_EXP_MIN, _EXP_MAX = -746.0, 710.0
+_EXP_BLOCK = 1 << 14  # values at a time: what is in between stays in the cache
+
+
+@lru_cache(maxsize=1)
+def _step_table() -> FloatArray:
+    """``2**(j / 256)``, correctly rounded, shape (256,)."""
+    with decimal.localcontext(prec=40):
+        two = decimal.Decimal(2)
+        return np.array([float(two ** (decimal.Decimal(j) / _STEPS)) for j in range(_STEPS)])
 
 
 def exp(x: ArrayLike) -> FloatArray:
     """``e**x`` of float64 values, with the same bits for a value in any array.
 
-    The value is reduced to ``|r| <= ln(2)/2``, a polynomial is evaluated by
-    Horner's rule with separate multiplications and additions, and the exponent
-    is put back exactly. Within 4 ulp of the true value in the normal range;
-    0 below -746, infinity above 710, NaN stays NaN.
+    ``x = (256 n + j) ln(2) / 256 + r``: a table has ``2**(j / 256)``, a polynomial of
+    the fourth degree, by Horner's rule with separate multiplications and additions,
+    gives ``e**r - 1``, and ``2**n`` is exact. Within 4 ulp of the true value in the
+    normal range; 0 below -746, infinity above 710, NaN stays NaN.
     """
     x = np.asarray(x, dtype=np.float64)
-    clipped = np.clip(x, -746.0, 710.0)
-    n = np.rint(clipped * _LOG2_E)
-    r = (clipped - n * _LN2_HIGH) - n * _LN2_LOW
-    poly = np.full_like(r, _EXP_COEFFICIENTS[-1])
-    for coefficient in reversed(_EXP_COEFFICIENTS[:-1]):
-        poly = np.add(np.multiply(poly, r, out=poly), coefficient, out=poly)
-    if n.size and float(n.min()) >= -_EASY and float(n.max()) <= _EASY:
-        return (poly.view(np.int64) + (n.astype(np.int64) << 52)).view(np.float64)[()]
-    exponent = np.where(np.isnan(n), 0.0, n).astype(np.int32)
+    flat = x.reshape(-1)
+    power = np.empty(flat.shape)
+    for start in range(0, flat.size, _EXP_BLOCK):
+        block = slice(start, start + _EXP_BLOCK)
+        _exp(flat[block], power[block])
+    return power.reshape(x.shape)[()]
+
+
+def _exp(values: FloatArray, out: FloatArray) -> None:
+    easy = float(values.min()) >= -_EASY and float(values.max()) <= _EASY
+    if not easy:
+        values = np.clip(values, _EXP_MIN, _EXP_MAX)
+    steps = values * _PER_STEP
+    np.rint(steps, out=steps)
+    part = steps * _STEP_HIGH
+    r = np.subtract(values, part, out=part)
+    poly = np.multiply(steps, _STEP_LOW, out=out)
+    np.subtract(r, poly, out=r)
+    np.multiply(r, 1.0 / 24.0, out=poly)
+    for coefficient in (1.0 / 6.0, 0.5, 1.0):
+        np.multiply(np.add(poly, coefficient, out=poly), r, out=poly)
+    if not easy:
+        steps[np.isnan(steps)] = 0.0
+    exponent = steps.astype(np.int64)
+    j = exponent & (_STEPS - 1)
+    table = _step_table()[j]
+    np.multiply(poly, table, out=poly)
+    np.add(poly, table, out=poly)
+    np.subtract(exponent, j, out=exponent)
+    if easy:
+        np.left_shift(exponent, 52 - _STEP_BITS, out=exponent)
+        np.add(out.view(np.int64), exponent, out=out.view(np.int64))
+        return
+    exponent >>= _STEP_BITS
     with np.errstate(over="ignore", under="ignore"):
         # Two steps: 2**1024 is no factor of its own, and the last one rounds once.
         half = exponent // 2
-        return np.ldexp(np.ldexp(poly, half), exponent - half)
+        np.ldexp(np.ldexp(poly, half), exponent - half, out=out)
 
 
 # -- log ------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..devices.family import as_slice
+from ..devices.draws import as_slice
 from ..numerics import IntArray
 
 SIZE = 1 << 16
@@ -33,7 +33,11 @@ class Block:
 
 def blocks(cells: IntArray) -> Iterator[Block]:
     """The blocks of a batch of cell numbers, shape (n,), in order."""
+    run = as_slice(cells)
     for start in range(0, cells.size, SIZE):
         where = slice(start, min(start + SIZE, cells.size))
         some = cells[where]
-        yield Block(where, some, as_slice(some))
+        if isinstance(run, slice):
+            yield Block(where, some, slice(run.start + where.start, run.start + where.stop))
+        else:
+            yield Block(where, some, as_slice(some))

@@ -22,7 +22,8 @@ from ..devices import (
     Stress,
     TemperatureError,
 )
-from ..devices.family import ChargeFamily, Made, as_slice
+from ..devices.draws import Made, as_slice
+from ..devices.family import ChargeFamily, once
 from ..numerics import (
     G_CODE_MAX,
     PLACE_BITS,
@@ -33,7 +34,7 @@ from ..numerics import (
     draw_normal,
     exact_matmul,
 )
-from .blocks import blocks
+from .blocks import Block, blocks
 from .errors import ArrayError, Unsupported
 from .protocol import Limits
 
@@ -199,7 +200,7 @@ class SimulatedArray:
         cells = np.asarray(cells)
         if cells.size and cells.dtype.kind not in "iu":
             raise ArrayError(f"cell numbers are integers, not {cells.dtype}")
-        cells = cells.astype(np.int64)
+        cells = cells.astype(np.int64, copy=False)
         if cells.size and not 0 <= int(cells.min()) <= int(cells.max()) < self.g.size:
             raise ArrayError(
                 f"cells {int(cells.min())}..{int(cells.max())} are outside 0..{self.g.size - 1}"
@@ -258,8 +259,10 @@ class SimulatedArray:
         except DeviceError as error:
             raise type(error)(f"{self.device.name}: {error}") from error
 
-    def _draws(self, cells: IntArray, part: CellState) -> Draws:
-        return Draws(self.seed, cells, part.pulses, self._made)
+    def _draws(
+        self, cells: IntArray, part: CellState, index: slice | IntArray | None = None
+    ) -> Draws:
+        return Draws(self.seed, cells, part.pulses, self._made, index)
 
     def _fetch(self, cells: slice | IntArray) -> CellState:
         """Cells as they are now; not to be written to, they may be the array's own."""
@@ -308,16 +311,16 @@ class SimulatedArray:
             for mode, here in self._by_mode(part):
                 mode.family.refuse(mode.p, part.take(here), stress.take(here))
 
-    def _drive(self, cells: IntArray, part: CellState, stress: Stress) -> CellState:
-        """Cells after an interval."""
-        draws = self._draws(cells, part)
+    def _drive(self, block: Block, part: CellState, stress: Stress) -> CellState:
+        """Cells of a block after an interval."""
+        draws = self._draws(block.cells, part, block.index)
         after = self._changed(
             part,
             lambda mode, some, here: mode.family.drive(
                 mode.p, some, stress.take(here), draws.take(here)
             ),
         )
-        return self._with_faults(cells, after)
+        return self._with_faults(block.index, after)
 
     def _with_faults(self, cells: slice | IntArray, part: CellState) -> CellState:
         """Cells with the conductance of those that are stuck."""
@@ -469,9 +472,10 @@ class SimulatedArray:
             self._refuse(part, stress.take(block.where))
         for block, part in parts:
             some = stress.take(block.where)
-            after = self._drive(block.cells, part, some)
+            after = self._drive(block, part, some)
             after = after.with_(
-                pulses=after.pulses + np.uint32(1), time=self.elapsed_s + some.seconds
+                pulses=after.pulses + np.uint32(1),
+                time=once(lambda seconds: self.elapsed_s + seconds, some.seconds),
             )
             self._store(block.index, self._end_of_life(block.cells, after))
             self.reads.reshape(-1)[block.index] = 0
@@ -522,7 +526,7 @@ class SimulatedArray:
             part = before
             for n, step in enumerate(steps):
                 stress = self._step(part, float(step), step_s, i_cc)
-                after = self._drive(block.cells, part, stress)
+                after = self._drive(block, part, stress)
                 current[block.where, n] = self._flowing(part, after, stress)
                 beyond = (part.health != Health.OK) & (after.cycles != part.cycles)
                 if beyond.any():  # worn out on the way: the sweep has not been

@@ -2,6 +2,7 @@
 
 from .catalogue import build, catalogue, changed, load
 from .device import Device, Mode, Parameter, Weights
+from .draws import Draws
 from .errors import (
     ComplianceError,
     DeviceError,
@@ -10,7 +11,7 @@ from .errors import (
     TransitionError,
     WriteOnceError,
 )
-from .family import REFERENCE_K, Draws, Stress
+from .family import REFERENCE_K, Stress
 from .modes import Recipe
 from .state import CellState, Health
 

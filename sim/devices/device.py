@@ -283,14 +283,13 @@ class Device:
 
     def g_codes(self, g: ArrayLike) -> IntArray:
         """G codes of conductances ``g`` [S]: rounded once, half to even, clipped."""
-        codes = np.rint(np.asarray(g, dtype=np.float64) / self.g_lsb)
-        return np.clip(codes, 0, G_CODE_MAX).astype(np.int64)
+        return _code(np.asarray(g, dtype=np.float64) / self.g_lsb, G_CODE_MAX)
 
     def var_codes(self, g: ArrayLike) -> IntArray:
         """Read-variance codes of cells with conductance ``g`` [S]."""
-        sigma = self.read_noise * np.asarray(g, dtype=np.float64) / self.g_lsb
-        scaled = sigma * sigma * float(1 << 2 * self.var_exponent)
-        return np.clip(np.rint(scaled), 0, VAR_CODE_MAX).astype(np.int64)
+        sigma = self.read_noise * np.asarray(g, dtype=np.float64)
+        sigma = sigma / self.g_lsb
+        return _code(sigma * sigma * float(1 << 2 * self.var_exponent), VAR_CODE_MAX)
 
     # -- the entry --------------------------------------------------------------------
 
@@ -310,6 +309,11 @@ class Device:
     def document(self) -> dict[str, Any]:
         """The entry as plain Python: what a file of it would hold."""
         return self._entry.document()
+
+
+def _code(value: FloatArray, code_max: int) -> IntArray:
+    """Values rounded once, half to even, and clipped."""
+    return np.clip(np.rint(value), 0, code_max).astype(np.int64)
 
 
 def _weights(mode: Mode) -> Weights:

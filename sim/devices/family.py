@@ -15,15 +15,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..numerics import Domain, FloatArray, IntArray, draw_normal
-from .state import CellState
+from ..numerics import FloatArray
+from .draws import Draws
+from .state import CellState, everything
 
 REFERENCE_K = 298.15
 """Temperature at which a conductance is stored [K]."""
-Z_UNIT = 1.0 / 4096.0
-"""A standard normal is an integer deviate times this."""
-Z_MAX = 6.4
-"""Above the largest standard normal that the table has."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +77,12 @@ class Stress:
 
     def take(self, cells: Any) -> Stress:
         """The stress on the cells that a numpy index selects."""
+        if everything(cells):
+            return self
         return Stress(
             self.volts[cells], self.seconds[cells], self.i_cc[cells], self.temperature_k[cells],
             quasi_static=self.quasi_static,
         )  # fmt: skip
-
-
-def _normal(z: NDArray[Any]) -> FloatArray:
-    return np.multiply(z, Z_UNIT, dtype=np.float64)
 
 
 def once(law: Callable[..., NDArray[Any]], *given: FloatArray) -> NDArray[Any]:
@@ -98,12 +93,10 @@ def once(law: Callable[..., NDArray[Any]], *given: FloatArray) -> NDArray[Any]:
     return np.broadcast_to(one, given[0].shape)
 
 
-def as_slice(cells: IntArray) -> slice | IntArray:
-    """A numpy index of cells: a slice, which copies none, where their numbers follow each other."""
-    if cells.ndim != 1 or not cells.size:
-        return cells
-    run = slice(int(cells[0]), int(cells[0]) + cells.size)
-    return run if np.array_equal(cells, np.arange(run.start, run.stop)) else cells
+def narrow(given: NDArray[Any]) -> NDArray[Any]:
+    """One value that broadcasts where all cells have the same; otherwise the values."""
+    same = given.size > 1 and not any(given.strides)
+    return given[(slice(0, 1),) * given.ndim] if same else given
 
 
 def marked(mask: NDArray[np.bool_]) -> Any:
@@ -111,63 +104,13 @@ def marked(mask: NDArray[np.bool_]) -> Any:
     return slice(None) if mask.all() else mask
 
 
-class Made:
-    """What all cells of an array were made with: drawn at first use, kept in two bytes each.
-
-    Parameters
-    ----------
-    seed:
-        Seed of the array.
-    count:
-        Its cells.
-    """
-
-    def __init__(self, seed: int, count: int) -> None:
-        self._seed, self._count = seed, count
-        self._deviates: dict[int, NDArray[np.int16]] = {}
-
-    def deviates(self, index: int) -> NDArray[np.int16]:
-        """The ``index``-th property of each cell, shape (count,): integer deviates."""
-        if index not in self._deviates:
-            z = draw_normal(self._seed, Domain.DEVICE, np.arange(self._count), 0, index)
-            self._deviates[index] = z.astype(np.int16)  # |z| <= 6.4 * 4096
-        return self._deviates[index]
-
-
-@dataclass(frozen=True)
-class Draws:
-    """Standard normals of cells, named by cell, pulse and index (``docs/numerics.md``).
-
-    Attributes
-    ----------
-    seed:
-        Seed of the array.
-    cells:
-        Flat cell numbers.
-    pulses:
-        Lifetime pulse count of each cell before the interval, of the same shape.
-    known:
-        What the cells of the array were made with; without it that is drawn anew.
-    """
-
-    seed: int
-    cells: IntArray
-    pulses: NDArray[Any]
-    known: Made | None = None
-
-    def made(self, index: int) -> FloatArray:
-        """The ``index``-th property that a cell was made with, the same all its life."""
-        if self.known is not None:
-            return _normal(self.known.deviates(index)[as_slice(self.cells)])
-        return _normal(draw_normal(self.seed, Domain.DEVICE, self.cells, 0, index))
-
-    def pulse(self, index: int) -> FloatArray:
-        """The ``index``-th draw of this pulse."""
-        return _normal(draw_normal(self.seed, Domain.PULSE, self.cells, self.pulses, index))
-
-    def take(self, cells: Any) -> Draws:
-        """The draws of the cells that a numpy index selects."""
-        return Draws(self.seed, self.cells[cells], self.pulses[cells], self.known)
+def replaced(values: FloatArray, here: Any, new: FloatArray) -> FloatArray:
+    """The values with new ones where a numpy index says."""
+    if everything(here):
+        return new
+    values = values.copy()
+    values[here] = new
+    return values
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,6 @@ BOLTZMANN_EV = 8.617333262e-5
 """Boltzmann's constant [eV/K]."""
 STEEPEST = 60.0
 """Exponent of a rate that completes any change; it keeps products finite."""
-_LN10 = 2.302585092994046
-
-
-def decades(number: FloatArray) -> FloatArray:
-    """``10**number``: the factor of a log-normal deviation."""
-    return exp(_LN10 * number)
 
 
 def limited(amperes: FloatArray, stress: Stress) -> FloatArray:

@@ -24,6 +24,11 @@ class Health(IntEnum):
     """Its two states cannot be told apart."""
 
 
+def everything(cells: Any) -> bool:
+    """Whether a numpy index is the one of all cells."""
+    return cells is ... or (isinstance(cells, slice) and cells == slice(None))
+
+
 @dataclass
 class CellState:
     """The state of cells.
@@ -91,6 +96,8 @@ class CellState:
 
     def take(self, cells: Any) -> CellState:
         """The cells that a numpy index selects; of a slice, views of the same memory."""
+        if everything(cells):
+            return self
         return CellState(*(getattr(self, f.name)[cells] for f in fields(self)))
 
     def copy(self) -> CellState:

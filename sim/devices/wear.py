@@ -26,6 +26,12 @@ def endurance(wear: Wear, temperature_k: ArrayLike) -> FloatArray:
     return once(lambda t: np.interp(t, kelvin, cycles), given)
 
 
+def worn_out(wear: Wear, state: CellState, stress: Stress) -> NDArray[np.bool_]:
+    """Which cells have had their cycles."""
+    limit = endurance(wear, stress.temperature_k)
+    return _reached(state.cycles, limit) | (state.health != Health.OK)
+
+
 def refuse_worn(wear: Wear, state: CellState, stress: Stress, switching: NDArray[np.bool_]) -> None:
     """Raise for a pulse that would switch a cell which has had its cycles.
 
@@ -34,9 +40,9 @@ def refuse_worn(wear: Wear, state: CellState, stress: Stress, switching: NDArray
     EnduranceError
         Naming the cycles and what the cell is now.
     """
-    limit = endurance(wear, stress.temperature_k)
-    worn = switching & (_reached(state.cycles, limit) | (state.health != Health.OK))
+    worn = switching & worn_out(wear, state, stress)
     if worn.any():
+        limit = endurance(wear, stress.temperature_k)
         had = int(state.cycles[worn][0])
         raise EnduranceError(
             f"a switching pulse on a cell that has had {had} cycles of the "

@@ -30,9 +30,8 @@ from typing import Any
 
 import numpy as np
 
-from ..devices import load
+from ..devices import Draws, Stress, load
 from ..devices.families import diffusive
-from ..devices.family import Draws, Stress
 from ..numerics import FloatArray
 
 DEVICE = "cspbbr3_ogb"

@@ -16,11 +16,11 @@ from .history import History, Kind
 class _Median(Draws):
     """Draws that are all 0: the median cell."""
 
-    def made(self, index: int) -> FloatArray:
-        return np.zeros(self.cells.shape)
+    def _made(self, index: int) -> IntArray:
+        return np.zeros(self.cells.shape, dtype=np.int64)
 
-    def pulse(self, index: int) -> FloatArray:
-        return np.zeros(self.cells.shape)
+    def _pulse(self, index: int) -> IntArray:
+        return np.zeros(self.cells.shape, dtype=np.int64)
 
     def take(self, cells: Any) -> Draws:
         return _Median(self.seed, self.cells[cells], self.pulses[cells])

@@ -16,6 +16,7 @@ from ohmloom.sim.numerics import (
     Domain,
     NumericsError,
     draw_normal,
+    draw_normal_pair,
     exact_matmul,
     exp,
     isqrt,
@@ -149,8 +150,18 @@ def test_the_compiled_loops_give_the_same_bits(monkeypatch):
     place = np.arange(70_000)
     name = (7, Domain.VERIFY, place, (place * 12_345) % (1 << 32), place[::-1] % 5)
     fast = draw_normal(*name)
+    both = draw_normal_pair(*name)
     monkeypatch.setattr(numerics, "kernel", lambda: None)
     assert np.array_equal(fast, draw_normal(*name))
+    assert all(map(np.array_equal, both, draw_normal_pair(*name)))
+
+
+def test_a_pair_is_both_words_of_a_name():
+    first, second = draw_normal_pair(7, Domain.PULSE, np.arange(6), 3, 1)
+    words = threefry2x32(7, np.arange(6) | (Domain.PULSE << 28), 3, 1)
+    assert first.tolist() == draw_normal(7, Domain.PULSE, np.arange(6), 3, 1).tolist()
+    assert first.tolist() == normal_from_word(words[0]).tolist()
+    assert second.tolist() == normal_from_word(words[1]).tolist()
 
 
 def test_a_wrong_loop_would_be_seen(monkeypatch):

@@ -21,9 +21,9 @@ import numpy as np
 from pydantic import model_validator
 
 from ...numerics import FloatArray, exp
+from ..draws import Draws
 from ..errors import DeviceError
-from ..family import Draws, Stress, Window
-from ..laws import decades
+from ..family import Stress, Window
 from ..schema import (
     FRACTION,
     NOT_NEGATIVE,
@@ -155,7 +155,7 @@ def pristine(p: Parameters, draws: Draws, shape: tuple[int, ...]) -> CellState:
 def enter(p: Parameters, state: CellState, draws: Draws) -> CellState:
     """Empty cells that have had no cycle."""
     capacitance = p.store.capacitance.value * p.store.area.value
-    own = capacitance * decades(p.store.spread.value * draws.made(0))
+    own = capacitance * draws.made_factor(0, p.store.spread.value)
     zero = np.zeros(state.shape)
     return state.with_(g=own / p.loss.self_discharge.value, w=zero, s=zero, q=zero)
 

@@ -31,8 +31,9 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from ...numerics import FloatArray, exp
+from ..draws import Z_MAX, Draws
 from ..errors import ComplianceError
-from ..family import Z_MAX, Draws, Stress, Window, marked, once
+from ..family import Stress, Window, marked, narrow, once, replaced
 from ..laws import STEEPEST, limited
 from ..schema import (
     FRACTION,
@@ -47,7 +48,7 @@ from ..schema import (
     unit,
 )
 from ..state import CellState
-from ..wear import count, refuse_worn
+from ..wear import count, refuse_worn, worn_out
 
 RELAXES = True
 
@@ -122,7 +123,11 @@ class Parameters(ModeSection):
 
 def _conductance(p: Parameters, s: FloatArray, w: FloatArray) -> FloatArray:
     share = p.relaxation.slow_share.value
-    return p.conductance.off.value + p.conductance.on.value * ((1.0 - share) * s + share * w)
+    on = p.conductance.on.value
+    g = on * (1.0 - share) * s
+    g += on * share * w
+    g += p.conductance.off.value
+    return g
 
 
 def _conducts(p: Parameters, state: CellState) -> NDArray[np.bool_]:
@@ -134,12 +139,15 @@ def _fade(
 ) -> tuple[FloatArray, FloatArray]:
     """Filament and ions after a time in which nothing holds them."""
     law = p.relaxation
-    kept = once(lambda t: exp(-t / law.fast_time.value), seconds)
-    return s * kept, np.maximum(w - seconds / law.slow_time.value, 0.0)
+    seconds = narrow(seconds)
+    ions = w - seconds / law.slow_time.value
+    return s * exp(-seconds / law.fast_time.value), np.maximum(ions, 0.0, out=ions)
 
 
-def _factor(spread: float, draw: FloatArray) -> FloatArray:
-    return np.maximum(1.0 + spread * draw, 0.0)
+def _factor(deviation: FloatArray, spread: float) -> FloatArray:
+    """1 and a deviation, which is overwritten, but not below 0."""
+    deviation += 1.0
+    return deviation if spread * Z_MAX < 1 else np.maximum(deviation, 0.0, out=deviation)
 
 
 def _grow(
@@ -148,19 +156,23 @@ def _grow(
     """Filament and ions after a time at or above the threshold."""
     law = p.growth
 
-    def effective(volts: FloatArray, seconds: FloatArray) -> FloatArray:
-        x = exp(np.minimum((volts - law.v_rate.value) / law.v_scale.value, STEEPEST))
-        return x * seconds
-
-    time = once(effective, stress.volts, stress.seconds)
+    volts, seconds, i_cc = narrow(stress.volts), narrow(stress.seconds), narrow(stress.i_cc)
+    steep = np.minimum((volts - law.v_rate.value) / law.v_scale.value, STEEPEST)
+    time = exp(steep) * seconds
     if p.spread.growth.value > 0:
-        time = time * _factor(p.spread.growth.value, draws.pulse(0))
+        spread = p.spread.growth.value
+        time = time * _factor(draws.pulse(0, spread), spread)
     if p.spread.device.value > 0:
-        time = time * _factor(p.spread.device.value, draws.made(0))
-    ceiling = np.minimum(stress.i_cc / p.switching.compliance.value, 1.0)
-    grown = ceiling - (ceiling - state.s) * exp(-law.rate.value * time)
-    ions = ceiling - (ceiling - state.w) * exp(-law.slow_rate.value * time)
-    return np.maximum(grown, state.s), np.maximum(ions, state.w)
+        spread = p.spread.device.value
+        time = time * _factor(draws.made(0, spread), spread)
+    ceiling = np.minimum(i_cc / p.switching.compliance.value, 1.0)
+
+    def towards_it(now: FloatArray, rate: float) -> FloatArray:
+        left = exp(-rate * time) * (ceiling - now)
+        grown = np.subtract(ceiling, left, out=left)
+        return np.maximum(grown, now, out=grown)
+
+    return towards_it(state.s, law.rate.value), towards_it(state.w, law.slow_rate.value)
 
 
 def _reaches(
@@ -173,7 +185,7 @@ def _reaches(
         return (v >= nominal - margin) & (v <= nominal + margin)
 
     if spread > 0 and once(near, volts).any():
-        return volts >= nominal * _factor(spread, draws.pulse(index))
+        return volts >= nominal * _factor(draws.pulse(index, spread), spread)
     return once(lambda v: v >= nominal, volts)  # no draw could change that
 
 
@@ -205,17 +217,18 @@ def refuse(p: Parameters, state: CellState, stress: Stress) -> None:
     EnduranceError
         A SET of a cell that has had all its cycles.
     """
-    p.drive.refuse(stress.volts)
-    sets = stress.volts >= p.switching.v_hold.value
+    p.drive.refuse(narrow(stress.volts))
     limit = p.switching.compliance.value
-    loose = sets & ~((stress.i_cc > 0) & (stress.i_cc <= limit))
+    sets = once(lambda volts: volts >= p.switching.v_hold.value, stress.volts)
+    loose = once(lambda sets, i: sets & ~((i > 0) & (i <= limit)), sets, stress.i_cc)
     if loose.any():
         raise ComplianceError(
             f"{float(stress.volts[loose][0]):.4g} V with I_cc = "
             f"{float(stress.i_cc[loose][0]):.4g} A: the volatile mode is described "
             f"up to {limit:g} A"
         )
-    refuse_worn(p.wear, state, stress, sets & ~_conducts(p, state))
+    if (sets & worn_out(p.wear, state, stress)).any():
+        refuse_worn(p.wear, state, stress, sets & ~_conducts(p, state))
 
 
 def drive(p: Parameters, state: CellState, stress: Stress, draws: Draws) -> CellState:
@@ -225,17 +238,19 @@ def drive(p: Parameters, state: CellState, stress: Stress, draws: Draws) -> Cell
     """
     volts, spread, law = stress.volts, p.spread, p.switching
     grows = _reaches(volts, law.v_threshold.value, spread.v_threshold.value, draws, 1)
-    grows = grows & (stress.seconds > 0)
+    grows = grows & once(lambda t: t > 0, stress.seconds)
     held = _reaches(volts, law.v_hold.value, spread.v_hold.value, draws, 2)
     conducts = _conducts(p, state)
     fades = ~grows & ~(held & conducts)
-    s, w = state.s.copy(), state.w.copy()
+    s, w = state.s, state.w
     if grows.any():
         here = marked(grows)
-        s[here], w[here] = _grow(p, state.take(here), stress.take(here), draws.take(here))
+        grown = _grow(p, state.take(here), stress.take(here), draws.take(here))
+        s, w = replaced(s, here, grown[0]), replaced(w, here, grown[1])
     if fades.any():
         here = marked(fades)
-        s[here], w[here] = _fade(p, s[here], w[here], stress.seconds[here])
+        faded = _fade(p, s[here], w[here], stress.seconds[here])
+        s, w = replaced(s, here, faded[0]), replaced(w, here, faded[1])
     after = state.with_(g=_conductance(p, s, w), s=s, w=w)
     return count(p.wear, after, stress, grows & ~conducts)
 

@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from ...numerics import G_CODE_MAX, FloatArray
+from ..draws import Z_MAX, Draws
 from ..drift import faded
 from ..errors import ComplianceError, DeviceError, WriteOnceError
-from ..family import Z_MAX, Draws, Programming, Stress, Window, marked, once
-from ..laws import arrhenius, decades, limited
+from ..family import Programming, Stress, Window, marked, once, replaced
+from ..laws import arrhenius, limited
 from ..schema import (
     NOT_NEGATIVE,
     NOT_ZERO,
@@ -155,15 +156,15 @@ class Parameters(ModeSection):
 # -- states and thresholds ------------------------------------------------------------
 
 
-def _conductance(state: State, made: FloatArray, cycle: FloatArray) -> FloatArray:
-    device, each = state.device_spread.value, state.cycle_spread.value
-    return state.conductance.value * decades(device * made + each * cycle)
+def _as_made(state: State, draws: Draws, made: int) -> FloatArray:
+    """Conductance [S] of a state of each cell before its first pulse."""
+    return state.conductance.value * draws.made_factor(made, state.device_spread.value)
 
 
-def _threshold(switch: Switch, made: FloatArray, cycle: FloatArray) -> FloatArray:
-    """Magnitude of the threshold voltage of each cell, this time [V]."""
-    factor = 1.0 + switch.device_spread.value * made + switch.cycle_spread.value * cycle
-    return abs(switch.threshold.value) * factor
+def _conductance(state: State, draws: Draws, made: int) -> FloatArray:
+    """Conductance [S] of a state of each cell, this time."""
+    cycle = draws.pulse_factor(_PULSE_STATE, state.cycle_spread.value)
+    return _as_made(state, draws, made) * cycle
 
 
 def _traps(p: Parameters, volts: FloatArray | float) -> FloatArray:
@@ -191,20 +192,27 @@ def enter(p: Parameters, state: CellState, draws: Draws) -> CellState:
     filament: that is why it no longer is in that mode.
     """
     zero = np.zeros(state.shape)
-    g, w = _conductance(p.hrs, draws.made(_MADE_HRS), zero), zero.copy()
+    g, w = _as_made(p.hrs, draws, _MADE_HRS), zero.copy()
     stays = state.health != Health.OK
     if stays.any():
-        some = draws.take(stays)
-        g[stays] = _conductance(p.lrs, some.made(_MADE_LRS), some.pulse(_PULSE_STATE))
+        g[stays] = _conductance(p.lrs, draws.take(stays), _MADE_LRS)
         w[stays] = 1.0
     return state.with_(g=g, w=w, s=zero, q=zero)
 
 
-def _certain(switch: Switch, stress: Stress) -> NDArray[np.bool_]:
-    """Where no threshold that can be drawn is above the voltage: it need not be drawn."""
-    spread = switch.device_spread.value + switch.cycle_spread.value
-    most = abs(switch.threshold.value) * (1.0 + Z_MAX * spread)
-    return once(lambda volts: np.abs(volts) >= most, stress.volts)
+def _reaches(
+    switch: Switch, volts: FloatArray, draws: Draws, made: int
+) -> NDArray[np.bool_] | np.bool_:
+    """Whether a voltage reaches each cell's threshold, this time."""
+    device, cycle = switch.device_spread.value, switch.cycle_spread.value
+    nominal = abs(switch.threshold.value)
+    most = nominal * (1.0 + Z_MAX * (device + cycle))
+    if once(lambda v: np.abs(v) >= most, volts).all():
+        return np.True_  # no threshold that can be drawn is above that
+    factor = draws.pulse(_PULSE_THRESHOLD, cycle)
+    factor += draws.made(made, device)
+    factor += 1.0
+    return once(lambda v: np.abs(v) / nominal, volts) >= factor
 
 
 def _limited(p: Parameters, i_cc: FloatArray) -> NDArray[np.bool_]:
@@ -266,29 +274,25 @@ def refuse(p: Parameters, state: CellState, stress: Stress) -> None:
 
 def drive(p: Parameters, state: CellState, stress: Stress, draws: Draws) -> CellState:
     """The cells after an interval."""
-    sets = _may_set(p, stress) & _limited(p, stress.i_cc) & (state.w == 0)
-    resets = _may_reset(p, stress) & (state.w != 0)
-    for switching, switch, made in (
-        (sets, p.set, _MADE_SET),
-        (resets, p.reset, _MADE_RESET),
-    ):
-        unsure = switching if switch is None else switching & ~_certain(switch, stress)
-        if switch is not None and unsure.any():
-            here = marked(unsure)
-            some = draws.take(here)
-            threshold = _threshold(switch, some.made(made), some.pulse(_PULSE_THRESHOLD))
-            switching[here] = np.abs(stress.volts[here]) >= threshold
+    on = state.w != 0
+    sets = _may_set(p, stress) & _limited(p, stress.i_cc) & ~on
+    resets = _may_reset(p, stress) & on
     state = faded(p.drift, state, stress.seconds)
-    g, w, age = state.g.copy(), state.w.copy(), state.s.copy()
-    for switching, to, made, there in (
-        (sets, p.lrs, _MADE_LRS, 1.0),
-        (resets, p.hrs, _MADE_HRS, 0.0),
+    g = state.g
+    for switching, switch, of_switch, to, of_state in (
+        (sets, p.set, _MADE_SET, p.lrs, _MADE_LRS),
+        (resets, p.reset, _MADE_RESET, p.hrs, _MADE_HRS),
     ):
-        if switching.any():
-            here = marked(switching)
-            some = draws.take(here)
-            g[here] = _conductance(to, some.made(made), some.pulse(_PULSE_STATE))
-            w[here], age[here] = there, 0.0
+        if switch is None or not switching.any():
+            continue
+        here = marked(switching)
+        some = draws.take(here)
+        reached = _reaches(switch, stress.volts[here], some, of_switch)
+        new = _conductance(to, some, of_state)
+        g = replaced(g, here, np.where(reached, new, g[here]))
+        switching[here] = reached
+    w = ((on & ~resets) | sets).astype(np.float64)
+    age = state.s if p.drift is None else np.where(sets | resets, 0.0, state.s)
     after = state.with_(g=g, w=w, s=age, written=state.written | sets)
     return after if p.switching == "write_once" else count(p.wear, after, stress, sets)
 

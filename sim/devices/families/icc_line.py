@@ -13,10 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import model_validator
 
 from ...numerics import G_CODE_MAX, FloatArray
+from ..draws import Draws
 from ..drift import faded
 from ..errors import ComplianceError, DeviceError
-from ..family import Draws, Programming, Stress, Window, marked, once
-from ..laws import decades, limited
+from ..family import Programming, Stress, Window, marked, once
+from ..laws import limited
 from ..levels import level_codes
 from ..schema import (
     NEGATIVE,
@@ -125,12 +126,8 @@ def compliance(p: Parameters, g: ArrayLike, *, as_printed: bool = False) -> Floa
     return (np.asarray(g, dtype=np.float64) + offset) / p.line.slope.value
 
 
-def _hrs(p: Parameters, z: FloatArray) -> FloatArray:
-    return p.hrs.conductance.value * decades(p.hrs.spread.value * z)
-
-
 def _lrs(p: Parameters, z: FloatArray, i_cc: FloatArray) -> FloatArray:
-    g = mean(p, i_cc) + sigma(p, i_cc) * z
+    g = sigma(p, i_cc) * z + mean(p, i_cc)
     if p.exact_levels and p.levels is not None and p.codes is not None:
         levels = level_codes(p.levels, p.codes) * p.codes.g_lsb.value
         g = levels[np.searchsorted((levels[1:] + levels[:-1]) * 0.5, g)]
@@ -148,7 +145,9 @@ def pristine(p: Parameters, draws: Draws, shape: tuple[int, ...]) -> CellState:
 def enter(p: Parameters, state: CellState, draws: Draws) -> CellState:
     """The high-resistance state as made."""
     zero = np.zeros(state.shape)
-    return state.with_(g=_hrs(p, draws.made(0)), w=zero, s=zero, q=zero)
+    return state.with_(
+        g=p.hrs.conductance.value * draws.made_factor(0, p.hrs.spread.value), w=zero, s=zero, q=zero
+    )
 
 
 def switching(p: Parameters, stress: Stress) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -205,7 +204,8 @@ def drive(p: Parameters, state: CellState, stress: Stress, draws: Draws) -> Cell
         w[here], age[here] = 1.0, 0.0
     if resets.any():
         here = marked(resets)
-        g[here] = _hrs(p, draws.take(here).pulse(0))
+        factor = draws.take(here).pulse_factor(0, p.hrs.spread.value)
+        g[here] = p.hrs.conductance.value * factor
         w[here], age[here] = 0.0, 0.0
     return count(p.wear, state.with_(g=g, w=w, s=age), stress, sets)
 

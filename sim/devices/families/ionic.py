@@ -28,8 +28,9 @@ import numpy as np
 from pydantic import model_validator
 
 from ...numerics import FloatArray, exp
-from ..family import Draws, Stress, Window, marked, once
-from ..laws import STEEPEST, arrhenius, decades, limited
+from ..draws import Draws
+from ..family import Stress, Window, marked, narrow, once, replaced
+from ..laws import STEEPEST, arrhenius, limited
 from ..schema import (
     FRACTION,
     NEGATIVE,
@@ -140,18 +141,27 @@ def _film(p: Parameters, w: FloatArray) -> FloatArray:
     """Conductance [S] of a cell of the entry's area without spread or short-term part."""
     c = p.conductance
     curvature = c.curvature.value
-    part = w if curvature == 0 else (exp(curvature * w) - 1.0) / (math.exp(curvature) - 1.0)
     size = c.area.value / c.reference_area.value
-    return size * (c.g_min.value + (c.g_max.value - c.g_min.value) * part)
+    span = size * (c.g_max.value - c.g_min.value)
+    if curvature == 0:
+        g = span * w
+    else:
+        g = exp(curvature * w)
+        g -= 1.0
+        g *= span / (math.exp(curvature) - 1.0)
+    g += size * c.g_min.value
+    return g
 
 
 def _lift(p: Parameters, s: FloatArray) -> FloatArray:
-    return 1.0 + p.short_term.gain.value * s
+    lift = p.short_term.gain.value * s
+    lift += 1.0
+    return lift
 
 
 def _scale(p: Parameters, draws: Draws) -> FloatArray | float:
     spread = p.spread.device.value
-    return 1.0 if spread == 0 else decades(spread * draws.made(0))
+    return 1.0 if spread == 0 else draws.made_factor(0, spread)
 
 
 # -- motion ---------------------------------------------------------------------------
@@ -184,8 +194,10 @@ def _along(leg: Up | Down, way: FloatArray, dose: FloatArray, reach: FloatArray)
     """The part of the way, 0..1, that is done after a further dose."""
     nu = abs(leg.nonlinearity.value)
     end = 1.0 / (1.0 - math.exp(-nu))
-    moved = end - (end - way) * exp(-nu * dose)
-    return np.maximum(way, np.minimum(moved, reach))
+    moved = exp(-nu * dose) * (way - end)
+    moved += end
+    np.minimum(moved, reach, out=moved)
+    return np.maximum(way, moved, out=moved)
 
 
 def _short(
@@ -193,14 +205,15 @@ def _short(
 ) -> tuple[FloatArray, FloatArray]:
     """Short-term state after an interval, and its integral [s] over it."""
     t = p.short_term
-
-    def total(up: FloatArray, down: FloatArray) -> FloatArray:
-        return (up + down) / t.rise.value + 1.0 / t.decay.value
-
-    settled = once(lambda u, d: u / t.rise.value / total(u, d), up, down)
-    left = once(lambda u, d, time: exp(-total(u, d) * time), up, down, seconds)
-    after = settled + (s - settled) * left
-    return after, settled * seconds + (s - settled) * (1.0 - left) / once(total, up, down)
+    total = (up + down) / t.rise.value + 1.0 / t.decay.value
+    settled = up / t.rise.value / total
+    left = exp(-total * seconds)
+    beyond = s - settled
+    held = beyond * ((1.0 - left) / total)
+    held += settled * seconds
+    beyond *= left
+    beyond += settled
+    return beyond, held
 
 
 # -- the family -----------------------------------------------------------------------
@@ -221,7 +234,7 @@ def enter(p: Parameters, state: CellState, draws: Draws) -> CellState:
 
 def refuse(p: Parameters, state: CellState, stress: Stress) -> None:
     """Raises :class:`DeviceError` for an amplitude that the device is not described for."""
-    p.drive.refuse(stress.volts)
+    p.drive.refuse(narrow(stress.volts))
 
 
 def drive(p: Parameters, state: CellState, stress: Stress, draws: Draws) -> CellState:
@@ -231,22 +244,24 @@ def drive(p: Parameters, state: CellState, stress: Stress, draws: Draws) -> Cell
     limiter leaves it, since I grows faster than V.
     """
     across = stress.volts
-    unlimited = np.abs(current(p, state, across, stress.temperature_k))
-    limited = unlimited > stress.i_cc
-    if limited.any():
-        across = np.where(limited, across * (stress.i_cc / unlimited), across)
+    if not once(np.isinf, stress.i_cc).all():
+        unlimited = np.abs(current(p, state, across, stress.temperature_k))
+        limited = unlimited > stress.i_cc
+        if limited.any():
+            across = np.where(limited, across * (stress.i_cc / unlimited), across)
     up = _rate(p, p.up, across, stress.temperature_k)
     down = _rate(p, p.down, across, stress.temperature_k)
-    moving = (up > 0) | (down > 0)
+    moving = once(lambda u, d: (u > 0) | (d > 0), up, down)
     after = state if moving.all() else relax(p, state, stress.seconds)
     if moving.any():
         here = marked(moving)
-        g, w, s = after.g.copy(), after.w.copy(), after.s.copy()
-        g[here], w[here], s[here] = _move(
+        g, w, s = _move(
             p, state.take(here), across[here], up[here], down[here],
             stress.seconds[here], draws.take(here),
         )  # fmt: skip
-        after = after.with_(g=g, w=w, s=s)
+        after = after.with_(
+            g=replaced(after.g, here, g), w=replaced(after.w, here, w), s=replaced(after.s, here, s)
+        )
     return after
 
 
@@ -265,23 +280,29 @@ def _move(
     draws: Draws,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """G [S], w and s of cells whose ions moved at a rate, up or down."""
+    up, down, volts, seconds = narrow(up), narrow(down), narrow(volts), narrow(seconds)
     s, held = _short(p, state.s, up, down, seconds)
-    floor = p.short_term.floor.value
-    w = state.w.copy()
     rising = up > 0
+    w = state.w
     if rising.any():
-        here = marked(rising)
-        dose = up[here] / p.up.duration.value
-        dose = dose * (floor * seconds[here] + (1.0 - floor) * held[here])
-        w[here] = _along(p.up, w[here], dose, _reach(p.up, volts[here]))
+        floor = p.short_term.floor.value
+        held *= (1.0 - floor) * (up / p.up.duration.value)
+        held += floor * (up / p.up.duration.value) * seconds
+        w = _along(p.up, state.w, held, _reach(p.up, volts))
     if not rising.all():
-        here = marked(~rising)
-        dose = down[here] / p.down.duration.value * seconds[here]
-        w[here] = 1.0 - _along(p.down, 1.0 - w[here], dose, _reach(p.down, volts[here]))
+        dose = down / p.down.duration.value * seconds
+        fallen = 1.0 - _along(p.down, 1.0 - state.w, dose, _reach(p.down, volts))
+        w = np.where(rising, w, fallen) if rising.any() else fallen
     if p.spread.cycle.value > 0:
-        factor = 1.0 + p.spread.cycle.value * draws.pulse(0)
-        w = np.clip(state.w + (w - state.w) * factor, 0.0, 1.0)
-    return _film(p, w) * _scale(p, draws) * _lift(p, s), w, s
+        factor = draws.pulse(0, p.spread.cycle.value)
+        factor += 1.0
+        factor *= w - state.w
+        factor += state.w
+        w = np.clip(factor, 0.0, 1.0, out=factor)
+    g = _film(p, w)
+    g *= _scale(p, draws)
+    g *= _lift(p, s)
+    return g, w, s
 
 
 def relax(p: Parameters, state: CellState, seconds: FloatArray) -> CellState:

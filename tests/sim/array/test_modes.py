@@ -350,7 +350,7 @@ def test_the_check_of_batches_sees_a_draw_that_is_not_named_by_its_cell(monkeypa
     from ohmloom.sim.array import simulated
 
     monkeypatch.setattr(
-        simulated.Draws, "pulse", lambda self, _: np.linspace(-1, 1, self.cells.size)
+        simulated.Draws, "pulse", lambda self, *_: np.linspace(-1, 1, self.cells.size)
     )
     with pytest.raises(AssertionError):
         test_a_cell_does_not_depend_on_batch_and_order("vb3", "nonvolatile")

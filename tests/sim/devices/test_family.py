@@ -1,13 +1,12 @@
-"""Stress and draws; every family has what the protocol lists."""
+"""Stress; every family has what the protocol lists."""
 
 import numpy as np
 import pytest
 
-from ohmloom.sim.devices import REFERENCE_K, Draws, Stress
+from ohmloom.sim.devices import REFERENCE_K, Stress
 from ohmloom.sim.devices.families import CHARGE_FAMILIES, FAMILIES, WEIGHT_FAMILIES
-from ohmloom.sim.devices.family import Made, as_slice, marked, once
+from ohmloom.sim.devices.family import marked, narrow, once, replaced
 from ohmloom.sim.devices.schema import ModeSection
-from ohmloom.sim.numerics import Domain, draw_normal
 
 FUNCTIONS = ("pristine", "enter", "refuse", "drive", "relax", "current", "window")
 
@@ -39,24 +38,6 @@ def test_stress_broadcasts_and_has_no_limit_unless_given():
     assert some.i_cc.tolist() == [1e-4] * 2 and some.temperature_k.tolist() == [300.0] * 2
 
 
-def test_draws_are_the_named_ones():
-    cells, pulses = np.array([5, 9]), np.array([0, 3])
-    draws = Draws(7, cells, pulses)
-    assert np.array_equal(draws.pulse(2) * 4096, draw_normal(7, Domain.PULSE, cells, pulses, 2))
-    assert np.array_equal(draws.made(1) * 4096, draw_normal(7, Domain.DEVICE, cells, 0, 1))
-    assert draws.take([1]).pulse(0) == draws.pulse(0)[1]
-
-
-def test_what_cells_were_made_with_is_drawn_once_and_the_same():
-    cells, pulses = np.array([5, 9, 2]), np.zeros(3, dtype=np.uint32)
-    known = Made(7, 12)
-    assert np.array_equal(Draws(7, cells, pulses, known).made(3), Draws(7, cells, pulses).made(3))
-    run = np.arange(4, 8)
-    kept, drawn = Draws(7, run, run, known).take([1, 3]), Draws(7, run, run).take([1, 3])
-    assert np.array_equal(kept.made(3), drawn.made(3))
-    assert known.deviates(3) is known.deviates(3) and known.deviates(3).dtype == np.int16
-
-
 def test_a_law_of_one_stress_is_evaluated_once():
     seen = []
 
@@ -78,7 +59,17 @@ def test_a_flat_stress_is_the_same_in_one_row():
 
 
 def test_indices_copy_nothing_where_they_need_not():
-    assert as_slice(np.array([4, 5, 6])) == slice(4, 7)
-    assert isinstance(as_slice(np.array([4, 6, 5])), np.ndarray)
     assert marked(np.array([True, True])) == slice(None)
     assert marked(np.array([True, False])).tolist() == [True, False]
+
+
+def test_narrow_gives_one_value_for_cells_that_are_the_same():
+    assert narrow(np.broadcast_to(2.0, (3, 2))).tolist() == [[2.0]]
+    assert narrow(np.array([2.0, 2.0])).tolist() == [2.0, 2.0]
+
+
+def test_replaced_leaves_what_it_was_given():
+    values = np.array([1.0, 2.0, 3.0])
+    assert replaced(values, slice(None), values * 2).tolist() == [2.0, 4.0, 6.0]
+    assert replaced(values, values > 1, np.array([8.0, 9.0])).tolist() == [1.0, 8.0, 9.0]
+    assert values.tolist() == [1.0, 2.0, 3.0]

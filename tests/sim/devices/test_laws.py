@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 
 from ohmloom.sim.devices import REFERENCE_K
-from ohmloom.sim.devices.laws import BOLTZMANN_EV, arrhenius, decades
-
-
-def test_decades():
-    assert decades(np.array([-1.0, 0.0, 2.0])) == pytest.approx([0.1, 1.0, 100.0], rel=1e-14)
+from ohmloom.sim.devices.laws import BOLTZMANN_EV, arrhenius
 
 
 def test_arrhenius_is_one_at_the_reference_and_rises_with_temperature():

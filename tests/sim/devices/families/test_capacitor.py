@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from ohmloom.sim.devices import REFERENCE_K, Draws, Stress
 from ohmloom.sim.devices.errors import DeviceError, EnduranceError
 from ohmloom.sim.devices.families import capacitor
-from ohmloom.sim.devices.family import REFERENCE_K, Draws, Stress
 from ohmloom.sim.devices.state import CellState
 
 AREA = 3.14e-8

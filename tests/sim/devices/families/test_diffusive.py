@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from ohmloom.sim.devices import ComplianceError, DeviceError, EnduranceError, load
+from ohmloom.sim.devices import (
+    REFERENCE_K,
+    ComplianceError,
+    DeviceError,
+    Draws,
+    EnduranceError,
+    Stress,
+    load,
+)
 from ohmloom.sim.devices.families import diffusive
-from ohmloom.sim.devices.family import REFERENCE_K, Draws, Stress
 from ohmloom.sim.devices.state import CellState
 
 _CELLS = 64

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from ohmloom.sim.devices import REFERENCE_K, Draws, Stress
 from ohmloom.sim.devices.errors import DeviceError
 from ohmloom.sim.devices.families import ionic
-from ohmloom.sim.devices.family import REFERENCE_K, Draws, Stress
 from ohmloom.sim.devices.state import CellState
 
 ENTRY = Path(__file__).parents[4] / "sim" / "devices" / "ohm.toml"
