@@ -6,13 +6,14 @@ STAMP  := $(VENV)/.setup-done
 EXTRAS := boards,examples,fast,formal,test,lint
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup demo test test-slow prove lint format bench clean
+.PHONY: help setup demo test test-slow prove cover lint format bench clean
 
 help:
 	@echo "make setup      .venv with everything, and the Verilog simulator"
 	@echo "make demo       the whole path on the handwritten digits"
 	@echo "make test       the tests      (make test-slow: the long ones)"
 	@echo "make prove      every formal proof, by name"
+	@echo "make cover      every state and transition of the gateware, taken in simulation"
 	@echo "make lint       style and types (make format: mend the style)"
 	@echo "make bench      the benchmarks"
 	@echo "make clean      remove what was built, .venv included"
@@ -56,6 +57,9 @@ test-slow: setup
 prove: setup
 	$(PYTHON) tests/hw/proofs/report.py
 
+cover: setup
+	$(PYTHON) tests/hw/coverage/report.py build/coverage.json
+
 lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -69,6 +73,7 @@ bench: setup
 	$(PYTHON) bench/engine.py
 	$(PYTHON) bench/devices.py
 	$(PYTHON) bench/cosim.py
+	$(PYTHON) bench/write_verify.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis

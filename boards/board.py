@@ -32,6 +32,8 @@ class Board:
         Frequency of the controller's clock, exactly as the board's PLL makes it.
     baud:
         Rate of the command link.
+    standard:
+        The controller that is built where no bundle asks for another.
     largest:
         The largest geometry that the board's memory and pins can hold.
     front_end:
@@ -41,16 +43,27 @@ class Board:
     connect:
         ``connect(top)`` wraps the controller: clock, serial port and card pins
         on the board's own resources.
+    suffix:
+        Of the bitstream file that the board's tools make.
+    synth_opts:
+        Options of the board's synthesis.
+    seed:
+        Start of place and route. Its results differ by some percent from seed to seed;
+        the same seed gives the same bitstream.
     """
 
     name: str
     title: str
     clk_hz: int
     baud: int
+    standard: Geometry
     largest: Geometry
     front_end: Callable[[Geometry, int], FrontEnd]
     platform: Callable[[], Platform]
     connect: Callable[[wiring.Component], Elaboratable]
+    suffix: str = "bit"
+    synth_opts: str = ""
+    seed: int = 1
 
     def controller(self, geometry: Geometry) -> Top:
         """The controller of that geometry at this board's clock, with its front end.
@@ -74,6 +87,11 @@ class Board:
         for field in fields(Geometry):
             asked = getattr(geometry, field.name)
             limit = getattr(self.largest, field.name)
+            if asked is True and not limit:
+                raise BoardError(
+                    f"the controller of board {self.name} is built without {field.name}, "
+                    "which the bundle asks for"
+                )
             if asked > limit:
                 raise BoardError(
                     f"board {self.name} holds {field.name} up to {limit}, the bundle needs {asked}"

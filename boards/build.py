@@ -12,7 +12,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from amaranth.lib import wiring
 
 from ..cache import cache_folder, content_key, publish
 from ..errors import OhmloomError
+from .blocks import BOARD, Cells, block_names, count_blocks
 from .board import Board
 from .report import PlaceReport, read_report
 from .tools import Runner, ToolRunner
@@ -28,15 +29,18 @@ from .tools import Runner, ToolRunner
 log = logging.getLogger(__name__)
 
 NAME = "top"
-BITSTREAM = f"{NAME}.bit"
 REPORT = "report.json"
+NETLIST = f"{NAME}.json"
+BLOCKS = "blocks.json"
 STAGES = {
     "yosys": "synthesis",
     "nextpnr-ecp5": "place and route",
+    "nextpnr-ice40": "place and route",
     "ecppack": "packing",
+    "icepack": "packing",
 }
 # Part of every key: raise it when the meaning of a cached folder changes.
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 
 Progress = Callable[[str], None]
 
@@ -57,6 +61,10 @@ class BuildReport:
         Name of the board it is for.
     place:
         Clocks and utilisation, as the tool reported them.
+    blocks:
+        Cells of each block of the controller, and of the board around it.
+    left_out:
+        What a controller can have and this one has not.
     cached:
         It was not built now but came from the cache.
     """
@@ -64,6 +72,8 @@ class BuildReport:
     path: Path
     board: str
     place: PlaceReport
+    blocks: Mapping[str, Cells]
+    left_out: tuple[str, ...]
     cached: bool
 
     @property
@@ -88,6 +98,8 @@ class BuildReport:
             "utilisation": {
                 name: cell.model_dump() for name, cell in self.place.utilisation.items()
             },
+            "blocks": {name: cells.as_dict() for name, cells in self.blocks.items()},
+            "left_out": list(self.left_out),
         }
 
 
@@ -96,6 +108,7 @@ def build_bitstream(
     board: Board,
     out_dir: Path,
     *,
+    left_out: Sequence[str] = (),
     progress: Progress = log.info,
     runner: Runner | None = None,
     cache: Path | None = None,
@@ -108,6 +121,8 @@ def build_bitstream(
         What ``board.connect`` takes.
     out_dir:
         Receives the bitstream and ``report.json``; with a failed build, the logs.
+    left_out:
+        What the controller has not, for the report.
     progress:
         Called with the name of each stage as it begins.
     runner:
@@ -130,7 +145,7 @@ def build_bitstream(
     entry = (cache or cache_folder("bitstreams")) / key
     cached = entry.is_dir()
     if not cached:
-        _build(plan, commands, entry, out_dir, progress, runner)
+        _build(plan, commands, board, entry, out_dir, progress, runner)
 
     place = read_report(entry / REPORT)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -141,10 +156,20 @@ def build_bitstream(
             f"{clock.achieved:.2f} MHz, {clock.constraint:.2f} MHz is needed "
             f"(slack {clock.slack_ns:.2f} ns)"
         )
-    path = out_dir / f"{board.name}.bit"
-    _copy(entry / BITSTREAM, path)
-    report = BuildReport(path=path, board=board.name, place=place, cached=cached)
-    _write(out_dir / REPORT, json.dumps(report.as_dict(), indent=2) + "\n")
+    path = out_dir / f"{board.name}.{board.suffix}"
+    _copy(entry / _product(board), path)
+    counts: dict[str, dict[str, int]] = json.loads((entry / BLOCKS).read_bytes())
+    report = BuildReport(
+        path=path,
+        board=board.name,
+        place=place,
+        blocks={block: Cells(**cells) for block, cells in counts.items()},
+        left_out=tuple(left_out),
+        cached=cached,
+    )
+    text = json.dumps(report.as_dict(), indent=2) + "\n"
+    _write(out_dir / f"{board.name}.json", text)
+    _write(out_dir / REPORT, text)
     return report
 
 
@@ -162,7 +187,8 @@ def prepare(top: wiring.Component, board: Board) -> BuildPlan:
         # Source paths would make the plan depend on where the checkout lies.
         emit_src=False,
         # Timing is judged here, from the report, so that the slack can be named.
-        nextpnr_opts=f"--report {REPORT} --timing-allow-fail --seed 1",
+        nextpnr_opts=f"--report {REPORT} --timing-allow-fail --seed {board.seed}",
+        synth_opts=board.synth_opts,
     )
     if not isinstance(plan, BuildPlan):
         raise BuildError(f"the platform of {board.name} makes no build plan")
@@ -184,6 +210,7 @@ def plan_key(plan: BuildPlan, versions: dict[str, str]) -> str:
 def _build(
     plan: BuildPlan,
     commands: Sequence[Sequence[str]],
+    board: Board,
     entry: Path,
     out_dir: Path,
     progress: Progress,
@@ -208,11 +235,23 @@ def _build(
                 )
         kept_folder = Path(temporary) / "kept"
         kept_folder.mkdir()
-        for name in (BITSTREAM, REPORT):
+        blocks = block_names(str(plan.files[f"{NAME}.il"]))
+        counts = count_blocks(folder / NETLIST, NAME, blocks)
+        if set(counts) <= {BOARD}:
+            raise BuildError("synthesis has left nothing of the controller")
+        (kept_folder / BLOCKS).write_text(
+            json.dumps({block: cells.as_dict() for block, cells in counts.items()})
+        )
+        for name in (_product(board), REPORT):
             if not (folder / name).is_file():
                 raise BuildError(f"the tools ended well but left no {name}")
             shutil.move(folder / name, kept_folder / name)
         publish(kept_folder, entry)
+
+
+def _product(board: Board) -> str:
+    """What the last tool leaves."""
+    return f"{NAME}.{board.suffix}"
 
 
 def _reason(said: Path) -> str:

@@ -42,7 +42,7 @@ def card_resource(
     signature: wiring.Signature,
     positions: Sequence[str],
     *,
-    connector: tuple[str, int],
+    connector: tuple[str, int] | None,
     outputs: Attrs,
     inputs: Attrs,
 ) -> Resource:
@@ -53,7 +53,8 @@ def card_resource(
     signature:
         The card's pins as the gateware sees them (``Out`` drives the card).
     positions:
-        Names of the connector's usable positions, in the order to be used.
+        Names of the connector's usable positions, in the order to be used; without a
+        connector, pins of the FPGA.
     outputs, inputs:
         I/O attributes of driven and of sensed pins.
     """

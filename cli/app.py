@@ -11,7 +11,7 @@ import typer
 
 from .. import __version__
 from ..errors import OhmloomError
-from .commands import bitstream, compile, cosim, demo, devices, doctor, reproduce, run
+from .commands import bitstream, compile, cosim, demo, devices, doctor, modes, reproduce, run
 from .output import help_without_command
 
 FAILED = 2
@@ -31,6 +31,7 @@ app.command("reproduce")(reproduce.reproduce)
 app.command("compile")(compile.compile_model)
 app.command("run")(run.run)
 app.command("cosim")(cosim.cosim)
+app.command("modes")(modes.modes)
 app.command("bitstream")(bitstream.bitstream)
 app.command("demo")(demo.demo)
 

@@ -5,13 +5,33 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..hw.isa import IsaError, pack_level
+import numpy as np
+
+from ..hw.isa import SEGMENTS, IsaError, pack_level
+from ..hw.line import (
+    FRACTION_BITS,
+    GATE_FRACTION_BITS,
+    I_CC_BITS,
+    PRODUCT_SHIFT,
+    Line,
+    Piece,
+    pack_line,
+)
 from ..sim.converters import ADC_MAX, Converters, Gain
-from ..sim.devices import Device
+from ..sim.devices import REFERENCE_K, Device
 from ..sim.numerics import G_CODE_MAX
 from .errors import TargetError
 
+MVM_RANGES = 3
+"""TIA ranges that are chosen for a network: they settle in 15 us at most (see
+``docs/array-card.md``). A user may ask for another."""
+RAIL_AMPERES = 50e-3
+"""What rail B gives a row [A]; assumed: a unity-gain buffer behind the AD5754R, as a
+cell of 45 ohm alone needs."""
+GATE_ERROR = 1.0
+"""Largest distance of a computed gate code from the card's table, rounding included."""
 _STUCK_SIGMAS = 8.0  # of one read's noise: the spread of some ten reads
+_FIT_POINTS = 65  # of each piece of the card's table
 
 
 @dataclass(frozen=True)
@@ -49,13 +69,15 @@ def plan_analog(
     TargetError
         If the range does not exist or one cell alone exceeds it.
     """
-    # Smallest full scale, that is largest feedback resistor, first.
+    # Smallest full scale, that is largest feedback resistor, first. More sensitive ranges
+    # than these are for single reads: their settling would be the plane period.
     by_scale = sorted(range(len(converters.tia_ohms)), key=lambda r: -converters.tia_ohms[r])
     if tia_range is not None and tia_range not in by_scale:
         raise TargetError(
             f"TIA range {tia_range} does not exist, 0 to {len(by_scale) - 1} are accepted"
         )
-    chosen = by_scale if tia_range is None else [tia_range]
+    fast = [number for number in by_scale if number < MVM_RANGES]
+    chosen = fast if tia_range is None else [tia_range]
     plans = [_plan(device, converters, number) for number in chosen]
     plan = next((plan for plan in plans if plan.row_limit >= rows), plans[-1])
     if plan.row_limit < 1:
@@ -104,15 +126,109 @@ def level_words(device: Device, converters: Converters, gain: Gain) -> list[int]
     return words
 
 
+def device_line(device: Device, converters: Converters, gain: Gain, half_window: float) -> Line:
+    """The device's line and the card's table, for targets over the levels' whole window.
+
+    Parameters
+    ----------
+    device, converters, gain:
+        The device, whose levels lie on the line; the card; ADC codes per conductance
+        code of the verify read.
+    half_window:
+        Half width of the window of a read, as a fraction of the levels' window.
+
+    Raises
+    ------
+    TargetError
+        If the levels' compliance currents lie on no line, the window is less than one
+        ADC code, or the card's table is not within :data:`GATE_ERROR` of straight pieces.
+    """
+    codes = device.level_codes * float(gain)
+    slope = float(device.level_i_cc[-1] - device.level_i_cc[0]) / float(codes[-1] - codes[0])
+
+    def i_cc(code: np.ndarray) -> np.ndarray:
+        return device.level_i_cc[0] + slope * (code - codes[0])
+
+    if not np.allclose(i_cc(codes), device.level_i_cc, rtol=1e-9, atol=0.0):
+        raise TargetError(f"{device.name}: the compliance currents of its levels lie on no line")
+    low, high = math.ceil(codes[0]), math.floor(codes[-1])
+    half = math.floor(half_window * float(codes[-1] - codes[0]))
+    if half < 1:
+        raise TargetError(
+            f"{device.name}: a window of +-{half_window:g} of {codes[-1] - codes[0]:.3g} ADC "
+            "codes in this TIA range is less than a code"
+        )
+    top = (1 << I_CC_BITS) - 1
+    mantissa = min((top << PRODUCT_SHIFT) // (high - low), (1 << 24) - 1)
+    highest = ((high - low) * mantissa + (1 << PRODUCT_SHIFT - 1)) >> PRODUCT_SHIFT
+
+    table = converters.i_cc(np.arange(1 << 16))
+    conducts = max(int(np.searchsorted(table, 0.0, side="right")) - 1, 0)
+    numbers = np.arange(conducts, 1 << 16)
+
+    def gate(code: np.ndarray) -> np.ndarray:
+        """Gate code, with its fraction, for I_cc codes."""
+        target = low + np.minimum(code, highest) * float(1 << PRODUCT_SHIFT) / mantissa
+        return np.interp(i_cc(target), table[conducts:], numbers)
+
+    pieces = []
+    for number in range(SEGMENTS):
+        at = np.linspace(0.0, 1.0, _FIT_POINTS)
+        exact = gate((number + at) * (1 << FRACTION_BITS))
+        rise = float(exact[-1] - exact[0])
+        off = exact - exact[0] - rise * at
+        begin = float(exact[0]) + float(off.max() + off.min()) / 2
+        unit = 1 << GATE_FRACTION_BITS
+        pieces.append(Piece(round(begin * unit), round(rise * unit)))
+    line = Line(-low, mantissa, half, 0, highest, tuple(pieces))
+    targets = np.arange(low, high + 1)
+    exact = np.interp(i_cc(targets), table[conducts:], numbers)
+    found = np.array([line.gate_code(target) for target in targets.tolist()])
+    worst = float(np.abs(found - exact).max())
+    if worst > GATE_ERROR:
+        raise TargetError(
+            f"{device.name}: in {SEGMENTS} pieces the card's table is off by {worst:.2f} gate "
+            f"codes, accepted is {GATE_ERROR:g}"
+        )
+    return line
+
+
+def line_words(device: Device, converters: Converters, gain: Gain, half_window: float) -> list[int]:
+    """Parameter words of :func:`device_line`."""
+    try:
+        return pack_line(device_line(device, converters, gain, half_window))
+    except IsaError as error:
+        raise TargetError(f"{device.name} has no line for this card: {error}") from error
+
+
+def endurance_cycles(device: Device) -> int:
+    """Cycles that a cell is good for where it holds weights; 0 where no limit is known."""
+    cycles = device.mode(device.programmable.mode).endurance(REFERENCE_K)
+    return min(math.floor(cycles), (1 << 31) - 1) if math.isfinite(cycles) else 0
+
+
+def cells_together(device: Device, columns: int) -> int:
+    """Cells of a row that rail B can RESET at once, each of the largest conductance coded."""
+    each = abs(device.v_reset) * device.g_lsb * G_CODE_MAX
+    return min(max(math.floor(RAIL_AMPERES / each), 1), columns)
+
+
 def stuck_codes(device: Device, gain: Gain) -> int:
     """Spread of verify reads within which a cell that has been pulsed is called stuck.
 
-    Eight standard deviations of the averaged noise at full scale, and one code for
-    rounding; 0, that is never, where levels are no further apart than that.
+    That of :func:`stuck_spread`; 0, that is never, where levels are no further apart.
     """
-    noise = device.read_noise * G_CODE_MAX / math.sqrt(device.verify_conversions)
-    spread = math.ceil(_STUCK_SIGMAS * noise * float(gain)) + 1
+    spread = stuck_spread(device, gain, device.verify_conversions)
     return spread if spread < device.level_step * float(gain) else 0
+
+
+def stuck_spread(device: Device, gain: Gain, conversions: int) -> int:
+    """Spread of the means of ``conversions`` reads of a cell that does not move, ADC codes.
+
+    Eight standard deviations of their noise at full scale, and one code for rounding.
+    """
+    noise = device.read_noise * G_CODE_MAX / math.sqrt(conversions)
+    return math.ceil(_STUCK_SIGMAS * noise * float(gain)) + 1
 
 
 def pulse_cycles(width_s: float, clk_hz: int) -> int:

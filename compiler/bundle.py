@@ -18,7 +18,14 @@ import numpy as np
 from pydantic import ValidationError
 
 from ..hw.image import Image, LayerSpan
-from ..hw.isa import assemble, parse
+from ..hw.isa import PULSE_FIELDS, SWEEP_FIELDS, assemble, parse
+from ..hw.profile import (
+    PROFILE_SENTENCES,
+    PROFILE_WORDS,
+    ProfileStatus,
+    check,
+    unpack_profile,
+)
 from ..sim.devices import DeviceError
 from ..sim.devices.record import from_record, to_record
 from .compiled import Compiled, Golden, LayerInfo
@@ -89,9 +96,16 @@ def load_bundle(path: str | Path) -> Compiled:
     _check_consistency(path, manifest, len(code))
 
     geometry = manifest.geometry
-    params = read_npz(
-        path / PARAMS, {"params": ArraySpec(np.dtype(np.uint64), (manifest.param_words,))}
-    )["params"]
+    words = np.dtype(np.uint64)
+    memories = read_npz(
+        path / PARAMS,
+        {
+            "params": ArraySpec(words, (manifest.param_words,)),
+            "profile": ArraySpec(words, (PROFILE_WORDS,)),
+        },
+    )
+    params, profile = memories["params"], tuple(int(word) for word in memories["profile"])
+    _check_profile(path, profile, manifest)
     cells = (manifest.tiles, geometry.rows, geometry.columns)
     levels = read_npz(path / CONDUCTANCES, {"levels": ArraySpec(np.dtype(np.uint16), cells)})[
         "levels"
@@ -112,6 +126,7 @@ def load_bundle(path: str | Path) -> Compiled:
             tiles=manifest.tiles,
             input=manifest.input.span,
             layers=tuple(LayerSpan(layer.name, layer.span) for layer in manifest.layers),
+            profile=profile,
         ),
         levels=levels,
         placements=manifest.placements,
@@ -134,7 +149,9 @@ def load_bundle(path: str | Path) -> Compiled:
 def _write_files(compiled: Compiled, folder: Path) -> None:
     report = summarise(compiled)
     (folder / PROGRAM).write_bytes(assemble(compiled.image.code))
-    write_npz(folder / PARAMS, {"params": compiled.image.params.astype(np.uint64)})
+    profile = np.array(compiled.image.profile, np.uint64)
+    params = compiled.image.params.astype(np.uint64)
+    write_npz(folder / PARAMS, {"params": params, "profile": profile})
     write_npz(folder / CONDUCTANCES, {"levels": compiled.levels})
     layers = {f"layer{number}": array for number, array in enumerate(compiled.golden.layers)}
     write_npz(folder / GOLDEN, {"inputs": compiled.golden.inputs, **layers})
@@ -279,6 +296,24 @@ def _check_consistency(path: Path, manifest: Manifest, instructions: int) -> Non
         raise BundleError(f"{path} has layers whose sizes do not follow from each other")
     if len({layer.name for layer in manifest.layers}) != len(manifest.layers):
         raise BundleError(f"{path} has two layers of the same name")
+
+
+def _check_profile(path: Path, words: tuple[int, ...], manifest: Manifest) -> None:
+    """A device profile that the controller would adopt, of this device."""
+    status = check(words)
+    if status is not ProfileStatus.OK:
+        raise BundleError(f"{path / PARAMS} device profile: {PROFILE_SENTENCES[status]}")
+    profile = unpack_profile(words)
+    found, modes = len(profile.modes), len(manifest.device["modes"])
+    if found != modes:
+        raise BundleError(f"{path} has a profile of {found} modes, its device has {modes}")
+    for way in profile.ways:
+        size = len(SWEEP_FIELDS if way.sweep else PULSE_FIELDS)
+        if way.param + size > manifest.param_words:
+            raise BundleError(
+                f"{path} has a way of modes whose recipe at {way.param} is beyond the "
+                f"{manifest.param_words} parameter words"
+            )
 
 
 def _read_golden(path: Path, manifest: Manifest) -> Golden:

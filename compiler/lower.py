@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -12,11 +13,21 @@ from ..hw.image import Image, LayerSpan, Span
 from ..hw.isa import Dac, Instruction, Op, Reg, instruction, pack_requant
 from ..sim.converters import ADC_BITS, Converters
 from ..sim.devices import Device
-from .analog import AnalogPlan, level_words, pulse_cycles, stuck_codes
+from .analog import (
+    AnalogPlan,
+    cells_together,
+    endurance_cycles,
+    level_words,
+    pulse_cycles,
+    stuck_codes,
+)
 from .errors import TargetError
 from .mapping import Placement, row_groups
+from .profile import make_profile
 from .quantise import QuantisedLayer
 from .scales import mantissa_and_shift
+
+log = logging.getLogger(__name__)
 
 
 def lower(
@@ -40,9 +51,11 @@ def lower(
     levels = level_words(device, converters, plan.gain)
     spans = _memory_map(layers, geometry)
     program = _Program()
-    _emit_setup(program, plan, device, converters, clk_hz)
+    _emit_setup(program, plan, device, converters, geometry, clk_hz)
+    mode = device.mode_index(device.programmable.mode)
     for p in placements:
         program.enter(f"program/{p.tile}")
+        program.emit(Op.RESTORE, tile=p.tile, mode=mode)
         program.emit(Op.PROGRAM, tile=p.tile, cell=0, count=geometry.cells)
         program.emit(Op.HALT)
     program.enter("infer")
@@ -54,6 +67,11 @@ def lower(
     program.emit(Op.HALT)
 
     words = levels + [word for layer in layers for word in _requant_words(layer, plan)]
+    profile = make_profile(device, converters, clk_hz, base=len(words))
+    if len(words) + len(profile.records) > geometry.param_depth:
+        log.warning("no parameter memory is left for the recipes: modes cannot be changed")
+        profile = profile.without_ways()
+    words += profile.records
     _check_memory("program", len(program.code), geometry.program_depth)
     _check_memory("parameter", len(words), geometry.param_depth)
     return Image(
@@ -66,6 +84,7 @@ def lower(
         layers=tuple(
             LayerSpan(layer.name, span) for layer, span in zip(layers, spans[1:], strict=True)
         ),
+        profile=profile.words,
     )
 
 
@@ -93,15 +112,25 @@ class _Program:
 
 
 def _emit_setup(
-    program: _Program, plan: AnalogPlan, device: Device, converters: Converters, clk_hz: int
+    program: _Program,
+    plan: AnalogPlan,
+    device: Device,
+    converters: Converters,
+    geometry: Geometry,
+    clk_hz: int,
 ) -> None:
     program.enter("setup")
+    program.emit(Op.ADOPT)
     program.emit(Op.DAC, channel=Dac.RAIL_A, code=converters.read_code(device.v_read))
     program.emit(Op.DAC, channel=Dac.GATE_ON, code=converters.gate_on_code)
     program.set(Reg.LEVELS, 0)
     program.set(Reg.TRIES, device.verify_tries)
     program.set(Reg.AVERAGE, device.verify_conversions.bit_length() - 1)
     program.set(Reg.STUCK, stuck_codes(device, plan.gain))
+    program.set(Reg.LINE, 0)
+    program.set(Reg.TOGETHER, cells_together(device, geometry.columns))
+    if geometry.wear:
+        program.set(Reg.ENDURANCE, endurance_cycles(device))
     program.set(Reg.SET_CYCLES, pulse_cycles(device.set_width_s, clk_hz))
     program.set(Reg.RESET_CYCLES, pulse_cycles(device.reset_width_s, clk_hz))
     program.set(Reg.RAIL_SET, converters.dac_code(device.v_set))

@@ -87,6 +87,8 @@ BOUNDS: MappingProxyType[Op, tuple[Bound, ...]] = MappingProxyType(
         ),
         Op.PULSE: (*_LINE, Bound("param", ("param",), "param_depth", len(PULSE_FIELDS))),
         Op.SWEEP: (*_LINE, Bound("param", ("param",), "param_depth", len(SWEEP_FIELDS))),
+        Op.RESTORE: (Bound("tile", ("tile",), "tiles", 1),),
+        Op.MODE: (Bound("tile", ("tile",), "tiles", 1),),
     }
 )
 """What the operands of each instruction keep to. Addresses that come from parameter
@@ -99,10 +101,17 @@ REGISTER_BOUNDS: MappingProxyType[Op, tuple[RegisterBound, ...]] = MappingProxyT
             RegisterBound(Reg.AVERAGE, 0, 15),
             RegisterBound(Reg.STUCK, 0, 0xFFFF),
             RegisterBound(Reg.LEVELS, 0, "param_depth", -1),
+            RegisterBound(Reg.LINE, 0, "last_line"),
+            RegisterBound(Reg.ENDURANCE, 0, "most_cycles"),
+            RegisterBound(Reg.TOGETHER, 0, "columns"),
             RegisterBound(Reg.RAIL_SET, 0, 0xFFFF),
             RegisterBound(Reg.RAIL_RESET, 0, 0xFFFF),
         ),
-        Op.READ: (RegisterBound(Reg.AVERAGE, 0, 15),),
+        Op.READ: (
+            RegisterBound(Reg.AVERAGE, 0, 15),
+            RegisterBound(Reg.TOGETHER, 0, "columns"),
+            RegisterBound(Reg.TIA_RANGE, 0, 15),
+        ),
     }
 )
 """What the registers that an instruction uses keep to."""

@@ -65,6 +65,8 @@ class FrontEndMux(wiring.Component):
                     fe.gate_a.eq(user.gate_a),
                     fe.gate_b.eq(user.gate_b),
                     fe.tile.eq(user.tile),
+                    fe.source.eq(user.source),
+                    fe.source_range.eq(user.source_range),
                     fe.safe.eq(user.safe),
                     user.interlock.eq(fe.interlock),
                 ]

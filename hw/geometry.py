@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 
 from ..errors import OhmloomError
-from .isa import LAYOUTS, TABLE_WORDS, Op
+from .isa import LAYOUTS, LINE_WORDS, TABLE_WORDS, Op
 
 OPTIONAL: MappingProxyType[Op, str] = MappingProxyType(
     {
@@ -16,6 +16,9 @@ OPTIONAL: MappingProxyType[Op, str] = MappingProxyType(
         Op.ARGMAX: "argmax",
         Op.PULSE: "pulse",
         Op.SWEEP: "pulse",
+        Op.MODE: "pulse",
+        Op.PROGRAM: "verify",
+        Op.READ: "verify",
     }
 )
 """Instructions that a controller may lack, and the field of :class:`Geometry` that says so."""
@@ -50,7 +53,26 @@ class Geometry:
         Whether it has ``LUT``, ``POOL``, ``ADD`` and ``ARGMAX``, which a small
         board may leave out.
     pulse:
-        Whether it has ``PULSE`` and ``SWEEP``, likewise.
+        Whether it has ``PULSE``, ``SWEEP`` and ``MODE``, likewise.
+    verify:
+        Whether it has ``PROGRAM`` and ``READ``, likewise: without them the host programs
+        the cells with ``PULSE``, which samples too.
+    line, wear:
+        Whether ``PROGRAM`` takes targets (``Reg.LINE``), and whether it counts the
+        cycles of each cell (``Reg.ENDURANCE``), likewise.
+    power:
+        Whether a ``PULSE`` may come from the current source, likewise.
+    calibration:
+        Whether every sample is mended by a table of gains and offsets, by TIA range and
+        column, which takes a multiplier and a memory.
+    locks:
+        Lock bits of write-once cells, at most 65536: those of the first
+        ``lock_tiles``. Cells without one are always locked.
+    window:
+        Requests that the link takes before it has answered the first, 1 to 16; more
+        than one takes a second kilobyte of memory.
+    log_depth:
+        Entries of the event log, 0 or a power of two up to 1024.
     step:
         Lines of the front end's chips: 8 where switches and converters have eight
         channels, 2 or 4 where a front end is made of smaller parts. A front end
@@ -70,6 +92,14 @@ class Geometry:
     residual: bool = True
     argmax: bool = True
     pulse: bool = True
+    verify: bool = True
+    line: bool = True
+    wear: bool = True
+    power: bool = True
+    calibration: bool = False
+    locks: int = 1 << 16
+    window: int = 4
+    log_depth: int = 32
     step: int = 8
 
     def __post_init__(self) -> None:
@@ -87,11 +117,18 @@ class Geometry:
             "program_depth": (16, 1 << 16),
             "param_depth": (16, requant["param"] + 1),
             "act_depth": (16, mvm["act"] + 1),
+            "locks": (0, 1 << 16),
+            "window": (1, 16),
+            "log_depth": (0, 1024),
         }
         for name, (low, high) in limits.items():
             value = getattr(self, name)
             if not low <= value <= high:
                 raise GeometryError(f"{name} = {value} is outside {low}..{high}")
+        if self.log_depth & (self.log_depth - 1) or self.log_depth == 1:
+            raise GeometryError(f"log_depth = {self.log_depth} is neither 0 nor a power of two")
+        if self.window & (self.window - 1):
+            raise GeometryError(f"window = {self.window} is no power of two")
         for name in ("rows", "columns"):
             if getattr(self, name) % step:
                 raise GeometryError(
@@ -124,6 +161,41 @@ class Geometry:
         return self.rows * self.columns
 
     @property
+    def last_line(self) -> int:
+        """Highest parameter address of a device's line; 0 without targets."""
+        return max(0, self.param_depth - LINE_WORDS) if self.line else 0
+
+    @property
+    def most_cycles(self) -> int:
+        """Largest endurance that it can keep to; 0 where it counts no cycles."""
+        return (1 << 31) - 1 if self.wear else 0
+
+    @property
+    def lock_bits(self) -> tuple[int, int]:
+        """Address bits of a lock bit's row and column."""
+        return (self.rows - 1).bit_length(), (self.columns - 1).bit_length()
+
+    @property
+    def lock_tiles(self) -> int:
+        """Tiles, from 0 on, whose cells have a lock bit."""
+        return min(self.tiles, self.locks >> sum(self.lock_bits))
+
+    @property
+    def lock_depth(self) -> int:
+        """Words of the lock memory."""
+        return self.lock_tiles << sum(self.lock_bits)
+
+    def lock_address(self, tile: int, row: int, column: int) -> int | None:
+        """Where the lock bit of a cell is: tile, row and column, each in bits of its own.
+
+        None where it has none and is always locked.
+        """
+        row_bits, column_bits = self.lock_bits
+        if tile >= self.lock_tiles:
+            return None
+        return (tile << row_bits | row) << column_bits | column
+
+    @property
     def tables(self) -> int:
         """Tables of ``LUT`` that parameter memory has room for."""
         return self.param_depth // TABLE_WORDS
@@ -135,8 +207,21 @@ class Geometry:
 
     @property
     def features(self) -> int:
-        """What it has, one bit each from bit 0: LUT, POOL, ADD, ARGMAX, PULSE, SWEEP."""
-        return sum(self.has(op) << bit for bit, op in enumerate(OPTIONAL))
+        """What it has, one bit each from bit 0: LUT, POOL, ADD, ARGMAX, PULSE, SWEEP, MODE,
+        PROGRAM, READ, and above them the current source, targets, wear and calibration."""
+        known = sum(self.has(op) << bit for bit, op in enumerate(OPTIONAL))
+        above = (self.has_source, self.line, self.wear, self.calibration)
+        return known | sum(has << len(OPTIONAL) + bit for bit, has in enumerate(above))
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of the flags of what it has not."""
+        return tuple(field.name for field in fields(self) if getattr(self, field.name) is False)
+
+    @property
+    def has_source(self) -> bool:
+        """Whether a ``PULSE`` may come from the current source."""
+        return self.pulse and self.power
 
     def has(self, op: Op) -> bool:
         """Whether the controller executes ``op``."""

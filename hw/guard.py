@@ -21,7 +21,7 @@ from __future__ import annotations
 from functools import reduce
 from operator import or_
 
-from amaranth import Array, Module, Mux, Signal, Value
+from amaranth import Array, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -101,6 +101,21 @@ def ceiling_values(
     return values
 
 
+class StandingSignature(wiring.Signature):
+    """What stands at rail B and at the gates of the columns.
+
+    Members
+    -------
+    rail, gate : Out(16)
+        Codes of RAIL_B and GATE_PROGRAM that have been let through.
+    through : Out(1)
+        A column's gate is on GATE_ON.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"rail": Out(16), "gate": Out(16), "through": Out(1)})
+
+
 class Guard(wiring.Component):
     """Filters what the engines ask of the front end.
 
@@ -129,6 +144,8 @@ class Guard(wiring.Component):
         Cycles that time jumps have skipped since reset.
     timer : Out(TimerChannel)
         Ends a time jump where a limit is.
+    standing : Out(StandingSignature)
+        What it has let through to rail B and the gates of the columns.
     safe : Out(1)
         The safe state: the engines are held in reset.
 
@@ -153,6 +170,8 @@ class Guard(wiring.Component):
         # Two cycles at least, the registers between a code and what is compared of it.
         self.dac_cycles = max(2, cycles_from_ps(timing.dac_settle_ps, clk_hz))
         self.switch_cycles = max(2, cycles_from_ps(timing.switch_ps, clk_hz))
+        self.has_source = geometry.has_source and timing.source_ps is not None
+        self.source_cycles = cycles_from_ps(timing.source_ps or 0, clk_hz)
 
         # Internal state, named for proofs.
         values = self.ceilings
@@ -188,6 +207,10 @@ class Guard(wiring.Component):
         self.on_program = Signal()
         self.on_on = Signal()
         self.tile = Signal(12)
+        self.source = Signal()
+        self.source_range = Signal(2)
+        # At rest before the first change: an unconfigured FPGA selects the rail.
+        self.source_left = Signal(range(self.source_cycles + 1))
         self.was_open = Signal()
         self.opened = Signal(range(values[Limit.WIDTH] + 1))
         self.credit = Signal(
@@ -197,6 +220,7 @@ class Guard(wiring.Component):
         self.energy_left = Signal(range(most + 1), init=most)
         self.silence = Signal(range(values[Limit.WATCHDOG] + 1), init=values[Limit.WATCHDOG])
         self.stop = Signal()
+        self.closing = Signal()
         self.reason = Signal(Reason)
         super().__init__(
             {
@@ -205,6 +229,7 @@ class Guard(wiring.Component):
                 "host": In(GuardSignature()),
                 "skipped": In(NOW_BITS),
                 "timer": Out(TimerChannel()),
+                "standing": Out(StandingSignature()),
                 "safe": Out(1),
             }
         )
@@ -269,10 +294,15 @@ class Guard(wiring.Component):
             core.adc_idle.eq(afe.adc_idle),
             core.samples.valid.eq(afe.samples.valid),
             core.samples.payload.eq(afe.samples.payload),
-            afe.gate_a.eq(core.gate_a & ~self.stop & ~self.safe),
-            afe.gate_b.eq(core.gate_b & ~self.stop & ~self.safe),
+            afe.gate_a.eq(core.gate_a & ~self.closing & ~self.safe),
+            afe.gate_b.eq(core.gate_b & ~self.closing & ~self.safe),
             afe.tile.eq(core.tile),
             afe.range.eq(core.range),
+            afe.source.eq(core.source & self.has_source),
+            afe.source_range.eq(core.source_range),
+            self.standing.rail.eq(self.codes[Dac.RAIL_B]),
+            self.standing.gate.eq(self.codes[Dac.GATE_PROGRAM]),
+            self.standing.through.eq(self.on_on),
         ]
 
         with m.If(afe.dac.valid & afe.dac.ready):
@@ -351,12 +381,20 @@ class Guard(wiring.Component):
             & ~switching
         )
 
-        moving = core.dac.valid | core.switch.valid | core.latch | tiled
+        # What stands behind gate B: the rail, or the current source in one of its ranges.
+        turned, on_its_way = Signal(), Signal()
+        if self.has_source:
+            m.d.sync += [self.source.eq(core.source), self.source_range.eq(core.source_range)]
+            m.d.comb += [
+                turned.eq((core.source != self.source) | (core.source_range != self.source_range)),
+                on_its_way.eq(~settled(self.source_left, self.source_cycles, turned)),
+            ]
+        moving = core.dac.valid | core.switch.valid | core.latch | tiled | turned
         too_high = self.sensing & (self.distance_b > limits[Limit.SENSE])
         return {
             Reason.BOTH_GATES: core.gate_a & core.gate_b,
             Reason.UNSETTLED: (core.gate_a & ~read_settled)
-            | (core.gate_b & ~(dac_settled & lines_settled)),
+            | (core.gate_b & (~(dac_settled & lines_settled) | on_its_way)),
             Reason.MOVED: (core.gate_b & moving) | (core.gate_a & core.dac.valid),
             Reason.READ_VOLTAGE: (core.gate_a & (self.distance_a > limits[Limit.READ]))
             | (core.gate_b & too_high),
@@ -366,11 +404,16 @@ class Guard(wiring.Component):
         """How long gate B may stay open, and when the next time jump must end.
 
         The counters follow what is asked and not what is open: where these differ the
-        guard stops, and no path leads from all of its checks into a counter.
+        guard stops, and no path leads from all of its checks into a counter. The current
+        source limits by itself what it drives, to microwatts: only the watchdog is for it.
         """
         limits, is_open = self.limits, self.afe.gate_b
-        asked = Signal()
-        m.d.comb += asked.eq(self.core.gate_b & ~self.safe)
+        asked, rail, drove = Signal(), Signal(), Signal()
+        m.d.comb += [
+            rail.eq(self.core.gate_b & ~(self.core.source & self.has_source)),
+            asked.eq(rail & ~self.safe),
+            drove.eq(self.was_open & ~self.source),
+        ]
 
         one = 1 << DUTY_MAX
         refill, energy = Signal(DUTY_MAX + 1), Signal.like(self.energy_left)
@@ -397,7 +440,7 @@ class Guard(wiring.Component):
                 silence.eq(Mux(heard_ago > longest, longest, heard_ago)),
                 credit.eq(Mux(filled > cap, cap, filled)),
             ]
-            with m.If(self.was_open):
+            with m.If(drove):
                 m.d.comb += [
                     opened.eq(self.opened + passed),
                     credit.eq(self.credit - passed * (one - refill)),
@@ -407,14 +450,18 @@ class Guard(wiring.Component):
         too_long, too_often = opened >= limits[Limit.WIDTH], credit < one
         too_much = self.power > energy_left
 
+        # One adder for the credit: refilled in every cycle, and paid for in an open one.
+        paid = Signal(signed(DUTY_MAX + 2))
+        after = Signal(len(self.credit) + 1)
+        m.d.comb += [paid.eq(refill - Mux(asked, one, 0)), after.eq(credit + paid)]
         with m.If(~asked):
             m.d.sync += [self.opened.eq(0), self.energy_left.eq(energy)]
-            m.d.sync += self.credit.eq(Mux(credit >= cap - refill, cap, credit + refill))
+            m.d.sync += self.credit.eq(Mux(after >= cap, cap, after))
         with m.Elif(~(too_long | too_often | too_much)):
             m.d.sync += [
                 self.opened.eq(opened + 1),
                 self.energy_left.eq(energy_left - self.power),
-                self.credit.eq(credit - (one - refill)),
+                self.credit.eq(after),
             ]
         with m.If(self.host.heard):
             m.d.sync += self.silence.eq(1)
@@ -439,9 +486,9 @@ class Guard(wiring.Component):
         ]
         return {
             Reason.LINK_LOST: self.core.gate_b & stale,
-            Reason.WIDTH: self.core.gate_b & too_long,
-            Reason.DUTY: self.core.gate_b & too_often,
-            Reason.ENERGY: self.core.gate_b & too_much,
+            Reason.WIDTH: rail & too_long,
+            Reason.DUTY: rail & too_often,
+            Reason.ENERGY: rail & too_much,
         }
 
     def _state(self, m: Module, causes: dict[Reason, Value]) -> None:
@@ -451,18 +498,27 @@ class Guard(wiring.Component):
         for reason, value in reversed(causes.items()):
             with m.If(value):
                 m.d.comb += cause.eq(reason)
-        m.d.comb += self.stop.eq(reduce(or_, causes.values()))
+        # A DAC write closes either gate as such (MOVED): no path leads from its code there.
+        closing = (value for reason, value in causes.items() if reason != Reason.DAC_CODE)
+        m.d.comb += [
+            self.stop.eq(reduce(or_, causes.values())),
+            self.closing.eq(reduce(or_, closing)),
+        ]
         counters = [
             Signal(range(REFUSALS_MAX + 1), name=f"refused{i}") for i in range(len(COUNTED))
         ]
+        stopped = Signal()
+        m.d.sync += stopped.eq(~self.safe & self.stop)
         with m.If(~self.safe), m.If(self.stop):
             m.d.sync += [self.safe.eq(1), self.reason.eq(cause)]
-            for counter, reasons in zip(counters, COUNTED, strict=True):
-                mine = reduce(or_, (cause == reason for reason in reasons))
-                with m.If(mine & (counter != REFUSALS_MAX)):
-                    m.d.sync += counter.eq(counter + 1)
         with m.Elif(host.clear & ~self.stop):
             m.d.sync += self.safe.eq(0)
+        # Counted in the cycle after it, by the reason that stands then.
+        with m.If(stopped):
+            for counter, reasons in zip(counters, COUNTED, strict=True):
+                mine = reduce(or_, (self.reason == reason for reason in reasons))
+                with m.If(mine & (counter != REFUSALS_MAX)):
+                    m.d.sync += counter.eq(counter + 1)
 
         state = Mux(
             self.safe,
@@ -490,28 +546,26 @@ class Guard(wiring.Component):
             host.limit_locked.eq(locked),
             host.limit_excludes.eq(excludes),
         ]
-        with m.Switch(host.limit_index):
-            for limit, present in self.limits.items():
+        # One comparison for all limits: of the asked value with the present one, and with
+        # the code that stands at its channel.
+        value, index, codes = host.limit_value, host.limit_index, self.codes
+        present = Signal(max(len(each) for each in self.limits.values()))
+        rising = Signal()
+        with m.Switch(index):
+            for limit, each in self.limits.items():
                 with m.Case(limit):
-                    stricter_up = limit in RISING
                     m.d.comb += [
-                        raises.eq(
-                            host.limit_value < present
-                            if stricter_up
-                            else host.limit_value > present
-                        ),
+                        present.eq(each),
+                        rising.eq(limit in RISING),
                         locked.eq(self.lowered[limit]),
                     ]
-                    if limit is Limit.DUTY:
-                        with m.If(host.limit_value > DUTY_MAX):
-                            m.d.comb += excludes.eq(1)
-                    elif limit < Limit.HIGH_RAIL_A:
-                        code = self.codes[limit - Limit.LOW_RAIL_A]
-                        with m.If((host.limit_value > code) | (host.limit_value > zero)):
-                            m.d.comb += excludes.eq(1)
-                    elif limit < Limit.READ:
-                        code = self.codes[limit - Limit.HIGH_RAIL_A]
-                        with m.If((host.limit_value < code) | (host.limit_value < zero)):
-                            m.d.comb += excludes.eq(1)
                     with m.If(host.limit & ~raises & ~locked & ~excludes):
-                        m.d.sync += [present.eq(host.limit_value), self.lowered[limit].eq(1)]
+                        m.d.sync += [each.eq(value), self.lowered[limit].eq(1)]
+        m.d.comb += raises.eq(Mux(rising, value < present, value > present))
+        code = codes[index[: (len(Dac) - 1).bit_length()]]
+        with m.If(index < Limit.HIGH_RAIL_A), m.If((value > code) | (value > zero)):
+            m.d.comb += excludes.eq(1)
+        with m.Elif(index < Limit.READ), m.If((value < code) | (value < zero)):
+            m.d.comb += excludes.eq(1)
+        with m.If((index == Limit.DUTY) & (value > DUTY_MAX)):
+            m.d.comb += excludes.eq(1)

@@ -43,7 +43,7 @@ class Image:
         The instructions, from program address 0. The run that starts at an
         entry ends at the next ``HALT``.
     entries:
-        ``"setup"`` (registers and rails, run once after power-up),
+        ``"setup"`` (device profile, registers and rails, run once after power-up),
         ``"program/T"`` (write-verify of tile ``T``, levels in cell memory) and
         ``"infer"`` (one inference: input span to output span).
     params:
@@ -53,6 +53,9 @@ class Image:
     input, layers:
         Spans of the input and of each layer's output, in execution order; the
         last layer's is the network's output.
+    profile:
+        Words of the device profile (:mod:`~ohmloom.hw.profile`) that ``ADOPT`` takes;
+        without them nothing can be pulsed.
     """
 
     geometry: Geometry
@@ -62,6 +65,7 @@ class Image:
     tiles: int
     input: Span
     layers: tuple[LayerSpan, ...]
+    profile: tuple[int, ...] = ()
 
     @property
     def output(self) -> Span:

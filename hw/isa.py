@@ -41,6 +41,9 @@ class Op(IntEnum):
     ARGMAX = 19
     PULSE = 24
     SWEEP = 25
+    ADOPT = 32
+    RESTORE = 33
+    MODE = 34
 
 
 class Reg(IntEnum):
@@ -69,6 +72,16 @@ class Reg(IntEnum):
     STUCK = 10
     """Largest spread of the codes of all tries at which a cell that missed is called
     stuck (ADC codes); 0 calls none so."""
+    LINE = 11
+    """Parameter address of the device's line (:class:`~ohmloom.hw.line.Line`), from which
+    ``PROGRAM`` computes I_cc and window of targets; 0: it takes levels from the table."""
+    ENDURANCE = 12
+    """Write-verify attempts that a cell is good for; 0 is no limit."""
+    TOGETHER = 13
+    """Cells of a row that are RESET, and read, at once; 0 counts as 1."""
+    ARM = 16
+    """Key of an irreversible change of mode (:func:`~ohmloom.hw.profile.arm_key`);
+    0 after every ``MODE`` and at the start of every run."""
 
 
 class Dac(IntEnum):
@@ -151,6 +164,9 @@ LAYOUTS: MappingProxyType[Op, tuple[Field, ...]] = MappingProxyType(
             Field("down", 1),
             Field("param", 16),
         ),
+        Op.ADOPT: (),
+        Op.RESTORE: (Field("tile", 12), Field("mode", 3)),
+        Op.MODE: (Field("tile", 12), Field("to", 3)),
     }
 )
 """Operands of each instruction, least significant first, above the opcode.
@@ -203,6 +219,13 @@ LAYOUTS: MappingProxyType[Op, tuple[Field, ...]] = MappingProxyType(
 ``SWEEP tile, row, column, count, down, param``
     A staircase on the same cells, record of :func:`pack_sweep`; one sample for
     each step and column.
+``ADOPT``
+    Check the device profile (:mod:`ohmloom.hw.profile`) and hold to it until the
+    next reset; once one is adopted, nothing.
+``RESTORE tile, mode``
+    After a reset: the mode that the tile is in.
+``MODE tile, to``
+    Change the tile's mode by the profile's way, row after row.
 """
 
 
@@ -331,7 +354,20 @@ LEVEL_FIELDS = (
     Field("low", 16, signed=True),
     Field("high", 16, signed=True),
 )
-RESULT_FIELDS = (Field("code", 16, signed=True), Field("tries", 8), Field("status", 2))
+LINE_FIELDS = (Field("offset", 17, signed=True), Field("mantissa", 24), Field("half", 16))
+LINE_BOUNDS_FIELDS = (Field("low", 16), Field("high", 16))
+SEGMENT_FIELDS = (Field("gate", 24), Field("rise", 24))
+SEGMENTS = 16
+"""Pieces of the card's table from I_cc to gate codes."""
+LINE_WORDS = 2 + SEGMENTS
+"""Parameter words of a device's line (:mod:`ohmloom.hw.line`)."""
+RESULT_FIELDS = (
+    Field("code", 16, signed=True),
+    Field("tries", 8),
+    Field("status", 3),
+    Field("range", 3),
+    Field("saturated", 1),
+)
 TABLE_ENTRIES = 256
 ENTRY_BITS = 16
 ENTRIES_PER_WORD = WORD_BITS // ENTRY_BITS
@@ -359,6 +395,7 @@ CYCLE_BITS = 40
 """Of a time in clock cycles: above 1000 s at every board's clock."""
 LIMIT_BITS = 2
 AVERAGE_BITS = 4
+REACT_BITS = 32
 PULSE_FIELDS = (
     (
         Field("rail", 16),
@@ -367,6 +404,8 @@ PULSE_FIELDS = (
         Field("average", AVERAGE_BITS),
         Field("inside", 8),
         Field("after", 8),
+        Field("source", 1),
+        Field("source_range", 2),
     ),
     (Field("width", CYCLE_BITS, positive=True), Field("pulses", 16, positive=True)),
     (Field("interval", CYCLE_BITS),),
@@ -374,6 +413,11 @@ PULSE_FIELDS = (
     (Field("spacing", CYCLE_BITS),),
     (Field("after_delay", CYCLE_BITS),),
     (Field("after_spacing", CYCLE_BITS),),
+    (
+        Field("v_low", 16, signed=True),
+        Field("v_high", 16, signed=True),
+        Field("react", REACT_BITS),
+    ),
 )
 """Fields of the parameter words of a ``PULSE``, word after word."""
 SWEEP_FIELDS = (
@@ -403,10 +447,13 @@ class CellStatus(IntEnum):
     NOT_CONVERGED = 2
     STUCK = 3
     """Not converged, and no try moved it (:attr:`Reg.STUCK`)."""
+    WORN = 4
+    """A further try would have been beyond its endurance (:attr:`Reg.ENDURANCE`)."""
 
 
 class PulseStatus(IntEnum):
-    """Outcome of a ``PULSE`` or ``SWEEP`` (:func:`unpack_outcome`); all but DONE end the run."""
+    """Outcome of a ``PULSE`` or ``SWEEP`` (:func:`unpack_outcome`); all but DONE and CUT end
+    the run."""
 
     DONE = 0
     """All of it was done."""
@@ -418,9 +465,18 @@ class PulseStatus(IntEnum):
     """Cell memory was full; the gate is closed."""
     ABORTED = 4
     """It was to stop: gate closed at the next clock edge, then 0 V."""
+    CUT = 5
+    """A sample of a pulse of the current source reached ``v_low`` or ``v_high``."""
 
 
-def _pack(kind: str, fields: tuple[Field, ...], values: tuple[int, ...]) -> int:
+def pack_fields(kind: str, fields: tuple[Field, ...], values: tuple[int, ...]) -> int:
+    """The word of a record: each value in its field, from bit 0 upwards.
+
+    Raises
+    ------
+    IsaError
+        If a value does not fit, naming the record and the field.
+    """
     word, shift = 0, 0
     for field, value in zip(fields, values, strict=True):
         if not field.minimum <= value <= field.maximum:
@@ -432,7 +488,8 @@ def _pack(kind: str, fields: tuple[Field, ...], values: tuple[int, ...]) -> int:
     return word
 
 
-def _unpack(fields: tuple[Field, ...], word: int) -> tuple[int, ...]:
+def unpack_fields(fields: tuple[Field, ...], word: int) -> tuple[int, ...]:
+    """The values of a record's fields."""
     values = []
     for field in fields:
         raw = word & ((1 << field.width) - 1)
@@ -445,12 +502,12 @@ def _unpack(fields: tuple[Field, ...], word: int) -> tuple[int, ...]:
 
 def pack_requant(bias: int, mantissa: int, shift: int) -> int:
     """Parameter word of one output: ``(acc + bias) * mantissa / 2**shift``."""
-    return _pack("requant", REQUANT_FIELDS, (bias, mantissa, shift))
+    return pack_fields("requant", REQUANT_FIELDS, (bias, mantissa, shift))
 
 
 def unpack_requant(word: int) -> tuple[int, int, int]:
     """``(bias, mantissa, shift)`` of a parameter word."""
-    bias, mantissa, shift = _unpack(REQUANT_FIELDS, word)
+    bias, mantissa, shift = unpack_fields(REQUANT_FIELDS, word)
     return bias, mantissa, shift
 
 
@@ -460,12 +517,12 @@ def pack_level(gate: int, low: int, high: int) -> int:
     ``gate`` is the gate DAC code that sets its I_cc; a verify read is accepted
     when its ADC code lies in ``low .. high`` inclusive.
     """
-    return _pack("level", LEVEL_FIELDS, (gate, low, high))
+    return pack_fields("level", LEVEL_FIELDS, (gate, low, high))
 
 
 def unpack_level(word: int) -> tuple[int, int, int]:
     """``(gate, low, high)`` of a level word."""
-    gate, low, high = _unpack(LEVEL_FIELDS, word)
+    gate, low, high = unpack_fields(LEVEL_FIELDS, word)
     return gate, low, high
 
 
@@ -480,7 +537,7 @@ def pack_table(entries: Sequence[int]) -> list[int]:
     if len(entries) != TABLE_ENTRIES:
         raise IsaError(f"a table of {len(entries)} entries, a LUT has {TABLE_ENTRIES}")
     return [
-        _pack("table", TABLE_FIELDS, tuple(int(e) for e in entries[n : n + ENTRIES_PER_WORD]))
+        pack_fields("table", TABLE_FIELDS, tuple(int(e) for e in entries[n : n + ENTRIES_PER_WORD]))
         for n in range(0, TABLE_ENTRIES, ENTRIES_PER_WORD)
     ]
 
@@ -489,7 +546,7 @@ def unpack_table(words: Sequence[int]) -> list[int]:
     """The entries of a table's parameter words."""
     if len(words) != TABLE_WORDS:
         raise IsaError(f"a table of {len(words)} words, a LUT has {TABLE_WORDS}")
-    return [entry for word in words for entry in _unpack(TABLE_FIELDS, int(word))]
+    return [entry for word in words for entry in unpack_fields(TABLE_FIELDS, int(word))]
 
 
 @dataclass(frozen=True)
@@ -530,8 +587,8 @@ def pack_pool(grid: Grid) -> list[int]:
     """The parameter words of a ``POOL``; :func:`pack_requant` makes the one of an average."""
     window = (grid.rows, grid.columns, grid.row_step, grid.column_step)
     return [
-        _pack("window", WINDOW_FIELDS, window),
-        *(_pack("loop", LOOP_FIELDS, (e.count, e.act_step, e.out_step)) for e in grid.loops),
+        pack_fields("window", WINDOW_FIELDS, window),
+        *(pack_fields("loop", LOOP_FIELDS, (e.count, e.act_step, e.out_step)) for e in grid.loops),
     ]
 
 
@@ -546,11 +603,11 @@ def unpack_pool(words: Sequence[int]) -> Grid:
     if len(words) != POOL_WORDS:
         raise IsaError(f"a pool of {len(words)} words, it has {POOL_WORDS}")
     first, inner, middle, outer = (int(word) for word in words)
-    rows, columns, row_step, column_step = _unpack(WINDOW_FIELDS, first)
+    rows, columns, row_step, column_step = unpack_fields(WINDOW_FIELDS, first)
     loops = (
-        Loop(*_unpack(LOOP_FIELDS, inner)),
-        Loop(*_unpack(LOOP_FIELDS, middle)),
-        Loop(*_unpack(LOOP_FIELDS, outer)),
+        Loop(*unpack_fields(LOOP_FIELDS, inner)),
+        Loop(*unpack_fields(LOOP_FIELDS, middle)),
+        Loop(*unpack_fields(LOOP_FIELDS, outer)),
     )
     if 0 in (rows, columns, *(loop.count for loop in loops)):
         raise IsaError("a pool of no window: a count in its parameter words is 0")
@@ -575,8 +632,8 @@ class Sum:
 def pack_add(add: Sum) -> list[int]:
     """The parameter words of an ``ADD``."""
     return [
-        _pack("add", ADD_FIELDS, (add.mantissa_a, add.mantissa_b, add.shift)),
-        _pack("add", ADD_SOURCE_FIELDS, (add.bias, add.a, add.b)),
+        pack_fields("add", ADD_FIELDS, (add.mantissa_a, add.mantissa_b, add.shift)),
+        pack_fields("add", ADD_SOURCE_FIELDS, (add.bias, add.a, add.b)),
     ]
 
 
@@ -584,20 +641,32 @@ def unpack_add(words: Sequence[int]) -> Sum:
     """What the parameter words of an ``ADD`` say."""
     if len(words) != ADD_WORDS:
         raise IsaError(f"an addition of {len(words)} words, it has {ADD_WORDS}")
-    mantissa_a, mantissa_b, shift = _unpack(ADD_FIELDS, int(words[0]))
-    bias, a, b = _unpack(ADD_SOURCE_FIELDS, int(words[1]))
+    mantissa_a, mantissa_b, shift = unpack_fields(ADD_FIELDS, int(words[0]))
+    bias, a, b = unpack_fields(ADD_SOURCE_FIELDS, int(words[1]))
     return Sum(a, b, mantissa_a, mantissa_b, bias, shift)
 
 
-def pack_result(code: int, tries: int, status: CellStatus) -> int:
-    """Cell-memory result word (32 bits): last ADC code, attempts used, outcome."""
-    return _pack("result", RESULT_FIELDS, (code, tries, int(status)))
+def pack_result(
+    code: int, tries: int, status: CellStatus, tia_range: int = 0, saturated: bool = False
+) -> int:
+    """Cell-memory result word (32 bits): last ADC code, attempts used, outcome.
+
+    ``tia_range`` and ``saturated`` say of a ``READ`` with which range it was made, and
+    whether any of its conversions was at a rail.
+    """
+    return pack_fields("result", RESULT_FIELDS, (code, tries, int(status), tia_range, int(saturated)))
 
 
 def unpack_result(word: int) -> tuple[int, int, CellStatus]:
     """``(code, tries, status)`` of a cell-memory result word."""
-    code, tries, status = _unpack(RESULT_FIELDS, word)
+    code, tries, status, _, _ = unpack_fields(RESULT_FIELDS, word)
     return code, tries, CellStatus(status)
+
+
+def unpack_reading(word: int) -> tuple[int, int, bool]:
+    """``(code, tia_range, saturated)`` of a cell-memory result word."""
+    code, _, _, tia_range, saturated = unpack_fields(RESULT_FIELDS, word)
+    return code, tia_range, bool(saturated)
 
 
 LIMIT_POSITIVE, LIMIT_NEGATIVE = 1, 2
@@ -630,6 +699,13 @@ class Train:
         Samples after each pulse, read by rail A: the same, from the closing on.
     average:
         A sample is the mean of ``2**average`` conversions.
+    source, source_range:
+        The pulse comes from the current source behind rail B, in this range: one pulse on
+        one cell, samples are the voltage of the line (ADC codes of the buffer), and those
+        after it are taken with the gate closed and the cell on the line.
+    v_low, v_high, react:
+        With ``source``: at a sample inside that is at or beyond one of the two, the gate
+        is closed, ``react + 1`` cycles after its last conversion.
     """
 
     rail: int
@@ -645,6 +721,11 @@ class Train:
     after_delay: int = 0
     after_spacing: int = 0
     average: int = 0
+    source: int = 0
+    source_range: int = 0
+    v_low: int = -1 << 15
+    v_high: int = (1 << 15) - 1
+    react: int = 0
 
 
 @dataclass(frozen=True)
@@ -690,7 +771,7 @@ def _pack_words(
     kind: str, words: tuple[tuple[Field, ...], ...], record: Train | Staircase
 ) -> list[int]:
     return [
-        _pack(kind, fields, tuple(int(getattr(record, field.name)) for field in fields))
+        pack_fields(kind, fields, tuple(int(getattr(record, field.name)) for field in fields))
         for fields in words
     ]
 
@@ -703,7 +784,7 @@ def _unpack_words(
     values: dict[str, int] = {}
     for fields, word in zip(layout, words, strict=True):
         names = (field.name for field in fields)
-        values |= dict(zip(names, _unpack(fields, int(word)), strict=True))
+        values |= dict(zip(names, unpack_fields(fields, int(word)), strict=True))
     return values
 
 
@@ -738,7 +819,26 @@ def pack_pulse(train: Train) -> list[int]:
     words = _pack_words("pulse", PULSE_FIELDS, train)
     tail = _conversions(train.after, train.average, train.after_delay, train.after_spacing)
     _check_samples("pulse", train, last, max(tail, 0), train.pulses)
+    if train.source:
+        _check_source(train)
     return words
+
+
+def _check_source(train: Train) -> None:
+    """One pulse of the current source, whose samples are judged one before the next."""
+    if train.pulses != 1 or train.limit:
+        raise IsaError(
+            f"pulse: {train.pulses} pulses of the current source with limit = {train.limit}, "
+            "accepted is one pulse with limit = 0"
+        )
+    if train.v_low >= train.v_high:
+        raise IsaError(f"pulse: v_low = {train.v_low} is not below v_high = {train.v_high}")
+    if train.inside << train.average > 1:
+        low, high = 1, train.spacing - 1
+    else:
+        low, high = int(train.inside > 0), (1 << REACT_BITS) - 1
+    if not low <= train.react <= high:
+        raise IsaError(f"pulse: react = {train.react} is outside {low}..{high}")
 
 
 def unpack_pulse(words: Sequence[int]) -> Train:
@@ -790,23 +890,23 @@ def unpack_sweep(words: Sequence[int]) -> Staircase:
 
 def pack_outcome(samples: int, status: PulseStatus) -> int:
     """Cell-memory word 0 after a ``PULSE`` or ``SWEEP``: samples stored, and how it ended."""
-    return _pack("outcome", OUTCOME_FIELDS, (samples, int(status)))
+    return pack_fields("outcome", OUTCOME_FIELDS, (samples, int(status)))
 
 
 def unpack_outcome(word: int) -> tuple[int, PulseStatus]:
     """``(samples, status)`` of a ``PULSE`` or ``SWEEP``."""
-    samples, status = _unpack(OUTCOME_FIELDS, word)
+    samples, status = unpack_fields(OUTCOME_FIELDS, word)
     return samples, PulseStatus(status)
 
 
 def pack_sample(code: int, saturated: bool) -> int:
     """Cell-memory word (32 bits) of a sample: mean ADC code, and whether any was at a rail."""
-    return _pack("sample", SAMPLE_FIELDS, (code, int(saturated)))
+    return pack_fields("sample", SAMPLE_FIELDS, (code, int(saturated)))
 
 
 def unpack_sample(word: int) -> tuple[int, bool]:
     """``(code, saturated)`` of a sample."""
-    code, saturated = _unpack(SAMPLE_FIELDS, word)
+    code, saturated = unpack_fields(SAMPLE_FIELDS, word)
     return code, bool(saturated)
 
 

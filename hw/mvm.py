@@ -18,10 +18,11 @@ from .afe.interface import (
     FrontEndTiming,
     SwitchGroup,
     TimerChannel,
-    cycles_from_ps,
 )
 from .geometry import Geometry
 from .isa import LAYOUTS, Op
+from .ranges import RANGE_BITS
+from .settle import settle_cycles
 
 
 class MvmEngine(wiring.Component):
@@ -31,6 +32,8 @@ class MvmEngine(wiring.Component):
     -------
     start : In(1)
         Strobe; the operands below are stable until ``done``.
+    range : In(3)
+        TIA range; its settling is waited for.
     pc, epoch : In
         Program address and inference number: the name of the conversions.
     fresh : In(1)
@@ -49,12 +52,14 @@ class MvmEngine(wiring.Component):
 
     def __init__(self, geometry: Geometry, timing: FrontEndTiming, clk_hz: int) -> None:
         self.geometry = geometry
-        self.settle_cycles = cycles_from_ps(timing.settle_ps, clk_hz)
+        self.timing = timing
+        self.clk_hz = clk_hz
         members = {field.name: In(field.width) for field in LAYOUTS[Op.MVM]}
         super().__init__(
             {
                 "operand": In(wiring.Signature({n: Out(f.shape) for n, f in members.items()})),
                 "start": In(1),
+                "range": In(RANGE_BITS),
                 "pc": In(16),
                 "epoch": In(32),
                 "fresh": In(1),
@@ -90,7 +95,7 @@ class MvmEngine(wiring.Component):
             fe.tile.eq(op.tile),
             fe.gate_a.eq(running),
             self.acc_enable.eq(running),
-            timer.cycles.eq(self.settle_cycles),
+            timer.cycles.eq(settle_cycles(m, self.timing, self.clk_hz, self.range)),
             fe.tag.inference.eq(1),
             fe.tag.epoch.eq(self.epoch),
             fe.tag.index.eq(Cat(plane, Const(0, 11), self.pc)),

@@ -90,12 +90,13 @@ class PostProcessor(wiring.Component):
         m = Module()
         geometry = self.geometry
         m.submodules.scaler = scaler = Scaler(geometry)
-        outside = Signal()
+        outside, faulted = Signal(), Signal()
         m.d.comb += [scaler.clamp_lo.eq(self.clamp_lo), scaler.clamp_hi.eq(self.clamp_hi)]
 
+        wrong, ended = Signal(), Signal()
         units = [made(geometry) for made in UNITS if geometry.has(made.OP)]
         for unit in units:
-            m.submodules[unit.OP.name.lower()] = ResetInserter(self.fault)(unit)
+            m.submodules[unit.OP.name.lower()] = ResetInserter(faulted)(unit)
             m.d.comb += [
                 unit.instruction.eq(self.instruction),
                 unit.act_data_in.eq(self.act_read_data),
@@ -122,9 +123,16 @@ class PostProcessor(wiring.Component):
                             (on_act & (unit.act_address >= geometry.act_depth))
                             | (on_param & (unit.param_address >= geometry.param_depth))
                         ),
-                        self.fault.eq(outside | unit.fault),
-                        self.act_write.eq(unit.act_write & ~outside),
-                        self.done.eq(unit.done | self.fault),
+                        wrong.eq(outside | unit.fault),
+                        ended.eq(unit.done),
+                        self.act_write.eq(unit.act_write & ~outside & ~faulted),
                         self.active.eq(unit.active),
                     ]
+        # A fault ends the instruction in the next cycle, unless it ends in its own: no
+        # path leads from a comparison of addresses to the resets.
+        m.d.sync += faulted.eq(wrong & ~ended & ~faulted)
+        m.d.comb += [
+            self.done.eq(ended | faulted),
+            self.fault.eq(faulted | (ended & wrong)),
+        ]
         return m

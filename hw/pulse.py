@@ -5,6 +5,10 @@ DAC and all switches have settled. While it is open nothing moves but the
 converters; then the gate is closed first. Widths, intervals and the moments of
 conversions are exact in clock cycles: where the front end is not ready at the
 moment that was asked for, the instruction ends as ``LATE`` rather than late.
+
+With the current source a pulse charges or discharges one cell. Its samples are the
+voltage of the line, and one of them at a limit closes the gate. The cell's gate is off
+before its row leaves the line, so that it keeps its charge.
 """
 
 from __future__ import annotations
@@ -24,9 +28,12 @@ from .afe.interface import (
 from .fields import cut
 from .geometry import Geometry
 from .isa import LAYOUTS, OUTCOME_FIELDS, PULSE_FIELDS, SWEEP_FIELDS, Dac, Op, PulseStatus
-from .readout import Averager
+from .ranges import RANGE_BITS
+from .readout import CODE_BITS, Averager
+from .settle import settle_cycles
 
 RECORD_WORDS = max(len(PULSE_FIELDS), len(SWEEP_FIELDS))
+"""Words of a record; the last one comes from memory while the others are checked."""
 ZERO_CODE = 0x8000
 """DAC code of 0 V."""
 
@@ -45,6 +52,10 @@ class PulseSequencer(wiring.Component):
         Operands of the instruction; both have the same.
     start, sweep : In(1)
         Strobe; 1: ``SWEEP``.
+    silent : In(1)
+        There are no samples, and nothing is written to cell memory.
+    range : In(3)
+        TIA range; its settling is waited for.
     abort : In(1)
         Strobe: the gate is closed at the next clock edge, then the rows and the rail go
         to 0 V and the instruction ends as ``ABORTED``.
@@ -67,15 +78,20 @@ class PulseSequencer(wiring.Component):
 
     def __init__(self, geometry: Geometry, timing: FrontEndTiming, clk_hz: int) -> None:
         self.geometry = geometry
-        self.settle_cycles = cycles_from_ps(timing.settle_ps, clk_hz)
+        self.timing = timing
+        self.clk_hz = clk_hz
         self.drive_cycles = cycles_from_ps(max(timing.dac_settle_ps, timing.switch_ps), clk_hz)
         self.pulse_min_cycles = max(1, cycles_from_ps(timing.pulse_min_ps, clk_hz))
+        self.has_source = geometry.has_source and timing.source_ps is not None
+        self.source_cycles = cycles_from_ps(timing.source_ps or 0, clk_hz)
         operand = {field.name: Out(field.width) for field in LAYOUTS[Op.PULSE]}
         super().__init__(
             {
                 "operand": In(wiring.Signature(operand)),
                 "start": In(1),
                 "sweep": In(1),
+                "silent": In(1),
+                "range": In(RANGE_BITS),
                 "abort": In(1),
                 "param_address": Out(16),
                 "param_data": In(64),
@@ -99,6 +115,7 @@ class PulseSequencer(wiring.Component):
         rows, columns = self.geometry.rows, self.geometry.columns
         op, fe = self.operand, self.fe
         timer, pace, sampler = self.timer, self.pace, self.sampler
+        settle = settle_cycles(m, self.timing, self.clk_hz, self.range)
 
         # The record. Where both have a field, it is at the same place.
         words = [Signal(64, name=f"word{n}") for n in range(RECORD_WORDS)]
@@ -109,8 +126,8 @@ class PulseSequencer(wiring.Component):
             sweep |= cut(word, SWEEP_FIELDS[n]) if n < len(SWEEP_FIELDS) else {}
         inside, after = Signal(8), Signal(8)
         m.d.comb += [
-            inside.eq(Mux(self.sweep, 1, pulse["inside"])),
-            after.eq(Mux(self.sweep, 0, pulse["after"])),
+            inside.eq(Mux(self.silent, 0, Mux(self.sweep, 1, pulse["inside"]))),
+            after.eq(Mux(self.sweep | self.silent, 0, pulse["after"])),
         ]
 
         status = Signal(OUTCOME_FIELDS[1].width)
@@ -121,6 +138,25 @@ class PulseSequencer(wiring.Component):
         first, opened = Signal(), Signal()
         reading, returning, stopping, loading = Signal(), Signal(), Signal(), Signal()
         ending, full, overflow = Signal(), Signal(), Signal()
+
+        # The current source: what the record asks for, whether it is on the line, and
+        # whether a mean of the pulse is being judged, or was at a limit.
+        source, selected = Signal(), Signal()
+        judging, reached = Signal(), Signal()
+        if self.has_source:
+            mean = Signal(signed(CODE_BITS))
+            m.d.comb += [
+                source.eq(pulse["source"] & ~self.sweep),
+                fe.source.eq(selected),
+                fe.source_range.eq(Mux(selected, pulse["source_range"], 0)),
+            ]
+            m.d.sync += [
+                mean.eq(readout.result[:CODE_BITS]),
+                judging.eq(readout.write & source & (place <= inside)),
+            ]
+            beyond_limit = (mean <= pulse["v_low"]) | (mean >= pulse["v_high"])
+            with m.If(judging & beyond_limit):
+                m.d.sync += reached.eq(1)
 
         row_mask, column_mask = Signal(rows), Signal(columns)
         line = Signal(max(rows, columns))
@@ -143,11 +179,12 @@ class PulseSequencer(wiring.Component):
             readout.samples.valid.eq(fe.samples.valid),
             readout.samples.payload.eq(fe.samples.payload),
             readout.average.eq(pulse["average"]),
-            readout.column.eq(op.column),
+            # The voltage of the line takes the place of column 0.
+            readout.column.eq(Mux(source, 0, op.column)),
             readout.count.eq(Mux(op.down, 1, op.count)),
             readout.convert.eq(fe.convert),
             timer.cycles.eq(self.drive_cycles),
-            pace.cycles.eq(pulse["interval"]),
+            pace.cycles.eq(Mux(source, pulse["react"], pulse["interval"])),
             sampler.cycles.eq(pulse["spacing"]),
             self.active.eq(1),
         ]
@@ -187,11 +224,19 @@ class PulseSequencer(wiring.Component):
         def end(outcome: PulseStatus | Value) -> None:
             m.d.sync += status.eq(outcome)
             m.next = "END"
+            if self.has_source:
+                with m.If(selected):
+                    m.next = "ISOLATE"
 
         def convert() -> None:
             """One conversion, if the converters are ready at its moment."""
-            with m.If(readout.idle):
-                m.d.comb += [fe.convert.eq(1), sampler.start.eq(samples != 1)]
+            judged = reading | ~(source & pace.busy)
+            with m.If(readout.idle & judged):
+                m.d.comb += [
+                    fe.convert.eq(1),
+                    sampler.start.eq(samples != 1),
+                    pace.start.eq(source & ~reading),
+                ]
                 m.d.sync += samples.eq(samples - 1)
             with m.Else():
                 end(PulseStatus.LATE)
@@ -223,30 +268,51 @@ class PulseSequencer(wiring.Component):
                         returning.eq(0),
                         stopping.eq(0),
                         overflow.eq(0),
+                        reached.eq(0),
                         place.eq(1),
                     ]
                     m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.sync += index.eq(index + 1)
-                for n, word in enumerate(words):
+                for n, word in enumerate(words[:-1]):
                     with m.If(index == n + 1):
                         m.d.sync += word.eq(self.param_data)
-                with m.If(index == RECORD_WORDS):
+                with m.If(index == RECORD_WORDS - 1):
                     m.next = "CHECK"
             with m.State("CHECK"):
-                m.d.sync += [code.eq(pulse["rail"]), left.eq(pulse["pulses"])]
+                m.d.sync += [
+                    code.eq(pulse["rail"]),
+                    left.eq(pulse["pulses"]),
+                    words[-1].eq(self.param_data),
+                ]
                 brief = pulse["width"] < self.pulse_min_cycles
-                early = (inside != 0) & (pulse["delay"] < self.settle_cycles)
+                early = (inside != 0) & (pulse["delay"] < settle)
                 mixed = (after != 0) & op.down & (op.count != 1)
                 outside = Mux(op.down, op.row + op.count > rows, op.column + op.count > columns)
-                with m.If(brief | early | mixed | outside):
+                several = (op.count != 1) | (pulse["pulses"] != 1) | (pulse["limit"] != 0)
+                unable = pulse["source"] & ~self.sweep & (several if self.has_source else 1)
+                with m.If(brief | early | mixed | outside | unable):
                     m.d.sync += status.eq(PulseStatus.REFUSED)
                     m.next = "FINISH"
-                with m.Elif(pulse["limit"] == 0):
-                    m.next = "RAIL-DAC"
-                with m.Else():
+                with m.Elif(pulse["limit"] != 0):
                     m.next = "GATE-DAC"
+                with m.Else():
+                    m.next = "RAIL-DAC"
+                    if self.has_source:
+                        with m.If(source):
+                            m.next = "SOURCE"
 
+            if self.has_source:
+                with m.State("SOURCE"):
+                    m.d.comb += [timer.start.eq(1), timer.cycles.eq(self.source_cycles)]
+                    m.d.sync += selected.eq(1)
+                    m.next = "SOURCE-WAIT"
+                with m.State("SOURCE-WAIT"):
+                    m.d.comb += self.active.eq(0)
+                    with m.If(stop):
+                        end(stopped)
+                    with m.Elif(timer.done):
+                        m.next = "RAIL-DAC"
             with m.State("GATE-DAC"):
                 write_dac(Dac.GATE_PROGRAM, pulse["gate"], "RAIL-DAC")
             with m.State("RAIL-DAC"):
@@ -261,7 +327,7 @@ class PulseSequencer(wiring.Component):
                 a, b = Mux(reading, row_mask, 0), Mux(reading, 0, row_mask)
                 switch(SwitchGroup.ROWS, a, b, "COLUMNS")
             with m.State("COLUMNS"):
-                sensed = reading | (inside != 0)
+                sensed = (reading | (inside != 0)) & ~source
                 switch(SwitchGroup.COLUMNS, Mux(sensed, column_mask, 0), 0, "GATES")
             with m.State("GATES"):
                 program = limited & ~reading
@@ -273,9 +339,9 @@ class PulseSequencer(wiring.Component):
                     end(stopped)
                 with m.Elif(reading):
                     m.d.comb += [
-                        fe.gate_a.eq(1),
+                        fe.gate_a.eq(~source),
                         timer.start.eq(1),
-                        timer.cycles.eq(self.settle_cycles),
+                        timer.cycles.eq(settle),
                     ]
                     m.next = "SETTLE"
                 with m.Elif(fe.dac_idle):
@@ -295,7 +361,7 @@ class PulseSequencer(wiring.Component):
                     m.d.comb += [
                         timer.start.eq(1),
                         timer.cycles.eq(pulse["width"]),
-                        pace.start.eq(1),
+                        pace.start.eq(~source),
                     ]
                     m.d.sync += [
                         first.eq(0),
@@ -307,7 +373,7 @@ class PulseSequencer(wiring.Component):
                 with m.Elif(~pace.busy):
                     end(PulseStatus.LATE)
             with m.State("PULSE"):
-                m.d.comb += [fe.gate_b.eq(1), self.active.eq(opened | ~readout.idle)]
+                m.d.comb += [fe.gate_b.eq(1), self.active.eq(opened | ~readout.idle | judging)]
                 m.d.sync += opened.eq(0)
                 with m.If(stop):
                     end(stopped)
@@ -321,6 +387,10 @@ class PulseSequencer(wiring.Component):
                         sampler.start.eq(samples != 0),
                         sampler.cycles.eq(pulse["delay"]),
                     ]
+                with m.Elif(source & pace.done & (~readout.idle | judging)):
+                    end(PulseStatus.LATE)
+                with m.Elif(source & pace.done & reached):
+                    m.next = "CLOSED"
                 with m.Elif(sampler.done & (samples != 0)):
                     convert()
             with m.State("CLOSED"):
@@ -334,6 +404,9 @@ class PulseSequencer(wiring.Component):
                     ]
                     m.d.sync += [reading.eq(1), samples.eq(after << pulse["average"])]
                     m.next = "ROWS"
+                    # The cell stays on the line, which the closed gate leaves open.
+                    with m.If(source):
+                        m.next = "DRIVE"
                 with m.Elif(~self.sweep):
                     with m.If(left == 1):
                         end(PulseStatus.DONE)
@@ -349,14 +422,14 @@ class PulseSequencer(wiring.Component):
                     end(PulseStatus.DONE)
 
             with m.State("SETTLE"):
-                m.d.comb += [fe.gate_a.eq(1), self.active.eq(~readout.idle)]
+                m.d.comb += [fe.gate_a.eq(~source), self.active.eq(~readout.idle)]
                 with m.If(stop):
                     end(stopped)
                 with m.Elif(timer.done):
                     m.next = "AFTER"
             with m.State("AFTER"):
                 m.d.comb += [
-                    fe.gate_a.eq(1),
+                    fe.gate_a.eq(~source),
                     self.active.eq(~sampler.busy | ~readout.idle),
                     sampler.cycles.eq(pulse["after_spacing"]),
                 ]
@@ -372,6 +445,10 @@ class PulseSequencer(wiring.Component):
                 with m.Elif(~sampler.busy):
                     end(PulseStatus.LATE)
 
+            if self.has_source:
+                with m.State("ISOLATE"):
+                    m.d.comb += ending.eq(1)
+                    switch(SwitchGroup.GATES, 0, 0, "END")
             with m.State("END"):
                 m.d.comb += ending.eq(1)
                 switch(SwitchGroup.ROWS, 0, 0, "END-RAIL")
@@ -389,15 +466,34 @@ class PulseSequencer(wiring.Component):
                 m.d.comb += [ending.eq(1), self.active.eq(0)]
                 with m.If(timer.done):
                     m.next = "FINISH"
+                    if self.has_source:
+                        with m.If(selected):
+                            m.next = "RELEASE"
+            if self.has_source:
+                with m.State("RELEASE"):
+                    m.d.comb += [
+                        ending.eq(1),
+                        timer.start.eq(1),
+                        timer.cycles.eq(self.source_cycles),
+                    ]
+                    m.d.sync += selected.eq(0)
+                    m.next = "RELEASE-WAIT"
+                with m.State("RELEASE-WAIT"):
+                    m.d.comb += [ending.eq(1), self.active.eq(0)]
+                    with m.If(timer.done):
+                        m.next = "FINISH"
             with m.State("FINISH"):
+                good = status == PulseStatus.DONE
                 m.d.comb += [
                     ending.eq(1),
                     self.cell_address.eq(0),
-                    self.cell_write.eq(1),
+                    self.cell_write.eq(~self.silent),
                     # In the order of isa.OUTCOME_FIELDS.
-                    self.cell_result.eq(Cat((place - 1)[: len(place)], status)),
+                    self.cell_result.eq(
+                        Cat((place - 1)[: len(place)], Mux(good & reached, PulseStatus.CUT, status))
+                    ),
                     self.done.eq(1),
-                    self.fault.eq(status != PulseStatus.DONE),
+                    self.fault.eq(~good),
                 ]
                 m.d.sync += self.train.eq(0)
                 m.next = "IDLE"

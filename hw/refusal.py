@@ -16,8 +16,11 @@ def stray_bits(word: ValueLike, op: Op) -> Value:
     return Value.cast(word)[used:WORD_BITS].any()
 
 
-def refused(word: ValueLike, op: Op, registers: dict[Reg, Value], geometry: Geometry) -> Value:
-    """High when the geometry has no room for what ``word``, an ``op``, names.
+def refused(
+    word: ValueLike, op: Op, registers: dict[Reg, Value], geometry: Geometry
+) -> tuple[Value, Value]:
+    """Whether the geometry has no room for what ``word``, an ``op``, names; and whether a
+    register that it needs is out of its bounds.
 
     The conditions are those of :mod:`ohmloom.hw.bounds`, and that an operand
     which is not 0 by its layout is not.
@@ -27,6 +30,7 @@ def refused(word: ValueLike, op: Op, registers: dict[Reg, Value], geometry: Geom
     for bound in BOUNDS.get(op, ()):
         total = sum((values[name] for name in bound.operands), start=Value.cast(bound.plus))
         reasons.append(total > getattr(geometry, bound.limit))
+    operand, reasons = Cat(*reasons).any(), []
     for bound in REGISTER_BOUNDS.get(op, ()):
         value = registers[bound.reg]
         reasons += [value < bound.low, value > bound.highest(geometry)]
@@ -37,4 +41,4 @@ def refused(word: ValueLike, op: Op, registers: dict[Reg, Value], geometry: Geom
         low, high = registers[Reg.CLAMP_LO], registers[Reg.CLAMP_HI]
         outside = (low < -geometry.act_max - 1) | (high > geometry.act_max) | (low > high)
         reasons.append(clamped[op] & outside)
-    return Cat(*reasons).any()
+    return operand, Cat(*reasons).any()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from amaranth import Module, Signal, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.hdl import Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -14,8 +14,10 @@ from .afe.interface import FrontEndSignature, FrontEndTiming, TimerChannel, cycl
 from .fields import operands
 from .geometry import Geometry
 from .isa import OPCODE_BITS, Op, Reg
+from .link.protocol import TRAP_BITS, Trap
 from .postprocess import UNITS
 from .refusal import refused, stray_bits
+from .timers import COUNT_BITS
 
 SEQUENCER, MVM, VERIFY, PULSE = range(4)
 """Users of the front end, as the sequencer's ``owner`` numbers them."""
@@ -36,10 +38,15 @@ ENGINES: MappingProxyType[Op, Engine] = MappingProxyType(
         Op.READ: Engine("verify", VERIFY),
         Op.PULSE: Engine("pulse", PULSE),
         Op.SWEEP: Engine("pulse", PULSE),
+        Op.ADOPT: Engine("mode"),
+        Op.RESTORE: Engine("mode"),
+        Op.MODE: Engine("mode", PULSE),
         **{unit.OP: Engine("post") for unit in UNITS},
     }
 )
 """The engine of each instruction that the sequencer does not execute itself."""
+ASKING = (Op.PULSE, Op.SWEEP, Op.PROGRAM, Op.READ)
+"""Instructions that the mode engine is asked about before they start."""
 STROBES = tuple(f"start_{name}" for name in sorted({engine.name for engine in ENGINES.values()}))
 
 
@@ -56,8 +63,10 @@ class Sequencer(wiring.Component):
     illegal : Out(1)
         The last run ended at a word that is no instruction, or at one that the
         controller refused (:mod:`~ohmloom.hw.refusal`) or could not finish.
-    now : In(64)
-        The time base of the timer service.
+    trap : Out(4)
+        Why (:class:`~ohmloom.hw.link.protocol.Trap`); ``pc`` stays at the instruction.
+    step : In(COUNT_BITS)
+        Cycles that this one counts for in the timer service, skipped ones included.
     code_address, code_data : Out, In
         Program memory read port, one cycle of latency.
     instruction, pc, epoch : Out
@@ -68,6 +77,8 @@ class Sequencer(wiring.Component):
         :data:`STROBES`; ``engine_done`` answers any of them.
     engine_fault : In(1)
         With ``engine_done``: the instruction could not be finished.
+    ask, answered, permitted : Out(1), In(1), In(1)
+        The mode engine is asked, has answered, and lets the instruction start.
     owner : Out(2)
         Who has the front end.
     """
@@ -83,8 +94,9 @@ class Sequencer(wiring.Component):
                 "running": Out(1),
                 "done": Out(1),
                 "illegal": Out(1),
+                "trap": Out(TRAP_BITS),
                 "cycles": Out(64),
-                "now": In(64),
+                "step": In(COUNT_BITS, init=1),
                 "code_address": Out(16),
                 "code_data": In(64),
                 "instruction": Out(64),
@@ -96,6 +108,9 @@ class Sequencer(wiring.Component):
                 **{name: Out(1) for name in STROBES},
                 "engine_done": In(1),
                 "engine_fault": In(1),
+                "ask": Out(1),
+                "answered": In(1),
+                "permitted": In(1),
                 "owner": Out(2),
                 "timer": Out(TimerChannel()),
                 "fe": Out(FrontEndSignature(geometry)),
@@ -106,8 +121,9 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         fe, timer, word = self.fe, self.timer, self.instruction
-        opcode = self.code_data[:OPCODE_BITS]
-        begun = Signal(64)
+        opcode = word[:OPCODE_BITS]
+        beyond = Signal()  # the instruction is not for this geometry
+        unready = Signal()  # nor for what the registers hold
         registers: dict[Reg, Value] = {
             reg: getattr(self.registers, reg.name.lower()) for reg in Reg
         }
@@ -116,7 +132,7 @@ class Sequencer(wiring.Component):
         with m.Switch(opcode):
             for op in Op:
                 with m.Case(op):
-                    m.d.comb += stray.eq(stray_bits(self.code_data, op))
+                    m.d.comb += stray.eq(stray_bits(word, op))
 
         set_ = operands(word, Op.SET)
         dac = operands(word, Op.DAC)
@@ -131,10 +147,12 @@ class Sequencer(wiring.Component):
             m.d.sync += [self.pc.eq(self.pc + 1), self.owner.eq(SEQUENCER)]
             m.next = "FETCH"
 
-        def refuse() -> None:
-            m.d.sync += self.illegal.eq(1)
+        def refuse(trap: Trap | Value) -> None:
+            m.d.sync += [self.illegal.eq(1), self.trap.eq(trap)]
             m.next = "HALT"
 
+        with m.If(self.running & ~self.done):
+            m.d.sync += self.cycles.eq(self.cycles + self.step)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.active.eq(0)
@@ -142,9 +160,11 @@ class Sequencer(wiring.Component):
                     m.d.sync += [
                         self.running.eq(1),
                         self.illegal.eq(0),
+                        self.trap.eq(Trap.NONE),
+                        registers[Reg.ARM].eq(0),
                         self.pc.eq(self.run_address),
                         self.epoch.eq(self.run_epoch),
-                        begun.eq(self.now),
+                        self.cycles.eq(self.step),
                     ]
                     m.next = "READY"
             with m.State("READY"):
@@ -154,43 +174,53 @@ class Sequencer(wiring.Component):
             with m.State("FETCH"):
                 m.next = "DECODE"
                 with m.If(self.pc >= self.geometry.program_depth):
-                    refuse()
+                    refuse(Trap.RAN_OFF)
+            # The word is registered first: no path leads from the memory into the decoder.
             with m.State("DECODE"):
                 m.d.sync += word.eq(self.code_data)
-                with m.Switch(opcode):
+                m.next = "EXECUTE"
+            with m.State("EXECUTE"):
+                cycles = operands(word, Op.WAIT)["cycles"]
+                m.d.comb += timer.cycles.eq(cycles)
+                with m.If(stray):
+                    refuse(Trap.STRAY)
+                with m.Else(), m.Switch(opcode):
                     with m.Case(Op.NOP):
                         advance()
                     with m.Case(Op.SET):
-                        m.next = "SET"
+                        advance()
+                        with m.Switch(set_["reg"]):
+                            for reg, register in registers.items():
+                                with m.Case(reg):
+                                    m.d.sync += register.eq(set_["value"])
+                            with m.Default():
+                                refuse(Trap.REGISTER)
                     with m.Case(Op.WAIT):
-                        m.next = "WAIT"
+                        with m.If(cycles == 0):
+                            advance()
+                        with m.Else():
+                            m.d.comb += timer.start.eq(1)
+                            m.next = "TIMER"
                     with m.Case(Op.DAC):
                         m.next = "DAC"
+                    # The bounds have this cycle for themselves: no strobe waits for them.
                     for op, engine in engines.items():
                         with m.Case(op):
-                            m.d.sync += self.owner.eq(engine.owner)
+                            operand, register = refused(word, op, registers, self.geometry)
+                            m.d.sync += [
+                                self.owner.eq(engine.owner),
+                                beyond.eq(operand),
+                                unready.eq(register),
+                            ]
                             m.next = "START"
-                    with m.Default():
-                        m.d.sync += self.illegal.eq(opcode != Op.HALT)
+                    with m.Case(Op.HALT):
                         m.next = "HALT"
-                with m.If(stray):
-                    refuse()
-            with m.State("SET"):
-                advance()
-                with m.Switch(set_["reg"]):
-                    for reg, register in registers.items():
-                        with m.Case(reg):
-                            m.d.sync += register.eq(set_["value"])
+                    for op in ENGINES:
+                        if op not in engines:
+                            with m.Case(op):
+                                refuse(Trap.FEATURE)
                     with m.Default():
-                        refuse()
-            with m.State("WAIT"):
-                cycles = operands(word, Op.WAIT)["cycles"]
-                m.d.comb += timer.cycles.eq(cycles)
-                with m.If(cycles == 0):
-                    advance()
-                with m.Else():
-                    m.d.comb += timer.start.eq(1)
-                    m.next = "TIMER"
+                        refuse(Trap.OPCODE)
             with m.State("DAC"):
                 m.d.comb += fe.dac.valid.eq(1)
                 with m.If(fe.dac.ready):
@@ -204,21 +234,36 @@ class Sequencer(wiring.Component):
                     advance()
             with m.State("START"):
                 m.next = "ENGINE"
-                with m.Switch(word[:OPCODE_BITS]):
+                with m.If(beyond | unready):
+                    refuse(Mux(beyond, Trap.OPERAND, Trap.BOUNDS))
+                with m.Else(), m.Switch(word[:OPCODE_BITS]):
                     for op, engine in engines.items():
                         with m.Case(op):
-                            with m.If(refused(word, op, registers, self.geometry)):
-                                refuse()
-                            with m.Else():
+                            if op in ASKING:
+                                m.d.comb += self.ask.eq(1)
+                                m.next = "GRANT"
+                            else:
                                 m.d.comb += getattr(self, f"start_{engine.name}").eq(1)
+            with m.State("GRANT"), m.If(self.answered):
+                m.next = "ENGINE"
+                with m.If(~self.permitted):
+                    refuse(Trap.MODE)
+                with m.Else(), m.Switch(word[:OPCODE_BITS]):
+                    for op in ASKING:
+                        if op in engines:
+                            with m.Case(op):
+                                m.d.comb += getattr(self, f"start_{engines[op].name}").eq(1)
             with m.State("ENGINE"):
                 m.d.comb += self.active.eq(0)
                 with m.If(self.engine_done):
                     advance()
+                    with m.If(word[:OPCODE_BITS] == Op.MODE):
+                        m.d.sync += registers[Reg.ARM].eq(0)
                 with m.If(self.engine_done & self.engine_fault):
-                    refuse()
+                    refuse(Trap.ENGINE)
             with m.State("HALT"):
-                m.d.sync += [self.cycles.eq(self.now - begun), self.owner.eq(SEQUENCER)]
+                # The present cycle is not one of the run's.
+                m.d.sync += [self.cycles.eq(self.cycles), self.owner.eq(SEQUENCER)]
                 m.next = "DONE"
             with m.State("DONE"):
                 m.d.comb += self.done.eq(1)

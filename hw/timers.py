@@ -43,6 +43,8 @@ class Timers(wiring.Component):
         Simulation only: permit jumps.
     now : Out(64)
         Clock cycles since reset, skipped ones included.
+    step : Out(COUNT_BITS)
+        Cycles that this one counts for: 1, and more in a jump.
     skipped : Out(64)
         Cycles that jumps have skipped since reset.
     """
@@ -55,6 +57,7 @@ class Timers(wiring.Component):
                 "quiet": In(1),
                 "jump": In(1),
                 "now": Out(NOW_BITS),
+                "step": Out(COUNT_BITS, init=1),
                 "skipped": Out(NOW_BITS),
             }
         )
@@ -74,7 +77,7 @@ class Timers(wiring.Component):
             m.d.sync += calm.eq(0)
         with m.Elif(calm != QUIET_CYCLES - 1):
             m.d.sync += calm.eq(calm + 1)
-        step = Signal(COUNT_BITS, init=1)
+        step = self.step
         m.d.comb += step.eq(1)
         still = self.quiet & (calm == QUIET_CYCLES - 1)
         with m.If(self.jump & still & (next_event != none) & (next_event > 2)):
@@ -90,4 +93,50 @@ class Timers(wiring.Component):
                 m.d.sync += count.eq(Mux(channel.cycles == 0, 1, channel.cycles))
             with m.Elif(count != 0):
                 m.d.sync += count.eq(count - step)
+        return m
+
+
+class TimerMux(wiring.Component):
+    """One channel for users of which only one waits at a time.
+
+    The others see it neither busy nor done. A strobe of the selected user loads the
+    channel anew, so what another one has left behind in it is never seen.
+
+    Parameters
+    ----------
+    users : int
+        Number of users.
+
+    Members
+    -------
+    users : array of In(TimerChannel())
+        Request ports (directions as the users see them).
+    select : In
+        The user that has the channel.
+    channel : Out(TimerChannel())
+        The channel.
+    """
+
+    def __init__(self, users: int) -> None:
+        self.count = users
+        super().__init__(
+            {
+                "users": In(TimerChannel()).array(users),
+                "select": In(range(users)),
+                "channel": Out(TimerChannel()),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        channel = self.channel
+        for i in range(self.count):
+            user = self.users[i]
+            with m.If(self.select == i):
+                m.d.comb += [
+                    channel.start.eq(user.start),
+                    channel.cycles.eq(user.cycles),
+                    user.busy.eq(channel.busy),
+                    user.done.eq(channel.done),
+                ]
         return m

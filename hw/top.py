@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from amaranth import Module, Mux, ResetInserter, Signal
-from amaranth.lib import memory, wiring
+from amaranth import Cat, Const, Module, Mux, ResetInserter, Signal
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from .accumulator import Accumulator
 from .afe.interface import Ceilings, FrontEndTiming, PlaneStep, Tag
+from .calibration import Calibrator
 from .fields import operands
 from .frontend_mux import FrontEndMux
 from .geometry import Geometry
 from .guard import Guard
-from .isa import LAYOUTS, OPCODE_BITS, RESULT_FIELDS, WORD_BITS, Op, Reg
+from .isa import LAYOUTS, OPCODE_BITS, OUTCOME_FIELDS, RESULT_FIELDS, WORD_BITS, Op, Reg
 from .link.link import Link
-from .link.protocol import Space
+from .link.log import EventLog
+from .link.log_entry import CODE_BITS, DETAIL_BITS
+from .link.protocol import ADOPT_REFUSAL, FRONT_END_BYTES, Event, Space
+from .modes.engine import TILE_BITS, ModeEngine
+from .modes.warden import Warden
 from .mvm import MvmEngine
 from .postprocess import PostProcessor
+from .profile import PROFILE_QUARTERS, QUARTER_BITS, TILE_FIELDS
 from .pulse import PulseSequencer
+from .ranges import RANGE_BITS
 from .sequencer import MVM, PULSE, SEQUENCER, VERIFY, Sequencer
-from .timers import Timers
-from .verify import WriteVerify
+from .timers import TimerMux, Timers
+from .verify import WEAR_BITS, WriteVerify
 
+CHANGING = data.StructLayout({"on": 1, "to": 3})
 RESULT_BITS = sum(field.width for field in RESULT_FIELDS)
 
 
@@ -49,6 +57,31 @@ def pins_signature(afe: FrontEnd) -> wiring.Signature:
     )
 
 
+def _calibrate(
+    m: Module,
+    calibrator: Calibrator,
+    fe: wiring.PureInterface,
+    below: wiring.PureInterface,
+) -> None:
+    """Connects engines and front end, the calibrator between its samples and the engines."""
+    inner = {path: value for path, _, value in fe.signature.flatten(below)}
+    for path, member, value in fe.signature.flatten(fe):
+        if path[0] not in ("samples", "adc_idle"):
+            other = inner[path]
+            m.d.comb += other.eq(value) if member.flow is Out else value.eq(other)
+    m.d.comb += [
+        calibrator.i.valid.eq(below.samples.valid),
+        calibrator.i.payload.eq(below.samples.payload),
+        fe.samples.valid.eq(calibrator.o.valid),
+        fe.samples.payload.eq(calibrator.o.payload),
+        calibrator.i_idle.eq(below.adc_idle),
+        fe.adc_idle.eq(calibrator.o_idle),
+        calibrator.convert.eq(fe.convert),
+        calibrator.range.eq(fe.range),
+        calibrator.bypass.eq(fe.source),
+    ]
+
+
 class Top(wiring.Component):
     """One lane's controller.
 
@@ -72,6 +105,9 @@ class Top(wiring.Component):
         last conversion. A board ties ``jump`` to 0 and leaves the others open.
     train : Out(1)
         Simulation only: from the first pulse of a ``PULSE`` or ``SWEEP`` to the end.
+    changing : Out
+        Simulation only: a recipe is at work on a row, from its first opening on, and to
+        which mode.
     abort : In(1)
         Strobe, of a key for example: ends a ``PULSE`` or ``SWEEP``. Open is 0.
     """
@@ -80,7 +116,7 @@ class Top(wiring.Component):
         self.geometry = geometry
         self.clk_hz = clk_hz
         self.afe = afe
-        self.link = Link(geometry, clk_hz, baud)
+        self.link = Link(geometry, clk_hz, baud, type(afe).__name__[:FRONT_END_BYTES])
         super().__init__(
             {
                 "rx": In(1, init=1),
@@ -91,6 +127,7 @@ class Top(wiring.Component):
                 "skipped": Out(64),
                 "tag": Out(Tag),
                 "train": Out(1),
+                "changing": Out(CHANGING),
                 "abort": In(1),
             }
         )
@@ -102,7 +139,8 @@ class Top(wiring.Component):
 
         m.submodules.afe = afe
         m.submodules.link = link = self.link
-        m.submodules.timers = timers = Timers(8 if geometry.pulse else 5)
+        m.submodules.timers = timers = Timers(6 if geometry.pulse else 4)
+        m.submodules.waits = waits = TimerMux(4)
         m.submodules.guard = guard = Guard(geometry, timing, afe.ceilings(), clk_hz)
         # The safe state resets all engines, and their timers a cycle before it ends.
         was_safe = Signal()
@@ -112,22 +150,40 @@ class Top(wiring.Component):
         m.submodules.mvm = stoppable(mvm := MvmEngine(geometry, timing, clk_hz))
         m.submodules.accumulator = acc = Accumulator(geometry)
         m.submodules.post = stoppable(post := PostProcessor(geometry))
-        m.submodules.verify = stoppable(ver := WriteVerify(geometry, timing, clk_hz))
+        ver = WriteVerify(geometry, timing, clk_hz)
+        # Left out, it is held in reset for good, and synthesis removes it.
+        m.submodules.verify = (stoppable if geometry.verify else ResetInserter(Const(1)))(ver)
+        m.submodules.modes = stoppable(modes := ModeEngine(geometry))
+        m.submodules.warden = warden = Warden(geometry)
         m.submodules.mux = mux = FrontEndMux(geometry, 4)
 
         for user, engine in ((SEQUENCER, seq), (MVM, mvm), (VERIFY, ver)):
             wiring.connect(m, mux.users[user], engine.fe)
         pulsing, pulse_done, pulse_fault = Signal(), Signal(), Signal()
+        waits_of = {SEQUENCER: seq.timer, MVM: mvm.timer, VERIFY: ver.timer}
         pulse, pulse_timers = None, ()
         if geometry.pulse:
             m.submodules.pulse = stoppable(pulse := PulseSequencer(geometry, timing, clk_hz))
             wiring.connect(m, mux.users[PULSE], pulse.fe)
-            pulse_timers = (pulse.timer, pulse.pace, pulse.sampler)
-        wiring.connect(m, mux.fe, guard.core)
+            waits_of[PULSE] = pulse.timer
+            pulse_timers = (pulse.pace, pulse.sampler)
+        calibrator = None
+        if geometry.calibration:
+            m.submodules.calibrator = calibrator = Calibrator(geometry)
+            _calibrate(m, calibrator, mux.fe, warden.core)
+        else:
+            wiring.connect(m, mux.fe, warden.core)
+        wiring.connect(m, warden.fe, guard.core)
+        wiring.connect(m, modes.drive, warden.drive)
+        wiring.connect(m, guard.standing, warden.standing)
         wiring.connect(m, guard.afe, afe.core)
         wiring.connect(m, link.guard, guard.host)
-        waiting = (seq.timer, mvm.timer, ver.timer, *pulse_timers)
-        for i, user in enumerate((*waiting, afe.timer, guard.timer)):
+        # Who has the front end is the only one that waits for it.
+        m.d.comb += waits.select.eq(seq.owner)
+        for user, timer in waits_of.items():
+            wiring.connect(m, waits.users[user], timer)
+        waiting = (waits.channel, *pulse_timers)
+        for i, user in enumerate((*waiting, afe.timer, guard.timer, warden.timer)):
             wiring.connect(m, timers.channel[i], user)
         with m.If(guard.safe):
             for channel in (timers.channel[i] for i in range(len(waiting))):
@@ -154,6 +210,7 @@ class Top(wiring.Component):
                     | mvm.active
                     | post.active
                     | ver.active
+                    | modes.active
                     | pulsing
                     | afe.core.active
                 )
@@ -165,12 +222,14 @@ class Top(wiring.Component):
 
         # Memories. The link has them while nothing runs, the engines during a run.
         running = seq.running
-        last_space = Signal(3)
+        last_space = Signal(4)
         with m.If(link.read):
             m.d.sync += last_space.eq(link.space)
 
         def ram(name: str, width: int, depth: int, reader: Signal) -> memory.ReadPort:
-            m.submodules[name] = mem = memory.Memory(shape=width, depth=depth, init=[])
+            # A whole power of two: no address is beyond it, in whatever runs the RTL.
+            whole = 1 << (depth - 1).bit_length()
+            m.submodules[name] = mem = memory.Memory(shape=width, depth=whole, init=[])
             port = mem.read_port()
             m.d.comb += port.addr.eq(Mux(running, reader, link.address))
             writers[name] = mem.write_port()
@@ -192,10 +251,37 @@ class Top(wiring.Component):
                 port.en.eq(link.write & (link.space == space)),
             ]
 
+        profile = ram("profile_memory", QUARTER_BITS, PROFILE_QUARTERS, modes.profile_address)
+        tile_mode = ram("mode_memory", TILE_BITS, geometry.tiles, modes.drive.tile)
+        from_link("profile_memory", Space.PROFILE)
+        with m.If(modes.adopted):
+            m.d.comb += writers["profile_memory"].en.eq(0)
+        writer = writers["mode_memory"]
+        m.d.comb += [
+            writer.addr.eq(modes.drive.tile),
+            writer.data.eq(modes.tile_value),
+            writer.en.eq(modes.tile_write),
+        ]
+        lock = None
+        if geometry.lock_depth:
+            lock = ram("lock_memory", 1, geometry.lock_depth, modes.lock_address)
+            from_link("lock_memory", Space.LOCK)
+            writer = writers["lock_memory"]
+            with m.If(modes.lock_write):
+                m.d.comb += [
+                    writer.addr.eq(modes.lock_address),
+                    writer.data.eq(modes.lock_value),
+                    writer.en.eq(1),
+                ]
+            m.d.comb += modes.lock_data.eq(lock.data)
+
         from_link("program_memory", Space.PROGRAM)
         from_link("param_memory", Space.PARAM)
         from_link("act_memory", Space.ACT)
         from_link("cell_memory", Space.LEVEL)
+        if geometry.line:
+            with m.If(link.write & (link.space == Space.TARGET)):
+                m.d.comb += writers["cell_memory"].en.eq(1)
         with m.If(post.act_write):
             port = writers["act_memory"]
             m.d.comb += [port.addr.eq(post.act_address), port.data.eq(post.act_data), port.en.eq(1)]
@@ -206,37 +292,114 @@ class Top(wiring.Component):
                 port.data.eq(ver.cell_result),
                 port.en.eq(1),
             ]
+        read_ports = {Space.PROGRAM: code, Space.PARAM: param, Space.ACT: act, Space.CELL: cell}
+        if geometry.wear:
+            # Cycles of the cells of the tile at work; the host keeps those of the others.
+            wear = ram("wear_memory", WEAR_BITS, geometry.cells, ver.wear_address)
+            from_link("wear_memory", Space.WEAR)
+            read_ports[Space.WEAR] = wear
+            m.d.comb += ver.wear_data.eq(wear.data)
+            with m.If(ver.wear_write):
+                port = writers["wear_memory"]
+                m.d.comb += [
+                    port.addr.eq(ver.wear_address),
+                    port.data.eq(ver.wear_next),
+                    port.en.eq(1),
+                ]
+        if geometry.log_depth:
+            m.submodules.log = events = EventLog(geometry.log_depth)
+            m.d.comb += [events.now.eq(timers.now), events.address.eq(link.address)]
+            read_ports[Space.LOG] = events
+            done = seq.done & ~seq.illegal
+            noted = {
+                Event.STOP: (guard.safe & ~was_safe, link.guard.health[8:12], seq.pc),
+                Event.CLEARED: (~guard.safe & was_safe, 0, 0),
+                Event.TRAP: (seq.done & seq.illegal, seq.trap, seq.pc),
+                Event.ENDED: (done, 0, seq.pc),
+                Event.SATURATED: (
+                    done & (acc.saturations != 0),
+                    0,
+                    Mux(acc.saturations[DETAIL_BITS:].any(), -1, acc.saturations[:DETAIL_BITS]),
+                ),
+                Event.DROPPED: (link.dropped, 0, 0),
+            }
+            if pulse is not None:
+                outcome = pulse.cell_result[OUTCOME_FIELDS[0].width :][:CODE_BITS]
+                noted[Event.PULSE] = (pulse.done & pulse.fault, outcome, seq.pc)
+            for event, (strobe, code_, detail) in noted.items():
+                entry = events.noted[event - 1]
+                m.d.comb += [
+                    events.event[event - 1].eq(strobe),
+                    entry.code.eq(code_),
+                    entry.detail.eq(detail),
+                ]
         with m.Switch(last_space):
-            for space, port in (
-                (Space.PROGRAM, code),
-                (Space.PARAM, param),
-                (Space.ACT, act),
-                (Space.CELL, cell),
-            ):
+            for space, port in read_ports.items():
                 with m.Case(space):
                     m.d.comb += link.read_data.eq(port.data)
+            with m.Case(Space.PROFILE):
+                m.d.comb += link.read_data.eq(profile.data)
+            with m.Case(Space.MODE):
+                # In the order of profile.TILE_FIELDS.
+                spare = Const(0, TILE_FIELDS[3].width)
+                m.d.comb += link.read_data.eq(
+                    Cat(tile_mode.data, spare, modes.status, modes.found, modes.adopted)
+                )
+            if lock is not None:
+                with m.Case(Space.LOCK):
+                    m.d.comb += link.read_data.eq(lock.data)
+        if calibrator is not None:
+            m.d.comb += [
+                calibrator.address.eq(link.address),
+                calibrator.word.eq(link.write_data),
+                calibrator.write.eq(link.write & (link.space == Space.CALIBRATION)),
+                calibrator.reading.eq(~running),
+            ]
+            with m.If(last_space == Space.CALIBRATION):
+                m.d.comb += link.read_data.eq(calibrator.entry)
 
         # Sequencer and engines.
         m.d.comb += [
             seq.run.eq(link.run),
             seq.run_address.eq(link.run_address),
             seq.run_epoch.eq(link.run_epoch),
-            seq.now.eq(timers.now),
+            seq.step.eq(timers.step),
             seq.code_data.eq(code.data),
-            seq.engine_done.eq(mvm.done | post.done | ver.done | pulse_done),
-            seq.engine_fault.eq(post.fault | pulse_fault),
+            seq.engine_done.eq(mvm.done | post.done | ver.done | pulse_done | modes.done),
+            seq.engine_fault.eq(post.fault | pulse_fault | modes.fault),
             link.running.eq(running),
             link.done.eq(seq.done | stopping),
             guard.skipped.eq(timers.skipped),
+            seq.answered.eq(modes.answered),
+            seq.permitted.eq(modes.permitted),
+            modes.run.eq(link.run),
+            modes.start.eq(seq.start_mode),
+            modes.ask.eq(seq.ask),
+            modes.release.eq(seq.engine_done),
+            modes.instruction.eq(seq.instruction),
+            modes.arm.eq(seq.registers.arm),
+            modes.profile_data.eq(profile.data),
+            modes.tile_data.eq(tile_mode.data),
+            modes.param_data.eq(param.data),
+            # A code of a range that a read has chosen says nothing of a written cell.
+            modes.cell_write.eq(ver.cell_write & ~seq.registers.tia_range[RANGE_BITS]),
+            modes.cell_result.eq(ver.cell_result),
+            modes.automatic.eq(seq.registers.tia_range[3]),
+            link.adopted.eq(modes.adopted),
+            link.refusal.eq(Mux(modes.found != 0, ADOPT_REFUSAL + modes.found, modes.status)),
             link.cycles.eq(seq.cycles),
             link.saturations.eq(acc.saturations),
             link.illegal.eq(seq.illegal),
+            link.trap.eq(seq.trap),
+            link.trap_address.eq(seq.pc),
             acc.restart.eq(link.run),
             mux.select.eq(seq.owner),
-            mux.range.eq(seq.registers.tia_range),
+            # A read may choose its range; what it has left behind settles with the next one.
+            mux.range.eq(Mux(seq.owner == VERIFY, ver.range, seq.registers.tia_range)),
             mvm.start.eq(seq.start_mvm),
-            mvm.fresh.eq(seq.start_verify | seq.start_pulse),
+            mvm.fresh.eq(seq.start_verify | seq.start_pulse | modes.recipe_start),
             mvm.pc.eq(seq.pc),
+            mvm.range.eq(seq.registers.tia_range),
             mvm.epoch.eq(seq.epoch),
             mvm.act_data.eq(act.data),
             mvm.acc_idle.eq(acc.idle),
@@ -263,9 +426,13 @@ class Top(wiring.Component):
         ]
         for reg in (
             Reg.LEVELS,
+            Reg.LINE,
             Reg.TRIES,
             Reg.AVERAGE,
+            Reg.TIA_RANGE,
             Reg.STUCK,
+            Reg.ENDURANCE,
+            Reg.TOGETHER,
             Reg.SET_CYCLES,
             Reg.RESET_CYCLES,
             Reg.RAIL_SET,
@@ -276,11 +443,19 @@ class Top(wiring.Component):
         if pulse is not None:
             m.d.comb += [
                 pulsing.eq(pulse.active),
-                pulse_done.eq(pulse.done),
-                pulse_fault.eq(pulse.fault),
-                pulse.start.eq(seq.start_pulse),
-                pulse.sweep.eq(seq.instruction[:OPCODE_BITS] == Op.SWEEP),
+                pulse_done.eq(pulse.done & ~modes.recipe),
+                pulse_fault.eq(pulse.fault & ~modes.recipe),
+                modes.pulse_done.eq(pulse.done),
+                modes.pulse_fault.eq(pulse.fault),
+                pulse.start.eq(seq.start_pulse | modes.recipe_start),
+                pulse.sweep.eq(
+                    Mux(modes.recipe, modes.sweep, seq.instruction[:OPCODE_BITS] == Op.SWEEP)
+                ),
+                pulse.silent.eq(modes.recipe),
+                self.changing.on.eq(pulse.train & modes.recipe),
+                self.changing.to.eq(operands(seq.instruction, Op.MODE)["to"]),
                 pulse.abort.eq(self.abort),
+                pulse.range.eq(seq.registers.tia_range),
                 pulse.param_data.eq(param.data),
                 self.train.eq(pulse.train),
             ]
@@ -293,10 +468,16 @@ class Top(wiring.Component):
                         port.data.eq(pulse.cell_result),
                         port.en.eq(1),
                     ]
-        engines = [(mvm, Op.MVM), (ver, Op.PROGRAM)]
+        with m.If(modes.active):
+            m.d.comb += param_address.eq(modes.param_address)
         if pulse is not None:
-            engines.append((pulse, Op.PULSE))
-        for engine, op in engines:
+            values = operands(seq.instruction, Op.PULSE)
+            for field in LAYOUTS[Op.PULSE]:
+                ours = getattr(modes.operand, field.name)
+                m.d.comb += getattr(pulse.operand, field.name).eq(
+                    Mux(modes.recipe, ours, values[field.name])
+                )
+        for engine, op in ((mvm, Op.MVM), (ver, Op.PROGRAM)):
             values = operands(seq.instruction, op)
             for field in LAYOUTS[op]:
                 m.d.comb += getattr(engine.operand, field.name).eq(values[field.name])

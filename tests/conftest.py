@@ -5,13 +5,31 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, Module
 from amaranth.lib import wiring
+
+from ohmloom.hw.isa import Instruction, Op, encode, instruction
+from ohmloom.hw.link.coroutine import AsyncLinkClient
+from ohmloom.hw.link.protocol import Space
+from ohmloom.hw.profile import Drive, Kind, ModeRecord, Profile, pack_profile, quarters
+
+PERMISSIVE = Profile(
+    (
+        ModeRecord(
+            Kind.ANALOG,
+            Drive(0, 0xFFFF, 0, 0, 0, 0xFFFF, (1 << 40) - 1, 0),
+            verify=True,
+            source=True,
+        ),
+    ),
+    (),
+)
+"""One mode that takes everything, for tests of what is not about modes."""
 
 SBY = """\
 [options]
@@ -29,6 +47,27 @@ prep -top top
 [files]
 top.il
 """
+
+
+def permissive_words() -> list[int]:
+    """The words of :data:`PERMISSIVE`."""
+    return pack_profile(PERMISSIVE)
+
+
+def permission(*tiles: int) -> list[Instruction]:
+    """A program's beginning: it adopts the profile, and the tiles are in its mode 0."""
+    return [
+        instruction(Op.ADOPT),
+        *(instruction(Op.RESTORE, tile=tile, mode=0) for tile in tiles),
+    ]
+
+
+async def allow(client: AsyncLinkClient, *tiles: int) -> None:
+    """Let the controller behind ``client`` drive tiles; program memory from 0 on is used."""
+    await client.write_words(Space.PROFILE, 0, quarters(permissive_words()))
+    code = [encode(each) for each in (*permission(*tiles), instruction(Op.HALT))]
+    await client.write_words(Space.PROGRAM, 0, code)
+    await client.run(0, 0)
 
 
 def prove(spec: wiring.Component, folder: Path, *, depth: int, mode: str = "prove") -> str:
@@ -85,3 +124,21 @@ def assert_formal(tmp_path: Path) -> Callable[..., None]:
         prove(spec, tmp_path, depth=depth, mode=mode)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def permissive() -> list[int]:
+    """Words of a profile whose mode 0 takes everything."""
+    return permissive_words()
+
+
+@pytest.fixture(scope="session", name="permission")
+def permission_fixture() -> Callable[..., list[Instruction]]:
+    """See :func:`permission`."""
+    return permission
+
+
+@pytest.fixture(scope="session", name="allow")
+def allow_fixture() -> Callable[..., Awaitable[None]]:
+    """See :func:`allow`."""
+    return allow

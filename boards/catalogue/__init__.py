@@ -20,7 +20,7 @@ def boards() -> Mapping[str, Board]:
 
 
 def board(name: str) -> Board:
-    """The board of that name.
+    """The board of that name; an underscore counts as a dash.
 
     Raises
     ------
@@ -28,6 +28,7 @@ def board(name: str) -> Board:
         If there is none; the message lists those there are.
     """
     known = boards()
-    if name not in known:
+    found = known.get(name.replace("_", "-"))
+    if found is None:
         raise BoardError(f"unknown board {name!r}, known are: {', '.join(sorted(known))}")
-    return known[name]
+    return found

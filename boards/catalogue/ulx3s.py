@@ -99,6 +99,7 @@ ULX3S_85F = Board(
     title="ULX3S with Lattice ECP5-85F, array card on headers J1 and J2",
     clk_hz=CLK_HZ,
     baud=1_000_000,
+    standard=Geometry(rows=32, columns=32, tiles=256),
     # 56 header pins bound the tile, 208 block RAMs of 18 Kib the memories.
     largest=Geometry(
         rows=40,

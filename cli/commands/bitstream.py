@@ -1,4 +1,4 @@
-"""`ohmloom bitstream`: the controller for a board."""
+"""`ohmloom bitstream`: the controller for one board or several."""
 
 from __future__ import annotations
 
@@ -6,20 +6,39 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Group
 
 from ..output import Json, Reporter, emit, key_table, working
 
 
 def bitstream(
-    bundle: Annotated[Path, typer.Argument(help="Bundle directory.")],
-    board: Annotated[str, typer.Option(help="Name of the board.")] = "ulx3s-85f",
+    bundle: Annotated[
+        Path | None,
+        typer.Argument(help="Bundle directory; without it, each board's standard controller."),
+    ] = None,
+    board: Annotated[
+        list[str], typer.Option(help="Name of the board; several are built one after the other.")
+    ] = ["ulx3s-85f"],  # noqa: B006 (typer copies it)
+    output: Annotated[
+        Path, typer.Option("--out", help="Folder of the bitstreams where there is no bundle.")
+    ] = Path("build/bitstreams"),
     as_json: Json = False,
 ) -> None:
-    """Build the bitstream that a bundle needs, into the bundle."""
+    """Build the bitstream that a bundle needs, into the bundle; or a board's standard one."""
     with working(), Reporter() as reporter:
         from ...boards.catalogue import board as find_board
         from ...compiler.bundle import load_bundle
-        from ..steps.building import build
+        from ..steps.building import build, build_standard
 
-        data = build(load_bundle(bundle), find_board(board), bundle, reporter).as_dict()
-    emit(as_json, data, key_table(f"Bitstream for {board}", data))
+        boards = [find_board(name) for name in board]
+        compiled = None if bundle is None else load_bundle(bundle)
+        built: dict[str, dict[str, object]] = {}
+        for each in boards:
+            if bundle is None or compiled is None:
+                report = build_standard(each, output, reporter)
+            else:
+                report = build(compiled, each, bundle, reporter)
+            built[each.name] = report.as_dict()
+    tables = [key_table(f"Bitstream for {name}", data) for name, data in built.items()]
+    data = next(iter(built.values())) if len(built) == 1 else {"bitstreams": built}
+    emit(as_json, data, Group(*tables))

@@ -8,6 +8,7 @@ from ...boards.board import Board, BoardError
 from ...boards.build import BuildReport, build_bitstream
 from ...compiler.bundle import BITSTREAM
 from ...compiler.compiled import Compiled
+from ...hw.geometry import Geometry
 from ..output import Reporter
 
 
@@ -26,10 +27,25 @@ def build(compiled: Compiled, board: Board, bundle: Path, reporter: Reporter) ->
             f"{bundle} is compiled for a clock of {compiled.options.clk_hz} Hz, "
             f"board {board.name} runs at {board.clk_hz} Hz"
         )
-    top = board.controller(compiled.image.geometry)
+    return _build(compiled.image.geometry, board, bundle / BITSTREAM, reporter)
+
+
+def build_standard(board: Board, output: Path, reporter: Reporter) -> BuildReport:
+    """Build a board's standard controller, which takes every bundle that fits it.
+
+    Raises
+    ------
+    BuildError, ToolError
+        If it cannot be built.
+    """
+    return _build(board.standard, board, output, reporter)
+
+
+def _build(geometry: Geometry, board: Board, folder: Path, reporter: Reporter) -> BuildReport:
     return build_bitstream(
-        top,
+        board.controller(geometry),
         board,
-        bundle / BITSTREAM,
-        progress=lambda stage: reporter.update(f"bitstream: {stage}"),
+        folder,
+        left_out=geometry.left_out,
+        progress=lambda stage: reporter.update(f"bitstream for {board.name}: {stage}"),
     )

@@ -80,15 +80,20 @@ def crc_step(crc: Value, bits: Value, feeding: Value | int = 1) -> Value:
     return Cat(Const(0, n), crc[: 7 * n]) ^ Cat(*taps)
 
 
-def serial_timing(clk_hz: int) -> SerialTiming:
-    """Phases of a frame at ``clk_hz``."""
+def serial_timing(clk_hz: int, edge_cycles: int = 1) -> SerialTiming:
+    """Phases of a frame at ``clk_hz``, each at least ``edge_cycles`` long."""
     half_ps = max(SCLK_HIGH_PS, SCLK_LOW_PS, SDI_SETUP_PS, SDI_HOLD_PS, SCLK_TO_CS_PS)
-    return SerialTiming.of_part(clk_hz, SCLK_MAX_HZ, half_ps, CS_TO_SCLK_PS, CS_HIGH_PS)
+    fastest = SerialTiming.of_part(clk_hz, SCLK_MAX_HZ, half_ps, CS_TO_SCLK_PS, CS_HIGH_PS)
+    return SerialTiming(
+        half=max(fastest.half, edge_cycles),
+        lead=max(fastest.lead, edge_cycles),
+        gap=max(fastest.gap, edge_cycles),
+    )
 
 
-def update_cycles(clk_hz: int) -> int:
+def update_cycles(clk_hz: int, edge_cycles: int = 1) -> int:
     """Cycles of a switch update whose latch comes at once."""
-    return serial_timing(clk_hz).frame_cycles(CRC_FRAME_BITS)
+    return serial_timing(clk_hz, edge_cycles).frame_cycles(CRC_FRAME_BITS)
 
 
 def frame_layout(groups: int, chips: int) -> data.StructLayout:
@@ -114,6 +119,9 @@ class SwitchBanks(wiring.Component):
         Data lines: chips of the largest group.
     clk_hz : int
         Clock that is really there.
+    edge_cycles : int
+        Shortest time between two changes of a line, where the lines need longer than
+        the chips.
 
     Members
     -------
@@ -127,10 +135,11 @@ class SwitchBanks(wiring.Component):
         Pins.
     """
 
-    def __init__(self, groups: int, chips: int, clk_hz: int) -> None:
+    def __init__(self, groups: int, chips: int, clk_hz: int, edge_cycles: int = 1) -> None:
         self.groups = groups
         self.chips = chips
-        self.clock = SerialClock(serial_timing(clk_hz), CRC_FRAME_BITS, idle_level=0)
+        timing = serial_timing(clk_hz, edge_cycles)
+        self.clock = SerialClock(timing, CRC_FRAME_BITS, idle_level=0)
         super().__init__(
             {
                 "frame": In(stream.Signature(frame_layout(groups, chips))),

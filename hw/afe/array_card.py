@@ -8,7 +8,6 @@ numbers are in their drivers; ``docs/array-card.md`` has pins, wiring and timing
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -28,13 +27,10 @@ from .interface import (
     TimerChannel,
     cycles_from_ps,
 )
+from .tia import RANGES, settle_ps
 
-TIA_BANDWIDTH_HZ = 2_000_000
-"""assumed: a transimpedance amplifier with 10 kohm and 8 pF."""
 PULSE_MIN_PS = 500_000
 """assumed: twice the turn-on and turn-off time of a fast +-15 V analog switch."""
-SETTLE_TAUS = math.log(2 ** (ad7606c.CODE_BITS + 1))
-"""Time constants until the remainder of a full-scale step is half an LSB: ln(2^17)."""
 
 SWITCH_RESET_PS = 100_000_000
 """assumed: RESET/VL of the switch chips is their logic supply (DS ADGS1414D, "Pin
@@ -57,26 +53,17 @@ ENERGY_PS = RAIL_CODES * GATE_CODES // 4 * 10**12
 """assumed: a quarter of full rail and full gate voltage for a second, 5 V at 3 V."""
 WATCHDOG_PS = 10 * 10**12
 """assumed: 10 s, twenty times the interval in which a host asks for the status."""
+SOURCE_OHMS = (1e6, 1e7, 1e8, 1e9)
+"""assumed: scaling resistors of the current source, by range; full scale 10 uA to 10 nA.
+I = V_B / R of an improved Howland pump with four of them (TI SNOA474A, sections 3, 8)."""
+SOURCE_PS = 3 * 10**9
+"""Reed relays, 1 and 2 Form C: 1.5 ms to operate, bounce included, 2.0 ms to release
+(Coto 2300 series data sheet, typical); 3 ms is assumed to bound them."""
 STOP_CYCLES = 2
 """Cycles from the guard's decision until DAC clear and switch reset are at the pins; the
 fast gates take one."""
 
 GROUPS = len(SwitchGroup)
-
-
-def tau_ps(bandwidth_hz: int) -> int:
-    """Time constant of a single-pole low-pass, rounded up to a picosecond."""
-    return math.ceil(10**12 / (2 * math.pi * bandwidth_hz))
-
-
-def settle_ps() -> int:
-    """From the switches' clock edge to the sampling edge.
-
-    Turn-on, then ``ln(2^17) * (tau_TIA + tau_ADC)``: the sum of two time
-    constants bounds the settling of their cascade.
-    """
-    taus = tau_ps(TIA_BANDWIDTH_HZ) + tau_ps(ad7606c.BANDWIDTH_HZ)
-    return adgs1414d.T_ON_PS + math.ceil(SETTLE_TAUS * taus)
 
 
 def chips_of_group(group: SwitchGroup, geometry: Geometry) -> int:
@@ -117,15 +104,18 @@ def pins_signature(geometry: Geometry) -> wiring.Signature:
             "gate_b": Out(1),
             "tile_select": Out(12),
             "tia_range": Out(3),
+            **({"source": Out(1)} if geometry.has_source else {}),
             "interlock": In(1, init=1),
         }
     )
 
 
-def plane_period_cycles(geometry: Geometry, clk_hz: int) -> dict[PlaneStep, int]:
-    """Cycles of each step of a plane, by the parts' data sheets."""
+def plane_period_cycles(
+    geometry: Geometry, clk_hz: int, tia_range: int = 0
+) -> dict[PlaneStep, int]:
+    """Cycles of each step of a plane in a TIA range, by the parts' data sheets."""
     return {
-        PlaneStep.SETTLE: cycles_from_ps(settle_ps(), clk_hz),
+        PlaneStep.SETTLE: cycles_from_ps(settle_ps(tia_range), clk_hz),
         PlaneStep.READOUT: ad7606c.readout_cycles(geometry.columns // ad7606c.CHANNELS, clk_hz),
         PlaneStep.SWITCH: adgs1414d.update_cycles(clk_hz),
     }
@@ -140,6 +130,8 @@ class ArrayCard(wiring.Component):
         Rows and columns of the array.
     clk_hz : int
         Clock that is really there; every wait is computed from it, rounded up.
+    edge_cycles : int
+        Shortest time between two changes of a line to the switches.
 
     Members
     -------
@@ -161,7 +153,10 @@ class ArrayCard(wiring.Component):
     gate_a, gate_b : Out(1)
         Fast gates of the rails, low until ready.
     tile_select, tia_range : Out
-        Tile bus and TIA range.
+        Tile bus and TIA range; while ``source`` is high, that of the current source.
+    source : Out(1)
+        The current source stands for rail B, and its buffer for column 0's TIA; only
+        with ``Geometry.has_source``.
     interlock : In(1)
         High while the interlock is closed.
 
@@ -171,14 +166,14 @@ class ArrayCard(wiring.Component):
         If the clock is not positive, or too many columns are to be read for it.
     """
 
-    def __init__(self, geometry: Geometry, clk_hz: int) -> None:
+    def __init__(self, geometry: Geometry, clk_hz: int, edge_cycles: int = 1) -> None:
         if clk_hz <= 0:
             raise ValueError(f"a clock of {clk_hz} Hz is not positive")
         geometry.require_step(adgs1414d.SWITCHES, "the array card")
         self.geometry = geometry
         self.clk_hz = clk_hz
         chips = geometry.columns // ad7606c.CHANNELS
-        self.switches = adgs1414d.SwitchBanks(GROUPS, sdi_lines(geometry), clk_hz)
+        self.switches = adgs1414d.SwitchBanks(GROUPS, sdi_lines(geometry), clk_hz, edge_cycles)
         self.dac = ad5754r.QuadDac(clk_hz)
         self.adc = ad7606c.AdcBank(chips, clk_hz)
         super().__init__(
@@ -194,9 +189,11 @@ class ArrayCard(wiring.Component):
         cycle_ps = -(-(10**12) // self.clk_hz)
         return FrontEndTiming(
             settle_ps=settle_ps(),
+            range_settle_ps=tuple(settle_ps(n) for n in range(len(RANGES))),
             dac_settle_ps=ad5754r.SETTLE_PS,
             switch_ps=adgs1414d.T_ON_PS,
             pulse_min_ps=max(PULSE_MIN_PS, cycle_ps),
+            source_ps=SOURCE_PS if self.geometry.has_source else None,
         )
 
     def ceilings(self) -> Ceilings:
@@ -257,6 +254,10 @@ class ArrayCard(wiring.Component):
             self.tile_select.eq(core.tile),
             self.tia_range.eq(core.range),
         ]
+        if self.geometry.has_source:
+            m.d.sync += self.source.eq(core.source & ready)
+            with m.If(core.source & ready):
+                m.d.sync += self.tia_range.eq(core.source_range)
         closed = Signal()
         m.submodules.interlock = FFSynchronizer(self.interlock, closed, init=1)
         m.d.comb += core.interlock.eq(~closed)
@@ -420,6 +421,6 @@ class ArrayCard(wiring.Component):
             m.d.sync += [
                 self.sw_reset.eq(0),
                 self.dac_clr.eq(0),
-                self.adc_reset.eq(0),
+                # A reset of the converters that has begun goes on: it must not be too short.
                 index.eq(0),
             ]

@@ -96,6 +96,10 @@ class FrontEndSignature(wiring.Signature):
         Fast gates of rails A and B: the rail reaches its rows only while high.
     tile, range : Out
         Tile-select bus and TIA range pins.
+    source, source_range : Out
+        Rail B's DAC sets a current instead of a voltage behind gate B, in this range, and
+        column 0's sample is the voltage of the line behind the gate. While gate B is
+        closed the line is left open instead of at 0 V.
     safe : Out(1)
         While high the parts stay in their safe state: gates closed, DACs cleared,
         switches reset. Then they are initialised again, and ``ready`` comes back.
@@ -121,6 +125,8 @@ class FrontEndSignature(wiring.Signature):
                 "gate_b": Out(1),
                 "tile": Out(12),
                 "range": Out(3),
+                "source": Out(1),
+                "source_range": Out(2),
                 "safe": Out(1),
                 "interlock": In(1),
             }
@@ -142,12 +148,19 @@ class FrontEndTiming:
         Column or gate switches alone, from ``latch`` to a conducting path.
     pulse_min_ps:
         The shortest pulse that a fast gate can make.
+    source_ps:
+        From a change of ``source`` or its range until the line is settled on the new way;
+        None: the front end has no current source.
+    range_settle_ps:
+        ``settle_ps`` of each TIA range, by its number; empty: there is one range.
     """
 
     settle_ps: int
     dac_settle_ps: int
     switch_ps: int
     pulse_min_ps: int
+    source_ps: int | None = None
+    range_settle_ps: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from functools import reduce
 from operator import or_
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..geometry import Geometry
@@ -22,16 +22,23 @@ from .protocol import (
     MAX_PAYLOAD,
     MAX_READ,
     READ_HEAD,
+    REFUSAL_BITS,
+    REFUSAL_SHIFT,
     REPLY,
     RUN_HEAD,
     STATUS_BODY,
+    TRAP_BITS,
     WRITE_HEAD,
     Info,
     Kind,
     Limit,
+    Space,
     Status,
     depth,
 )
+
+KNOWN = data.StructLayout({"kind": 8, "status": 4})
+"""What is remembered of a request."""
 
 
 class MemoryBusSignature(wiring.Signature):
@@ -47,17 +54,20 @@ class MemoryBusSignature(wiring.Signature):
         Strobes.
     read_data : In(64)
         The word, in the cycle after ``read``.
+    adopted : In(1)
+        The profile's memory is locked.
     """
 
     def __init__(self) -> None:
         super().__init__(
             {
-                "space": Out(3),
+                "space": Out(4),
                 "address": Out(16),
                 "write_data": Out(64),
                 "write": Out(1),
                 "read": Out(1),
                 "read_data": In(64),
+                "adopted": In(1),
             }
         )
 
@@ -73,7 +83,7 @@ class RunSignature(wiring.Signature):
         High from the cycle after ``run`` until ``done``.
     done : In(1)
         Strobe at the end of a run.
-    cycles, saturations, illegal, stopped : In
+    cycles, saturations, illegal, stopped, refusal, trap, trap_address : In
         Of the last run: valid with ``done`` and stable until the next ``run``.
     """
 
@@ -89,6 +99,9 @@ class RunSignature(wiring.Signature):
                 "saturations": In(32),
                 "illegal": In(1),
                 "stopped": In(1),
+                "refusal": In(REFUSAL_BITS),
+                "trap": In(TRAP_BITS),
+                "trap_address": In(16),
             }
         )
 
@@ -134,8 +147,9 @@ class GuardSignature(wiring.Signature):
 class CommandProcessor(wiring.Component):
     """One request at a time: check all of it, execute, reply.
 
-    What changes something (:data:`CHANGES`) is remembered by seq, kind and status;
-    the same again is answered from that and not executed.
+    What changes something (:data:`CHANGES`) is executed in the order of its numbers, and
+    the last ``window`` of them are remembered by seq, kind and status: the same again is
+    answered from that and not executed. An ABORT is executed whatever its number.
 
     Members
     -------
@@ -152,9 +166,10 @@ class CommandProcessor(wiring.Component):
         A request is being executed or answered, or an event waits.
     """
 
-    def __init__(self, geometry: Geometry, clk_hz: int) -> None:
+    def __init__(self, geometry: Geometry, clk_hz: int, front_end: str = "") -> None:
         self.geometry = geometry
         self.clk_hz = clk_hz
+        self.front_end = front_end
         super().__init__(
             {
                 "i": In(stream.Signature(FrameByte)),
@@ -181,12 +196,18 @@ class CommandProcessor(wiring.Component):
         word = Signal(64)
         run_seq = Signal(8)
         done = Signal()  # an event waits
-        known = Signal()  # a WRITE or RUN is remembered:
-        known_seq, known_kind, known_status = Signal(8), Signal(8), Signal(8)
+        # The last changing requests, by the lowest bits of their numbers.
+        window = self.geometry.window
+        known = Signal(range(window + 1))  # how many
+        known_seq = Signal(8)  # of the last of them, or of the PING that made it forget them
+        counting = Signal()  # one of these has been there since the reset
+        slots = [Signal(KNOWN, name=f"known{i}") for i in range(window)]
+        place = seq[: (window - 1).bit_length()]
+        behind = Signal(8)  # how many numbers it is behind the last
 
         # Bodies of replies, one after the other: the status, whose tail is also
         # the body of the event, and the constant description.
-        info = Info.of(self.geometry, self.clk_hz).pack()
+        info = Info.of(self.geometry, self.clk_hz, self.front_end).pack()
         bodies = Cat(
             core.running,
             Const(0, 7),
@@ -196,7 +217,11 @@ class CommandProcessor(wiring.Component):
             core.saturations,
             core.illegal,
             core.stopped,
-            Const(0, 6),
+            core.refusal,
+            Const(0, 8 - REFUSAL_SHIFT - REFUSAL_BITS),
+            core.trap,
+            Const(0, 8 - TRAP_BITS),
+            core.trap_address,
             Const(int.from_bytes(info, "little"), 8 * len(info)),
             guard.health,
         )
@@ -208,11 +233,19 @@ class CommandProcessor(wiring.Component):
         def attach(start: int, stop: int) -> None:
             m.d.sync += [body.eq(1), index.eq(start), end.eq(stop - 1)]
 
-        verdict, words, last_lane = Signal(8), Signal(16), Signal(3)
-        self._judge(m, kind, head, verdict, words, last_lane)
+        # The verdict is registered: what it starts waits for no comparison.
+        finding, verdict, words, last_lane = Signal(8), Signal(8), Signal(16), Signal(3)
+        self._judge(m, kind, head, finding, words, last_lane)
         changes = reduce(or_, (kind == change for change in CHANGES))
-        repeated = changes & known & (seq == known_seq) & (kind == known_kind)
+        slot_kind, slot_status = Signal(8), Signal(4)
+        for i, slot in enumerate(slots):
+            with m.If(place == i if window > 1 else Const(1)):
+                m.d.comb += [slot_kind.eq(slot.kind), slot_status.eq(slot.status)]
+        repeated = changes & (behind < known) & (slot_kind == kind)
+        follows = ~counting | (behind == 0xFF)
+        gap = changes & ~follows & (kind != Kind.ABORT)
 
+        m.d.sync += behind.eq(known_seq - seq)
         m.d.comb += [
             bus.space.eq(head),
             bus.write_data.eq(word),
@@ -255,7 +288,7 @@ class CommandProcessor(wiring.Component):
                     m.d.sync += kind.eq(byte)
                     m.next = "head"
                     with m.If(self.i.payload.last):
-                        m.next = "judge"
+                        m.next = "weigh"
 
             with m.State("head"):
                 m.d.comb += self.i.ready.eq(1)
@@ -263,7 +296,11 @@ class CommandProcessor(wiring.Component):
                     m.d.sync += [head.word_select(index, 8).eq(byte), index.eq(index + 1)]
                     full = index == Mux(kind == Kind.WRITE, WRITE_HEAD.size, RUN_HEAD.size) - 1
                     with m.If(self.i.payload.last | full):
-                        m.next = "judge"
+                        m.next = "weigh"
+
+            with m.State("weigh"):
+                m.d.sync += verdict.eq(finding)
+                m.next = "judge"
 
             with m.State("judge"):
                 m.d.sync += [
@@ -274,18 +311,22 @@ class CommandProcessor(wiring.Component):
                 m.next = "drain"
                 m.d.comb += guard.heard.eq(1)
                 with m.If(repeated):
-                    m.d.sync += status.eq(known_status)
+                    m.d.sync += status.eq(slot_status)
+                with m.Elif(gap):
+                    m.d.sync += status.eq(Status.GAP)
                 with m.Else():
                     with m.If(changes):
                         m.d.sync += [
-                            known.eq(1),
+                            known.eq(Mux(~follows, 1, Mux(known == window, window, known + 1))),
                             known_seq.eq(seq),
-                            known_kind.eq(kind),
-                            known_status.eq(verdict),
+                            counting.eq(1),
                         ]
+                        for i, slot in enumerate(slots):
+                            with m.If(place == i if window > 1 else Const(1)):
+                                m.d.sync += [slot.kind.eq(kind), slot.status.eq(verdict)]
                     with m.If(verdict == Status.OK), m.Switch(kind):
                         with m.Case(Kind.PING):
-                            m.d.sync += known.eq(0)
+                            m.d.sync += [known.eq(0), known_seq.eq(seq), counting.eq(1)]
                             attach(status_end, info_end)
                         with m.Case(Kind.STATUS):
                             attach(0, status_end)
@@ -437,6 +478,7 @@ class CommandProcessor(wiring.Component):
                     ((data_bytes & last_lane) != 0, Status.BAD_LENGTH),
                     (beyond, Status.BAD_ADDRESS),
                     (busy, Status.BUSY),
+                    (self.memory.adopted & (head[0:8] == Space.PROFILE), Status.LOCKED),
                 )
             with m.Case(Kind.READ):
                 m.d.comb += words.eq(head[24:40])
@@ -445,7 +487,7 @@ class CommandProcessor(wiring.Component):
                     (~readable, Status.BAD_SPACE),
                     (words > read_limit, Status.BAD_LENGTH),
                     (beyond, Status.BAD_ADDRESS),
-                    (busy, Status.BUSY),
+                    (busy & (head[0:8] != Space.LOG), Status.BUSY),
                 )
             with m.Case(Kind.RUN):
                 first_of(

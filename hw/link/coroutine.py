@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from .exchange import Exchange, Exchanges, Health, LinkStatus, RunResult, T
+from ..image import Image
+from .exchange import Exchange, Exchanges, Health, LinkStatus, Log, RunResult, T
 from .protocol import Info, Limit, Space
 
 
@@ -30,6 +31,9 @@ class AsyncLinkClient:
 
     async def ping(self) -> Info:
         return await self._perform(self.exchanges.ping())
+
+    async def require(self, image: Image) -> Info:
+        return await self._perform(self.exchanges.require(image))
 
     async def status(self) -> LinkStatus:
         return await self._perform(self.exchanges.status())
@@ -58,6 +62,10 @@ class AsyncLinkClient:
     async def lower(self, limits: Mapping[Limit, int]) -> None:
         """Lower limits of the guard, each of them once per reset."""
         await self._perform(self.exchanges.lower(limits))
+
+    async def log(self, since: int = 0) -> Log:
+        """The entries of the event log from number ``since`` on."""
+        return await self._perform(self.exchanges.log(since))
 
     async def _perform(self, exchange: Exchange[T]) -> T:
         try:

@@ -9,14 +9,20 @@ and refusals are here, once.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from ...errors import OhmloomError
+from ..image import Image
+from ..profile import MODE_SENTENCES, PROFILE_SENTENCES, ModeStatus, ProfileStatus
 from .codec import MAX_ENCODED, Frame, FrameDecoder, encode_frame
+from .log_entry import Entry
+from .needs import lacking
 from .protocol import (
     ACCESS,
+    ADOPT_REFUSAL,
     CHANGES,
     DELIMITER,
     DONE,
@@ -24,17 +30,23 @@ from .protocol import (
     HEALTH_BODY,
     ILLEGAL,
     INFO_BODY,
+    INFO_HEAD,
     LIMIT_VALUE_BYTES,
+    LOG_HEAD,
     MAGIC,
     MAX_READ,
     MAX_WRITE,
     READ_HEAD,
+    REFUSAL_BITS,
+    REFUSAL_SHIFT,
     REPLY,
     RUN_HEAD,
     SENTENCES,
     STATUS_BODY,
     STATUS_BYTES,
+    STATUS_SENTENCES,
     STOPPED,
+    TRAP_SENTENCES,
     VERSION,
     WRITE_HEAD,
     GuardState,
@@ -44,8 +56,11 @@ from .protocol import (
     Reason,
     Space,
     Status,
+    Trap,
 )
 
+MIN_PIECE, GROW_AFTER = 32, 8
+"""Bytes of the shortest pieces, and pieces without a loss after which they are doubled."""
 PATIENCE = 4 * (MAX_ENCODED + 1)
 """Bytes without the reply after which a try has failed, so that noise cannot hold it up."""
 
@@ -66,8 +81,44 @@ class LinkRefused(LinkError):
     def __init__(self, kind: Kind, status: int) -> None:
         self.kind = kind
         self.status = status
-        known = Status(status).name if status in Status._value2member_map_ else f"status {status}"
-        super().__init__(f"the controller refused {kind.name}: {known}")
+        said = f"status {status}"
+        if status in Status._value2member_map_:
+            said = f"{Status(status).name}, {STATUS_SENTENCES[Status(status)]}"
+        super().__init__(f"the controller refused {kind.name}: {said}")
+
+
+class RunRefused(LinkError):
+    """A run ended at an instruction that the controller does not execute.
+
+    Attributes
+    ----------
+    trap, address:
+        Why, and the program address of the instruction.
+    """
+
+    def __init__(self, entry: int, trap: Trap, address: int) -> None:
+        self.trap = trap
+        self.address = address
+        super().__init__(
+            f"the run from {entry} ended at a word that is no instruction it can execute, "
+            f"word {address}: {TRAP_SENTENCES[trap]}"
+        )
+
+
+class ModeRefused(LinkError):
+    """A run ended at an instruction that a tile's mode does not take, or at a profile.
+
+    Attributes
+    ----------
+    status, found:
+        What the mode engine said; one of them is OK.
+    """
+
+    def __init__(self, address: int, status: ModeStatus, found: ProfileStatus) -> None:
+        self.status = status
+        self.found = found
+        why = PROFILE_SENTENCES[found] if found else MODE_SENTENCES[status]
+        super().__init__(f"the run from {address} ended: {why}")
 
 
 @dataclass(frozen=True)
@@ -86,13 +137,18 @@ class RunResult:
     """End of a run: clock cycles it took, ADC codes at a rail, and how it ended.
 
     ``illegal`` says that it met a word that is no instruction, ``stopped`` that the
-    guard went to its safe state.
+    guard went to its safe state, ``mode`` and ``profile`` what the mode engine refused.
+    ``trap`` says why it was illegal, ``address`` where it ended.
     """
 
     cycles: int
     saturations: int
     illegal: bool = False
     stopped: bool = False
+    mode: ModeStatus = ModeStatus.OK
+    profile: ProfileStatus = ProfileStatus.OK
+    trap: Trap = Trap.NONE
+    address: int = 0
 
 
 @dataclass(frozen=True)
@@ -161,9 +217,26 @@ def parse_health(body: bytes) -> Health:
     return Health(GuardState(state), Reason(reason), *counters, lowered=limits)
 
 
-def run_result(cycles: int, saturations: int, end: int) -> RunResult:
-    """The end of a run from its three numbers on the line."""
-    return RunResult(cycles, saturations, bool(end & ILLEGAL), bool(end & STOPPED))
+def run_result(cycles: int, saturations: int, end: int, trap: int, address: int) -> RunResult:
+    """The end of a run from its numbers on the line.
+
+    Raises
+    ------
+    LinkError
+        If there is no such trap.
+    """
+    if trap not in Trap._value2member_map_:
+        raise LinkError(f"the end of a run has trap {trap}, which is none of the {len(Trap)}")
+    refusal = end >> REFUSAL_SHIFT & (1 << REFUSAL_BITS) - 1
+    if refusal <= ADOPT_REFUSAL:
+        mode, profile = ModeStatus(refusal), ProfileStatus.OK
+    else:
+        mode, profile = (
+            ModeStatus.OK,
+            ProfileStatus(min(refusal - ADOPT_REFUSAL, max(ProfileStatus))),
+        )
+    illegal, stopped = bool(end & ILLEGAL), bool(end & STOPPED)
+    return RunResult(cycles, saturations, illegal, stopped, mode, profile, Trap(trap), address)
 
 
 def parse_info(body: bytes) -> Info:
@@ -174,15 +247,16 @@ def parse_info(body: bytes) -> Info:
     LinkError
         If it is no Ohmloom controller or speaks another version.
     """
-    if len(body) != INFO_BODY.size or not body.startswith(MAGIC):
+    if len(body) < INFO_HEAD.size or not body.startswith(MAGIC):
         raise LinkError(f"the other end is no Ohmloom controller: it says {body[:16].hex()!r}")
-    _, *fields = INFO_BODY.unpack(body)
-    info = Info(*fields)
-    if info.version != VERSION:
+    _, version = INFO_HEAD.unpack_from(body)
+    if version != VERSION:
         raise LinkError(
-            f"the controller speaks version {info.version} of the link; this host, {VERSION}"
+            f"the controller speaks version {version} of the link; this host, {VERSION}"
         )
-    return info
+    if len(body) != INFO_BODY.size:
+        raise LinkError(f"a PING reply has {len(body)} bytes, expected {INFO_BODY.size}")
+    return Info.unpack(body)
 
 
 def parse_status(body: bytes) -> LinkStatus:
@@ -217,6 +291,28 @@ def unpack_words(space: Space, packed: bytes) -> list[int]:
     return [int.from_bytes(packed[i : i + size], "little") for i in range(0, len(packed), size)]
 
 
+@dataclass(frozen=True)
+class Log:
+    """What the event log had.
+
+    Attributes
+    ----------
+    entries:
+        The entries from the asked one on, oldest first.
+    next:
+        Number to ask from the next time.
+    missed:
+        Asked entries that had been written over.
+    lost:
+        Events since the reset that never became an entry.
+    """
+
+    entries: tuple[Entry, ...]
+    next: int
+    missed: int
+    lost: int
+
+
 class Exchanges:
     """Builds the exchanges with one controller; one at a time may be under way.
 
@@ -226,48 +322,182 @@ class Exchanges:
         Seconds to wait for a reply before the request is sent again.
     tries : int
         How often a request is sent before :class:`LinkTimeout`.
+
+    Attributes
+    ----------
+    window : int
+        Requests that may be on their way at once; what the controller says to ``ping``.
+    piece : int
+        Bytes of words in a request or reply: halved when one is lost, and doubled after
+        :data:`GROW_AFTER` that were not, between :data:`MIN_PIECE` and what a frame holds.
     """
 
     def __init__(self, timeout: float = 0.5, tries: int = 5) -> None:
         self.timeout = timeout
         self.tries = tries
+        self.window = 1
+        self.piece = MAX_READ
         self.decoder = FrameDecoder()
+        self._fine = 0  # pieces since the last one that was lost
         self._seq = 0
-        self._executed_seq = 0
+        self._changed = 0  # number of the last changing request
+        self._unsure = False  # whether the controller has that one
         self._done: dict[int, RunResult] = {}
 
     def ping(self) -> Exchange[Info]:
         """Who is there? First exchange with a controller: it also forgets older requests."""
-        return parse_info((yield from self._request(Kind.PING)))
+        info = parse_info((yield from self._request(Kind.PING)))
+        self.window = max(1, info.window)
+        self._changed, self._unsure = self._seq, False
+        return info
+
+    def require(self, image: Image) -> Exchange[Info]:
+        """A ``ping``, and a look whether the controller can run ``image``.
+
+        Raises
+        ------
+        LinkError
+            If it cannot; the sentence says all that it lacks.
+        """
+        info = yield from self.ping()
+        if missing := lacking(image, info):
+            raise LinkError(f"the bundle does not fit this board: {'; '.join(missing)}")
+        return info
 
     def status(self) -> Exchange[LinkStatus]:
         """Whether it runs, its frame counters, and the result of the last run."""
         return parse_status((yield from self._request(Kind.STATUS)))
 
     def write_words(self, space: Space, address: int, words: Sequence[int]) -> Exchange[None]:
-        """Write words from ``address`` upwards, in as many requests as needed."""
-        chunk = MAX_WRITE // ACCESS[space].word_bytes
-        for start in range(0, len(words), chunk):
-            head = WRITE_HEAD.pack(space, address + start)
-            yield from self._request(
-                Kind.WRITE, head + pack_words(space, words[start : start + chunk])
-            )
+        """Write words from ``address`` upwards, in as few requests as the line allows."""
+        yield from self._settle()
+        size = ACCESS[space].word_bytes
+        packed = pack_words(space, words)
+
+        def request(start: int, room: int) -> tuple[bytes, int]:
+            bytes_ = min(room, MAX_WRITE) // size * size or size
+            data = packed[start * size : start * size + bytes_]
+            return WRITE_HEAD.pack(space, address + start) + data, len(data) // size
+
+        yield from self._stream(Kind.WRITE, len(words), request)
 
     def read_words(self, space: Space, address: int, count: int) -> Exchange[list[int]]:
         """``count`` unsigned words from ``address`` upwards."""
-        chunk = MAX_READ // ACCESS[space].word_bytes
+        size = ACCESS[space].word_bytes
+
+        def request(start: int, room: int) -> tuple[bytes, int]:
+            wanted = min(max(1, min(room, MAX_READ) // size), count - start)
+            return READ_HEAD.pack(space, address + start, wanted), wanted
+
         words: list[int] = []
-        while len(words) < count:
-            wanted = min(chunk, count - len(words))
-            packed = yield from self._request(
-                Kind.READ, READ_HEAD.pack(space, address + len(words), wanted)
-            )
-            if len(packed) != wanted * ACCESS[space].word_bytes:
+        for packed, wanted in (yield from self._stream(Kind.READ, count, request)):
+            if len(packed) != wanted * size:
                 raise LinkError(
                     f"a READ of {wanted} words of {space.name} brought {len(packed)} bytes"
                 )
             words += unpack_words(space, packed)
         return words
+
+    def _stream(
+        self, kind: Kind, total: int, request: Callable[[int, int], tuple[bytes, int]]
+    ) -> Exchange[list[tuple[bytes, int]]]:
+        """Move ``total`` words with up to ``window`` requests on their way; go back when one
+        is lost.
+
+        ``request`` gives a payload and its words from a start and a room in bytes. One that
+        is sent again may be shorter, never longer: what the controller has executed under
+        its number then covers it.
+        """
+        done: list[tuple[bytes, int]] = []
+        start, failures = 0, 0
+        limited, longest = 0, self.piece  # of so many numbers from here on, the pieces
+        while start < total:
+            flight: deque[tuple[int, int]] = deque()  # number and words
+            following, seq, lost, gap, refused = start, self._changed, False, False, None
+            sent, acknowledged, patience = 0, 0, PATIENCE * self.window
+            while True:
+                send = b""
+                while not lost and len(flight) < self.window and following < total:
+                    room = min(self.piece, longest) if sent < limited else self.piece
+                    payload, words = request(following, room)
+                    seq = seq + 1 & 0xFF if kind in CHANGES else self._next_seq()
+                    flight.append((seq, words))
+                    longest = min(longest, room) if limited else room
+                    following, sent = following + words, sent + 1
+                    limited = max(limited, sent)
+                    send += bytes([DELIMITER]) + encode_frame(Frame(seq, kind, payload))
+                if not flight:
+                    break
+                self._unsure |= kind in CHANGES
+                received = yield Step(send, self.timeout)
+                patience -= len(received)
+                if not received or patience <= 0:
+                    lost = True
+                    break
+                for reply in self._feed(received):
+                    known = any(number == reply.seq for number, _ in flight)
+                    if reply.kind != kind | REPLY or not reply.payload or not known:
+                        continue
+                    while flight[0][0] != reply.seq:  # replies before it are lost
+                        lost = True
+                        flight.popleft()
+                    number, words = flight.popleft()
+                    status, body = reply.payload[0], reply.payload[STATUS_BYTES:]
+                    if lost or status == Status.GAP:
+                        gap |= not lost
+                        lost = True
+                        continue
+                    if kind in CHANGES:
+                        self._changed = number
+                    if status != Status.OK:
+                        refused = refused or status
+                    start, acknowledged, failures = start + words, acknowledged + 1, 0
+                    done.append((body, words))
+                    self._grow()
+            limited -= acknowledged
+            self._unsure &= lost
+            if lost:
+                failures += not acknowledged
+                self._shrink()
+                longest = min(longest, self.piece)
+            if refused:
+                raise LinkRefused(kind, refused)
+            if failures >= self.tries:
+                if gap:
+                    raise LinkError(
+                        "the controller counts the requests of another host: PING first"
+                    )
+                raise self._silent(kind)
+        return done
+
+    def _grow(self) -> None:
+        self._fine += 1
+        if self._fine >= GROW_AFTER:
+            self._fine, self.piece = 0, min(2 * self.piece, MAX_READ)
+
+    def _shrink(self) -> None:
+        self._fine, self.piece = 0, max(self.piece // 2, MIN_PIECE)
+
+    def _settle(self) -> Exchange[None]:
+        """Before a changing request: after one without an answer, the controller forgets."""
+        if self._unsure:
+            yield from self.ping()
+
+    def log(self, since: int = 0) -> Exchange[Log]:
+        """The entries of the event log from number ``since`` on, as far as it has them."""
+        depth, entries = 1, []
+        (head,) = yield from self.read_words(Space.LOG, 0, 1)
+        count, _, depth = LOG_HEAD.unpack(head.to_bytes(8, "little"))
+        if count > since:
+            ring = yield from self.read_words(Space.LOG, 1, depth)
+            (head,) = yield from self.read_words(Space.LOG, 0, 1)
+            # What has been written meanwhile is over the oldest.
+            written, _, _ = LOG_HEAD.unpack(head.to_bytes(8, "little"))
+            first = max(since, written - depth, 0)
+            entries = [Entry.unpack(n, ring[n % depth]) for n in range(first, count)]
+        _, lost, _ = LOG_HEAD.unpack(head.to_bytes(8, "little"))
+        missed = max(0, count - since - len(entries))
+        return Log(tuple(entries), max(count, since), missed, lost)
 
     def run(self, address: int, epoch: int, limit: float = 60.0) -> Exchange[RunResult]:
         """Run the program from ``address`` to its HALT.
@@ -275,8 +505,9 @@ class Exchanges:
         Whenever the event of its end does not come within ``timeout``, the
         status is asked for, so that a lost event is no lost run. Waiting longer
         than ``limit`` seconds is a :class:`LinkTimeout`; a run that meets a word
-        that is no instruction is a :class:`LinkError`, and one that the guard
-        refuses or stops is a :class:`GuardStopped`.
+        that is no instruction is a :class:`LinkError`, one that the mode engine ends
+        a :class:`ModeRefused`, and one that the guard refuses or stops is a
+        :class:`GuardStopped`.
         """
         self._done.clear()
         try:
@@ -285,7 +516,7 @@ class Exchanges:
             if refused.status != Status.SAFE:
                 raise
             raise GuardStopped((yield from self.health())) from refused
-        seq, waited = self._executed_seq, 0.0
+        seq, waited = self._changed, 0.0
         while seq not in self._done:
             received = yield Step(b"", self.timeout)
             self._feed(received)
@@ -301,8 +532,10 @@ class Exchanges:
         result = self._done.pop(seq)
         if result.stopped:
             raise GuardStopped((yield from self.health()))
+        if result.illegal and (result.mode, result.profile) != (0, 0):
+            raise ModeRefused(address, result.mode, result.profile)
         if result.illegal:
-            raise LinkError(f"the run from {address} ended at a word that is no instruction")
+            raise RunRefused(address, result.trap, result.address)
         return result
 
     def health(self) -> Exchange[Health]:
@@ -325,14 +558,9 @@ class Exchanges:
             payload = bytes([limit]) + value.to_bytes(LIMIT_VALUE_BYTES, "little")
             yield from self._request(Kind.LIMIT, payload)
 
-    def _next_seq(self, kind: Kind) -> int:
-        """A number that the controller cannot take for a repetition."""
+    def _next_seq(self) -> int:
+        """A number for a request that changes nothing."""
         self._seq = (self._seq + 1) & 0xFF
-        if kind in CHANGES:
-            # Reads in between may have used up a whole round of numbers.
-            if self._seq == self._executed_seq:
-                self._seq = (self._seq + 1) & 0xFF
-            self._executed_seq = self._seq
         return self._seq
 
     def _feed(self, received: bytes) -> list[Frame]:
@@ -348,9 +576,13 @@ class Exchanges:
 
     def _request(self, kind: Kind, payload: bytes = b"") -> Exchange[bytes]:
         """The reply's payload after its status."""
-        seq = self._next_seq(kind)
+        changes = kind in CHANGES
+        if changes:
+            yield from self._settle()
+        seq = self._changed + 1 & 0xFF if changes else self._next_seq()
         # The delimiter in front ends whatever broken frame the line may hold.
         request = bytes([DELIMITER]) + encode_frame(Frame(seq, kind, payload))
+        self._unsure |= changes
         for _ in range(self.tries):
             send, patience = request, PATIENCE
             while patience > 0:
@@ -360,9 +592,14 @@ class Exchanges:
                 send, patience = b"", patience - len(received)
                 for reply in self._feed(received):
                     if reply.seq == seq and reply.kind == kind | REPLY and reply.payload:
+                        if changes and reply.payload[0] != Status.GAP:
+                            self._changed, self._unsure = seq, False
                         if reply.payload[0] != Status.OK:
                             raise LinkRefused(kind, reply.payload[0])
                         return reply.payload[STATUS_BYTES:]
-        raise LinkTimeout(
+        raise self._silent(kind)
+
+    def _silent(self, kind: Kind) -> LinkTimeout:
+        return LinkTimeout(
             f"no reply to {kind.name} in {self.tries} tries of {self.timeout:g} s each"
         )

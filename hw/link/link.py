@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -22,6 +24,8 @@ class Link(wiring.Component):
         Sizes of the memories, reported to the host and checked in every request.
     clk_hz, baud : int
         Clock and rate; a rate that is off by more than 1 % is refused.
+    front_end : str
+        Name of the front end, reported to the host.
 
     Members
     -------
@@ -33,14 +37,18 @@ class Link(wiring.Component):
         See :class:`RunSignature`.
     guard : Out(GuardSignature)
         To the guard.
+    dropped : Out(1)
+        Strobe: a broken frame, the first since a good one.
     active : Out(1)
         Something in the link is not idle, the lines included.
     """
 
-    def __init__(self, geometry: Geometry, clk_hz: int, baud: int) -> None:
-        self.uart_rx = UartRx(clk_hz, baud)
-        self.uart_tx = UartTx(clk_hz, baud)
-        self.command = CommandProcessor(geometry, clk_hz)
+    def __init__(self, geometry: Geometry, clk_hz: int, baud: int, front_end: str = "") -> None:
+        # Of these two the stream, the line and ``active`` are used; a test may wrap them.
+        self.uart_rx: Any = UartRx(clk_hz, baud)
+        self.uart_tx: Any = UartTx(clk_hz, baud)
+        self.receiver = FrameReceiver(geometry.window)
+        self.command = CommandProcessor(geometry, clk_hz, front_end)
         super().__init__(
             {
                 "rx": In(1, init=1),
@@ -48,6 +56,7 @@ class Link(wiring.Component):
                 **MemoryBusSignature().members,
                 **RunSignature().members,
                 "guard": Out(GuardSignature()),
+                "dropped": Out(1),
                 "active": Out(1),
             }
         )
@@ -56,7 +65,7 @@ class Link(wiring.Component):
         m = Module()
         m.submodules.uart_rx = uart_rx = self.uart_rx
         m.submodules.decoder = decoder = CobsDecoder()
-        m.submodules.receiver = receiver = FrameReceiver()
+        m.submodules.receiver = receiver = self.receiver
         m.submodules.command = command = self.command
         m.submodules.transmitter = transmitter = FrameTransmitter()
         m.submodules.encoder = encoder = CobsEncoder()
@@ -75,6 +84,7 @@ class Link(wiring.Component):
             command.length.eq(receiver.length),
             command.good.eq(receiver.good),
             command.bad.eq(receiver.bad),
+            self.dropped.eq(receiver.dropped),
         ]
         for port in (command.memory, command.core):
             for name, member in port.signature.members.items():

@@ -7,13 +7,17 @@ number is little-endian. See ``docs/link.md``.
 from __future__ import annotations
 
 import struct
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
 
 from ..geometry import Geometry
+from ..profile import PROFILE_QUARTERS, ModeStatus
+from ..tables import table_depth
 
-VERSION = 1
+VERSION = 2
+GATEWARE = 1
+"""Version of the gateware: raised when the same request or instruction does something else."""
 MAGIC = b"OHML"
 
 DELIMITER = 0x00
@@ -30,7 +34,8 @@ class Kind(IntEnum):
     """Requests."""
 
     PING = 0x01
-    """No payload; the reply carries :class:`Info`. Forgets the last executed request."""
+    """No payload; the reply carries :class:`Info`. Forgets the executed requests: the next
+    one that changes something has the number after this one's."""
     WRITE = 0x02
     """:data:`WRITE_HEAD`, then whole words."""
     READ = 0x03
@@ -50,7 +55,8 @@ class Kind(IntEnum):
 
 
 CHANGES = (Kind.WRITE, Kind.RUN, Kind.ABORT, Kind.CLEAR, Kind.LIMIT)
-"""Requests that change something: remembered, so that a repetition is not executed."""
+"""Requests that change something: numbered one after the other and remembered, so that
+they are executed in order, and a repetition is not."""
 REPLY = 0x80
 """Added to the kind of a request in its reply."""
 DONE = 0xC0
@@ -73,9 +79,30 @@ class Status(IntEnum):
     RAISES = 8
     """A limit can only be lowered."""
     LOCKED = 9
-    """That limit has been lowered since the reset."""
+    """That limit has been lowered since the reset, or a profile has been adopted."""
     EXCLUDES = 10
     """The limit excludes 0 V or the code that its channel has, or a code is being written."""
+    GAP = 11
+    """A request before this one has not arrived; nothing was done and nothing remembered."""
+
+
+STATUS_SENTENCES: MappingProxyType[Status, str] = MappingProxyType(
+    {
+        Status.OK: "done",
+        Status.BAD_KIND: "it knows no such request",
+        Status.BAD_LENGTH: "the request is too short or too long, or asks for too much at once",
+        Status.BAD_SPACE: "it has no such memory, or that one cannot be read or written",
+        Status.BAD_ADDRESS: "the address is beyond the end",
+        Status.BUSY: "a run is under way",
+        Status.SAFE: "the guard is in its safe state",
+        Status.CAUSE: "the interlock is still open",
+        Status.RAISES: "a limit can only be lowered",
+        Status.LOCKED: "it has been set since the reset, and only once is possible",
+        Status.EXCLUDES: "the limit excludes 0 V or a code that is in use",
+        Status.GAP: "a request before it has been lost",
+    }
+)
+"""What a host says of a status."""
 
 
 class Reason(IntEnum):
@@ -116,6 +143,67 @@ SENTENCES: MappingProxyType[Reason, str] = MappingProxyType(
     }
 )
 """What a host says of a reason."""
+
+
+class Trap(IntEnum):
+    """Why the sequencer ended a run at an instruction that it did not execute to its end."""
+
+    NONE = 0
+    OPCODE = 1
+    STRAY = 2
+    FEATURE = 3
+    OPERAND = 4
+    REGISTER = 5
+    BOUNDS = 6
+    RAN_OFF = 7
+    ENGINE = 8
+    MODE = 9
+
+
+TRAP_BITS = 4
+TRAP_SENTENCES: MappingProxyType[Trap, str] = MappingProxyType(
+    {
+        Trap.NONE: "the program ended at a HALT",
+        Trap.OPCODE: "the word is no instruction",
+        Trap.STRAY: "the word is no instruction: it has bits outside the layout of its opcode",
+        Trap.FEATURE: "it is no instruction of this controller, which was built without it",
+        Trap.OPERAND: "an operand is 0 or beyond the controller's geometry",
+        Trap.REGISTER: "SET names a register that does not exist",
+        Trap.BOUNDS: "a register that it needs is out of its bounds",
+        Trap.RAN_OFF: "the program ran off its end: there is no instruction at that address",
+        Trap.ENGINE: "its engine could not finish it",
+        Trap.MODE: "the mode of the tile does not permit it",
+    }
+)
+"""What a host says of a trap."""
+
+
+class Event(IntEnum):
+    """What the log keeps (:mod:`~ohmloom.hw.link.log`): each with a code and a detail."""
+
+    STOP = 1
+    """The guard went to its safe state. Code: :class:`Reason`; detail: program address."""
+    CLEARED = 2
+    """It left it."""
+    TRAP = 3
+    """An instruction was refused. Code: :class:`Trap`; detail: its address."""
+    ENDED = 4
+    """A run ended at a ``HALT``. Detail: its address."""
+    SATURATED = 5
+    """In that run codes were at a rail. Detail: how many, at most 65535."""
+    PULSE = 6
+    """A pulse or sweep was not done. Code: ``PulseStatus``; detail: program address."""
+    DROPPED = 7
+    """A broken frame, the first since a good one."""
+
+
+LOG_FIELDS = (("time", 40), ("event", 4), ("code", 4), ("detail", 16))
+"""Fields of an entry from bit 0 up, and their bits."""
+LOG_TIME_SHIFT = 8
+"""The time of an entry counts 2^8 clock cycles."""
+LOG_HEAD = struct.Struct("<IHH")
+"""Word 0 of the log: entries written since the reset, events lost, entries it has room for."""
+ADDRESS_MASK = 0xFFFF
 
 
 class Limit(IntEnum):
@@ -171,6 +259,21 @@ class Space(IntEnum):
     """Cell memory as it is written: one target level a byte."""
     CELL = 4
     """Cell memory as it is read: one result word of four bytes."""
+    TARGET = 5
+    """Cell memory as it is written: one target ADC code of two bytes."""
+    WEAR = 6
+    """Cycles that each cell of the tile at work has had, four bytes."""
+    PROFILE = 7
+    """The device profile, as quarters of two bytes of its words; locked once adopted."""
+    MODE = 8
+    """Mode of each tile, and what the last mode instruction said, two bytes."""
+    LOCK = 9
+    """One byte for each write-once cell: 1 says that it is unwritten
+    (:meth:`~ohmloom.hw.geometry.Geometry.lock_address`)."""
+    LOG = 10
+    """The event log: :data:`LOG_HEAD`, then its ring of entries; readable during a run."""
+    CALIBRATION = 11
+    """Gain and offset of each TIA range and column, four bytes (:mod:`~ohmloom.hw.tables`)."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +292,13 @@ ACCESS: MappingProxyType[Space, Access] = MappingProxyType(
         Space.ACT: Access(2, True, True),
         Space.LEVEL: Access(1, False, True),
         Space.CELL: Access(4, True, False),
+        Space.TARGET: Access(2, False, True),
+        Space.WEAR: Access(4, True, True),
+        Space.PROFILE: Access(2, True, True),
+        Space.MODE: Access(2, True, False),
+        Space.LOCK: Access(1, True, True),
+        Space.LOG: Access(8, True, False),
+        Space.CALIBRATION: Access(4, True, True),
     }
 )
 
@@ -201,6 +311,13 @@ def depth(space: Space, geometry: Geometry) -> int:
         Space.ACT: geometry.act_depth,
         Space.LEVEL: geometry.cells,
         Space.CELL: geometry.cells,
+        Space.TARGET: geometry.cells if geometry.line else 0,
+        Space.WEAR: geometry.cells if geometry.wear else 0,
+        Space.PROFILE: PROFILE_QUARTERS,
+        Space.MODE: geometry.tiles,
+        Space.LOCK: geometry.lock_depth,
+        Space.LOG: geometry.log_depth + 1 if geometry.log_depth else 0,
+        Space.CALIBRATION: table_depth(geometry) if geometry.calibration else 0,
     }[space]
 
 
@@ -210,13 +327,19 @@ READ_HEAD = struct.Struct("<BHH")
 """space, address, count in words."""
 RUN_HEAD = struct.Struct("<HI")
 """program address, epoch of the first inference."""
-STATUS_BODY = struct.Struct("<BIIQIB")
-"""running, good frames, dropped frames, then of the last run: cycles, saturations, illegal."""
-DONE_BODY = struct.Struct("<QIB")
+STATUS_BODY = struct.Struct("<BIIQIBBH")
+"""running, good frames, dropped frames, then of the last run: cycles, saturations, end, trap,
+address."""
+DONE_BODY = struct.Struct("<QIBBH")
 """cycles, saturations, end (bit 0: at a word that is no instruction, bit 1: stopped by the
-guard); the tail of :data:`STATUS_BODY`."""
+guard, then the refusal), :class:`Trap`, address of what was refused; the tail of
+:data:`STATUS_BODY`."""
 ILLEGAL, STOPPED = 1, 2
 """Bits of the end of a run."""
+REFUSAL_SHIFT, REFUSAL_BITS = 2, 4
+"""Above them, what the mode engine said: a :class:`~ohmloom.hw.profile.ModeStatus`, or
+:data:`ADOPT_REFUSAL` and the :class:`~ohmloom.hw.profile.ProfileStatus` of an ``ADOPT``."""
+ADOPT_REFUSAL = max(ModeStatus)
 HEALTH_BODY = struct.Struct("<6BH")
 """state (:class:`GuardState`), reason, refusals of codes, of gates, pulses cut short, stops
 (each stays at 255), limits lowered (bit ``n``: limit ``n``)."""
@@ -245,10 +368,19 @@ class Info:
     param_depth: int
     act_depth: int
     clk_hz: int
+    features: int
+    """As ``Geometry.features``."""
+    lock_depth: int
+    window: int
+    log_depth: int
+    gateware: int = field(default=GATEWARE, compare=False)
+    """Version of the gateware, whatever the link's."""
+    front_end: str = field(default="", compare=False)
+    """Name of the front end, up to 16 ASCII characters."""
 
     @classmethod
-    def of(cls, geometry: Geometry, clk_hz: int) -> Info:
-        """The description of a controller of this geometry and clock."""
+    def of(cls, geometry: Geometry, clk_hz: int, front_end: str = "") -> Info:
+        """The description of a controller of this geometry, clock and front end."""
         return cls(
             version=VERSION,
             rows=geometry.rows,
@@ -260,12 +392,30 @@ class Info:
             param_depth=geometry.param_depth,
             act_depth=geometry.act_depth,
             clk_hz=clk_hz,
+            features=geometry.features,
+            lock_depth=geometry.lock_depth,
+            window=geometry.window,
+            log_depth=geometry.log_depth,
+            front_end=front_end,
         )
 
     def pack(self) -> bytes:
         """The payload of a PING reply, after its status byte."""
-        return INFO_BODY.pack(MAGIC, *astuple(self))
+        *numbers, front_end = astuple(self)
+        name = front_end.encode("ascii")
+        if len(name) > FRONT_END_BYTES:
+            raise ValueError(f"{front_end!r} is longer than {FRONT_END_BYTES} characters")
+        return INFO_BODY.pack(MAGIC, *numbers, name)
+
+    @classmethod
+    def unpack(cls, body: bytes) -> Info:
+        """What :meth:`pack` packed."""
+        _, *numbers, name = INFO_BODY.unpack(body)
+        return cls(*numbers, name.rstrip(b"\0").decode("ascii", "replace"))
 
 
-INFO_BODY = struct.Struct("<4s4H2B4I")
+FRONT_END_BYTES = 16
+INFO_HEAD = struct.Struct("<4sH")
+"""magic and version, which every version of the link begins with."""
+INFO_BODY = struct.Struct(f"<4s4H2B6IBHH{FRONT_END_BYTES}s")
 """magic, then the fields of :class:`Info`."""

@@ -57,6 +57,12 @@ class UartRx(wiring.Component):
 
     def __init__(self, clk_hz: int, baud: int) -> None:
         self.divisor = divisor(clk_hz, baud)
+        # Internal state, named for proofs.
+        self.line = Signal(init=1)
+        self.busy = Signal()
+        self.timer = Signal(range(self.divisor))
+        self.bit = Signal(range(11))
+        self.shift = Signal(8)
         super().__init__(
             {
                 "rx": In(1, init=1),
@@ -67,14 +73,11 @@ class UartRx(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        line = Signal(init=1)
+        line, busy, timer, shift = self.line, self.busy, self.timer, self.shift
         m.submodules.sync = FFSynchronizer(self.rx, line, init=1)
 
-        busy = Signal()
-        timer = Signal(range(self.divisor))
         # Bit under way: 0 start, 1 to 8 data, 9 stop, 10 waiting for the line to rise.
-        bit = Signal(range(11))
-        shift = Signal(8)
+        bit = self.bit
         m.d.comb += [
             self.active.eq(busy | ~line | ~self.rx),
             self.o.payload.eq(shift),
@@ -118,6 +121,10 @@ class UartTx(wiring.Component):
 
     def __init__(self, clk_hz: int, baud: int) -> None:
         self.divisor = divisor(clk_hz, baud)
+        # Internal state, named for proofs.
+        self.timer = Signal(range(self.divisor))
+        self.bits = Signal(range(11))
+        self.shift = Signal(9)
         super().__init__(
             {
                 "i": In(stream.Signature(8)),
@@ -128,9 +135,8 @@ class UartTx(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        timer = Signal(range(self.divisor))
-        bits = Signal(range(11))  # still to be finished, the one on the line included
-        shift = Signal(9)
+        timer, shift = self.timer, self.shift
+        bits = self.bits  # still to be finished, the one on the line included
         m.d.comb += [self.active.eq(bits != 0), self.i.ready.eq(bits == 0)]
 
         with m.If(self.i.valid & self.i.ready):

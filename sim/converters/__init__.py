@@ -9,13 +9,17 @@ from .card import (
     Converters,
     Gain,
 )
+from .channels import Channels, Readout, calibrate
 
 __all__ = [
     "ADC_BITS",
     "ADC_MAX",
     "ADC_MIN",
     "DAC_BITS",
+    "Channels",
     "ConverterError",
     "Converters",
     "Gain",
+    "Readout",
+    "calibrate",
 ]

@@ -57,7 +57,10 @@ class Converters:
         The ADC takes -span .. span (one LSB less at the top) [V].
     tia_ohms:
         Feedback resistors of the TIA ranges, by range index [ohm]: full scale
-        2 mA, 200 uA, 20 uA.
+        2 mA, 200 uA, and so on to 20 nA.
+    source_ohms:
+        Scaling resistors of the current source, by range index [ohm]: a rail code of V
+        gives V / R, full scale 10 uA, 1 uA, 100 nA, 10 nA. None: there is no source.
     gate_threshold, gate_k:
         Gate transistor in saturation, I_cc = k (V_gate - V_t)^2 [V, A/V^2].
         Assumed: a small logic-level MOSFET; it covers 10 uA (1.2 V) to 1 mA
@@ -69,7 +72,8 @@ class Converters:
 
     dac_volts_span: float = 10.0
     adc_volts_span: float = 10.0
-    tia_ohms: tuple[float, ...] = (5e3, 50e3, 500e3)
+    tia_ohms: tuple[float, ...] = (5e3, 50e3, 500e3, 5e6, 50e6, 500e6)
+    source_ohms: tuple[float, ...] = (1e6, 1e7, 1e8, 1e9)
     gate_threshold: float = 1.0
     gate_k: float = 250e-6
     gate_on_volts: float = 5.0
@@ -202,6 +206,26 @@ class Converters:
             )
         volts = np.asarray(amperes, dtype=np.float64) * self.tia_ohms[tia_range]
         codes = np.rint(volts / self.adc_lsb)
+        return np.clip(codes, ADC_MIN, ADC_MAX).astype(np.int64)
+
+    def source_amperes(self, code: int, source_range: int) -> float:
+        """Current [A] of the source at a rail code, positive into the row.
+
+        Raises
+        ------
+        ConverterError
+            If there is no such range, or no source at all.
+        """
+        if not 0 <= source_range < len(self.source_ohms):
+            raise ConverterError(
+                f"range {source_range} of the current source does not exist, "
+                f"there are {len(self.source_ohms)}"
+            )
+        return self.dac_volts(code) / self.source_ohms[source_range]
+
+    def voltage_codes(self, volts: ArrayLike) -> IntArray:
+        """ADC codes of voltages behind the buffer [V], half to even, clipped at the rails."""
+        codes = np.rint(np.asarray(volts, dtype=np.float64) / self.adc_lsb)
         return np.clip(codes, ADC_MIN, ADC_MAX).astype(np.int64)
 
     def convert(

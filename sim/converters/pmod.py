@@ -51,6 +51,8 @@ class PmodConverters(Converters):
         Of the TIA's output around mid-rail that the converter covers [V].
     tia_ohms:
         The one feedback resistor [ohm]: full scale 234 uA.
+    source_ohms:
+        There is no current source.
     limit_amperes:
         I_cc of the fixed resistors, ascending, three at most [A]. A resistor of
         V_SET / I_cc passes I_cc into a cell of no resistance: an upper bound, since a
@@ -62,6 +64,7 @@ class PmodConverters(Converters):
     dac_volts_span: float = 1.25
     adc_volts_span: float = SUPPLY_V / 2 / STAGE_GAIN
     tia_ohms: tuple[float, ...] = (4.7e3,)
+    source_ohms: tuple[float, ...] = ()
     limit_amperes: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:

@@ -17,7 +17,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...hw.afe import ad5754r, ad7606c, adgs1414d
-from ...hw.afe.array_card import TIA_BANDWIDTH_HZ, ArrayCard, tau_ps
+from ...hw.afe.array_card import ArrayCard
+from ...hw.afe.tia import RANGES, pole_ps, tau_ps
 from ...hw.geometry import Geometry
 from ...hw.isa import Dac
 from ...hw.top import Top
@@ -32,7 +33,8 @@ def lags(clk_hz: int) -> Lags:
     """Analog lags of the card in clock cycles, from the parts' own numbers."""
     cycles_per_ps = clk_hz / 10**12
     return Lags(
-        input_tau=(tau_ps(TIA_BANDWIDTH_HZ) + tau_ps(ad7606c.BANDWIDTH_HZ)) * cycles_per_ps,
+        input_tau=(tau_ps(0) + pole_ps(ad7606c.BANDWIDTH_HZ)) * cycles_per_ps,
+        range_taus=tuple((tau_ps(n) - tau_ps(0)) * cycles_per_ps for n in range(len(RANGES))),
         input_delay=adgs1414d.T_ON_PS * cycles_per_ps,
         dac_tau=ad5754r.SETTLE_PS / DAC_SETTLE_TAUS * cycles_per_ps,
     )
@@ -86,8 +88,13 @@ def watched(geometry: Geometry) -> tuple[Watched, ...]:
         Watched("gates", lines(columns, "gate_program", "gate_on")),
         *(Watched(f"dac{channel.value}", dac(channel.value)) for channel in Dac),
         Watched("tile", AnalogCard.set_tile),
+        Watched("source", lambda card, now, value: card.set_source(now, bool(value))),
         Watched("tia_range", AnalogCard.set_range),
         Watched("train", lambda card, now, value: card.set_train(now, bool(value))),
+        Watched(
+            "changing",
+            lambda card, now, value: card.set_changing(now, bool(value & 1), value >> 1),
+        ),
         Watched("gate_a", lambda card, now, value: card.set_gate_a(now, bool(value))),
         Watched("gate_b", lambda card, now, value: card.set_gate_b(now, bool(value))),
         Watched("fault", refuse, at_once=True),
@@ -112,19 +119,24 @@ class Bench(wiring.Component):
         GATE_PROGRAM, GATE_ON, 0 V.
     dac0 .. dac3 : Out(16)
         Codes of the DAC channels.
-    tile, tia_range, gate_a, gate_b : Out
-        The pins of the same names.
+    tile, tia_range, source, gate_a, gate_b : Out
+        The pins of the same names; a controller without the current source has no such pin.
     sample, codes, tag_inference, tag_epoch, tag_index
         A conversion: ``sample`` toggles, ``codes`` is wanted before it ends.
+    changing : Out(4)
+        Of the controller: bit 0, the recipe of a change of mode is being done on a row;
+        above it the number of the new mode.
     train : Out(1)
         Of the controller: pulses of one instruction, and the time between them.
     fault : Out(16)
         Sticky fault codes of the chip models.
     """
 
-    def __init__(self, geometry: Geometry, clk_hz: int, baud: int) -> None:
+    def __init__(
+        self, geometry: Geometry, clk_hz: int, baud: int, card: type[ArrayCard] = ArrayCard
+    ) -> None:
         self.geometry = geometry
-        self.card = ArrayCard(geometry, clk_hz)
+        self.card = card(geometry, clk_hz)
         self.top = Top(geometry, clk_hz, baud, self.card)
         self.chips = ArrayCardChips(geometry, clk_hz)
         super().__init__(
@@ -140,6 +152,7 @@ class Bench(wiring.Component):
                 **{f"dac{channel.value}": Out(16) for channel in Dac},
                 "tile": Out(12),
                 "tia_range": Out(3),
+                "source": Out(1),
                 "gate_a": Out(1),
                 "gate_b": Out(1),
                 "sample": Out(1),
@@ -148,6 +161,7 @@ class Bench(wiring.Component):
                 "tag_epoch": Out(32),
                 "tag_index": Out(32),
                 "train": Out(1),
+                "changing": Out(4),
                 "fault": Out(16),
             }
         )
@@ -170,6 +184,7 @@ class Bench(wiring.Component):
             *(getattr(self, f"dac{n.value}").eq(chips.rails[n.value]) for n in Dac),
             self.tile.eq(top.pins.tile_select),
             self.tia_range.eq(top.pins.tia_range),
+            self.source.eq(top.pins.source if self.geometry.has_source else 0),
             self.gate_a.eq(top.pins.gate_a),
             self.gate_b.eq(top.pins.gate_b),
             self.sample.eq(chips.sample),
@@ -178,6 +193,7 @@ class Bench(wiring.Component):
             self.tag_epoch.eq(top.tag.epoch),
             self.tag_index.eq(top.tag.index),
             self.train.eq(top.train),
+            self.changing.eq(Cat(top.changing.on, top.changing.to)),
             self.fault.eq(chips.faults.as_value()),
         ]
         return m

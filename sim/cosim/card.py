@@ -17,14 +17,20 @@ import numpy as np
 from ...errors import OhmloomError
 from ...hw.geometry import Geometry
 from ...hw.isa import Dac
-from ..array import SimulatedArray
-from ..converters import Converters
-from ..engine.pulses import column_currents
+from ..array import ArrayError, SimulatedArray
+from ..converters import Channels, Converters, Readout
+from ..devices import DeviceError
+from ..engine.pulses import column_currents, line_volts
+from ..engine.recipe import Opening, seen
 from ..numerics import Domain, draw_normal
 from .settling import Settling
 
 SAMPLE_LAG_CYCLES = 1
 """From the edge of CONVST to the converter model's report, which comes with the next clock."""
+
+
+TIA_RAIL_CODES = 1.2 * 32768
+"""assumed: the amplifiers' outputs end at 12 V; the ADC's range, at 10 V."""
 
 
 class CardFault(OhmloomError, RuntimeError):
@@ -58,11 +64,15 @@ class ConversionTag:
 
 @dataclass(frozen=True)
 class Lags:
-    """Time constants and dead time of the card's analog parts, in clock cycles."""
+    """Time constants and dead time of the card's analog parts, in clock cycles.
+
+    ``range_taus`` is what each TIA range adds to ``input_tau``; empty: nothing.
+    """
 
     input_tau: float
     input_delay: float
     dac_tau: float
+    range_taus: tuple[float, ...] = ()
 
 
 class AnalogCard:
@@ -76,6 +86,8 @@ class AnalogCard:
         Transfer functions of DACs, TIA and ADC.
     geometry, clk_hz, lags
         Dimensions, the clock that times are counted in, and the analog lags.
+    channels : Channels or None
+        Gain and offset errors of the channels.
     """
 
     def __init__(
@@ -85,9 +97,11 @@ class AnalogCard:
         geometry: Geometry,
         clk_hz: int,
         lags: Lags,
+        channels: Channels | None = None,
     ) -> None:
         self.array = array
         self.converters = converters
+        self.readout = Readout(converters, channels)
         self.geometry = geometry
         self.clk_hz = clk_hz
         rows, columns = geometry.rows, geometry.columns
@@ -100,12 +114,18 @@ class AnalogCard:
         self.pulses = 0
         self._pulse_begun: tuple[int, float, float] | None = None
         self._train = False
+        self._changing: int | None = None
+        self._openings: list[Opening] = []
+        self._changed: np.ndarray | None = None
         self._resting_since: int | None = None
+        self.source = False
         self._part_begun = 0
+        self._line_from, self._line_since = 0, 0
         self._inside: np.ndarray | None = None
         self._dac = [0x8000] * len(Dac)
         self._rails = Settling(len(Dac), lags.dac_tau)
         self._input = Settling(columns, lags.input_tau, lags.input_delay)
+        self._lags = lags
 
     # What the chips do.
 
@@ -137,9 +157,20 @@ class AnalogCard:
         self.tile = tile
         self._retarget(time)
 
+    def set_source(self, time: int, on: bool) -> None:
+        """The current source stands for rail B behind gate B, or does no longer."""
+        self._refuse_during_pulse("the current source was switched")
+        self.source = on
+        self._line_from, self._line_since = 0, time
+        self._set_tau(time)
+        self._retarget(time)
+
     def set_range(self, time: int, tia_range: int) -> None:
-        """The TIA range pins have changed."""
+        """The range pins have changed: of the TIAs, and of the source while it is selected."""
+        if self.source:
+            self._refuse_during_pulse("the range of the current source moved")
         self.tia_range = tia_range
+        self._set_tau(time)
         self._retarget(time)
 
     def set_gate_a(self, time: int, on: bool) -> None:
@@ -153,9 +184,17 @@ class AnalogCard:
             self._rest(time)
             self._pulse_begun = (time, *self._pulse_levels(time))
             self._part_begun, self._inside = time, None
+            if self.source:
+                self.pulses += 1
+                self._line_from, self._line_since = self._line_code(0.0), time
         elif self._pulse_begun is not None:
             begun, volts, i_cc = self._pulse_begun
-            if self._inside is None:
+            if self._changing is not None:
+                self._transition(begun, time, volts, i_cc)
+                return
+            if self.source:
+                self._line_from, self._line_since = self._charge(time), time
+            elif self._inside is None:
                 self._pulse(volts, i_cc, time - begun)
             else:
                 self._part(time)
@@ -168,6 +207,28 @@ class AnalogCard:
         """A train of pulses begins or ends; inside one, time between pulses passes for cells."""
         self._train, self._resting_since = on, None
 
+    def set_changing(self, time: int, on: bool, to: int) -> None:
+        """The recipe of a change to mode ``to`` begins on a row, or has ended.
+
+        Meanwhile cells are not pulsed: no entry describes their currents. At the end,
+        what was measured at the pins is what the cells have been through.
+        """
+        if on:
+            self._changing, self._openings, self._changed = to, [], None
+            return
+        wanted, self._changing = self._changing, None
+        if wanted is None or self._changed is None:
+            return
+        found = seen(self._openings, self.clk_hz)
+        name = self.array.device.modes[wanted].name
+        try:
+            self.array.wait(found.cycles / self.clk_hz)
+            self.array.set_mode(
+                name, self._changed, i_cc=found.i_cc, volts=found.volts, rate_v_s=found.rate_v_s
+            )
+        except (DeviceError, ArrayError) as error:
+            raise CardFault(f"the recipe of {name} at cycle {time}: {error}") from error
+
     # What comes back.
 
     def convert(self, time: int, tag: ConversionTag) -> np.ndarray:
@@ -175,6 +236,9 @@ class AnalogCard:
         if self._pulse_begun is not None:
             return self._convert_pulse(time - SAMPLE_LAG_CYCLES)
         self._rest(time - SAMPLE_LAG_CYCLES)
+        if self.source:
+            self.conversions += 1
+            return self._convert_line(time - SAMPLE_LAG_CYCLES, self._line_code(0.0))
         columns = self.geometry.columns
         bits = self._driven_rows()
         sensed = self.lines.column_tia & self.lines.gate_on
@@ -191,19 +255,30 @@ class AnalogCard:
         else:
             z = np.zeros(columns, np.int64)
             rows, selected = np.flatnonzero(bits), np.flatnonzero(sensed)
-            # After a pulse on several cells of a row they are read side by side.
-            if len(rows) != 1 or not len(selected) or (len(selected) > 1 and not self._train):
+            # Several cells of a row are read side by side, each by its column's TIA.
+            if len(rows) != 1 or not len(selected):
                 raise CardFault(
                     f"a single read drives {len(rows)} rows and senses {len(selected)} columns"
                 )
             cell = (self.tile * self.geometry.rows + rows) * columns + selected
             _, _, z[selected] = self.array.verify_totals(cell)
-        codes, _ = self.converters.convert(total, variance, z, gain, device.var_exponent)
+        codes, _ = self.readout.convert(
+            total, variance, z, gain, device.var_exponent, self.tia_range, slice(columns)
+        )
         # Once settled to half an LSB the remainder rounds to nothing.
         late = np.rint(self._input.residual(time)).astype(np.int64)
         return np.clip(codes + late, -(1 << 15), (1 << 15) - 1)
 
     # Inside.
+
+    def _transition(self, begun: int, time: int, volts: float, i_cc: float) -> None:
+        """An opening inside a change of mode has ended."""
+        cells = [(cells, limit) for cells, _, limit in self._pulsed(i_cc)]
+        if cells:
+            free = any(limit is None for _, limit in cells)
+            self._openings.append(Opening(begun, time, volts, None if free else i_cc))
+            self._changed = np.sort(np.concatenate([some.ravel() for some, _ in cells]))
+        self._pulse_begun, self._resting_since = None, None
 
     def _rest(self, time: int) -> None:
         """Inside a train, time since the last pulse or read has passed at 0 V."""
@@ -237,14 +312,55 @@ class AnalogCard:
         assert self._pulse_begun is not None
         begun = self._pulse_begun[0]
         self.conversions += 1
+        if self.source:
+            return self._convert_line(time, self._charge(time))
         if self._inside is None:
             cells = sum(cells.size for cells, _, _ in self._pulsed(0.0))
             self.pulses += cells
-        codes = self.converters.current_codes(self._part(time), self.tia_range)
+        codes = self.readout.current_codes(
+            self._part(time), self.tia_range, slice(self.geometry.columns)
+        )
         self._inside = codes.astype(np.float64)
         since = max(time - begun - self._input.delay, 0.0)
         late = np.rint(-self._inside * math.exp(-since / self._input.tau)).astype(np.int64)
         return np.clip(codes + late, -(1 << 15), (1 << 15) - 1)
+
+    def _set_tau(self, time: int) -> None:
+        """The lag of the inputs in the present range, unless its pins are the source's."""
+        taus = self._lags.range_taus
+        if not self.source and self.tia_range < len(taus):
+            self._input.set_tau(time, self._lags.input_tau + taus[self.tia_range])
+
+    def _line_cell(self) -> np.ndarray:
+        """The one cell on the line of the current source, shape (1,)."""
+        cells = [found.ravel() for found, _, _ in self._pulsed(0.0)]
+        size = sum(found.size for found in cells)
+        if size != 1:
+            raise CardFault(f"the current source is on {size} cells, accepted is one")
+        return cells[0]
+
+    def _line_code(self, amperes: float) -> int:
+        """ADC code of the buffer while a current flows into the line."""
+        volts = line_volts(self.array, self._line_cell(), amperes)
+        return int(self.converters.voltage_codes(volts[0]))
+
+    def _charge(self, time: int) -> int:
+        """Let the source's current flow up to ``time``; the buffer's code then."""
+        assert self._pulse_begun is not None
+        cell = self._line_cell()
+        amperes = self._pulse_begun[1] / self.converters.source_ohms[self.tia_range]
+        seconds = (time - self._part_begun) / self.clk_hz
+        self.array.charge(cell, amperes, seconds)
+        self._part_begun = time
+        return self._line_code(amperes)
+
+    def _convert_line(self, time: int, code: int) -> np.ndarray:
+        """ADC codes of all columns; the first is the buffer's, which follows with its lag."""
+        since = max(time - self._line_since - self._input.delay, 0.0)
+        late = round((self._line_from - code) * math.exp(-since / self._lags.input_tau))
+        codes = np.zeros(self.geometry.columns, np.int64)
+        codes[0] = min(max(code + late, -(1 << 15)), (1 << 15) - 1)
+        return codes
 
     def _driven_rows(self) -> np.ndarray:
         return self.lines.row_a & self.gate_a
@@ -263,6 +379,7 @@ class AnalogCard:
             total, _ = self.array.column_totals(self.tile, bits[np.newaxis, :].astype(np.int64))
             gain = self._gain()
             codes = np.where(sensed, total[0] * gain.mantissa / 2.0**gain.shift, 0.0)
+            codes = np.clip(codes, -TIA_RAIL_CODES, TIA_RAIL_CODES)
         self._input.set_target(time, codes)
 
     def _refuse_during_pulse(self, what: str) -> None:

@@ -16,9 +16,11 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from ...hw.afe.array_card import plane_period_cycles
-from ...hw.isa import CellStatus, assemble, unpack_result
+from ...hw.isa import CellStatus, Reg, assemble, unpack_result
 from ...hw.link.coroutine import AsyncLinkClient, AsyncTransport
 from ...hw.link.protocol import Info, Space
+from ...hw.profile import quarters
+from ...hw.ranges import RANGE_BITS
 from ..array import SimulatedArray
 from ..engine import NumpyEngine
 from .bench import lags
@@ -74,7 +76,11 @@ class Verdict(AssertionError):
 
 def _array(job: Job) -> SimulatedArray:
     geometry = job.image.geometry
-    return SimulatedArray(job.device, job.image.tiles, geometry.rows, geometry.columns, job.seed)
+    array = SimulatedArray(job.device, job.image.tiles, geometry.rows, geometry.columns, job.seed)
+    if job.stuck:
+        cells, siemens = zip(*job.stuck, strict=True)
+        array.stick(np.array(cells, np.int64), siemens)
+    return array
 
 
 def _flip_adc_bit(codes: np.ndarray) -> np.ndarray:
@@ -111,6 +117,8 @@ class Comparison:
         self.cells = 0
         self.cycles: list[int] = []
         self.outputs: list[np.ndarray] = []
+        self.results = np.zeros(job.image.geometry.cells, np.int64)
+        self.worn = np.zeros(job.image.geometry.cells, np.int64)
         self.saturations = 0
 
     async def compare(self) -> Cosimulation:
@@ -148,6 +156,7 @@ class Comparison:
         code = np.frombuffer(assemble(image.code), "<u8")
         await link.write_words(Space.PROGRAM, 0, code.tolist())
         await link.write_words(Space.PARAM, 0, image.params.tolist())
+        await link.write_words(Space.PROFILE, 0, quarters(image.profile))
         await link.run(image.entries["setup"], 0)
 
         await self._program_tile(link, card, results[job.tile])
@@ -168,7 +177,8 @@ class Comparison:
     async def _program_tile(self, link: AsyncLinkClient, card: AnalogCard, expected: Any) -> None:
         """Let the RTL write and verify one tile; it must end in the reference's state."""
         job, tile, total = self.job, self.job.tile, self.job.image.geometry.cells
-        await link.write_words(Space.LEVEL, 0, job.levels[tile].ravel().tolist())
+        space = Space.TARGET if self.reference.registers[Reg.LINE] else Space.LEVEL
+        await link.write_words(space, 0, job.levels[tile].ravel().tolist())
         limit = RUN_CYCLES / job.clk_hz
 
         def look() -> None:
@@ -185,6 +195,15 @@ class Comparison:
                 f"programming tile {tile}, row {row}, column {column}: expected "
                 f"{unpack_result(int(expected[cell]))}, found {unpack_result(int(found[cell]))}"
             )
+        self.results = found
+        if job.image.geometry.wear:
+            self.worn = worn = np.array(await link.read_words(Space.WEAR, 0, total), np.int64)
+            for cell in np.flatnonzero(worn != self.reference.wear[tile])[:1]:
+                row, column = divmod(int(cell), job.image.geometry.columns)
+                raise Verdict(
+                    f"cycles of tile {tile}, row {row}, column {column}: expected "
+                    f"{self.reference.wear[tile, cell]}, found {worn[cell]}"
+                )
         failed = sum(unpack_result(int(word))[2] is CellStatus.NOT_CONVERGED for word in found)
         if not self.array.tile_state_equal(self.reference_array, tile):
             raise Verdict(f"tile {tile} is not in the state of the numpy engine's")
@@ -232,7 +251,11 @@ class Comparison:
 
     def _report(self, mismatch: str | None, now: int, skipped: int) -> CosimReport:
         planes = conversions(self.job.image)
-        period = plane_period_cycles(self.job.image.geometry, self.job.clk_hz)
+        period = plane_period_cycles(
+            self.job.image.geometry,
+            self.job.clk_hz,
+            self.reference.registers[Reg.TIA_RANGE] & (1 << RANGE_BITS) - 1,
+        )
         bound = planes * max(period.values())
         cycles = max(self.cycles, default=0)
         return CosimReport(

@@ -51,6 +51,8 @@ class Job:
         Fault to plant.
     jump : bool
         Let the timer service skip time in which nothing but timers runs.
+    stuck : tuple of (int, float)
+        Stuck-at faults of the array: flat cell numbers and conductances [S].
     """
 
     image: Image
@@ -64,6 +66,7 @@ class Job:
     tile: int = 0
     fault: Fault | None = None
     jump: bool = True
+    stuck: tuple[tuple[int, float], ...] = ()
 
     def save(self, folder: Path) -> None:
         """Write the job as ``job.json`` and ``job.npz``."""
@@ -82,6 +85,7 @@ class Job:
             "tile": self.tile,
             "fault": self.fault,
             "jump": self.jump,
+            "stuck": self.stuck,
         }
         (folder / "job.json").write_text(json.dumps(document, indent=1))
         np.savez(
@@ -90,6 +94,7 @@ class Job:
             params=image.params,
             levels=self.levels,
             samples=self.samples,
+            profile=np.array(image.profile, np.uint64),
         )
 
     @classmethod
@@ -108,6 +113,7 @@ class Job:
                     LayerSpan(layer["name"], Span(layer["address"], layer["count"]))
                     for layer in document["layers"]
                 ),
+                profile=tuple(int(word) for word in arrays["profile"]),
             )
             return cls(
                 image=image,
@@ -121,6 +127,7 @@ class Job:
                 tile=document["tile"],
                 fault=Fault(document["fault"]) if document["fault"] else None,
                 jump=document["jump"],
+                stuck=tuple((cell, siemens) for cell, siemens in document["stuck"]),
             )
 
 

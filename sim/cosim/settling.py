@@ -38,6 +38,11 @@ class Settling:
         self.target = np.array(target, dtype=np.float64)
         self._pending.append((time + self.delay, self.target))
 
+    def set_tau(self, time: float, tau: float) -> None:
+        """The time constant from ``time`` on."""
+        self._advance(time)
+        self.tau = tau
+
     def residual(self, time: float) -> np.ndarray:
         """Value minus final target at ``time``, in the unit of the targets."""
         self._advance(time)

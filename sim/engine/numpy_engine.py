@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,36 +13,47 @@ from ...hw.bounds import BOUNDS, REGISTER_BOUNDS, clamp_holds, clamps
 from ...hw.image import Image
 from ...hw.isa import (
     AVERAGE_BITS,
+    CYCLE_BITS,
+    LINE_WORDS,
     PULSE_FIELDS,
     SWEEP_FIELDS,
     CellStatus,
     Dac,
     Instruction,
+    IsaError,
     Op,
-    PulseStatus,
     Reg,
     Train,
     conversion_index,
+    instruction,
+    limited,
     pack_outcome,
     pack_result,
+    unpack_fields,
     unpack_level,
     unpack_pulse,
+    unpack_reading,
     unpack_requant,
     unpack_sweep,
 )
+from ...hw.line import CODE_MAX, CODE_MIN, unpack_line
+from ...hw.ranges import AUTO, JUMPS, RANGE_BITS
 from ..array import SimulatedArray
-from ..converters import Converters, Gain
+from ..converters import Channels, Converters, Gain, Readout
 from ..numerics import Domain, IntArray, draw_normal, round_half_even_shift, scale
 from .errors import EngineError
+from .modes import ModeKeeper, Warden, WardenStopped
 from .post import POST, PostProcessor
 from .protocol import Trace
 from .pulses import LinePulser
+from .recipe import measure, rails_of
 
 _log = logging.getLogger(__name__)
 
 _BLOCK = 1024
 """Samples executed together: bounds memory, changes no bit."""
 _DAC_ZERO = 0x8000
+_WEAR_MAX = (1 << 32) - 1
 
 
 @dataclass
@@ -72,6 +84,17 @@ class NumpyEngine:
         Seed of the noise of inference conversions.
     read_noise:
         False leaves out the noise of reads and conversions.
+    channels:
+        Gain and offset errors of the card's channels.
+    calibration:
+        The controller's table, shape (ranges, columns), words of
+        :func:`~ohmloom.hw.tables.pack_entry`.
+
+    Attributes
+    ----------
+    wear:
+        Cycles that each cell of each tile has had, shape (tiles, cells), uint32: what a
+        host keeps. The controller has those of the tile at work (``wear_memory``).
 
     Raises
     ------
@@ -88,6 +111,8 @@ class NumpyEngine:
         seed: int,
         *,
         read_noise: bool = True,
+        channels: Channels | None = None,
+        calibration: ArrayLike | None = None,
     ) -> None:
         geometry = image.geometry
         if (array.rows, array.columns) != (geometry.rows, geometry.columns):
@@ -102,18 +127,32 @@ class NumpyEngine:
         self.image = image
         self.array = array
         self.converters = converters
+        self.readout = Readout(converters, channels, calibration)
         self.clk_hz = clk_hz
         self.seed = seed
         self.read_noise = read_noise
         self.registers = dict.fromkeys(Reg, 0)
         self.dac = dict.fromkeys(Dac, _DAC_ZERO)
         self.cell_memory = np.zeros(geometry.cells, dtype=np.uint32)
+        self.wear_memory = np.zeros(geometry.cells, dtype=np.uint32)
+        self.wear = np.zeros((array.tiles, geometry.cells), dtype=np.uint32)
+        self.modes = ModeKeeper(geometry, image.profile)
 
     # -- what a user calls ------------------------------------------------------------
 
     def setup(self) -> None:
-        """Run the ``setup`` entry: registers and rails, once after power-up."""
-        self._run("setup", self._batch(np.zeros(1, np.int64)))
+        """Run the ``setup`` entry: profile, registers and rails, once after power-up."""
+        self.run("setup")
+
+    def run(self, entry: str) -> None:
+        """Run an entry that is no inference.
+
+        Raises
+        ------
+        EngineError
+            If an instruction is refused or stopped; what was done before stays.
+        """
+        self._run(entry, self._batch(np.zeros(1, np.int64)))
 
     def program_tile(self, tile: int, levels: ArrayLike) -> NDArray[np.uint32]:
         """Write-verify one tile.
@@ -123,7 +162,8 @@ class NumpyEngine:
         tile:
             Tile number.
         levels:
-            Level of each cell, shape (rows, columns), integers.
+            Level of each cell, or its target where the image programs by the device's
+            line, shape (rows, columns), integers.
 
         Returns
         -------
@@ -136,10 +176,16 @@ class NumpyEngine:
                 f"levels of shape {wanted.shape} and type {wanted.dtype}, expected integers "
                 f"of shape ({geometry.rows}, {geometry.columns})"
             )
-        if int(wanted.min()) < 0 or int(wanted.max()) >= len(self.image.params):
-            raise EngineError(f"levels {wanted.min()}..{wanted.max()} are not all in the table")
-        self.cell_memory[:] = wanted.reshape(-1)
+        low, high = int(wanted.min()), int(wanted.max())
+        if self.registers[Reg.LINE]:
+            if low < CODE_MIN or high > CODE_MAX:
+                raise EngineError(f"targets {low}..{high} are not all codes of the ADC")
+        elif low < 0 or high >= len(self.image.params):
+            raise EngineError(f"levels {low}..{high} are not all in the table")
+        self.cell_memory[:] = wanted.reshape(-1) & 0xFFFF
+        self.wear_memory[:] = self.wear[tile]
         self._run(f"program/{tile}", self._batch(np.zeros(1, np.int64)))
+        self.wear[tile] = self.wear_memory
         return self.cell_memory.copy()
 
     def program(self, levels: ArrayLike) -> NDArray[np.uint32]:
@@ -221,6 +267,17 @@ class NumpyEngine:
                 f"the image has no entry {entry!r}, only {', '.join(self.image.entries)}"
             )
         address = self.image.entries[entry]
+        self.modes.begin()
+        self.registers[Reg.ARM] = 0
+        try:
+            self._execute(entry, address, batch)
+        except WardenStopped:
+            # The safe state: the sequencer and the rails are as after a reset.
+            self.registers = dict.fromkeys(Reg, 0)
+            self.dac = dict.fromkeys(Dac, _DAC_ZERO)
+            raise
+
+    def _execute(self, entry: str, address: int, batch: _Batch) -> None:
         while True:
             if not 0 <= address < len(self.image.code):
                 raise EngineError(f"entry {entry!r} runs past the program's end at {address}")
@@ -242,11 +299,18 @@ class NumpyEngine:
                 case op if op in POST:
                     self._post(address, instr, batch)
                 case Op.PROGRAM:
-                    self._program(address, instr)
+                    self._guarded_program(address, instr)
                 case Op.READ:
                     self._read(address, instr)
                 case Op.PULSE | Op.SWEEP:
                     self._pulse(address, instr)
+                case Op.ADOPT:
+                    self.modes.adopt(address)
+                case Op.RESTORE:
+                    self._check(address, instr, "tile", instr["tile"] < self.array.tiles)
+                    self.modes.restore(address, instr, instr["tile"], instr["mode"])
+                case Op.MODE:
+                    self._mode(address, instr)
                 case Op.NOP:
                     pass
             address += 1
@@ -274,9 +338,11 @@ class NumpyEngine:
                 batch.epochs[:, np.newaxis],
                 conversion_index(address, 0) + plane,
             )
-        codes, saturated = self.converters.convert(
-            total, variance, z, self._gain(address), array.device.var_exponent
-        )
+        tia_range = self._range()
+        codes, saturated = self.readout.convert(
+            total, variance, z, self._gain(address, tia_range), array.device.var_exponent,
+            tia_range, slice(geometry.columns),
+        )  # fmt: skip
         weight = np.int64(1) << plane
         if instr["signed"]:
             weight[-1] = -weight[-1]
@@ -305,48 +371,151 @@ class NumpyEngine:
         except EngineError as error:
             raise EngineError(f"address {address}: {instr}: {error}") from error
 
+    def _guarded_program(self, address: int, instr: Instruction) -> None:
+        """Write-verify up to the first cell with a pulse that the warden does not let through."""
+        cells = self._cells(address, instr)
+        columns = self.image.geometry.columns
+        at = [divmod(instr["cell"] + n, columns) for n in range(instr["count"])]
+        warden = self.modes.grant(address, instr, instr.op, instr["tile"], at)
+        rails = [self.registers[reg] for reg in (Reg.RAIL_RESET, Reg.RAIL_SET)]
+        widths = [self.registers[reg] for reg in (Reg.RESET_CYCLES, Reg.SET_CYCLES)]
+        gates, *_ = self._table(address, instr, self.cell_memory[: cells.size])
+        reset = warden.complaint(rails[0], None)
+        sets = {int(gate): warden.complaint(rails[1], int(gate)) for gate in np.unique(gates)}
+        limit = warden.drive.width_max
+        spent = self._spent(instr["cell"] + np.arange(cells.size))
+        bad = [
+            not worn and bool(reset or max(widths) > limit or sets[int(gate)])
+            for gate, worn in zip(gates, spent, strict=True)
+        ]
+        if not any(bad):
+            self._program(address, instr)
+            return
+        first = bad.index(True)
+        begin, end = self._group(instr, first)
+        if begin:
+            self._program(address, instruction(Op.PROGRAM, **{**instr.operands, "count": begin}))
+        # The group's cells are RESET together; SETs come up to the one that is refused.
+        group = begin + np.flatnonzero(~spent[begin:end])
+        self._count(instr["cell"] + group)
+        if reset:
+            raise WardenStopped(f"the guard is in its safe state: {reset}")
+        volts = self._rail_volts(address, Reg.RAIL_RESET)
+        self.array.pulse(cells[group], volts, min(widths[0], limit) / self.clk_hz, None)
+        if widths[0] > limit:
+            raise warden.cut(widths[0])
+        volts, i_cc = self._rail_volts(address, Reg.RAIL_SET), self.converters.i_cc(gates)
+        before = group[group < first]
+        self.array.pulse(cells[before], volts, widths[1] / self.clk_hz, i_cc[before])
+        if sets[int(gates[first])]:
+            raise WardenStopped(f"the guard is in its safe state: {sets[int(gates[first])]}")
+        self.array.pulse(cells[first : first + 1], volts, limit / self.clk_hz, i_cc[first])
+        raise warden.cut(widths[1])
+
+    def _group(self, instr: Instruction, cell: int) -> tuple[int, int]:
+        """First and last + 1 of the cells of a ``PROGRAM`` that are RESET with one of them."""
+        columns, together = self.image.geometry.columns, max(self.registers[Reg.TOGETHER], 1)
+        column = (instr["cell"] + cell) % columns
+        row_begin, row_end = max(cell - column, 0), cell - column + columns
+        begin = row_begin + (cell - row_begin) // together * together
+        return begin, min(begin + together, row_end, instr["count"])
+
+    def _mode(self, address: int, instr: Instruction) -> None:
+        """A change of mode: the recipe on row after row, then the cells are in the new mode."""
+        geometry, tile, to = self.image.geometry, instr["tile"], instr["to"]
+        self._check(address, instr, "tile", tile < self.array.tiles)
+        arm, self.registers[Reg.ARM] = self.registers[Reg.ARM], 0
+        way = self.modes.change(address, instr, tile, to, arm)
+        fields = SWEEP_FIELDS if way.sweep else PULSE_FIELDS
+        words = [int(word) for word in self.image.params[way.param : way.param + len(fields)]]
+        if len(words) < len(fields):
+            raise self.modes.break_off(address, instr)
+        try:
+            record = unpack_sweep(words) if way.sweep else unpack_pulse(words)
+        except IsaError as error:
+            raise self.modes.break_off(address, instr) from error
+        recipe = measure(record, self.converters, self.clk_hz)
+        name = self.array.device.modes[to].name
+        for row in range(geometry.rows):
+            warden = Warden(way.drive)
+            for rail in rails_of(record):
+                gate = record.gate if limited(rail, record.limit) else None
+                if warden.opening(rail, gate, record.width) < record.width:
+                    raise warden.cut(record.width)
+            first = (tile * geometry.rows + row) * geometry.columns
+            self.array.wait(recipe.cycles / self.clk_hz)
+            self.array.set_mode(
+                name,
+                np.arange(first, first + geometry.columns),
+                i_cc=recipe.i_cc,
+                volts=recipe.volts,
+                rate_v_s=recipe.rate_v_s,
+            )
+        self.dac[Dac.RAIL_B] = _DAC_ZERO
+        if record.limit:
+            self.dac[Dac.GATE_PROGRAM] = record.gate
+        self.modes.arrive(tile, to)
+
     def _program(self, address: int, instr: Instruction) -> None:
         cells = self._cells(address, instr)
-        tries, levels = self.registers[Reg.TRIES], self.cell_memory[: cells.size]
-        gate, low, high = self._level_table(address, instr, levels)
+        tries, wanted = self.registers[Reg.TRIES], self.cell_memory[: cells.size]
+        gate, low, high = self._table(address, instr, wanted)
         i_cc = self.converters.i_cc(gate)
         volts = {reg: self._rail_volts(address, reg) for reg in (Reg.RAIL_RESET, Reg.RAIL_SET)}
         reset_s = self.registers[Reg.RESET_CYCLES] / self.clk_hz
         set_s = self.registers[Reg.SET_CYCLES] / self.clk_hz
-        gain = self._gain(address)
+        tia_range = self._range()
 
         code, used, least, most = np.zeros((4, cells.size), dtype=np.int64)
-        done = np.zeros(cells.size, dtype=bool)
+        done, worn = np.zeros((2, cells.size), dtype=bool)
         for attempt in range(1, tries + 1):
-            left = np.flatnonzero(~done)
+            left = np.flatnonzero(~(done | worn))
+            worn[left] = self._spent(instr["cell"] + left)
+            left = left[~worn[left]]
             if not left.size:
                 break
+            self._count(instr["cell"] + left)
             self.array.pulse(cells[left], volts[Reg.RAIL_RESET], reset_s, None)
             self.array.pulse(cells[left], volts[Reg.RAIL_SET], set_s, i_cc[left])
-            code[left] = found = self._read_codes(address, cells[left], gain)
+            code[left] = found = self._read_codes(address, cells[left], tia_range)[0]
             used[left] = attempt
             least[left] = found if attempt == 1 else np.minimum(least[left], found)
             most[left] = found if attempt == 1 else np.maximum(most[left], found)
             done[left] = (code[left] >= low[left]) & (code[left] <= high[left])
-        if not done.all():
+        if worn.any():
+            _log.warning("tile %d: %d cells are worn out", instr["tile"], int(worn.sum()))
+        if not (done | worn).all():
             _log.warning(
                 "tile %d: %d of %d cells did not converge in %d tries",
-                instr["tile"], int((~done).sum()), cells.size, tries,
+                instr["tile"], int((~(done | worn)).sum()), cells.size, tries,
             )  # fmt: skip
         stuck = (used > 1) & (most - least <= self.registers[Reg.STUCK])
         missed = np.where(stuck, CellStatus.STUCK, CellStatus.NOT_CONVERGED)
         if not self.registers[Reg.STUCK]:
             missed[:] = CellStatus.NOT_CONVERGED
+        missed[worn] = CellStatus.WORN
         self._store_results(code, used, np.where(done, CellStatus.DONE, missed))
         # The sequence leaves its last settings on the DACs.
-        self.dac[Dac.RAIL_B] = self.registers[Reg.RAIL_SET]
-        self.dac[Dac.GATE_PROGRAM] = int(gate[-1])
+        tried = np.flatnonzero(used)
+        if tried.size:
+            self.dac[Dac.RAIL_B] = self.registers[Reg.RAIL_SET]
+            self.dac[Dac.GATE_PROGRAM] = int(gate[tried[-1]])
 
     def _read(self, address: int, instr: Instruction) -> None:
         cells = self._cells(address, instr)
-        code = self._read_codes(address, cells, self._gain(address))
-        zeros = np.zeros_like(code)
-        self._store_results(code, zeros, np.full_like(code, CellStatus.READ))
+        auto = bool(self.registers[Reg.TIA_RANGE] & AUTO)
+        if auto:
+            code, ranges, saturated = self._read_auto(address, cells)
+        else:
+            code, saturated = self._read_codes(address, cells, self._range())
+            ranges = np.full_like(code, self._range())
+        for n, (c, r, s) in enumerate(zip(code, ranges, saturated, strict=True)):
+            self.cell_memory[n] = pack_result(int(c), 0, CellStatus.READ, int(r), bool(s))
+        # A code of a range that the controller has chosen says nothing of a written cell.
+        for n, word in enumerate(self.cell_memory[: 0 if auto else cells.size]):
+            row, column = divmod(instr["cell"] + n, self.image.geometry.columns)
+            found, _, railed = unpack_reading(int(word))
+            self.modes.read(instr["tile"], row, column, found, railed)
 
     def _pulse(self, address: int, instr: Instruction) -> None:
         """Pulses or a sweep; a front end that is never late, as the record's formulas ask."""
@@ -364,30 +533,48 @@ class NumpyEngine:
         cells = cells + (column + columns)
 
         def read(several: IntArray) -> IntArray:
-            return self._convert_once(several, self._gain(address))
+            return self._convert_once(address, several, self._range())[0]
 
+        at = [(row + n, column) if down else (row, column + n) for n in range(count)]
+        pulses, source = (words[1] >> CYCLE_BITS, 0) if instr.op is Op.PULSE else (1, 0)
+        if instr.op is Op.PULSE:
+            raw = unpack_fields(PULSE_FIELDS[0], words[0])
+            source = dict(zip((f.name for f in PULSE_FIELDS[0]), raw, strict=True))["source"]
+        warden = self.modes.grant(address, instr, instr.op, instr["tile"], at, pulses, bool(source))
         pulser = LinePulser(
-            self.array, self.converters, self.clk_hz, cells, self.registers[Reg.TIA_RANGE], read
-        )
+            self.array, self.converters, self.clk_hz, cells, self._range(), read,
+            warden, self.readout,
+        )  # fmt: skip
         record = unpack_pulse(words) if instr.op is Op.PULSE else unpack_sweep(words)
         if isinstance(record, Train):
             self._check(address, instr, "count", not (record.after and down and count > 1))
+            self._check(address, instr, "count", not record.source or count == 1)
+            if record.source and not geometry.has_source:
+                raise EngineError(f"address {address}: this controller has no current source")
             groups = record.pulses * (record.inside + record.after)
         else:
             groups = len(record.codes())
-        if groups * columns.size >= geometry.cells:
-            raise EngineError(
-                f"address {address}: {groups * columns.size} samples and the outcome, cell "
-                f"memory has {geometry.cells} words"
-            )
-        samples = pulser.pulse(record) if isinstance(record, Train) else pulser.sweep(record)
-        self.cell_memory[0] = pack_outcome(len(samples), PulseStatus.DONE)
+        if isinstance(record, Train) and record.source:
+            # How many samples there are depends on where it is cut.
+            samples = pulser.pulse(record)
+            self._check_samples(address, len(samples))
+        else:
+            self._check_samples(address, groups * columns.size)
+            samples = pulser.pulse(record) if isinstance(record, Train) else pulser.sweep(record)
+        self.cell_memory[0] = pack_outcome(len(samples), pulser.status)
         self.cell_memory[1 : len(samples) + 1] = samples
         self.dac[Dac.RAIL_B] = _DAC_ZERO
         if record.limit:
             self.dac[Dac.GATE_PROGRAM] = record.gate
 
     # -- parts of instructions --------------------------------------------------------
+
+    def _check_samples(self, address: int, samples: int) -> None:
+        if samples >= self.image.geometry.cells:
+            raise EngineError(
+                f"address {address}: {samples} samples and the outcome, cell memory has "
+                f"{self.image.geometry.cells} words"
+            )
 
     def _cells(self, address: int, instr: Instruction) -> IntArray:
         size = self.image.geometry.cells
@@ -405,35 +592,108 @@ class NumpyEngine:
         gate, low, high = np.array(words, dtype=np.int64)[which].T
         return gate, low, high
 
-    def _read_codes(self, address: int, cells: IntArray, gain: Gain) -> IntArray:
-        """The mean of ``2**AVERAGE`` single reads of each cell, rounded half to even."""
-        average = self.registers[Reg.AVERAGE]
+    def _table(
+        self, address: int, instr: Instruction, words: NDArray[np.uint32]
+    ) -> tuple[IntArray, IntArray, IntArray]:
+        """Gate code and verify window of each cell's word, a level or a target."""
+        table = self._line_table if self.registers[Reg.LINE] else self._level_table
+        return table(address, instr, words)
+
+    def _line_table(
+        self, address: int, instr: Instruction, words: NDArray[np.uint32]
+    ) -> tuple[IntArray, IntArray, IntArray]:
+        """Gate code and verify window of each cell's target, from the device's line."""
+        base = self.registers[Reg.LINE]
+        self._check(address, instr, "line", base + LINE_WORDS <= len(self.image.params))
+        line = unpack_line([int(word) for word in self.image.params[base : base + LINE_WORDS]])
+        targets = (words & np.uint32(0xFFFF)).astype(np.uint16).view(np.int16)
+        used, which = np.unique(targets, return_inverse=True)
+        found = [(line.gate_code(target), *line.window(target)) for target in used.tolist()]
+        gate, low, high = np.array(found, dtype=np.int64)[which].T
+        return gate, low, high
+
+    def _spent(self, places: IntArray) -> NDArray[np.bool_]:
+        """Which cells, by place in the tile, have had their cycles."""
+        limit = self.registers[Reg.ENDURANCE]
+        return (self.wear_memory[places] >= limit) & bool(limit)
+
+    def _count(self, places: IntArray) -> None:
+        """One cycle more of cells; a count stays at its largest value."""
+        if self.image.geometry.wear:
+            had = self.wear_memory[places]
+            self.wear_memory[places] = had + (had != _WEAR_MAX)
+
+    def _read_auto(self, address: int, cells: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+        """Code, range and saturation of each cell, by the rule of :mod:`ohmloom.hw.ranges`."""
+        last = len(self.converters.tia_ohms) - 1
+        code, ranges = np.zeros((2, cells.size), dtype=np.int64)
+        railed, fixed, done = np.zeros((3, cells.size), dtype=bool)
+        probing = np.ones(cells.size, dtype=bool)
+        while not done.all():
+            for tia_range, probe in product(range(last + 1), (True, False)):
+                here = np.flatnonzero(~done & (ranges == tia_range) & (probing == probe))
+                if not here.size:
+                    continue
+                found, at_rail = self._read_codes(
+                    address, cells[here], tia_range, 0 if probe else None
+                )
+                code[here], railed[here] = found, at_rail
+                back = at_rail & (tia_range != 0) & ~fixed[here]
+                hops = np.sum([np.abs(found) <= most for most in JUMPS], axis=0)
+                on = probe & ~back & (hops != 0) & (tia_range != last)
+                ranges[here] = np.where(
+                    back, tia_range - 1, np.where(on, np.minimum(tia_range + hops, last), tia_range)
+                )
+                fixed[here] |= back
+                done[here] = ~back & (not probe)
+                probing[here] = on
+        return code, ranges, railed
+
+    def _read_codes(
+        self, address: int, cells: IntArray, tia_range: int, average: int | None = None
+    ) -> tuple[IntArray, NDArray[np.bool_]]:
+        """The mean of ``2**AVERAGE`` single reads of each cell, rounded half to even.
+
+        With it, whether any of them was at a rail.
+        """
+        if average is None:
+            average = self.registers[Reg.AVERAGE]
         if not 0 <= average < 1 << AVERAGE_BITS:
             raise EngineError(f"address {address}: 2^{average} reads are not averaged")
         summed = np.zeros(cells.shape, dtype=np.int64)
+        railed = np.zeros(cells.shape, dtype=bool)
         for _ in range(1 << average):
-            summed += self._convert_once(cells, gain)
-        return round_half_even_shift(summed, average)
+            codes, saturated = self._convert_once(address, cells, tia_range)
+            summed += codes
+            railed |= saturated
+        return round_half_even_shift(summed, average), railed
 
-    def _convert_once(self, cells: IntArray, gain: Gain) -> IntArray:
+    def _convert_once(
+        self, address: int, cells: IntArray, tia_range: int
+    ) -> tuple[IntArray, NDArray[np.bool_]]:
         total, variance, z = self.array.verify_totals(cells)
         noise = z if self.read_noise else 0
         exponent = self.array.device.var_exponent
-        return self.converters.convert(total, variance, noise, gain, exponent)[0]
+        gain, columns = self._gain(address, tia_range), cells % self.image.geometry.columns
+        return self.readout.convert(total, variance, noise, gain, exponent, tia_range, columns)
+
+    def _range(self) -> int:
+        """The range pins: automatic ranges are those of ``READ`` alone."""
+        return self.registers[Reg.TIA_RANGE] & (1 << RANGE_BITS) - 1
 
     def _store_results(self, code: IntArray, tries: IntArray, status: IntArray) -> None:
         for n, (c, t, s) in enumerate(zip(code, tries, status, strict=True)):
             self.cell_memory[n] = pack_result(int(c), int(t), CellStatus(int(s)))
 
-    def _gain(self, address: int) -> Gain:
-        """ADC codes per conductance code with the read rail and TIA range as they stand."""
+    def _gain(self, address: int, tia_range: int) -> Gain:
+        """ADC codes per conductance code with the read rail as it stands."""
         code = self.dac[Dac.RAIL_A]
         if code == _DAC_ZERO:
             raise EngineError(f"address {address}: RAIL_A is at 0 V, run the setup entry first")
         return self.converters.gain(
             self.array.device.g_lsb,
             self.converters.dac_volts(code),
-            self.registers[Reg.TIA_RANGE],
+            tia_range,
         )
 
     def _rail_volts(self, address: int, reg: Reg) -> float:

@@ -4,6 +4,10 @@ A pulse without a conversion inside is one :meth:`~ohmloom.sim.array.Array.pulse
 with conversions is a quasi-static :meth:`~ohmloom.sim.array.Array.sweep` of one step
 from conversion to conversion, since only that says what current flows. Between the
 pulses of a train, and up to each read after one, time passes at 0 V.
+
+A pulse of the current source is an :meth:`~ohmloom.sim.array.Array.charge` from conversion
+to conversion, up to the one that reaches a limit. Its conversions are the voltage of the
+line; after it, time passes with the cell open.
 """
 
 from __future__ import annotations
@@ -12,10 +16,11 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from ...hw.isa import Staircase, Train, limited, pack_sample
+from ...hw.isa import PulseStatus, Staircase, Train, limited, pack_sample, unpack_sample
 from ..array import SimulatedArray
-from ..converters import ADC_MAX, ADC_MIN, Converters
-from ..numerics import IntArray, round_half_even_shift
+from ..converters import ADC_MAX, ADC_MIN, Converters, Readout
+from ..numerics import FloatArray, IntArray, round_half_even_shift
+from .modes import Warden
 
 
 class LinePulser:
@@ -32,6 +37,15 @@ class LinePulser:
         Index of the TIA range.
     read:
         One conversion of a single read of cells: their codes.
+    warden:
+        What lets the gate open; without one, it always does.
+    readout:
+        From currents to codes; without one, that of ``converters``.
+
+    Attributes
+    ----------
+    status:
+        How the last train or sweep ended: ``DONE``, or ``CUT`` at a limit.
     """
 
     def __init__(
@@ -42,6 +56,8 @@ class LinePulser:
         cells: IntArray,
         tia_range: int,
         read: Callable[[IntArray], IntArray],
+        warden: Warden | None = None,
+        readout: Readout | None = None,
     ) -> None:
         self.array = array
         self.converters = converters
@@ -49,9 +65,15 @@ class LinePulser:
         self.cells = cells
         self.tia_range = tia_range
         self.read = read
+        self.warden = warden
+        self.readout = readout or Readout(converters)
+        self.status = PulseStatus.DONE
 
     def pulse(self, train: Train) -> list[int]:
         """Sample words (:func:`~ohmloom.hw.isa.unpack_sample`) of a train, in order."""
+        if train.source:
+            return self._charge(train)
+        self.status = PulseStatus.DONE
         per_sample = 1 << train.average
         inside = [train.delay + n * train.spacing for n in range(train.inside * per_sample)]
         later = [
@@ -73,6 +95,7 @@ class LinePulser:
 
     def sweep(self, stairs: Staircase) -> list[int]:
         """Sample words of a staircase, in order."""
+        self.status = PulseStatus.DONE
         inside = [stairs.delay + n * stairs.spacing for n in range(1 << stairs.average)]
         words: list[int] = []
         for n, rail in enumerate(stairs.codes()):
@@ -87,19 +110,70 @@ class LinePulser:
         limit = None
         if limited(rail, record.limit):
             limit = float(self.converters.i_cc(record.gate))
+        asked, width = record.width, self._width(record, rail)
         codes, now = [], 0
-        for moment in moments:
+        for moment in (moment for moment in moments if moment < width):
             current = column_currents(
                 self.array, self.cells, volts, (moment - now) / self.clk_hz, limit
             )
-            codes.append(self.converters.current_codes(current, self.tia_range))
+            columns = self.cells[0] % self.array.columns
+            codes.append(self.readout.current_codes(current, self.tia_range, columns))
             now = moment
-        seconds = (record.width - now) / self.clk_hz
+        seconds = (width - now) / self.clk_hz
         if codes:
             column_currents(self.array, self.cells, volts, seconds, limit)
         else:
             self.array.pulse(self.cells.reshape(-1), volts, seconds, limit)
+        if self.warden is not None and width < asked:
+            raise self.warden.cut(asked)
         return codes
+
+    def _width(self, record: Train | Staircase, rail: int) -> int:
+        """Cycles of an opening, which the warden may cut."""
+        if self.warden is None:
+            return record.width
+        gate = record.gate if limited(rail, record.limit) else None
+        return self.warden.opening(rail, gate, record.width)
+
+    def _charge(self, train: Train) -> list[int]:
+        """A pulse of the current source: sample words of the line's voltage."""
+        self.status = PulseStatus.DONE
+        cell = self.cells.reshape(-1)
+        amperes = self.converters.source_amperes(train.rail, train.source_range)
+        width, now = self._width(train, train.rail), 0
+        allowed = width
+        words: list[int] = []
+        codes: list[IntArray] = []
+
+        def flow(until: int) -> None:
+            self.array.charge(cell, amperes, (until - now) / self.clk_hz)
+
+        def line(current: float) -> IntArray:
+            return self.converters.voltage_codes(line_volts(self.array, cell, current))
+
+        for n in range(train.inside << train.average):
+            moment = train.delay + n * train.spacing
+            if moment >= width:
+                break
+            flow(moment)
+            now = moment
+            codes.append(line(amperes))
+            if len(codes) == 1 << train.average:
+                words += self._samples(codes, train.average)
+                if not train.v_low < unpack_sample(words[-1])[0] < train.v_high:
+                    self.status = PulseStatus.CUT
+                    width = min(width, moment + train.react + 1)
+                codes = []
+        flow(width)
+        if self.warden is not None and width == allowed < train.width:
+            raise self.warden.cut(train.width)
+        now = 0
+        for n in range(train.after << train.average):
+            moment = train.after_delay + n * train.after_spacing
+            self._wait(moment - now)
+            now = moment
+            codes.append(line(0.0))
+        return words + self._samples(codes, train.average)
 
     def _wait(self, cycles: int) -> None:
         self.array.wait(cycles / self.clk_hz)
@@ -112,6 +186,26 @@ class LinePulser:
             railed = ((group == ADC_MIN) | (group == ADC_MAX)).any(axis=0)
             words += [pack_sample(int(m), bool(s)) for m, s in zip(mean, railed, strict=True)]
         return words
+
+
+def line_volts(array: SimulatedArray, cells: IntArray, amperes: float) -> FloatArray:
+    """Voltage [V] of each cell's terminals while a current flows into it.
+
+    That of the store, and the drop over what is in series with it.
+    """
+    volts = array.sense_voltage(cells)
+    part = array.state.reshape(-1).take(cells)
+    kelvin = np.full(cells.shape, array.temperature_k)
+    drop = np.empty(cells.shape)
+    for index in np.unique(part.mode):
+        mode, here = array.device.modes[index], part.mode == index
+        at = (mode.p, part.take(here))
+        zero, one = (np.full(drop[here].shape, v) for v in (0.0, 1.0))
+        siemens = mode.family.current(*at, one, kelvin[here]) - mode.family.current(
+            *at, zero, kelvin[here]
+        )
+        drop[here] = amperes / siemens
+    return volts + drop
 
 
 def column_currents(

@@ -2,7 +2,8 @@
 # pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,29 @@ class SmallTop(wiring.Component):
         return m
 
 
+NETLIST = {
+    "modules": {
+        "LUT4": {"cells": {}},
+        "top": {
+            "cells": {
+                "top.memory.port_LUT4_A": {"type": "LUT4"},
+                "top.memory.0.0": {"type": "DP16KD"},
+                "top.count_TRELLIS_FF_Q": {"type": "TRELLIS_FF"},
+                "top.count_TRELLIS_FF_Q_DI_CCU2C_S0": {"type": "CCU2C"},
+                "top.memory_like_LUT4_A": {"type": "LUT4"},
+                "card_0.buf": {"type": "TRELLIS_IO"},
+                "sync_LUT4_Z": {"type": "LUT4"},
+            }
+        },
+    }
+}
+"""What yosys could have made of :class:`SmallTop`."""
+
+
 class FakeTools:
     """Answers like the tools, counts what it was asked to run."""
+
+    netlist: Mapping[str, object] = NETLIST
 
     def __init__(self, report: str | None = None, fails: str | None = None) -> None:
         self.report = REPORT.read_text() if report is None else report
@@ -60,10 +82,14 @@ class FakeTools:
         if command[0] == self.fails:
             log.write_text("Info: working\nERROR: no room left\n1 error\n")
             return 1
-        if command[0] == "nextpnr-ecp5":
+        if command[0] == "yosys":
+            (folder / "top.json").write_text(json.dumps(self.netlist))
+        if command[0].startswith("nextpnr-"):
             (folder / command[command.index("--report") + 1]).write_text(self.report)
         if command[0] == "ecppack":
             (folder / command[command.index("--bit") + 1]).write_bytes(b"bits")
+        if command[0] == "icepack":
+            (folder / command[-1]).write_bytes(b"bits")
         return 0
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ohmloom.boards.blocks import Cells
 from ohmloom.boards.build import BuildError, build_bitstream, plan_key, prepare
 from ohmloom.boards.catalogue import board
 from ohmloom.boards.report import ReportError
@@ -53,6 +54,36 @@ def test_report_beside_the_bitstream(build: Any, fake_tools: Any) -> None:
     written = json.loads((report.path.parent / "report.json").read_text())
     assert written == report.as_dict()
     assert written["fmax_mhz"] == report.fmax_mhz > report.required_mhz
+
+
+def test_the_report_says_what_each_block_takes_and_what_is_left_out(
+    small_top: Any, fake_tools: Any, tmp_path: Path
+) -> None:
+    for cached in (False, True):
+        report = build_bitstream(
+            small_top(),
+            ULX3S,
+            tmp_path / "out",
+            left_out=("pool", "lut"),
+            runner=fake_tools(),
+            cache=tmp_path / "cache",
+        )
+        assert report.cached is cached
+        assert report.as_dict()["left_out"] == ["pool", "lut"]
+        assert report.blocks == {
+            "controller": Cells(luts=3, flip_flops=1),
+            "board": Cells(luts=1),
+            "memory": Cells(luts=1, block_rams=1),
+        }
+    written = json.loads((tmp_path / "out" / "ulx3s-85f.json").read_text())
+    assert written["blocks"]["memory"]["block_rams"] == 1
+
+
+def test_a_controller_that_synthesis_removes_is_no_bitstream(build: Any, fake_tools: Any) -> None:
+    tools = fake_tools()
+    tools.netlist = {"modules": {"top": {"cells": {"sync_LUT4_Z": {"type": "LUT4"}}}}}
+    with pytest.raises(BuildError, match="nothing of the controller"):
+        build(tools)
 
 
 def test_key_does_not_depend_on_the_run(small_top: Any) -> None:

@@ -24,6 +24,33 @@ def test_geometry_that_does_not_fit(command: Any, digits: Path, tmp_path: Path) 
     assert "ulx3s-85f holds columns up to 32, the bundle needs 64" in result.sentence
 
 
+def test_several_boards_in_one_command(
+    command: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    built: list[tuple[str, tuple[str, ...]]] = []
+
+    class Report:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def as_dict(self) -> dict[str, object]:
+            return {"board": self.name}
+
+    def fake(top: Any, board: Any, folder: Path, *, left_out: Any, progress: Any) -> Report:
+        assert folder == tmp_path and top.geometry == board.standard
+        built.append((board.name, left_out))
+        return Report(board.name)
+
+    monkeypatch.setattr("ohmloom.cli.steps.building.build_bitstream", fake)
+    boards = ("--board", "ulx3s_85f", "--board", "icebreaker")
+    data = command("bitstream", *boards, "--out", tmp_path, "--json").data
+    assert list(data["bitstreams"]) == ["ulx3s-85f", "icebreaker"]
+    assert "verify" not in built[0][1] and "verify" in built[1][1]
+    # An unknown name is seen before anything is built.
+    assert command("bitstream", "--board", "icebreaker", "--board", "breadboard").code == 2
+    assert len(built) == 2
+
+
 @pytest.mark.slow
 def test_whole_controller(command: Any, bundle: Path) -> None:
     data = command("bitstream", bundle, "--board", "ulx3s-85f", "--json").data

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ohmloom.compiler.analog import level_words, plan_analog, pulse_cycles, stuck_codes
+from ohmloom.compiler.analog import (
+    GATE_ERROR,
+    RAIL_AMPERES,
+    cells_together,
+    device_line,
+    endurance_cycles,
+    level_words,
+    plan_analog,
+    pulse_cycles,
+    stuck_codes,
+)
 from ohmloom.compiler.errors import TargetError
 from ohmloom.hw.isa import unpack_level
 from ohmloom.sim.converters import ADC_MAX, Converters
@@ -41,8 +55,8 @@ def test_more_rows_than_any_range_takes_means_row_groups():
 def test_range_by_choice():
     device = load("cspbbr3_ogb")
     assert plan_analog(device, CARD, 32, 1).row_limit == 5
-    with pytest.raises(TargetError, match="TIA range 3 does not exist, 0 to 2"):
-        plan_analog(device, CARD, 32, 3)
+    with pytest.raises(TargetError, match="TIA range 6 does not exist, 0 to 5"):
+        plan_analog(device, CARD, 32, 6)
 
 
 def test_a_cell_that_exceeds_the_range_alone():
@@ -99,3 +113,65 @@ def test_pulses_last_at_least_their_width(width_ns, clk_hz):
 @pytest.mark.parametrize("clk_hz", [12_000_000, 48_000_000])
 def test_a_millisecond_is_exact(clk_hz):
     assert pulse_cycles(1e-3, clk_hz) == clk_hz // 1000
+
+
+LINED = [name for name in DEVICES if name in ("cspbbr3_ogb", "ideal")]
+
+
+@pytest.mark.parametrize("name", LINED)
+@pytest.mark.parametrize("tia_range", [0, 1])
+def test_the_lines_gate_codes_are_the_cards_within_one(name, tia_range):
+    """Every target of the window: at most one gate code from the exact one, rounding included."""
+    device = load(name)
+    gain = plan_analog(device, CARD, 1, tia_range).gain
+    line = device_line(device, CARD, gain, 0.009)
+    codes = device.level_codes * float(gain)
+    targets = np.arange(math.ceil(codes[0]), math.floor(codes[-1]) + 1)
+    i_cc = np.interp(targets, codes, device.level_i_cc)
+    exact = np.interp(i_cc, CARD.i_cc(np.arange(1 << 16)), np.arange(1 << 16))
+    found = np.array([line.gate_code(target) for target in targets.tolist()])
+    assert np.abs(found - exact).max() <= GATE_ERROR
+    # What that is worth: a tenth of a percent of the window.
+    window = device.level_i_cc[-1] - device.level_i_cc[0]
+    assert np.abs(CARD.i_cc(found) - i_cc).max() < 1e-3 * window
+    assert line.half == math.floor(0.009 * float(codes[-1] - codes[0]))
+    # Beyond the window it stays at the line's ends.
+    ends = [line.gate_code(int(t)) for t in (targets[0] - 500, targets[-1] + 500)]
+    assert ends == [found[0], found[-1]]
+
+
+def test_the_line_meets_the_level_table():
+    device = load("cspbbr3_ogb")
+    gain = plan_analog(device, CARD, 1, None).gain
+    line = device_line(device, CARD, gain, 0.009)
+    for code, word in zip(device.level_codes, level_words(device, CARD, gain), strict=True):
+        gate, _, _ = unpack_level(word)
+        assert abs(line.gate_code(round(float(code) * float(gain))) - gate) <= 1
+
+
+@pytest.mark.parametrize("name", [name for name in DEVICES if name not in LINED])
+def test_a_window_that_sixteen_pieces_do_not_describe(name):
+    device = load(name)
+    gain = plan_analog(device, CARD, 1, 0).gain
+    with pytest.raises(TargetError, match="gate codes, accepted is 1"):
+        device_line(device, CARD, gain, 0.009)
+
+
+def test_levels_that_lie_on_no_line():
+    device = load("cspbbr3_ogb")
+    bent = replace(device.programmable, level_i_cc=device.level_i_cc * np.linspace(1, 1.01, 32))
+    device.weights = bent
+    gain = plan_analog(device, CARD, 1, None).gain
+    with pytest.raises(TargetError, match="lie on no line"):
+        device_line(device, CARD, gain, 0.009)
+
+
+def test_endurance_and_cells_together_are_the_devices():
+    assert endurance_cycles(load("cspbbr3_ogb")) == 5655
+    assert cells_together(load("cspbbr3_ogb"), 32) == 32
+    assert cells_together(load("cspbbr3_ogb"), 8) == 8
+    for name in DEVICES:
+        device = load(name)
+        each = abs(device.v_reset) * device.g_lsb * 16383
+        cells = cells_together(device, 255)
+        assert cells == 1 or cells * each <= RAIL_AMPERES < (cells + 1) * each or cells == 255

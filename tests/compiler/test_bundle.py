@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,10 @@ from ohmloom.compiler import bundle
 from ohmloom.compiler.bundle import FILES, MANIFEST, load_bundle, write_bundle
 from ohmloom.compiler.errors import BundleError
 from ohmloom.compiler.npz import write_npz
+from ohmloom.compiler.profile import make_profile
 from ohmloom.compiler.runner import build_engine, quantise_input
+from ohmloom.hw.isa import Op
+from ohmloom.hw.profile import Profile, pack_profile, unpack_profile
 from ohmloom.sim.devices.record import to_record
 
 
@@ -198,7 +201,7 @@ def setter(*keys, value):
     "keys,value,words",
     [
         (["format"], "other", "not the manifest of an Ohmloom bundle"),
-        (["schema_version"], 2, "schema version 2, 1 is accepted"),
+        (["schema_version"], 1, "schema version 1, 2 is accepted"),
         (["surprise"], 1, "surprise"),
         (["tiles"], "8", "tiles: Input should be a valid integer"),
         (["tiles"], 7, "placements|entries"),
@@ -252,3 +255,42 @@ def test_hashes_do_not_vouch_for_levels(copy, compiled):
     write_npz(copy / "conductances.npz", {"levels": levels})
     edit(copy, nothing, rehash=["conductances.npz"])
     refused(copy, "a cell on level 32, cspbbr3_ogb has 32 levels")
+
+
+def with_profile(copy, compiled, words):
+    """The bundle with other words of the device profile, hashed again."""
+    profile = np.array(words, np.uint64)
+    write_npz(copy / "params.npz", {"params": compiled.image.params, "profile": profile})
+    edit(copy, nothing, rehash=["params.npz"])
+
+
+def test_hashes_do_not_vouch_for_a_device_profile(copy, compiled):
+    words = [*compiled.image.profile]
+    with_profile(copy, compiled, [words[0], words[1] ^ 1, *words[2:]])
+    refused(copy, "params.npz device profile: its words do not add up to its checksum")
+    with_profile(copy, compiled, [0] * len(words))
+    refused(copy, "params.npz device profile: its header is none of version 1")
+    with_profile(copy, compiled, words[:-1])
+    refused(copy, "params.npz array 'profile'")
+
+
+def test_a_profile_is_the_one_of_the_device(copy, compiled):
+    profile = unpack_profile(compiled.image.profile)
+    other = Profile(profile.modes[:1], ())
+    with_profile(copy, compiled, pack_profile(other))
+    refused(copy, "a profile of 1 modes, its device has 3")
+    far = tuple(replace(way, param=60_000) for way in profile.ways)
+    with_profile(copy, compiled, pack_profile(replace(profile, ways=far)))
+    refused(copy, "recipe at 60000 is beyond the 126 parameter words")
+
+
+def test_setup_adopts_the_profile_and_every_tile_says_its_mode(compiled):
+    image, device = compiled.image, compiled.device
+    assert image.code[image.entries["setup"]].op is Op.ADOPT
+    for tile in range(image.tiles):
+        first = image.code[image.entries[f"program/{tile}"]]
+        assert first.op is Op.RESTORE
+        assert (first["tile"], first["mode"]) == (tile, device.mode_index(device.weights.mode))
+    recipes = make_profile(device, compiled.converters, compiled.options.clk_hz).records
+    assert image.params[-len(recipes) :].tolist() == list(recipes)
+    assert unpack_profile(image.profile).ways[0].param == len(image.params) - len(recipes)

@@ -43,6 +43,7 @@ class Times:
     load: int = 6
     shift: int = 7
     readout: int = 20
+    source: int = 25
 
     CLK_HZ = 1_000_000_000
 
@@ -53,6 +54,7 @@ class Times:
             dac_settle_ps=1000 * self.dac_settle,
             switch_ps=1000 * self.switch,
             pulse_min_ps=1000 * self.pulse_min,
+            source_ps=1000 * self.source,
         )
 
 
@@ -87,6 +89,8 @@ class Pulse:
     width: int
     setting: Setting
     rails: dict[Dac, int]
+    source: int | None = None
+    """Range of the current source, if that is what drove."""
 
 
 class FakeFrontEnd:
@@ -105,8 +109,8 @@ class FakeFrontEnd:
 
     Attributes
     ----------
-    updates, latches, writes, conversions, pulses
-        What happened, in order, the first three with their cycle.
+    updates, latches, writes, conversions, pulses, sources
+        What happened, in order, the first three and the last with their cycle.
     faults : what the interface forbids and yet happened
     """
 
@@ -139,6 +143,9 @@ class FakeFrontEnd:
         self._latched_at = dict.fromkeys(SwitchGroup, -times.settle)
         self._samples: dict[int, tuple[int, int]] = {}
         self._opened_at: int | None = None
+        self._source: tuple[int, int] = (0, 0)
+        self._sourced_at = -times.source
+        self.sources: list[tuple[int, int, int]] = []
         self._reading_since = 0
 
     async def run(self, ctx) -> None:
@@ -154,11 +161,12 @@ class FakeFrontEnd:
                     fe.switch.valid & fe.switch.ready, switch.group, switch.a, switch.b,
                     fe.latch,
                     fe.dac.valid & fe.dac.ready, dac.channel, dac.code,
-                    fe.gate_a, fe.gate_b,
+                    fe.gate_a, fe.gate_b, fe.source, fe.source_range,
                     fe.convert, fe.tile, tag.inference, tag.epoch, tag.index,
                 )
             )  # fmt: skip
-            gate_a, gate_b, convert, tile, *name = rest
+            gate_a, gate_b, source, source_range, convert, tile, *name = rest
+            self._select(now, source, source_range, gate_b)
             self._gates(now, gate_a, gate_b, moving=updated or latch or wrote)
             if convert:
                 self._convert(now, gate_a, tile, tuple(name))
@@ -225,6 +233,15 @@ class FakeFrontEnd:
         for i, column in enumerate(self._random.sample(range(len(codes)), len(codes))):
             self._samples[first + i] = (column, codes[column])
 
+    def _select(self, now: int, source: int, source_range: int, gate_b: int) -> None:
+        chosen = (source, source_range if source else 0)
+        if chosen == self._source:
+            return
+        if gate_b or self._opened_at is not None:
+            self.faults.append(f"cycle {now}: the source moves while gate B is open")
+        self._source, self._sourced_at = chosen, now
+        self.sources.append((now, *chosen))
+
     def _gates(self, now: int, gate_a: int, gate_b: int, moving: bool) -> None:
         if gate_a and gate_b:
             self.faults.append(f"cycle {now}: both fast gates are open")
@@ -233,13 +250,17 @@ class FakeFrontEnd:
         if not gate_b:
             if self._opened_at is not None:
                 width = now - self._opened_at
-                self.pulses.append(Pulse(self._opened_at, width, self.setting, dict(self.rails)))
+                source = self._source[1] if self._source[0] else None
+                self.pulses.append(
+                    Pulse(self._opened_at, width, self.setting, dict(self.rails), source)
+                )
                 self._opened_at = None
             return
         if moving or now < self._dac_idle_at:
             self.faults.append(f"cycle {now}: switches or rails move while gate B is open")
         switched = max(self._latched_at.values()) + self.times.switch
-        if now < max(switched, self._dac_idle_at + self.times.dac_settle):
+        sourced = self._sourced_at + self.times.source
+        if now < max(switched, sourced, self._dac_idle_at + self.times.dac_settle):
             self.faults.append(f"cycle {now}: gate B is open before the lines have settled")
         if self._opened_at is None:
             self._opened_at = now

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ohmloom.hw.geometry import Geometry, GeometryError, accumulator_bits
+from ohmloom.hw.geometry import OPTIONAL, Geometry, GeometryError, accumulator_bits
 from ohmloom.hw.isa import LAYOUTS, Op, instruction
 
 LIMITS = {
@@ -57,6 +57,14 @@ def test_what_is_left_out_is_said(name, op, bit):
     assert whole.features - lacking.features == 1 << bit
     assert whole.features & 1 << bit
     assert all(lacking.has(other) for other in Op if other is not op)
+
+
+def test_the_current_source_is_said_above_the_instructions():
+    whole, lacking = Geometry(), Geometry(power=False)
+    assert whole.features - lacking.features == 1 << len(OPTIONAL)
+    assert whole.has_source and not lacking.has_source
+    assert not Geometry(pulse=False).has_source
+    assert all(lacking.has(op) for op in Op)
 
 
 def test_an_instruction_reaches_the_whole_of_the_largest_geometry():
@@ -125,3 +133,11 @@ def test_a_front_end_refuses_another_s_steps():
     Geometry(rows=8, columns=8).require_step(2, "a small front end")
     with pytest.raises(GeometryError, match="steps of 4 are not for a card, whose chips have 8"):
         Geometry(rows=8, columns=8, step=4).require_step(8, "a card")
+
+
+def test_write_verify_can_be_left_out_and_the_names_of_what_is():
+    lacking = Geometry(verify=False, pool=False)
+    assert not lacking.has(Op.PROGRAM) and not lacking.has(Op.READ)
+    assert {"verify", "pool"} == set(lacking.left_out) - set(Geometry().left_out)
+    both = Geometry().features - Geometry(verify=False).features
+    assert both.bit_count() == 2

@@ -41,8 +41,13 @@ CEILINGS = Ceilings(
 class GuardBench(Elaboratable):
     """A guard, the timer service, and a front end that takes everything at once."""
 
-    def __init__(self, ceilings: Ceilings = CEILINGS) -> None:
-        self.guard = Guard(GEOMETRY, TIMING, ceilings, CLK_HZ, energy_shift=0)
+    def __init__(
+        self,
+        ceilings: Ceilings = CEILINGS,
+        timing: FrontEndTiming = TIMING,
+        geometry: Geometry = GEOMETRY,
+    ) -> None:
+        self.guard = Guard(geometry, timing, ceilings, CLK_HZ, energy_shift=0)
         self.timers = Timers(2)
 
     def elaborate(self, platform: object) -> Module:
@@ -111,6 +116,102 @@ class Driver:
         await ctx.tick()
         ctx.set(self.core.gate_b, 0)
         return width
+
+
+SOURCED = replace(TIMING, source_ps=30_000)
+SOURCE = 30
+
+
+def test_the_source_drives_longer_than_the_rail_may_and_only_that(simulate):
+    bench = GuardBench(timing=SOURCED)
+
+    async def test(ctx):
+        driver = Driver(ctx, bench)
+        ctx.set(bench.timers.jump, 1)
+        await driver.start()
+        await energetic(driver)
+        for source_range in (2, 3):
+            ctx.set(driver.core.source, 1)
+            ctx.set(driver.core.source_range, source_range)
+            await ctx.tick().repeat(SOURCE + 1)
+            assert ctx.get(driver.afe.source) and ctx.get(driver.afe.source_range) == source_range
+            ctx.set(driver.core.gate_b, 1)
+            begun = ctx.get(bench.timers.now)
+            while ctx.get(bench.timers.now) - begun < 30_000:
+                ctx.set(driver.host.heard, 1)
+                assert ctx.get(driver.afe.gate_b)
+                await ctx.tick()
+            ctx.set(driver.host.heard, 0)
+            ctx.set(driver.core.gate_b, 0)
+            await ctx.tick().repeat(3)
+        ctx.set(driver.core.source, 0)
+        await ctx.tick().repeat(SOURCE + 1)
+        # Nothing of the rail's limits was used up, and all of them are there again.
+        assert await driver.pulse() == min(5000, 10**9 // 400_000)
+        assert driver.health()[:2] == (GuardState.SAFE, Reason.ENERGY)
+
+    simulate(bench, test)
+
+
+@pytest.mark.parametrize(
+    ("timing", "geometry", "lasts"),
+    [(SOURCED, GEOMETRY, 40_000), (TIMING, GEOMETRY, 5000),
+     (SOURCED, replace(GEOMETRY, power=False), 5000)],
+    ids=["watchdog", "front end without", "controller without"],
+)  # fmt: skip
+def test_a_source_that_is_not_there_frees_nothing(simulate, timing, geometry, lasts):
+    """With one, the watchdog is what is left."""
+    bench = GuardBench(timing=timing, geometry=geometry)
+
+    async def test(ctx):
+        driver = Driver(ctx, bench)
+        ctx.set(bench.timers.jump, 1)
+        await driver.start()
+        ctx.set(driver.core.source, 1)
+        await ctx.tick().repeat(SOURCE)
+        await driver.hear()
+        assert lasts - 2 <= await driver.pulse() <= lasts
+        reason = Reason.LINK_LOST if lasts == 40_000 else Reason.WIDTH
+        assert driver.health()[:2] == (GuardState.SAFE, reason)
+        assert ctx.get(driver.afe.source) == (lasts == 40_000)
+
+    simulate(bench, test)
+
+
+@pytest.mark.parametrize(("waits", "opens"), [(SOURCE - 1, False), (SOURCE, True)])
+@pytest.mark.parametrize("moves", ["source", "source_range"])
+def test_the_line_has_settled_on_the_source_before_the_gate_opens(simulate, moves, waits, opens):
+    bench = GuardBench(timing=SOURCED)
+
+    async def test(ctx):
+        driver = Driver(ctx, bench)
+        await driver.start()
+        ctx.set(getattr(driver.core, moves), 1)
+        await ctx.tick().repeat(1 + waits)
+        ctx.set(driver.core.gate_b, 1)
+        await ctx.tick()
+        wanted = (GuardState.OPEN, Reason.NONE) if opens else (GuardState.SAFE, Reason.UNSETTLED)
+        assert driver.health()[:2] == wanted
+
+    simulate(bench, test)
+
+
+@pytest.mark.parametrize("moves", ["source", "source_range"])
+def test_the_source_does_not_move_under_an_open_gate(simulate, moves):
+    bench = GuardBench(timing=SOURCED)
+
+    async def test(ctx):
+        driver = Driver(ctx, bench)
+        await driver.start()
+        ctx.set(driver.core.gate_b, 1)
+        await ctx.tick().repeat(5)
+        assert ctx.get(driver.afe.gate_b)
+        ctx.set(getattr(driver.core, moves), 1)
+        assert not ctx.get(driver.afe.gate_b)
+        await ctx.tick()
+        assert driver.health()[:2] == (GuardState.SAFE, Reason.MOVED)
+
+    simulate(bench, test)
 
 
 async def energetic(driver: Driver) -> None:
@@ -323,10 +424,13 @@ def test_what_is_refused_is_not_sent_and_brings_the_safe_state(simulate, ask, re
         await ctx.tick()
         afe, counters = driver.afe, [0] * 4
         counters[counter] = 1
-        assert driver.health() == (GuardState.SAFE, reason, counters)
+        assert driver.health()[:2] == (GuardState.SAFE, reason)
         for signal in (afe.gate_a, afe.gate_b, afe.dac.valid, afe.switch.valid, afe.latch):
             assert not ctx.get(signal)
         assert ctx.get(afe.safe) and not ctx.get(driver.core.ready)
+        # It is counted in the cycle after.
+        await ctx.tick()
+        assert driver.health() == (GuardState.SAFE, reason, counters)
 
     simulate(bench, test)
 
@@ -483,7 +587,7 @@ class Serial:
 
 
 @pytest.fixture(scope="session")
-def whole(simulate):
+def whole(simulate, allow):
     """``whole(test)``: ``test(ctx, bench, client)`` once the card is ready."""
 
     def run(test):
@@ -494,6 +598,7 @@ def whole(simulate):
             ctx.set(bench.jump, 1)
             client = serial.on(ctx)
             await client.ping()
+            await allow(client, 0)
             words = {0: PROGRAM, READ: [PROGRAM[6], instruction(Op.READ, tile=0, cell=0, count=1)]}
             words |= {HIGH: [instruction(Op.DAC, channel=Dac.RAIL_A, code=0xFFFF)]}
             words |= {LONG: [instruction(Op.WAIT, cycles=100_000_000)]}

@@ -93,14 +93,15 @@ def execute(simulate, front_end, front_end_times):
     """``execute(act, g, instructions, times=..., told=..., jump=...)`` -> ``Run``, front end.
 
     ``told`` are the times that the engine works with, by default the right ones; the
-    columns are those of ``g``.
+    columns are those of ``g``. ``ranges`` are the settling times of TIA ranges.
     """
 
-    def run(act, g, instructions, times=None, told=None, jump=False):
+    def run(act, g, instructions, times=None, told=None, jump=False, ranges=(), tia_range=0):
         times = times or front_end_times()
         columns = g.shape[1]
         geometry = replace(GEOMETRY, columns=columns)
-        dut = Bench(geometry, act, (told or times).timing, times.CLK_HZ, jump)
+        timing = replace((told or times).timing, range_settle_ps=ranges)
+        dut = Bench(geometry, act, timing, times.CLK_HZ, jump)
         engine, accumulator, now = dut.engine, dut.accumulator, dut.timers.now
 
         def code_of(held):
@@ -113,6 +114,7 @@ def execute(simulate, front_end, front_end_times):
         result = Run()
 
         async def bench(ctx):
+            ctx.set(engine.range, tia_range)
             for op in instructions:
                 ctx.set(engine.fresh, op.fresh)
                 await ctx.tick()
@@ -245,6 +247,22 @@ def test_takes_exactly_the_cycles_of_the_longest_step(
     assert result.cycles[1] == steps["update"] + settle + (planes - 1) * period + readout
     held = [conversion.cycle for conversion in fe.conversions[-planes:]]
     assert np.diff(held).tolist() == [period] * (planes - 1)
+
+
+@pytest.mark.parametrize(("tia_range", "settle"), [(0, 40), (1, 90), (2, 300), (3, 300)])
+def test_the_wait_is_that_of_the_range(execute, front_end_times, tia_range, settle):
+    """From the first instruction on, by the formula with S of that range."""
+    times = front_end_times(settle=settle)
+    ranges = (40_000, 90_000, 300_000)
+    act, g = range(32), np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS)
+    ops = [Mvm(planes=4), Mvm(planes=4)]
+    told = front_end_times()
+    plain, _ = execute(act, g, ops, times=times)
+    result, fe = execute(act, g, ops, times=times, told=told, ranges=ranges, tia_range=tia_range)
+    assert fe.faults == [] and result.acc == plain.acc and result.cycles == plain.cycles
+    if settle > 40:
+        _, fe = execute(act, g, ops, times=times, told=told, ranges=ranges, tia_range=0)
+        assert any("before the inputs have settled" in fault for fault in fe.faults)
 
 
 def test_the_first_one_sets_columns_and_gates_and_the_next_one_need_not(execute, front_end_times):

@@ -43,12 +43,12 @@ OPENS = 17
 class Bench(Elaboratable):
     """Engine, memories and timers, wired as in the top."""
 
-    def __init__(self, words, timing, clk_hz, jump):
+    def __init__(self, words, timing, clk_hz, jump, geometry=GEOMETRY):
         record = [0] * PARAM + words
         depth = GEOMETRY.param_depth
         self.param = memory.Memory(shape=64, depth=depth, init=record)
         self.cell = memory.Memory(shape=32, depth=GEOMETRY.cells, init=[0x55AA] * GEOMETRY.cells)
-        self.engine = PulseSequencer(GEOMETRY, timing, clk_hz)
+        self.engine = PulseSequencer(geometry, timing, clk_hz)
         self.timers = Timers(3)
         self.jump = jump
 
@@ -91,22 +91,33 @@ def execute(simulate, front_end, front_end_times):
     """``execute(record, code_of=..., ...)`` -> ``Run``, front end."""
 
     class PulseFrontEnd(front_end):
-        """Inputs also settle from the opening of gate B on."""
+        """Inputs also settle from the opening of gate B on, on the source from its closing."""
+
+        _closed_at = 0
+
+        def _gates(self, now, gate_a, gate_b, moving):
+            was_open = self._opened_at is not None
+            super()._gates(now, gate_a, gate_b, moving)
+            if was_open and not gate_b:
+                self._closed_at = now
 
         def _convert(self, now, gate_a, tile, name):
             if self._opened_at is not None:
                 self._reading_since = self._opened_at
+            elif self._source[0]:
+                self._reading_since = self._closed_at
             super()._convert(now, gate_a, tile, name)
 
     def run(
-        record, code_of=None, count=1, down=0, times=None, told=None, jump=False, abort=None, **at
-    ):
+        record, code_of=None, count=1, down=0, times=None, told=None, jump=False, abort=None,
+        geometry=GEOMETRY, timing=None, **at
+    ):  # fmt: skip
         times = times or front_end_times()
         sweep = isinstance(record, Staircase)
         words = record
         if not isinstance(record, list):
             words = pack_sweep(record) if sweep else pack_pulse(record)
-        dut = Bench(words, (told or times).timing, times.CLK_HZ, jump)
+        dut = Bench(words, timing or (told or times).timing, times.CLK_HZ, jump, geometry)
         engine, now = dut.engine, dut.timers.now
         numbers = iter(range(1 << 30))
 
@@ -147,7 +158,7 @@ def execute(simulate, front_end, front_end_times):
 
         simulate(dut, bench, background=[fe.run], cycles=40_000)
         assert set(result.untouched) <= {0x55AA}
-        assert result.fault == (result.status is not PulseStatus.DONE)
+        assert result.fault == (result.status not in (PulseStatus.DONE, PulseStatus.CUT))
         return result, fe
 
     return run
@@ -475,6 +486,168 @@ def test_any_train_is_what_its_record_says(execute, data):
         )
     ]
     assert len(run.samples) == train.pulses * (inside + after) * count
+
+
+SOURCE = 25
+"""Cycles until the line is on the source, or no longer."""
+JUDGED = READOUT + 1 + 3 + 1
+"""Shortest ``react``: the mean of one column, and a cycle to compare it."""
+CHARGE = Train(
+    rail=0x9000, width=600, source=1, source_range=2, inside=6, delay=60, spacing=80, react=30,
+)  # fmt: skip
+SOURCE_OPENS = opening(0) + SOURCE + 1
+SOURCE_ENDING = ENDING + LOAD + 1 + SOURCE + 1
+
+
+def test_a_charge_is_exact_and_its_samples_are_the_line(execute):
+    train = replace(CHARGE, after=2, after_delay=SETTLE + 2, after_spacing=50)
+    run, fe = execute(train, down=1)
+    (pulse,) = fe.pulses
+    opened = run.started + SOURCE_OPENS
+    closed = opened + 600
+    assert (pulse.cycle, pulse.width, pulse.source) == (opened, 600, 2)
+    assert vars(pulse.setting) == {
+        "row_a": 0, "row_b": 1 << ROW, "column": 0, "gate_program": 0, "gate_on": 1 << COLUMN
+    }  # fmt: skip
+    assert pulse.rails[Dac.RAIL_B] == 0x9000
+    moments = [opened + 60 + 80 * n for n in range(6)]
+    afterwards = [closed + SETTLE + 2, closed + SETTLE + 52]
+    assert [held.cycle for held in fe.conversions] == moments + afterwards
+    # The cell stays on the line, and no read rail comes to it.
+    assert {(held.gate_a, held.setting.row_a) for held in fe.conversions} == {(0, 0)}
+    assert fe.conversions[-1].setting == pulse.setting
+    assert run.samples == [(100 * n, False) for n in range(8)]
+    assert (run.status, fe.faults, run.trains) == (PulseStatus.DONE, [], 1)
+    run, _ = execute(replace(train, after_delay=SETTLE + 1))
+    assert run.status is PulseStatus.LATE
+
+
+def test_the_cell_is_off_before_its_row_leaves_the_line_and_that_before_the_source(execute):
+    run, fe = execute(CHARGE)
+    assert run.cycles == SOURCE_OPENS + 600 + SOURCE_ENDING
+    closed = run.started + SOURCE_OPENS + 600
+    (gates, off), (rows, ground) = [latch[::-1] for latch in fe.latches if latch[0] > closed]
+    assert (gates, rows) == (GATES, ROWS) and off < ground
+    assert fe.updates[-2][2:] == fe.updates[-1][2:] == (0, 0)
+    (selected, *on), (released, *left) = fe.sources
+    assert (on, left) == ([1, 2], [0, 0])
+    assert ground < fe.writes[-1][0] < released == run.started + run.cycles - SOURCE
+    assert fe.writes[-1][1:] == (Dac.RAIL_B, 0x8000)
+    assert selected + SOURCE <= fe.writes[0][0]
+
+
+@pytest.mark.parametrize("average", [0, 1])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_charge_is_cut_at_the_sample_that_reaches_its_limit(execute, sign, average):
+    """At 100, 200, 300 .., or the means of pairs of them: the third sample is at 300 or more."""
+    train = replace(
+        CHARGE, inside=6 >> average, average=average, v_low=-300, v_high=300,
+        after=1, after_delay=90, after_spacing=50,
+    )  # fmt: skip
+    codes = [sign * 100 * (1 + n) for n in range(9)] if not average else [
+        sign * code for code in (0, 0, 299, 301, 500, 500, 7, 7)
+    ]  # fmt: skip
+    run, fe = execute(train, lambda n, column: codes[n] if column == 0 else 32767)
+    assert run.status is PulseStatus.CUT and fe.faults == []
+    last = 2 if not average else 3
+    (pulse,) = fe.pulses
+    assert pulse.width == 60 + last * 80 + 30 + 1
+    wanted = (100, 200, 300) if not average else (0, 300)
+    rest = 400 if not average else 500
+    assert [code for code, _ in run.samples] == [sign * code for code in (*wanted, rest)]
+    assert fe.conversions[last + 1].cycle == pulse.cycle + pulse.width + 90
+
+
+def test_a_limit_is_reached_at_its_code_and_not_one_before(execute):
+    run, fe = execute(replace(CHARGE, v_low=0, v_high=500), lambda n, column: 1 + n * 498 // 5)
+    assert run.status is PulseStatus.DONE and fe.pulses[0].width == 600
+    run, fe = execute(replace(CHARGE, v_low=0, v_high=499), lambda n, column: 1 + n * 498 // 5)
+    assert run.status is PulseStatus.CUT
+    assert fe.pulses[0].width == 60 + 5 * 80 + 31
+    run, fe = execute(replace(CHARGE, v_low=1, v_high=500), lambda n, column: 1 + n * 498 // 5)
+    assert run.status is PulseStatus.CUT and fe.pulses[0].width == 91
+
+
+def test_a_limit_that_the_last_sample_reaches_too_late_is_still_said(execute):
+    train = replace(CHARGE, inside=1, delay=595, v_high=0)
+    run, fe = execute(train)
+    assert (run.status, fe.pulses[0].width) == (PulseStatus.CUT, 600)
+    # A read after the pulse is not judged.
+    train = replace(CHARGE, inside=1, v_high=1, after=1, after_delay=90)
+    run, fe = execute(train, lambda n, column: n)
+    assert (run.status, fe.pulses[0].width) == (PulseStatus.DONE, 600)
+
+
+def test_a_judgement_may_be_as_early_as_the_formula_says(execute):
+    run, fe = execute(replace(CHARGE, react=JUDGED, spacing=JUDGED + 1, v_high=500))
+    assert run.status is PulseStatus.CUT
+    assert fe.pulses[0].width == 60 + 5 * (JUDGED + 1) + JUDGED + 1
+    run, fe = execute(replace(CHARGE, react=JUDGED - 1))
+    assert run.status is PulseStatus.LATE and fe.pulses[0].width == 60 + JUDGED
+    words = pack_pulse(replace(CHARGE, react=79))
+    words[7] += 1 << 32
+    run, fe = execute(words)
+    assert run.status is PulseStatus.LATE and len(fe.conversions) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "operands"),
+    [({}, {"count": 2}), ({"pulses": 2}, {}), ({"limit": 1}, {}), ({"delay": SETTLE - 1}, {})],
+)
+def test_what_the_source_cannot_do_drives_nothing(execute, change, operands):
+    plain = replace(CHARGE, source=0, interval=1000, **change)
+    words = pack_pulse(plain)
+    words[0] |= 1 << 54
+    run, fe = execute(words, **operands)
+    assert run.status is PulseStatus.REFUSED and run.cycles == 10
+    assert (fe.pulses, fe.writes, fe.updates, fe.sources) == ([], [], [], [])
+
+
+@pytest.mark.parametrize("lacking", ["controller", "front end"])
+def test_without_a_source_it_is_refused_and_other_pulses_are_the_same(
+    execute, front_end_times, lacking
+):
+    geometry = replace(GEOMETRY, power=lacking != "controller")
+    timing = front_end_times().timing
+    timing = replace(timing, source_ps=None) if lacking == "front end" else timing
+    run, fe = execute(CHARGE, geometry=geometry, timing=timing)
+    assert run.status is PulseStatus.REFUSED and fe.updates == [] and fe.sources == []
+    train = Train(rail=0x9000, width=30, pulses=2, interval=77)
+    run, _ = execute(train, geometry=geometry, timing=timing)
+    assert run.cycles == opening(0) + 77 + 30 + ENDING
+
+
+def test_a_gate_that_does_not_wait_for_the_source_is_seen(execute, front_end_times):
+    """What is told to the engine is too short by more than the DAC and the switches take."""
+    times = front_end_times(source=90)
+    _, fe = execute(CHARGE, times=times, told=replace(times, source=5))
+    assert any("gate B is open before" in fault for fault in fe.faults)
+
+
+@pytest.mark.parametrize("moment", [30, 60, 75, 160, 690])
+def test_an_aborted_charge_ends_like_any(execute, moment):
+    train = replace(CHARGE, after=1, after_delay=60)
+    run, fe = execute(train, abort=lambda now, ctx, engine: now == moment)
+    assert run.status is PulseStatus.ABORTED and fe.faults == []
+    for pulse in fe.pulses:
+        assert pulse.width == min(600, moment + 1 - SOURCE_OPENS)
+    assert [chosen[1] for chosen in fe.sources] == [1, 0]
+    assert fe.setting.row_b == fe.setting.gate_on == 0 and fe.rails[Dac.RAIL_B] == 0x8000
+
+
+def test_time_jumps_do_not_move_a_cut(execute):
+    train = replace(
+        CHARGE, width=90_000, spacing=9000, react=4000, delay=3000, v_high=400,
+        after=2, after_delay=800, after_spacing=5000,
+    )  # fmt: skip
+    jumped, other = execute(train, jump=True)
+    assert jumped.status is PulseStatus.CUT and jumped.skipped > 40_000
+    assert other.pulses[0].width == 3000 + 4 * 9000 + 4001
+    short = replace(train, spacing=300, react=120, delay=100, after_delay=100, after_spacing=200)
+    jumped, other = execute(short, jump=True)
+    plain, fe = execute(short)
+    assert (jumped.samples, jumped.cycles) == (plain.samples, plain.cycles)
+    assert other.pulses == fe.pulses and other.conversions == fe.conversions
 
 
 def test_the_records_share_their_places():

@@ -13,16 +13,16 @@ from amaranth.lib.wiring import connect
 from ohmloom.hw.bounds import BOUNDS, REGISTER_BOUNDS
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import LAYOUTS, OPCODE_BITS, WORD_BITS, Dac, Op, Reg, encode, instruction
-from ohmloom.hw.sequencer import ENGINES, MVM, SEQUENCER, STROBES, VERIFY, Sequencer
+from ohmloom.hw.sequencer import ASKING, ENGINES, MVM, PULSE, SEQUENCER, STROBES, VERIFY, Sequencer
 from ohmloom.hw.timers import Timers
 
 GEOMETRY = Geometry(rows=8, columns=8, program_depth=256)
 HALT = instruction(Op.HALT)
 NOP = instruction(Op.NOP)
-EMPTY = 4
-"""Cycles of a run that begins at a HALT: accept, ready, fetch, decode."""
-DISPATCH = 2
-"""Cycles to fetch and decode any instruction."""
+EMPTY = 5
+"""Cycles of a run that begins at a HALT: accept, ready, fetch, decode, execute."""
+DISPATCH = 3
+"""Cycles to fetch, decode and execute any instruction."""
 ENGINE_CYCLES = 11
 """From an engine's start to its answer."""
 
@@ -30,7 +30,8 @@ ENGINE_CYCLES = 11
 class Bench(Elaboratable):
     """Sequencer, program memory and timers, wired as in the top."""
 
-    def __init__(self, words, timing, clk_hz, geometry=GEOMETRY):
+    def __init__(self, words, timing, clk_hz, geometry=GEOMETRY, permits=True):
+        self.permits = permits
         self.code = memory.Memory(shape=64, depth=geometry.program_depth, init=words)
         self.sequencer = Sequencer(geometry, timing, clk_hz)
         self.timers = Timers(1)
@@ -45,8 +46,10 @@ class Bench(Elaboratable):
         m.d.comb += [
             read.addr.eq(sequencer.code_address),
             sequencer.code_data.eq(read.data),
-            sequencer.now.eq(timers.now),
+            sequencer.step.eq(timers.step),
+            sequencer.permitted.eq(self.permits),
         ]
+        m.d.sync += sequencer.answered.eq(sequencer.ask)
         return m
 
 
@@ -68,10 +71,12 @@ class Run:
 def execute(simulate, front_end, front_end_times):
     """``execute(words or instructions, (address, epoch), ...)`` -> runs, front end."""
 
-    def run(program, *entries, times=None, ready_after=0, geometry=GEOMETRY, faulty=None):
+    def run(
+        program, *entries, times=None, ready_after=0, geometry=GEOMETRY, faulty=None, permits=True
+    ):
         times = times or front_end_times()
         words = [word if isinstance(word, int) else encode(word) for word in program]
-        dut = Bench(words, times.timing, times.CLK_HZ, geometry)
+        dut = Bench(words, times.timing, times.CLK_HZ, geometry, permits)
         seq, now = dut.sequencer, dut.timers.now
         fe = front_end(seq.fe, now, lambda held: [], times, ready_after)
         runs = []
@@ -136,7 +141,7 @@ def test_an_empty_run(execute):
     assert fe.updates == fe.writes == fe.conversions == []
 
 
-def test_nop_takes_two_cycles(execute):
+def test_nop_takes_three_cycles(execute):
     assert cost(execute, NOP, NOP) == 2 * DISPATCH
 
 
@@ -156,7 +161,7 @@ def test_registers_last_from_run_to_run(execute):
 
 @pytest.mark.parametrize("cycles", [0, 1, 2, 50, 999])
 def test_wait_takes_its_cycles(execute, cycles):
-    assert cost(execute, instruction(Op.WAIT, cycles=cycles)) == DISPATCH + 1 + cycles
+    assert cost(execute, instruction(Op.WAIT, cycles=cycles)) == DISPATCH + cycles
 
 
 @pytest.mark.parametrize("channel", Dac)
@@ -183,6 +188,9 @@ STARTED = [
     (instruction(Op.POOL, act=2047, out=0, param=1019, average=1), "start_post", SEQUENCER),
     (instruction(Op.ADD, out=0, param=1022, count=2048), "start_post", SEQUENCER),
     (instruction(Op.ARGMAX, act=0, out=2047, count=2048, last=1), "start_post", SEQUENCER),
+    (instruction(Op.ADOPT), "start_mode", SEQUENCER),
+    (instruction(Op.RESTORE, tile=63, mode=7), "start_mode", SEQUENCER),
+    (instruction(Op.MODE, tile=2, to=3), "start_mode", PULSE),
 ]
 
 
@@ -194,7 +202,27 @@ def test_engines_are_started_once_with_their_word_and_given_the_front_end(
     (run,), _ = execute([NOP, TRIES, instr, NOP, HALT], (1, epoch))
     assert run.starts == [(strobe, encode(instr), 2, epoch, owner)]
     assert run.owners == {SEQUENCER, owner}
-    assert run.cycles - EMPTY == 3 * DISPATCH + 1 + 1 + ENGINE_CYCLES
+    # The mode engine answers here in the cycle after it was asked.
+    assert run.cycles - EMPTY == 3 * DISPATCH + 1 + ENGINE_CYCLES + (instr.op in ASKING)
+
+
+def test_what_is_not_permitted_ends_the_run_and_moves_nothing(execute):
+    for instr, strobe, owner in STARTED:
+        (run,), fe = execute([TRIES, instr, HALT], permits=False)
+        asks = instr.op in ASKING
+        assert run.illegal == asks
+        assert run.starts == ([] if asks else [(strobe, encode(instr), 1, 0, owner)])
+        assert fe.writes == fe.updates == []
+
+
+def test_the_key_lasts_until_the_next_change_of_mode_or_run(execute):
+    arm = instruction(Op.SET, reg=Reg.ARM, value=0x4152)
+    change = instruction(Op.MODE, tile=0, to=1)
+    runs, _ = execute(
+        [arm, NOP, HALT, NOP, HALT, arm, change, HALT, arm, instruction(Op.ADOPT), HALT],
+        (0, 0), (3, 0), (5, 0), (8, 0),
+    )  # fmt: skip
+    assert [run.registers[Reg.ARM] for run in runs] == [0x4152, 0, 0, 0x4152]
 
 
 def test_engines_run_one_after_the_other_and_give_the_front_end_back(execute):
@@ -232,7 +260,7 @@ def test_nothing_is_fetched_before_the_front_end_is_ready(execute):
 def test_cycles_are_those_of_the_last_run(execute):
     program = [instruction(Op.WAIT, cycles=300), HALT, NOP, HALT]
     (long, short), _ = execute(program, (0, 0), (2, 0))
-    assert (long.cycles, short.cycles) == (EMPTY + DISPATCH + 301, EMPTY + DISPATCH)
+    assert (long.cycles, short.cycles) == (EMPTY + DISPATCH + 300, EMPTY + DISPATCH)
 
 
 # -- refusals -------------------------------------------------------------------------
@@ -266,7 +294,7 @@ def test_an_instruction_beyond_the_geometry_ends_the_run_and_moves_nothing(execu
     fits, beyond = at_the_limit(op, bound, 0), at_the_limit(op, bound, 1)
     (run,), fe = execute([TRIES, beyond, NOP, HALT], geometry=NARROW)
     assert run.illegal == 1 and run.starts == []
-    assert run.cycles == EMPTY + 3 + 1
+    assert run.cycles == EMPTY + DISPATCH + 1
     assert fe.writes == fe.updates == []
     (run,), _ = execute([TRIES, fits, HALT], geometry=NARROW)
     assert run.illegal == 0 and len(run.starts) == 1
@@ -302,7 +330,7 @@ def test_an_unknown_register_ends_the_run(execute):
     word = encode(instruction(Op.SET, reg=0, value=5)) | (max(Reg) + 1) << OPCODE_BITS
     (run,), _ = execute([word, HALT])
     assert run.illegal == 1 and set(run.registers.values()) == {0}
-    assert run.cycles == EMPTY + 1
+    assert run.cycles == EMPTY
 
 
 @pytest.mark.parametrize(
@@ -365,4 +393,4 @@ def test_what_a_controller_lacks_is_no_instruction(execute):
 def test_a_program_does_not_wrap_around_at_its_end(execute):
     words = [NOP] * GEOMETRY.program_depth
     (run,), _ = execute(words, (GEOMETRY.program_depth - 2, 0))
-    assert run.illegal == 1 and run.cycles == EMPTY + 2 * DISPATCH - 1
+    assert run.illegal == 1 and run.cycles == EMPTY + 2 * DISPATCH - 2

@@ -1,10 +1,12 @@
 """The timer service: exact waits, and jumps that change nothing but the wait."""
 
+from amaranth import Module
+from amaranth.lib.wiring import connect
 from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ohmloom.hw.timers import QUIET_CYCLES, Timers
+from ohmloom.hw.timers import QUIET_CYCLES, TimerMux, Timers
 
 
 def run(lengths: list[int], jump: bool, quiet: bool = True) -> tuple[list[int], int, int]:
@@ -67,3 +69,42 @@ def test_long_waits_are_skipped():
 def test_no_jump_while_something_else_runs():
     _, steps, skipped = run([300], jump=True, quiet=False)
     assert skipped == 0 and steps == 300
+
+
+def test_a_shared_channel_ends_for_the_one_that_has_it():
+    timers, mux = Timers(1), TimerMux(3)
+    m = Module()
+    m.submodules += [timers, mux]
+    connect(m, timers.channel[0], mux.channel)
+
+    async def bench(ctx):
+        seen = []
+
+        async def start(user, cycles):
+            ctx.set(mux.users[user].cycles, cycles)
+            ctx.set(mux.users[user].start, 1)
+            await ctx.tick()
+            ctx.set(mux.users[user].start, 0)
+
+        ctx.set(mux.select, 1)
+        await start(0, 3)  # not its turn: nothing is loaded
+        assert not ctx.get(timers.channel[0].busy)
+        await start(1, 5)
+        for _ in range(5):
+            seen.append([ctx.get(user.busy) + 2 * ctx.get(user.done) for user in mux.users])
+            await ctx.tick()
+        assert seen == [[0, 1, 0]] * 4 + [[0, 3, 0]]
+        # What one has left behind is not another's.
+        await start(1, 4)
+        ctx.set(mux.select, 2)
+        await start(2, 9)
+        ended = []
+        for _ in range(9):
+            await ctx.tick()
+            ended.append(ctx.get(mux.users[2].done))
+        assert ended == [0] * 7 + [1, 0]
+
+    sim = Simulator(m)
+    sim.add_clock(1e-6)
+    sim.add_testbench(bench)
+    sim.run()

@@ -49,9 +49,24 @@ from ohmloom.hw.isa import (
     unpack_sample,
 )
 from ohmloom.hw.link.coroutine import AsyncLinkClient
-from ohmloom.hw.link.exchange import LinkError, LinkRefused
+from ohmloom.hw.link.exchange import LinkError, LinkRefused, ModeRefused
 from ohmloom.hw.link.protocol import Info, Space, depth
 from ohmloom.hw.link.uart import BaudError
+from ohmloom.hw.modes.engine import GRANT_CYCLES
+from ohmloom.hw.profile import (
+    Drive,
+    Kind,
+    ModeRecord,
+    ModeStatus,
+    Profile,
+    ProfileStatus,
+    TileMode,
+    WayRecord,
+    arm_key,
+    pack_profile,
+    quarters,
+    unpack_tile,
+)
 from ohmloom.hw.top import Top
 
 GEOMETRY = Geometry(
@@ -220,7 +235,10 @@ def test_every_memory_is_reached_from_end_to_end(controller):
     async def test(ctx, top, client):
         assert await client.ping() == Info.of(GEOMETRY, CLK_HZ)
         rng = random.Random(3)
-        spaces = {Space.PROGRAM: 64, Space.PARAM: 64, Space.ACT: GEOMETRY.act_width, Space.LEVEL: 8}
+        spaces = {
+            Space.PROGRAM: 64, Space.PARAM: 64, Space.ACT: GEOMETRY.act_width,
+            Space.LEVEL: 8, Space.WEAR: 32,
+        }  # fmt: skip
         given = {}
         for space, bits in spaces.items():
             given[space] = [rng.getrandbits(bits) for _ in range(depth(space, GEOMETRY))]
@@ -231,6 +249,12 @@ def test_every_memory_is_reached_from_end_to_end(controller):
             assert await client.read_words(where, 0, len(wanted)) == wanted, space.name
             with pytest.raises(LinkRefused, match="BAD_ADDRESS"):
                 await client.read_words(where, len(wanted), 1)
+        # Targets are the wider word of the memory of levels and results.
+        targets = [-(1 << 15), -1, 0, (1 << 15) - 1]
+        await client.write_words(Space.TARGET, 2, targets)
+        found = await client.read_words(Space.CELL, 1, 6)
+        assert found[1:5] == [target & 0xFFFF for target in targets]
+        assert [found[0], found[5]] == [given[Space.LEVEL][1], given[Space.LEVEL][6]]
 
     controller(test)
 
@@ -246,7 +270,7 @@ def test_a_tiny_program_runs_and_reports_its_cycles(controller):
         plain = await client.run(7, 1)
         assert plain.saturations == 0
         # 3 for SET, 3 and the wait, 4 for the run itself.
-        assert plain.cycles == 3 + 3 + 3000 + 4
+        assert plain.cycles == 3 + 3 + 3000 + 5
         assert ctx.get(top.pins.range_pins) == 5
         assert ctx.get(top.skipped) == 0
         ctx.set(top.jump, 1)
@@ -266,7 +290,7 @@ def test_a_run_waits_until_the_front_end_is_ready(controller):
         begun = ctx.get(top.now)
         first = await client.run(0, 0)
         assert ready - begun - 1500 < first.cycles < ready - begun  # less the RUN on the line
-        assert (await client.run(0, 0)).cycles == 2 + 4
+        assert (await client.run(0, 0)).cycles == 3 + 5
 
     controller(test, ready_cycles=ready)
 
@@ -316,7 +340,7 @@ def test_a_layer_runs_from_activations_to_activations(controller):
     controller(test)
 
 
-def test_cells_are_programmed_and_read(controller):
+def test_cells_are_programmed_and_read(controller, allow):
     setup = [
         instruction(Op.SET, reg=reg, value=value)
         for reg, value in {
@@ -348,6 +372,7 @@ def test_cells_are_programmed_and_read(controller):
 
     async def test(ctx, top, client):
         await client.ping()
+        await allow(client, 2)
         await client.write_words(Space.PROGRAM, 0, words(*program))
         await client.write_words(Space.PARAM, 4, [pack_level(1, 0, 0), pack_level(2, 2, 2)])
         await client.write_words(Space.LEVEL, 0, [0, 1, 0, 0])
@@ -390,7 +415,7 @@ def test_a_program_that_runs_into_something_else_says_so(controller):
         with pytest.raises(LinkError, match="no instruction"):
             await client.run(0, 0)
         assert (await client.status()).last.illegal
-        assert (await client.run(2, 0)).cycles == 4
+        assert (await client.run(2, 0)).cycles == 5
         assert not (await client.status()).last.illegal
 
     controller(test)
@@ -425,7 +450,7 @@ def test_post_processing_reaches_its_memories_and_is_stopped_at_their_end(contro
         wanted = [-3, 200, -51, 4]
         assert await client.read_words(Space.ACT, 8, 4) == [value & 0x1FF for value in wanted]
         # SET, SET, 2 windows of 3, one sum, 11 values.
-        assert done.cycles == 4 + 3 + 3 + (5 + 2 * 6 + 2) + (5 + 7) + (5 + 11)
+        assert done.cycles == 5 + 3 + 3 + (6 + 2 * 6 + 2) + (6 + 7) + (6 + 11)
         for address in (6, 8):  # at a read past the end; before it is started
             with pytest.raises(LinkError):
                 await client.run(address, 0)
@@ -477,7 +502,7 @@ def test_a_rate_that_cannot_be_met_is_refused():
         gc.collect()
 
 
-def test_pulses_run_and_are_refused_and_stopped(controller):
+def test_pulses_run_and_are_refused_and_stopped(controller, allow):
     train = Train(rail=0x9000, width=400, pulses=2, interval=600, inside=1, delay=100)
     pulse = instruction(Op.PULSE, tile=1, row=2, column=4, count=1, down=0, param=2)
     closed = []
@@ -493,13 +518,14 @@ def test_pulses_run_and_are_refused_and_stopped(controller):
 
     async def test(ctx, top, client):
         await client.ping()
+        await allow(client, 1)
         ctx.set(top.pins.sense_pins, 1234)
         await client.write_words(Space.PROGRAM, 0, words(pulse, HALT))
         await client.write_words(Space.PARAM, 2, pack_pulse(train))
         done = await client.run(0, 0)
         # By the formulas of docs/gateware.md with L = S = 1 and D = 40.
         opening = 12 + 8 + 40
-        assert done.cycles == 4 + 3 + opening + 600 + 400 + 3 + 1 + 1 + 40
+        assert done.cycles == 5 + 4 + GRANT_CYCLES + opening + 600 + 400 + 3 + 1 + 1 + 40
         outcome, *samples = await client.read_words(Space.CELL, 0, 3)
         assert unpack_outcome(outcome) == (2, PulseStatus.DONE)
         assert [unpack_sample(word) for word in samples] == [(1234, False)] * 2
@@ -516,5 +542,68 @@ def test_pulses_run_and_are_refused_and_stopped(controller):
         (outcome,) = await client.read_words(Space.CELL, 0, 1)
         assert unpack_outcome(outcome) == (0, PulseStatus.ABORTED)
         assert closed == [(0, 0x9000)] and ctx.get(top.pins.rail_pins) == 0x8000
+
+    controller(test, watch)
+
+
+def test_modes_hold_from_end_to_end(controller):
+    """Without a profile nothing drives; with one, what a mode, a way and a lock bit allow."""
+    within = Drive(0, 0xFFFF, 0, 0, 0x8000, 0x9000, 500, 0)
+    profile = Profile(
+        (
+            ModeRecord(Kind.ANALOG, within),
+            ModeRecord(Kind.NONVOLATILE, within, write_once=True),
+        ),
+        (WayRecord(0, 1, within, param=2, sweep=False, irreversible=True),),
+    )
+    train = Train(rail=0x9000, width=400, pulses=1, inside=1, delay=100)
+    pulse = instruction(Op.PULSE, tile=1, row=2, column=4, count=1, down=0, param=2)
+    arm = instruction(Op.SET, reg=Reg.ARM, value=arm_key(1, 1))
+    change = instruction(Op.MODE, tile=1, to=1)
+    adopt, restore = instruction(Op.ADOPT), instruction(Op.RESTORE, tile=1, mode=0)
+    program = [pulse, HALT, adopt, restore, pulse, HALT, change, HALT, arm, change, HALT]
+    openings = []
+
+    async def watch(ctx, top):
+        before = 0
+        while True:
+            *_, level, rail, on, to = await ctx.tick().sample(
+                top.pins.pulse_pin, top.pins.rail_pins, top.changing.on, top.changing.to
+            )
+            if level and not before:
+                openings.append((rail, on, to if on else None))
+            before = level
+
+    async def refused(client, address) -> ModeStatus:
+        with pytest.raises(ModeRefused) as caught:
+            await client.run(address, 0)
+        return caught.value.status
+
+    async def test(ctx, top, client):
+        await client.ping()
+        await client.write_words(Space.PROGRAM, 0, words(*program))
+        await client.write_words(Space.PARAM, 2, pack_pulse(train))
+        assert await refused(client, 0) is ModeStatus.NO_PROFILE and openings == []
+        await client.write_words(Space.PROFILE, 0, quarters(pack_profile(profile)))
+        await client.run(2, 0)
+        assert openings == [(0x9000, 0, None)]
+        with pytest.raises(LinkRefused, match="LOCKED"):
+            await client.write_words(Space.PROFILE, 0, [0])
+        assert await refused(client, 6) is ModeStatus.UNARMED and len(openings) == 1
+        (outcome,) = await client.read_words(Space.CELL, 0, 1)
+        await client.run(8, 0)
+        assert openings[1:] == [(0x9000, 1, 1)] * GEOMETRY.rows
+        assert await client.read_words(Space.CELL, 0, 1) == [outcome]  # it was silent
+        (word,) = await client.read_words(Space.MODE, 1, 1)
+        assert unpack_tile(word) == (
+            TileMode(True, False, 1), ModeStatus.OK, ProfileStatus.OK, True
+        )  # fmt: skip
+        assert await refused(client, 0) is ModeStatus.LOCKED and len(openings) == 9
+        address = GEOMETRY.lock_address(1, 2, 4)
+        await client.write_words(Space.LOCK, address, [1])
+        await client.run(0, 0)
+        assert len(openings) == 10
+        assert await client.read_words(Space.LOCK, address, 1) == [0]
+        assert await refused(client, 0) is ModeStatus.LOCKED and len(openings) == 10
 
     controller(test, watch)

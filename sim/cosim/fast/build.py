@@ -19,6 +19,7 @@ from . import source
 LIBRARY = "bench.so"
 LOG = "compiler.log"
 DRIVER = "driver.cc"
+INCLUDED = "driver.inc"
 PORTS = "ports.h"
 COMPILER = "g++"
 COMPILER_VARIABLE = "CXX"
@@ -46,6 +47,7 @@ def library(
     bench: Bench,
     progress: Progress = lambda stage, done, total: None,
     cache: Path | None = None,
+    driver: str = DRIVER,
 ) -> Path:
     """Path of the library for ``bench``: from the cache, or compiled now.
 
@@ -57,6 +59,9 @@ def library(
         Told ("compile", parts done, parts).
     cache : Path, optional
         Folder of the cache; by default the user's.
+    driver : str
+        Source file beside this one; another than :data:`DRIVER` includes that as
+        :data:`INCLUDED`.
 
     Raises
     ------
@@ -66,7 +71,9 @@ def library(
     compiler, version = find_compiler()
     files = source.split(source.generate(bench), PARTS)
     files[PORTS] = source.port_table(ports(bench))
-    files[DRIVER] = Path(__file__).with_name(DRIVER).read_text()
+    files[driver] = Path(__file__).with_name(driver).read_text()
+    if driver != DRIVER:
+        files[INCLUDED] = Path(__file__).with_name(DRIVER).read_text()
     include = Path(source.headers())
     runtime = [
         (str(path.relative_to(include)), path.read_bytes()) for path in sorted(include.rglob("*.h"))

@@ -3,6 +3,7 @@
 import math
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,14 @@ from ohmloom.hw.afe.ad7606c import BANDWIDTH_HZ
 from ohmloom.hw.afe.adgs1414d import T_ON_PS
 from ohmloom.hw.afe.array_card import (
     PULSE_MIN_PS,
+    SOURCE_PS,
     STOP_CYCLES,
-    TIA_BANDWIDTH_HZ,
     ArrayCard,
     pins_signature,
     settle_ps,
-    tau_ps,
 )
 from ohmloom.hw.afe.interface import PlaneStep, SwitchGroup
+from ohmloom.hw.afe.tia import AMPLIFIER_BANDWIDTH_HZ, pole_ps
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.timers import Timers
 from ohmloom.sim.cosim.chips.array_card import ArrayCardChips
@@ -310,15 +311,41 @@ def test_gates_tile_and_range_follow_by_one_cycle_once_ready():
     bench.run(check)
 
 
+def test_the_range_pins_are_the_source_s_while_it_is_selected():
+    bench = Bench(SMALL, 48_000_000)
+    core, card = bench.core, bench.card
+
+    async def check(ctx):
+        ctx.set(core.range, 5)
+        ctx.set(core.source_range, 2)
+        for source in (0, 1, 0):
+            ctx.set(core.source, source)
+            await ctx.tick()
+            assert (ctx.get(card.source), ctx.get(card.tia_range)) == (source, 2 if source else 5)
+
+    bench.run(check)
+
+
+def test_a_card_without_the_source_has_no_pin_for_it():
+    plain = replace(SMALL, power=False)
+    assert "source" not in pins_signature(plain).members
+    assert pin_count(plain) == pin_count(SMALL) - 1
+    assert pin_count(replace(SMALL, pulse=False)) == pin_count(plain)
+    timings = [ArrayCard(geometry, 48_000_000).timing() for geometry in (SMALL, plain)]
+    assert [timing.source_ps for timing in timings] == [SOURCE_PS, None]
+
+
 def test_nothing_reaches_the_pins_before_ready():
     bench = Bench(SMALL, 12_000_000)
     core = bench.core
 
     async def watch(ctx):
-        for request in (core.gate_a, core.gate_b, core.convert, core.switch.valid, core.dac.valid):
+        for request in (core.gate_a, core.gate_b, core.convert, core.switch.valid, core.dac.valid,
+                        core.source):  # fmt: skip
             ctx.set(request, 1)
         while not ctx.get(core.ready):
-            for signal in (bench.card.gate_a, bench.card.gate_b, bench.card.adc_convst):
+            card = bench.card
+            for signal in (card.gate_a, card.gate_b, card.adc_convst, card.source):
                 assert not ctx.get(signal)
             assert not ctx.get(core.switch.ready) and not ctx.get(core.dac.ready)
             assert not ctx.get(core.adc_idle) and not ctx.get(core.dac_idle)
@@ -447,7 +474,7 @@ def test_the_page_gives_the_cycles_of_every_step():
 
 def remainder(time_ps):
     """Of a full-scale step through TIA and ADC filter, exactly, as a fraction."""
-    slow, fast = tau_ps(BANDWIDTH_HZ), tau_ps(TIA_BANDWIDTH_HZ)
+    slow, fast = pole_ps(BANDWIDTH_HZ), pole_ps(AMPLIFIER_BANDWIDTH_HZ)
     return (slow * math.exp(-time_ps / slow) - fast * math.exp(-time_ps / fast)) / (slow - fast)
 
 

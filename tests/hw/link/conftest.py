@@ -104,13 +104,21 @@ class LinkBench:
 class SimTransport:
     """The byte pipe of ``AsyncLinkClient``; ``corrupt`` may change what is sent."""
 
+    @property
+    def elapsed(self) -> float:
+        """Time spent in it, in bits."""
+        return self.cycles / self.bench.bit
+
     def __init__(self, bench: LinkBench, ctx) -> None:
         self.bench = bench
         self.ctx = ctx
         self.corrupt: Callable[[bytes], bytes] = bytes
+        self.cycles = 0
 
     async def write(self, data: bytes) -> None:
-        await self.bench.send(self.ctx, self.corrupt(data))
+        corrupted = self.corrupt(data)
+        self.cycles += 10 * self.bench.bit * len(corrupted)
+        await self.bench.send(self.ctx, corrupted)
 
     async def read(self, timeout: float) -> bytes:
         step = 8  # clock cycles: any, but few steps are faster
@@ -118,6 +126,7 @@ class SimTransport:
             if self.bench.received:
                 break
             await self.ctx.tick().repeat(step)
+            self.cycles += step
         received = bytes(self.bench.received)
         self.bench.received.clear()
         return received

@@ -120,7 +120,7 @@ W, R, RUN = WRITE_HEAD.pack, READ_HEAD.pack, RUN_HEAD.pack
         (Kind.READ, R(Space.ACT, 0, 508), Status.BAD_LENGTH),
         (Kind.READ, R(Space.PROGRAM, 0, 127), Status.BAD_LENGTH),
         (Kind.READ, R(Space.LEVEL, 0, 1), Status.BAD_SPACE),
-        (Kind.READ, R(5, 0, 1), Status.BAD_SPACE),
+        (Kind.READ, R(max(Space) + 1, 0, 1), Status.BAD_SPACE),
         (Kind.READ, R(0x80, 0, 1), Status.BAD_SPACE),
         (Kind.READ, R(Space.PARAM, 40, 1), Status.BAD_ADDRESS),
         (Kind.READ, R(Space.ACT, 0xFFFF, 2), Status.BAD_ADDRESS),
@@ -130,7 +130,7 @@ W, R, RUN = WRITE_HEAD.pack, READ_HEAD.pack, RUN_HEAD.pack
         (Kind.WRITE, W(Space.ACT, 0) + b"123", Status.BAD_LENGTH),
         (Kind.WRITE, W(Space.PARAM, 0) + bytes(12), Status.BAD_LENGTH),
         (Kind.WRITE, W(Space.CELL, 0) + bytes(4), Status.BAD_SPACE),
-        (Kind.WRITE, W(7, 0) + bytes(8), Status.BAD_SPACE),
+        (Kind.WRITE, W(Space.LOG, 0) + bytes(8), Status.BAD_SPACE),
         (Kind.WRITE, W(Space.LEVEL, 127) + bytes(2), Status.BAD_ADDRESS),
         (Kind.WRITE, W(Space.PROGRAM, 299) + bytes(16), Status.BAD_ADDRESS),
     ],
@@ -182,9 +182,14 @@ def test_memories_and_runs_are_refused_while_running(link_bench):
         while ctx.get(bench.dut.running):
             await ctx.tick()
         (event,) = await ask(ctx, bench)
-        assert event == Frame(1, DONE, b"\0" + DONE_BODY.pack(*bench.result, 0))
+        assert event == Frame(1, DONE, b"\0" + DONE_BODY.pack(*bench.result, 0, 0, 0))
 
     link_bench(test)
+
+
+def status_of(replies):
+    (reply,) = replies
+    return reply.payload[0]
 
 
 def test_a_repeated_request_is_answered_but_not_executed(link_bench):
@@ -194,24 +199,90 @@ def test_a_repeated_request_is_answered_but_not_executed(link_bench):
         for _ in range(2):
             assert await ask(ctx, bench, write) == [ack]
         assert len(bench.writes) == 1
-        assert len(await ask(ctx, bench, Frame(5, Kind.RUN, RUN(2, 9)))) == 2  # another kind
-        assert await ask(ctx, bench, Frame(5, Kind.RUN, RUN(2, 9))) == [
-            Frame(5, Kind.RUN | REPLY, b"\0")
+        assert len(await ask(ctx, bench, Frame(6, Kind.RUN, RUN(2, 9)))) == 2
+        assert await ask(ctx, bench, Frame(6, Kind.RUN, RUN(2, 9))) == [
+            Frame(6, Kind.RUN | REPLY, b"\0")
         ]
         assert len(bench.runs) == 1
         # A refusal is remembered as well: the request is judged once.
-        wrong = Frame(6, Kind.WRITE, W(Space.ACT, 0) + b"abc")
+        wrong = Frame(7, Kind.WRITE, W(Space.ACT, 0) + b"abc")
         for _ in range(2):
-            (reply,) = await ask(ctx, bench, wrong)
-            assert reply.payload == bytes([Status.BAD_LENGTH])
-        # Other requests in between change nothing; a PING forgets.
-        await ask(ctx, bench, write)
+            assert status_of(await ask(ctx, bench, wrong)) == Status.BAD_LENGTH
+        # So are the last four, others in between change nothing; a PING forgets.
         await ask(ctx, bench, Frame(6, Kind.STATUS, b""))
-        await ask(ctx, bench, write)
-        assert len(bench.writes) == 2
-        await ask(ctx, bench, Frame(5, Kind.PING, b""))
         assert await ask(ctx, bench, write) == [ack]
-        assert len(bench.writes) == 3
+        assert len(bench.writes) == 1
+        await ask(ctx, bench, Frame(4, Kind.PING, b""))
+        assert await ask(ctx, bench, write) == [ack]
+        assert len(bench.writes) == 2
+
+    link_bench(test)
+
+
+def test_requests_are_executed_in_the_order_of_their_numbers(link_bench):
+    def write(seq, value):
+        return Frame(seq, Kind.WRITE, W(Space.ACT, value) + bytes(2))
+
+    async def test(ctx, bench):
+        # A PING says where numbers begin: the one after it cannot be left out.
+        await ask(ctx, bench, Frame(255, Kind.PING, b""))
+        for late in (1, 2, 200, 255):
+            assert status_of(await ask(ctx, bench, write(late, 9))) == Status.GAP
+        assert bench.writes == []
+        for n in range(6):
+            assert status_of(await ask(ctx, bench, write(n, n))) == Status.OK
+        # The last four are remembered, the one before is out of order; so is another kind.
+        for n in (2, 3, 4, 5):
+            assert status_of(await ask(ctx, bench, write(n, 9))) == Status.OK
+        for frame in (write(1, 9), write(7, 9), Frame(5, Kind.RUN, RUN(0, 0))):
+            assert status_of(await ask(ctx, bench, frame)) == Status.GAP
+        assert [address for _, address, _ in bench.writes] == list(range(6))
+        # An ABORT is executed whatever its number, which the others then go on from.
+        assert status_of(await ask(ctx, bench, Frame(77, Kind.ABORT, b""))) == Status.OK
+        assert status_of(await ask(ctx, bench, write(6, 9))) == Status.GAP
+        assert status_of(await ask(ctx, bench, write(78, 6))) == Status.OK
+        assert len(bench.writes) == 7 and bench.runs == []
+
+    link_bench(test)
+
+
+def test_a_window_of_long_requests_at_the_rate_of_the_line(link_bench):
+    """Back to back, four at once; and one after the other, each with its reply."""
+    words = [random.Random(8).randrange(1 << 16) for _ in range(128)]
+    size, taken = 2 * len(words), {}
+
+    async def test(ctx, bench):
+        transport = bench.transport(ctx)
+        for window in (1, 4):
+            client = AsyncLinkClient(transport, timeout=0.005)
+            await client.ping()
+            client.exchanges.window, client.exchanges.piece = window, 32
+            bench.writes.clear()
+            before = transport.elapsed
+            await client.write_words(Space.ACT, 0, words)
+            taken[window] = transport.elapsed - before
+            assert [data for _, _, data in bench.writes] == words
+        status = await client.status()
+        assert status.frames_bad == 0
+
+    link_bench(test)
+    # In bits: 10 a byte, of which each request has 11 more than its words. Alone, each
+    # request waits for its reply of 9 bytes too.
+    requests = -(-size // 32)
+    bits = 10 * (size + 12 * requests)
+    assert taken[4] < 1.15 * bits < 1.2 * bits < taken[1]
+
+
+def test_the_log_is_read_during_a_run(link_bench):
+    async def test(ctx, bench):
+        bench.memories[Space.LOG, 0] = 0x0020_0000_0000_0002
+        bench.memories[Space.LOG, 1] = 0x0007_2300_0000_0001
+        bench.run_cycles = 8000
+        await ask(ctx, bench, Frame(1, Kind.RUN, RUN(0, 0)))
+        (reply,) = await ask(ctx, bench, Frame(2, Kind.READ, R(Space.LOG, 0, 2)))
+        assert reply.payload[0] == Status.OK and len(reply.payload) == 17
+        (reply,) = await ask(ctx, bench, Frame(3, Kind.READ, R(Space.LOG, 33, 1)))
+        assert reply.payload[0] == Status.BAD_ADDRESS
 
     link_bench(test)
 
@@ -219,9 +290,10 @@ def test_a_repeated_request_is_answered_but_not_executed(link_bench):
 def test_a_run_that_ends_during_a_reply_is_reported(link_bench):
     async def test(ctx, bench):
         ping, positions, verdicts = Frame(200, Kind.PING, b""), set(), set()
-        for i, cycles in enumerate(range(1, 4000, 450)):
+        for cycles in range(1, 4000, 450):
             bench.run_cycles = cycles
-            first, second = (Frame(2 * i + j, Kind.RUN, RUN(1, j)) for j in range(2))
+            # The PINGs in between say how the numbers go on.
+            first, second = (Frame(n, Kind.RUN, RUN(1, n & 1)) for n in (202, 201))
             # The second RUN waits behind two long replies, and the end of the first one with it.
             frames = await ask(ctx, bench, first, ping, ping, second)
             while ctx.get(bench.dut.running):
@@ -234,7 +306,7 @@ def test_a_run_that_ends_during_a_reply_is_reported(link_bench):
                 for frame in frames
                 if frame.kind == Kind.RUN | REPLY and frame.payload[0] == Status.OK
             ]
-            body = b"\0" + DONE_BODY.pack(*bench.result, 0)
+            body = b"\0" + DONE_BODY.pack(*bench.result, 0, 0, 0)
             assert done == [Frame(seq, DONE, body) for seq in accepted]
             positions.add(kinds.index(DONE))
             verdicts.add(len(accepted))

@@ -23,7 +23,9 @@ from ohmloom.hw.link.protocol import RISING, Limit, Reason
 CLK_HZ = 1_000_000_000
 ZERO = 0x8000
 GEOMETRY = Geometry(rows=8, columns=8)
-TIMING = FrontEndTiming(settle_ps=6000, dac_settle_ps=4000, switch_ps=3000, pulse_min_ps=2000)
+TIMING = FrontEndTiming(
+    settle_ps=6000, dac_settle_ps=4000, switch_ps=3000, pulse_min_ps=2000, source_ps=5000
+)
 CEILINGS = Ceilings(
     low=(ZERO - 2, ZERO - 7, ZERO, ZERO - 1),
     high=(ZERO + 3, ZERO + 6, ZERO + 7, ZERO + 5),
@@ -191,6 +193,8 @@ class WhatPassesIsWhatWasAsked(GuardSpec):
             with m.If(getattr(afe, name)):
                 m.d.comb += [Assert(getattr(core, name)), Cover(getattr(core, name))]
         m.d.comb += [Assert(afe.tile == core.tile), Assert(afe.range == core.range)]
+        m.d.comb += Assert(afe.source == core.source)
+        m.d.comb += Assert(afe.source_range == core.source_range)
 
 
 class GatesExcludeEachOther(GuardSpec):
@@ -202,14 +206,19 @@ class GatesExcludeEachOther(GuardSpec):
 
 
 class NothingMovesInAPulse(GuardSpec):
-    """While gate B is open no DAC, switch, latch or tile moves; while A is, no DAC does."""
+    """While gate B is open no DAC, switch, latch, tile or source moves; while A is, no DAC does."""
 
     def check(self, m: Module) -> None:
         afe = self.guard.afe
-        tile = Signal(12)
-        m.d.sync += tile.eq(afe.tile)
+        tile, source, source_range = Signal(12), Signal(), Signal(2)
+        m.d.sync += [
+            tile.eq(afe.tile),
+            source.eq(afe.source),
+            source_range.eq(afe.source_range),
+        ]
         with m.If(afe.gate_b):
             m.d.comb += Assert(~afe.dac.valid & ~afe.switch.valid & ~afe.latch)
+            m.d.comb += Assert((afe.source == source) & (afe.source_range == source_range))
             m.d.comb += [Assert(afe.tile == tile), Cover(afe.convert)]
         with m.If(afe.gate_a):
             m.d.comb += [Assert(~afe.dac.valid), Cover(afe.latch)]
@@ -220,11 +229,11 @@ class OpenGatesHaveSettled(GuardSpec):
 
     def check(self, m: Module) -> None:
         guard, afe = self.guard, self.guard.afe
-        dac_cycles, switch_cycles = 4, 3
+        dac_cycles, switch_cycles, source_cycles = 4, 3, 5
 
-        def since(moving: Value, cycles: int, name: str) -> Signal:
+        def since(moving: Value, cycles: int, name: str, init: int = 0) -> Signal:
             """Cycles since ``moving``, up to ``cycles``."""
-            passed = Signal(range(cycles + 1), name=name)
+            passed = Signal(range(cycles + 1), name=name, init=init)
             with m.If(moving):
                 m.d.sync += passed.eq(0)
             with m.Elif(passed != cycles):
@@ -254,18 +263,28 @@ class OpenGatesHaveSettled(GuardSpec):
         moving = afe.latch | (afe.tile != tile) | pending | ~afe.ready
         lines = since(moving, switch_cycles, "lines")
 
+        source, source_range, turning = Signal(), Signal(2), Signal()
+        m.d.sync += [source.eq(afe.source), source_range.eq(afe.source_range)]
+        m.d.comb += turning.eq((afe.source != source) | (afe.source_range != source_range))
+        m.d.comb += [Assert(source == guard.source), Assert(source_range == guard.source_range)]
+        # Before its first change it has been where it is for ever.
+        line = since(turning, source_cycles, "line", init=source_cycles)
+
         # Invariants: what the guard still waits for makes up for what has not passed.
         m.d.comb += [
             Assert(any_dac + guard.dac_left >= dac_cycles),
             Assert(rail_a + guard.read_left >= dac_cycles),
             Assert(lines + guard.switch_left >= switch_cycles),
+            Assert(line + guard.source_left >= source_cycles),
         ]
         with m.If(afe.gate_b):
             m.d.comb += [
                 Assert(any_dac == dac_cycles),
                 Assert(lines == switch_cycles),
+                Assert((line == source_cycles) & ~turning),
                 Assert(~pending & ~busy),
                 Cover(guard.sensing),
+                Cover(source),
             ]
         with m.If(afe.gate_a):
             m.d.comb += [Assert(rail_a == dac_cycles), Assert(~a_busy), Cover(busy)]
@@ -299,13 +318,13 @@ class ReadingIsGentle(GuardSpec):
 
 
 class PulsesAreShort(GuardSpec):
-    """Gate B is never open for longer than the width limit."""
+    """Gate B is never open on the rail for longer than the width limit."""
 
     def check(self, m: Module) -> None:
         guard, afe = self.guard, self.guard.afe
         longest = ceiling(Limit.WIDTH)
         opened = Signal(range(2 * longest + 2))
-        m.d.sync += opened.eq(Mux(afe.gate_b, opened + 1, 0))
+        m.d.sync += opened.eq(Mux(afe.gate_b & ~afe.source, opened + 1, 0))
         self.limits(m)
         m.d.comb += [
             Assert(guard.safe | (opened == guard.opened)),
@@ -314,12 +333,16 @@ class PulsesAreShort(GuardSpec):
             Assert(opened <= longest),
             Cover(opened == longest),
         ]
-        with m.If(afe.gate_b):
+        with m.If(afe.gate_b & ~afe.source):
             m.d.comb += Assert(opened < guard.limits[Limit.WIDTH])
+        # What the limit is not for.
+        long = Signal(4)
+        m.d.sync += long.eq(Mux(afe.gate_b, Mux(long == 15, 15, long + 1), 0))
+        m.d.comb += Cover(long > longest)
 
 
 class PulsesAreRare(GuardSpec):
-    """In every span of time gate B is open for the budget plus the span's refill at most.
+    """In every span of time gate B is open on the rail for the budget plus its refill at most.
 
     A leaky bucket into which each open cycle goes and from which the refill leaks is,
     at its fullest, how far any span so far has been ahead of its refill.
@@ -330,7 +353,7 @@ class PulsesAreRare(GuardSpec):
         one = 1 << DUTY_MAX
         cap, refill = ceiling(Limit.BUDGET) << DUTY_MAX, one >> ceiling(Limit.DUTY)
         bucket, following = Signal(24), Signal(25)
-        m.d.comb += following.eq(bucket + Mux(afe.gate_b, one, 0))
+        m.d.comb += following.eq(bucket + Mux(afe.gate_b & ~afe.source, one, 0))
         m.d.sync += bucket.eq(Mux(following > refill, following - refill, 0))
         self.limits(m)
         m.d.comb += [
@@ -341,7 +364,10 @@ class PulsesAreRare(GuardSpec):
 
 
 class PulsesHaveLittleEnergy(GuardSpec):
-    """|V| of rail B, times the highest gate voltage that is on, times the width is bounded."""
+    """|V| of rail B, times the highest gate voltage that is on, times the width is bounded.
+
+    Of the rail's pulses: the current source is no voltage.
+    """
 
     def check(self, m: Module) -> None:
         guard, afe = self.guard, self.guard.afe
@@ -363,10 +389,11 @@ class PulsesHaveLittleEnergy(GuardSpec):
             power.eq(gate * volts),
         ]
         energy = Signal(12)
-        m.d.sync += energy.eq(Mux(afe.gate_b, energy + power, 0))
+        on_the_rail = afe.gate_b & ~afe.source
+        m.d.sync += energy.eq(Mux(on_the_rail, energy + power, 0))
         # The limit as it stands before the pulse, in which no limit changes.
         limit = Signal(6, init=ceiling(Limit.ENERGY))
-        with m.If(~guard.core.gate_b | guard.safe):
+        with m.If(~guard.core.gate_b | guard.core.source | guard.safe):
             m.d.sync += limit.eq(guard.limits[Limit.ENERGY])
         m.d.comb += [
             Assert(energy <= ceiling(Limit.ENERGY)),
@@ -374,7 +401,7 @@ class PulsesHaveLittleEnergy(GuardSpec):
             Assert(guard.safe | (energy + guard.energy_left == limit)),
             Cover((energy == ceiling(Limit.ENERGY)) & (power == 8)),
         ]
-        with m.If(afe.gate_b):
+        with m.If(on_the_rail):
             m.d.comb += Assert(energy + power <= limit)
         # Invariants: the codes are known, and each register follows the one before it.
         self.standing(m, codes)
@@ -509,6 +536,14 @@ class Impatient(Guard):
         self.dac_cycles -= 1
 
 
+class Hasty(Guard):
+    """A planted fault: the source gets a cycle less than it needs."""
+
+    def __init__(self, *arguments, **options) -> None:
+        super().__init__(*arguments, **options)
+        self.source_cycles -= 1
+
+
 class Generous(Guard):
     """A planted fault: the budget is refilled in every cycle."""
 
@@ -592,6 +627,7 @@ FAULTS = [
     (GatesExcludeEachOther, Without, {"overlooked": Reason.BOTH_GATES}),
     (NothingMovesInAPulse, Loose, {"overlooked": Reason.MOVED}),
     (OpenGatesHaveSettled, Impatient, {}),
+    (OpenGatesHaveSettled, Hasty, {}),
     (OpenGatesHaveSettled, Without, {"overlooked": Reason.UNSETTLED}),
     (ReadingIsGentle, Without, {"overlooked": Reason.READ_VOLTAGE}),
     (PulsesAreShort, Without, {"overlooked": Reason.WIDTH}),

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ohmloom.sim.converters import ADC_MAX, ADC_MIN, ConverterError, Converters, Gain
+from ohmloom.sim.converters.pmod import PmodConverters
 from ohmloom.sim.devices import load
 
 CARD = Converters()
@@ -98,7 +99,7 @@ def test_a_mantissa_that_rounds_up_to_a_power_of_two_stays_16_bits():
 
 @pytest.mark.parametrize(
     ("v_read", "tia_range", "said"),
-    [(0.1, 3, "does not exist"), (0.0, 0, "above 0"), (-0.1, 0, "above 0"), (1e-5, 0, "above 0")],
+    [(0.1, 6, "does not exist"), (0.0, 0, "above 0"), (-0.1, 0, "above 0"), (1e-5, 0, "above 0")],
 )
 def test_a_gain_that_cannot_be_is_refused(v_read, tia_range, said):
     with pytest.raises(ConverterError, match=said):
@@ -137,3 +138,17 @@ def test_full_scale_of_the_first_range_is_2_ma():
     gain = CARD.gain(g_lsb, v_read, 0)
     code, _ = CARD.convert(round(1e-3 / v_read / g_lsb), 0, 0, gain, 0)
     assert int(code) == pytest.approx(16384, rel=1e-3)
+
+
+def test_the_source_and_the_buffer_have_the_rail_s_and_the_adc_s_codes():
+    assert CARD.source_amperes(0x8000, 3) == 0.0
+    for n, full in enumerate((10e-6, 1e-6, 100e-9, 10e-9)):
+        assert CARD.source_amperes(0, n) == pytest.approx(-full, rel=1e-12)
+        assert CARD.source_amperes(0x8001, n) == pytest.approx(full / 32768, rel=1e-12)
+    lsb = CARD.adc_lsb
+    volts = np.array([0.5, 1.5, -0.5, -2.5]) * lsb
+    assert CARD.voltage_codes([*volts, 11.0, -11.0]).tolist() == [0, 2, 0, -2, 32767, -32768]
+    with pytest.raises(ConverterError, match="range 4 of the current source does not exist"):
+        CARD.source_amperes(0x9000, 4)
+    with pytest.raises(ConverterError, match="there are 0"):
+        PmodConverters().source_amperes(0x9000, 0)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from ohmloom.compiler.profile import make_profile
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.image import Image, LayerSpan, Span
 from ohmloom.hw.isa import Dac, Instruction, Op, Reg, instruction, pack_level, pack_requant
@@ -45,6 +46,7 @@ def image(device: Device, geometry: Geometry, clk_hz: int, cells: int, planes: i
         Reg.CLAMP_HI: 30000,
     }
     code: list[Instruction] = [
+        instruction(Op.ADOPT),
         instruction(Op.DAC, channel=Dac.RAIL_A, code=CARD.read_code(device.v_read)),
         instruction(Op.DAC, channel=Dac.GATE_ON, code=CARD.gate_on_code),
         *(instruction(Op.SET, reg=reg, value=value) for reg, value in registers.items()),
@@ -54,7 +56,11 @@ def image(device: Device, geometry: Geometry, clk_hz: int, cells: int, planes: i
     entries = {"setup": 0}
     for tile in range(2):
         entries[f"program/{tile}"] = len(code)
-        code += [instruction(Op.PROGRAM, tile=tile, cell=0, count=cells), instruction(Op.HALT)]
+        code += [
+            instruction(Op.RESTORE, tile=tile, mode=0),
+            instruction(Op.PROGRAM, tile=tile, cell=0, count=cells),
+            instruction(Op.HALT),
+        ]
     entries["infer"] = len(code)
     for tile in range(2):
         code.append(
@@ -82,12 +88,13 @@ def image(device: Device, geometry: Geometry, clk_hz: int, cells: int, planes: i
         tiles=2,
         input=Span(0, 2 * geometry.rows),
         layers=(LayerSpan("dense", Span(out, geometry.pairs)),),
+        profile=make_profile(device, CARD, clk_hz).without_ways().words,
     )
 
 
 @pytest.fixture
 def make_job() -> Callable[..., Job]:
-    """Builds a job on 8 x 8 tiles; keyword arguments as below."""
+    """Builds a job on tiles of ``lines`` rows and columns; keyword arguments as below."""
 
     def make(
         device: str = "cspbbr3_ogb",
@@ -97,9 +104,15 @@ def make_job() -> Callable[..., Job]:
         samples: int = 3,
         fault: Fault | None = None,
         jump: bool = True,
+        lines: int = 8,
     ) -> Job:
         geometry = Geometry(
-            rows=8, columns=8, tiles=2, program_depth=64, param_depth=64, act_depth=64
+            rows=lines,
+            columns=lines,
+            tiles=2,
+            program_depth=64,
+            param_depth=64,
+            act_depth=8 * lines,
         )
         entry = load(device)
         rng = np.random.default_rng(7)

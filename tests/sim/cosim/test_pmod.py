@@ -18,6 +18,7 @@ from ohmloom.hw.image import Image, LayerSpan, Span
 from ohmloom.hw.isa import Dac, Instruction, Op, Reg, encode, instruction, pack_level, pack_requant
 from ohmloom.hw.link.coroutine import AsyncLinkClient
 from ohmloom.hw.link.protocol import Space
+from ohmloom.hw.profile import Drive, Kind, ModeRecord, Profile, pack_profile, quarters
 from ohmloom.hw.top import Top
 from ohmloom.sim.array import SimulatedArray
 from ohmloom.sim.converters.pmod import PmodConverters, for_device
@@ -58,6 +59,17 @@ def device(tmp_path_factory):
     return load(path)
 
 
+FREE = Profile(
+    (
+        ModeRecord(
+            Kind.NONVOLATILE, Drive(0, 0xFFFF, 0, 0, 0, 0xFFFF, (1 << 40) - 1, 0), verify=True
+        ),
+    ),
+    (),
+)
+"""One mode without limits."""
+
+
 def image(device, card: PmodConverters) -> Image:
     """Write-verify of the first cells, reads, and one layer."""
     gain = card.gain(device.g_lsb, device.v_read, 0)
@@ -91,11 +103,13 @@ def image(device, card: PmodConverters) -> Image:
 
     entry(
         "setup",
+        instruction(Op.ADOPT),
         instruction(Op.DAC, channel=Dac.RAIL_A, code=card.read_code(device.v_read)),
         instruction(Op.DAC, channel=Dac.GATE_ON, code=card.gate_on_code),
         *(instruction(Op.SET, reg=reg, value=value) for reg, value in registers.items()),
     )
-    entry("program/0", instruction(Op.PROGRAM, tile=0, cell=2, count=CELLS))
+    known = instruction(Op.RESTORE, tile=0, mode=0)
+    entry("program/0", known, instruction(Op.PROGRAM, tile=0, cell=2, count=CELLS))
     entry("read", instruction(Op.READ, tile=0, cell=1, count=CELLS))
     entry(
         "infer",
@@ -112,6 +126,7 @@ def image(device, card: PmodConverters) -> Image:
         tiles=1,
         input=Span(0, GEOMETRY.rows),
         layers=(LayerSpan("dense", Span(GEOMETRY.rows, GEOMETRY.pairs)),),
+        profile=tuple(pack_profile(FREE)),
     )
 
 
@@ -292,6 +307,7 @@ class Rig:
             await link.ping()
             await link.write_words(Space.PROGRAM, 0, [encode(instr) for instr in image.code])
             await link.write_words(Space.PARAM, 0, image.params.tolist())
+            await link.write_words(Space.PROFILE, 0, quarters(image.profile))
             await link.write_words(Space.LEVEL, 0, LEVELS)
             await link.run(image.entries["setup"], 0)
             await link.run(image.entries["program/0"], 0)

@@ -52,7 +52,8 @@ def train(clk_hz: int, **changes) -> Train:
 
 def with_steps(job, steps):
     """The job, whose tile 0 is not written cell by cell but goes through ``steps``."""
-    params, code = list(job.image.params), []
+    params = list(job.image.params)
+    code = [instruction(Op.RESTORE, tile=0, mode=0)]
     for op, operands, words in steps:
         code.append(instruction(op, tile=0, **operands, param=len(params)))
         params += words

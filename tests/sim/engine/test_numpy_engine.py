@@ -22,6 +22,7 @@ from ohmloom.hw.isa import (
     unpack_requant,
     unpack_result,
 )
+from ohmloom.hw.profile import Drive, Kind, ModeRecord, Profile, pack_profile
 from ohmloom.sim.array import SimulatedArray
 from ohmloom.sim.converters import Converters
 from ohmloom.sim.devices import ComplianceError, load
@@ -42,6 +43,15 @@ MVMS = (  # tile, act, first, rows, planes, signed, clear
     (1, 8, 5, 3, 9, 1, 0),
     (2, 16, 0, 4, 8, 0, 1),
 )
+FREE = Profile(
+    (
+        ModeRecord(
+            Kind.NONVOLATILE, Drive(0, 0xFFFF, 0, 0, 0, 0xFFFF, (1 << 40) - 1, 0), verify=True
+        ),
+    ),
+    (),
+)
+"""One mode without limits: what modes refuse is in test_modes.py."""
 LEVELS = np.random.default_rng(8).integers(0, 32, (TILES, 8, 8))
 INPUTS = np.random.default_rng(9).integers(-256, 256, (40, 16))
 
@@ -78,6 +88,7 @@ def build(device, tia_range=0, **registers):
     mvms = [instruction(Op.MVM, **dict(zip(names, values, strict=True))) for values in MVMS]
     halt = instruction(Op.HALT)
     setup = [
+        instruction(Op.ADOPT),
         *(instruction(Op.SET, reg=reg, value=value) for reg, value in settings.items()),
         instruction(Op.DAC, channel=Dac.RAIL_A, code=CARD.read_code(device.v_read)),
         instruction(Op.DAC, channel=Dac.GATE_ON, code=CARD.gate_on_code),
@@ -87,7 +98,11 @@ def build(device, tia_range=0, **registers):
     program = [
         word
         for tile in range(TILES)
-        for word in (instruction(Op.PROGRAM, tile=tile, cell=0, count=64), halt)
+        for word in (
+            instruction(Op.RESTORE, tile=tile, mode=0),
+            instruction(Op.PROGRAM, tile=tile, cell=0, count=64),
+            halt,
+        )
     ]
     infer = [
         *mvms[:3],
@@ -102,7 +117,7 @@ def build(device, tia_range=0, **registers):
         halt,
     ]
     entries = {"setup": 0, "infer": len(setup) + len(program)}
-    entries |= {f"program/{tile}": len(setup) + 2 * tile for tile in range(TILES)}
+    entries |= {f"program/{tile}": len(setup) + 3 * tile for tile in range(TILES)}
     return Image(
         geometry=GEOMETRY,
         code=(*setup, *program, *infer),
@@ -111,6 +126,7 @@ def build(device, tia_range=0, **registers):
         tiles=TILES,
         input=Span(0, 16),
         layers=(LayerSpan("hidden", Span(16, 4)), LayerSpan("output", Span(20, 3))),
+        profile=tuple(pack_profile(FREE)),
     )
 
 
@@ -325,6 +341,7 @@ def test_cell_by_cell_gives_the_state_of_all_at_once():
     entries = image.entries | {f"cell/{cell}": len(image.code) + 2 * cell for cell in range(64)}
     image = dataclasses.replace(image, code=tuple(code), entries=entries)
     other = engine(programmed=False, image=image)
+    other.modes.restore(0, "a test", 1, 0)
     for cell in range(64):
         other.cell_memory[0] = LEVELS[1].flat[cell]
         other._run(f"cell/{cell}", other._batch(np.zeros(1, np.int64)))

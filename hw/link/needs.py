@@ -1,0 +1,49 @@
+"""Whether a controller can run an image: each thing that it lacks, as a sentence."""
+
+from __future__ import annotations
+
+from ..geometry import OPTIONAL
+from ..image import Image
+from ..isa import Op, Reg
+from .protocol import Info
+
+
+def lacking(image: Image, info: Info) -> list[str]:
+    """What ``image`` needs and the controller that says ``info`` does not have.
+
+    Cells are numbered by row, so the columns must be as many; of everything else the
+    controller may have more.
+    """
+    geometry = image.geometry
+    found = []
+    if geometry.columns != info.columns:
+        found.append(f"it was made for {geometry.columns} columns, the board has {info.columns}")
+    last = max(span.address + span.count for span in (image.input, image.output))
+    for name, needed, there in (
+        ("rows", geometry.rows, info.rows),
+        ("tiles", image.tiles, info.tiles),
+        ("bits of an activation", geometry.act_width, info.act_width),
+        ("bits of an accumulator", geometry.acc_width, info.acc_width),
+        ("words of program memory", len(image.code), info.program_depth),
+        ("words of parameter memory", len(image.params), info.param_depth),
+        ("words of activation memory", last, info.act_depth),
+    ):
+        if needed > there:
+            found.append(f"it needs {needed} {name}, the board has {there}")
+    used = {instr.op for instr in image.code}
+    for bit, op in enumerate(OPTIONAL):
+        if op in used and not info.features >> bit & 1:
+            found.append(f"it needs {op.name}, the board lacks it")
+    above = len(OPTIONAL)
+    registers = {
+        instr.operands["reg"]
+        for instr in image.code
+        if instr.op is Op.SET and instr.operands["value"]
+    }
+    for bit, reg, what in (
+        (above + 1, Reg.LINE, "targets"),
+        (above + 2, Reg.ENDURANCE, "the count of wear"),
+    ):
+        if reg in registers and not info.features >> bit & 1:
+            found.append(f"it needs {what}, the board lacks it")
+    return found

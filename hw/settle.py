@@ -1,0 +1,28 @@
+"""The wait before a conversion, which follows the TIA range."""
+
+from __future__ import annotations
+
+from amaranth import Const, Module, Signal, Value
+
+from .afe.interface import FrontEndTiming, cycles_from_ps
+from .ranges import RANGE_BITS
+
+
+def settle_cycles(m: Module, timing: FrontEndTiming, clk_hz: int, tia_range: Value) -> Value:
+    """Cycles from ``latch`` to ``convert`` in ``tia_range``, two cycles after it has changed.
+
+    A constant where all ranges take the same. A range that the front end does not say
+    anything of takes the longest.
+    """
+    cycles = [cycles_from_ps(duration, clk_hz) for duration in timing.range_settle_ps]
+    longest = max([cycles_from_ps(timing.settle_ps, clk_hz), *cycles])
+    if all(count == longest for count in cycles):
+        return Const(longest)
+    chosen = Signal(RANGE_BITS)
+    found = Signal(range(longest + 1), init=longest)
+    m.d.sync += [chosen.eq(tia_range), found.eq(longest)]
+    with m.Switch(chosen):
+        for number, count in enumerate(cycles):
+            with m.Case(number):
+                m.d.sync += found.eq(count)
+    return found
