@@ -58,7 +58,7 @@ prove: setup
 	$(PYTHON) tests/hw/proofs/report.py
 
 cover: setup
-	$(PYTHON) tests/hw/coverage/report.py build/coverage.json
+	$(PYTHON) tests/hw/transitions/report.py build/coverage.json
 
 lint: setup
 	$(VENV)/bin/ruff check .
@@ -73,6 +73,7 @@ bench: setup
 	$(PYTHON) bench/engine.py
 	$(PYTHON) bench/devices.py
 	$(PYTHON) bench/cosim.py
+	$(PYTHON) bench/mvm.py
 	$(PYTHON) bench/write_verify.py
 
 clean:

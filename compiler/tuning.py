@@ -29,10 +29,11 @@ from .profile import make_profile
 
 LINE_ADDRESS = 1
 """Parameter address of the line; 0 says that there is none."""
-HALF_WINDOW = 0.009
-"""Of a read, as a fraction of the levels' window: what is accepted so is within one
-percent of it, the noise of a read included."""
-CONVERSIONS = 256
+HALF_WINDOW = 0.0094
+"""Of a read, as a fraction of the levels' window: with :data:`CONVERSIONS` what is accepted
+is within one percent of it, the noise of a read included. A wider one lets the noise take
+cells out, a narrower one leaves more that do not converge (``bench/write_verify.py``)."""
+CONVERSIONS = 1024
 TRIES = 10
 
 

@@ -654,7 +654,9 @@ def pack_result(
     ``tia_range`` and ``saturated`` say of a ``READ`` with which range it was made, and
     whether any of its conversions was at a rail.
     """
-    return pack_fields("result", RESULT_FIELDS, (code, tries, int(status), tia_range, int(saturated)))
+    return pack_fields(
+        "result", RESULT_FIELDS, (code, tries, int(status), tia_range, int(saturated))
+    )
 
 
 def unpack_result(word: int) -> tuple[int, int, CellStatus]:

@@ -124,6 +124,7 @@ class Sequencer(wiring.Component):
         opcode = word[:OPCODE_BITS]
         beyond = Signal()  # the instruction is not for this geometry
         unready = Signal()  # nor for what the registers hold
+        failed = Signal()  # the engine could not finish
         registers: dict[Reg, Value] = {
             reg: getattr(self.registers, reg.name.lower()) for reg in Reg
         }
@@ -256,10 +257,13 @@ class Sequencer(wiring.Component):
             with m.State("ENGINE"):
                 m.d.comb += self.active.eq(0)
                 with m.If(self.engine_done):
-                    advance()
-                    with m.If(word[:OPCODE_BITS] == Op.MODE):
-                        m.d.sync += registers[Reg.ARM].eq(0)
-                with m.If(self.engine_done & self.engine_fault):
+                    m.d.sync += failed.eq(self.engine_fault)
+                    m.next = "FINISH"
+            with m.State("FINISH"):  # a cycle between the engines' logic and this one's
+                advance()
+                with m.If(word[:OPCODE_BITS] == Op.MODE):
+                    m.d.sync += registers[Reg.ARM].eq(0)
+                with m.If(failed):
                     refuse(Trap.ENGINE)
             with m.State("HALT"):
                 # The present cycle is not one of the run's.

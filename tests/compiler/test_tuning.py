@@ -108,7 +108,7 @@ def test_the_image_holds_the_line_and_an_entry_for_each_tile():
     ready, _ = engine()
     image = ready.image
     line = unpack_line(image.params[LINE_ADDRESS : LINE_ADDRESS + LINE_WORDS].tolist())
-    assert line.half == 36 and line.low == 0
+    assert line.half == 38 and line.low == 0
     for tile in range(4):
         start = image.entries[f"program/{tile}"]
         assert [word.op for word in image.code[start : start + 3]] == [

@@ -203,7 +203,7 @@ def test_engines_are_started_once_with_their_word_and_given_the_front_end(
     assert run.starts == [(strobe, encode(instr), 2, epoch, owner)]
     assert run.owners == {SEQUENCER, owner}
     # The mode engine answers here in the cycle after it was asked.
-    assert run.cycles - EMPTY == 3 * DISPATCH + 1 + ENGINE_CYCLES + (instr.op in ASKING)
+    assert run.cycles - EMPTY == 3 * DISPATCH + 2 + ENGINE_CYCLES + (instr.op in ASKING)
 
 
 def test_what_is_not_permitted_ends_the_run_and_moves_nothing(execute):
@@ -367,6 +367,8 @@ def test_a_register_beyond_its_bounds_ends_the_run(execute, bound):
     program = instruction(Op.PROGRAM, tile=0, cell=0, count=1)
     high = bound.highest(GEOMETRY)
     for value, taken in ((bound.low, 1), (high, 1), (bound.low - 1, 0), (high + 1, 0)):
+        if value >= 1 << 31:
+            continue  # no register holds it
         (run,), _ = execute([TRIES, instruction(Op.SET, reg=bound.reg, value=value), program, HALT])
         assert (run.illegal, len(run.starts)) == (1 - taken, taken)
 
@@ -376,7 +378,7 @@ def test_an_engine_that_fails_ends_the_run(execute):
     last = instruction(Op.SET, reg=Reg.TRIES, value=9)
     (bad, good), _ = execute([lut, last, HALT], (0, 0), (1, 0), faulty=Op.LUT)
     assert bad.illegal == 1 and bad.registers[Reg.TRIES] == 0
-    assert bad.cycles == EMPTY + 1 + ENGINE_CYCLES
+    assert bad.cycles == EMPTY + 2 + ENGINE_CYCLES
     assert good.illegal == 0 and good.registers[Reg.TRIES] == 9
 
 

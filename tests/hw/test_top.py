@@ -450,7 +450,7 @@ def test_post_processing_reaches_its_memories_and_is_stopped_at_their_end(contro
         wanted = [-3, 200, -51, 4]
         assert await client.read_words(Space.ACT, 8, 4) == [value & 0x1FF for value in wanted]
         # SET, SET, 2 windows of 3, one sum, 11 values.
-        assert done.cycles == 5 + 3 + 3 + (6 + 2 * 6 + 2) + (6 + 7) + (6 + 11)
+        assert done.cycles == 5 + 3 + 3 + (7 + 2 * 6 + 2) + (7 + 7) + (7 + 11)
         for address in (6, 8):  # at a read past the end; before it is started
             with pytest.raises(LinkError):
                 await client.run(address, 0)
@@ -525,7 +525,7 @@ def test_pulses_run_and_are_refused_and_stopped(controller, allow):
         done = await client.run(0, 0)
         # By the formulas of docs/gateware.md with L = S = 1 and D = 40.
         opening = 12 + 8 + 40
-        assert done.cycles == 5 + 4 + GRANT_CYCLES + opening + 600 + 400 + 3 + 1 + 1 + 40
+        assert done.cycles == 5 + 5 + GRANT_CYCLES + opening + 600 + 400 + 3 + 1 + 1 + 40
         outcome, *samples = await client.read_words(Space.CELL, 0, 3)
         assert unpack_outcome(outcome) == (2, PulseStatus.DONE)
         assert [unpack_sample(word) for word in samples] == [(1234, False)] * 2

@@ -116,12 +116,13 @@ def test_short_and_empty_frames(receive):
     assert receive(line) == ([], 0, 6)
 
 
-@pytest.mark.parametrize("stall", [0, 8])
-def test_a_frame_that_arrives_too_early_is_dropped_whole(receive, stall):
+@pytest.mark.parametrize(("stall", "dropped"), [(0, 0), (8, 1)])
+def test_a_frame_that_arrives_too_early_is_dropped_whole(receive, stall, dropped):
     # The first one is released before (0) or after (8) the second one has ended.
     first, second = Frame(1, 2, bytes(30)), Frame(2, 2, b"\xee" * 30)
     line = encode_frame(first) + encode_frame(second) + bytes(400) + encode_frame(second)
-    assert receive(line, stall=stall) == ([raw(first), raw(second)], 2, 1)
+    frames = [raw(first), *(2 - dropped) * [raw(second)]]
+    assert receive(line, stall=stall) == (frames, 3 - dropped, dropped)
 
 
 def test_garbage_never_blocks_the_next_frame(receive):

@@ -146,16 +146,15 @@ def test_a_wrong_request_is_refused_whole(link_bench, kind, payload, status):
 
 def test_the_last_word_of_every_space_is_reachable(link_bench):
     async def test(ctx, bench):
-        for seq, (kind, payload) in enumerate(
-            [
-                (Kind.WRITE, W(Space.PROGRAM, 299) + bytes(8)),
-                (Kind.WRITE, W(Space.LEVEL, 127) + bytes(1)),
-                (Kind.READ, R(Space.CELL, 127, 1)),
-                (Kind.READ, R(Space.ACT, 600, 0)),
-                (Kind.WRITE, W(Space.ACT, 600)),
-                (Kind.RUN, RUN(299, 0)),
-            ]
-        ):
+        # Only those that change something count.
+        for seq, kind, payload in [
+            (0, Kind.WRITE, W(Space.PROGRAM, 299) + bytes(8)),
+            (1, Kind.WRITE, W(Space.LEVEL, 127) + bytes(1)),
+            (7, Kind.READ, R(Space.CELL, 127, 1)),
+            (9, Kind.READ, R(Space.ACT, 600, 0)),
+            (2, Kind.WRITE, W(Space.ACT, 600)),
+            (3, Kind.RUN, RUN(299, 0)),
+        ]:
             reply = (await ask(ctx, bench, Frame(seq, kind, payload)))[0]
             assert (reply.kind, reply.payload[0]) == (kind | REPLY, Status.OK)
         assert [write[:2] for write in bench.writes] == [(Space.PROGRAM, 299), (Space.LEVEL, 127)]
@@ -167,15 +166,13 @@ def test_memories_and_runs_are_refused_while_running(link_bench):
     async def test(ctx, bench):
         bench.run_cycles = 8000
         await ask(ctx, bench, Frame(1, Kind.RUN, RUN(0, 0)))
-        for seq, (kind, payload) in enumerate(
-            [
-                (Kind.WRITE, W(Space.ACT, 0) + bytes(2)),
-                (Kind.READ, R(Space.ACT, 0, 1)),
-                (Kind.RUN, RUN(0, 1)),
-            ]
-        ):
-            replies = await ask(ctx, bench, Frame(10 + seq, kind, payload))
-            assert replies == [Frame(10 + seq, kind | REPLY, bytes([Status.BUSY]))]
+        for seq, kind, payload in [
+            (2, Kind.WRITE, W(Space.ACT, 0) + bytes(2)),
+            (10, Kind.READ, R(Space.ACT, 0, 1)),
+            (3, Kind.RUN, RUN(0, 1)),
+        ]:
+            replies = await ask(ctx, bench, Frame(seq, kind, payload))
+            assert replies == [Frame(seq, kind | REPLY, bytes([Status.BUSY]))]
         (reply,) = await ask(ctx, bench, Frame(9, Kind.STATUS, b""))
         assert STATUS_BODY.unpack(reply.payload[1:])[0] == 1
         assert bench.runs == [(0, 0)] and bench.writes == []
@@ -290,7 +287,7 @@ def test_the_log_is_read_during_a_run(link_bench):
 def test_a_run_that_ends_during_a_reply_is_reported(link_bench):
     async def test(ctx, bench):
         ping, positions, verdicts = Frame(200, Kind.PING, b""), set(), set()
-        for cycles in range(1, 4000, 450):
+        for cycles in range(1, 7000, 700):
             bench.run_cycles = cycles
             # The PINGs in between say how the numbers go on.
             first, second = (Frame(n, Kind.RUN, RUN(1, n & 1)) for n in (202, 201))
@@ -361,7 +358,8 @@ def test_the_client_repeats_what_was_lost(link_bench):
         with pytest.raises(LinkRefused, match="refused READ: BAD_ADDRESS"):
             await client.read_words(Space.PARAM, 0, 41)
         status = await client.status()
-        assert (status.frames_ok, status.frames_bad) == (5, 5)
+        # After two losses the words are read in two pieces, at once.
+        assert (status.frames_ok, status.frames_bad) == (6, 5)
         assert len(bench.writes) == 3 and bench.runs == [(3, 4)]
 
     link_bench(test)

@@ -152,7 +152,7 @@ def test_a_line_that_is_off_is_found(shared, monkeypatch):
         def __init__(self, job, *arguments):
             super().__init__(job, *arguments)
             params = job.image.params.copy()
-            params[1] += np.uint64(1 << 41)  # one code more of half a window
+            params[1] += np.uint64(4 << 41)  # four codes more of half a window
             self.reference.image = replace(job.image, params=params)
 
     monkeypatch.setattr(f"{MODULE}.Comparison", Off)
