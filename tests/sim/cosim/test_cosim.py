@@ -56,6 +56,7 @@ def test_a_planted_fault_is_found(make_job, tmp_path, fault):
         assert word in report.first_mismatch
 
 
+@pytest.mark.slow  # the compiled engine has the same test, a tenth as long
 def test_time_jumps_change_nothing(make_job, tmp_path):
     """At a slow clock, where the pulses can be stepped through cycle by cycle."""
     runs = {}

@@ -77,6 +77,7 @@ def test_every_layer_is_that_of_the_numpy_engine(job, tmp_path):
     assert report.overhead["tables, pools, sums"] == 3 * 4 + pools + (2 + 7 * 2) + (2 + 4)
 
 
+@pytest.mark.slow
 def test_a_difference_behind_post_processing_is_traced_to_its_tiles(job, tmp_path):
     report = run_cosim(replace(job, fault=Fault.ADC), folder=tmp_path).report
     assert report.mismatches == 1 and "tile 0, 1" in str(report.first_mismatch)
