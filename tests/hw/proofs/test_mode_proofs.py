@@ -308,6 +308,8 @@ class EngineSpec(Spec):
         # The profile: what is at ``where`` is ``value``, for ever.
         there = self.before(m, engine.profile_address == self.where_fixed, "was_where")
         m.d.comb += engine.profile_data.eq(Mux(there, self.value_fixed, self.other_quarter))
+        # Lock bits are free, where a specification does not know better.
+        m.d.comb += engine.lock_data.eq(self.other_lock)
         # The mode memory: this tile's word is known, from the reset on.
         self.word = word = Signal(5, init=self.one)  # with one instruction, it is known
         mine = engine.drive.tile == self.its_tile
