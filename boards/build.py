@@ -230,23 +230,38 @@ def _build(
                 out_dir.mkdir(parents=True, exist_ok=True)
                 kept = out_dir / said.name
                 _copy(said, kept)
+                size = ""
+                if (folder / NETLIST).is_file():  # what does not fit is worth knowing
+                    counts = _count(plan, folder)
+                    _write(out_dir / BLOCKS, _counted(counts))
+                    total = sum(counts.values(), start=Cells())
+                    size = (
+                        f"; synthesis has made {total.luts} tables and "
+                        f"{total.flip_flops} flip-flops, by block in {out_dir / BLOCKS}"
+                    )
                 raise BuildError(
-                    f"{stage} failed with exit code {code}: {_reason(said)} (see {kept})"
+                    f"{stage} failed with exit code {code}: {_reason(said)} (see {kept}){size}"
                 )
         kept_folder = Path(temporary) / "kept"
         kept_folder.mkdir()
-        blocks = block_names(str(plan.files[f"{NAME}.il"]))
-        counts = count_blocks(folder / NETLIST, NAME, blocks)
+        counts = _count(plan, folder)
         if set(counts) <= {BOARD}:
             raise BuildError("synthesis has left nothing of the controller")
-        (kept_folder / BLOCKS).write_text(
-            json.dumps({block: cells.as_dict() for block, cells in counts.items()})
-        )
+        (kept_folder / BLOCKS).write_text(_counted(counts))
         for name in (_product(board), REPORT):
             if not (folder / name).is_file():
                 raise BuildError(f"the tools ended well but left no {name}")
             shutil.move(folder / name, kept_folder / name)
         publish(kept_folder, entry)
+
+
+def _count(plan: BuildPlan, folder: Path) -> dict[str, Cells]:
+    """Cells by block, in the netlist that synthesis has left."""
+    return count_blocks(folder / NETLIST, NAME, block_names(str(plan.files[f"{NAME}.il"])))
+
+
+def _counted(counts: dict[str, Cells]) -> str:
+    return json.dumps({block: cells.as_dict() for block, cells in counts.items()})
 
 
 def _product(board: Board) -> str:

@@ -109,8 +109,11 @@ def test_too_slow_is_an_error_with_the_slack(build: Any, fake_tools: Any, again:
 def test_failed_tool_names_its_error_and_leaves_its_log(
     build: Any, fake_tools: Any, tmp_path: Path
 ) -> None:
-    with pytest.raises(BuildError, match="place and route failed .*: ERROR: no room left"):
+    with pytest.raises(BuildError, match="place and route failed .*: ERROR: no room left") as said:
         build(fake_tools(fails="nextpnr-ecp5"))
+    assert "synthesis has made 5 tables and 1 flip-flops" in str(said.value)
+    counts = json.loads((tmp_path / "out" / "blocks.json").read_text())
+    assert counts["memory"]["block_rams"] == 1
     assert "no room left" in (tmp_path / "out" / "nextpnr-ecp5.log").read_text()
     assert list((tmp_path / "cache").iterdir()) == []
     assert not build(fake_tools()).cached
