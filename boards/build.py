@@ -41,6 +41,8 @@ STAGES = {
 }
 # Part of every key: raise it when the meaning of a cached folder changes.
 CACHE_FORMAT = 2
+# What a memory reads where it is written at the same edge is open (ohmloom.hw.ram).
+OPEN_COLLISIONS = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:TRANSPARENCY_MASK=1'0 %i"
 
 Progress = Callable[[str], None]
 
@@ -188,6 +190,7 @@ def prepare(top: wiring.Component, board: Board) -> BuildPlan:
         emit_src=False,
         # Timing is judged here, from the report, so that the slack can be named.
         nextpnr_opts=f"--report {REPORT} --timing-allow-fail --seed {board.seed}",
+        script_after_read=OPEN_COLLISIONS,
         synth_opts=board.synth_opts,
     )
     if not isinstance(plan, BuildPlan):

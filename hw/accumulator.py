@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from amaranth import Module, Mux, Signal, signed
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .afe.interface import sample_layout
 from .geometry import Geometry
+from .ram import Ram
 
 
 class Accumulator(wiring.Component):
@@ -55,11 +56,8 @@ class Accumulator(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         width = self.geometry.acc_width
-        m.submodules.mem = mem = memory.Memory(
-            shape=signed(width), depth=self.geometry.pairs, init=[]
-        )
-        write = mem.write_port()
-        read = mem.read_port(transparent_for=(write,))
+        m.submodules.mem = mem = Ram(signed(width), self.geometry.pairs, transparent=True)
+        read, write = mem.read, mem.write
 
         code = self.samples.payload["code"].as_signed()
         column = self.samples.payload["column"]

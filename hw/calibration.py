@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal, signed
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .afe.interface import sample_layout
 from .geometry import Geometry
+from .ram import Ram
 from .ranges import RANGE_BITS
 from .readout import CODE_BITS
 from .tables import (
@@ -78,8 +79,8 @@ class Calibrator(wiring.Component):
         m = Module()
         columns = table_columns(self.geometry)
         depth = table_depth(self.geometry)
-        m.submodules.table = table = memory.Memory(shape=32, depth=depth, init=[IDENTITY] * depth)
-        read, write = table.read_port(), table.write_port()
+        m.submodules.table = table = Ram(32, depth, [IDENTITY] * depth)
+        read, write = table.read, table.write
         tia_range, bypass = Signal(RANGE_BITS), Signal()
         with m.If(self.convert):
             m.d.sync += [tia_range.eq(self.range), bypass.eq(self.bypass)]

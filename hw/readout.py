@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal, signed
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .afe.interface import sample_layout
 from .geometry import Geometry
 from .isa import AVERAGE_BITS, SAMPLE_FIELDS
+from .ram import Ram
 
 CODE_BITS = SAMPLE_FIELDS[0].width
 SUM_BITS = CODE_BITS + (1 << AVERAGE_BITS) - 1
@@ -63,10 +64,8 @@ class Averager(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.sums = sums = memory.Memory(
-            shape=SUM_BITS + 1, depth=self.geometry.columns, init=[]
-        )
-        read, write = sums.read_port(), sums.write_port()
+        m.submodules.sums = sums = Ram(SUM_BITS + 1, self.geometry.columns)
+        read, write = sums.read, sums.write
         total = Signal(signed(SUM_BITS))
         railed = Signal()
         m.d.comb += Cat(total, railed).eq(read.data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from amaranth import Cat, Const, Module, Mux, ResetInserter, Signal
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .accumulator import Accumulator
@@ -26,6 +26,7 @@ from .mvm import MvmEngine
 from .postprocess import PostProcessor
 from .profile import PROFILE_QUARTERS, QUARTER_BITS, TILE_FIELDS
 from .pulse import PulseSequencer
+from .ram import Ram
 from .ranges import RANGE_BITS
 from .sequencer import MVM, PULSE, SEQUENCER, VERIFY, Sequencer
 from .timers import TimerMux, Timers
@@ -39,8 +40,8 @@ class FrontEnd(Protocol):
     """A front-end provider: a component with ``core``, ``timer`` and its pins."""
 
     signature: wiring.Signature
-    core: wiring.PureInterface
-    timer: wiring.PureInterface
+    core: wiring.wiring.PureInterface
+    timer: wiring.wiring.PureInterface
 
     def timing(self) -> FrontEndTiming: ...
 
@@ -60,8 +61,8 @@ def pins_signature(afe: FrontEnd) -> wiring.Signature:
 def _calibrate(
     m: Module,
     calibrator: Calibrator,
-    fe: wiring.PureInterface,
-    below: wiring.PureInterface,
+    fe: wiring.wiring.PureInterface,
+    below: wiring.wiring.PureInterface,
 ) -> None:
     """Connects engines and front end, the calibrator between its samples and the engines."""
     inner = {path: value for path, _, value in fe.signature.flatten(below)}
@@ -226,16 +227,15 @@ class Top(wiring.Component):
         with m.If(link.read):
             m.d.sync += last_space.eq(link.space)
 
-        def ram(name: str, width: int, depth: int, reader: Signal) -> memory.ReadPort:
+        def ram(name: str, width: int, depth: int, reader: Signal) -> wiring.PureInterface:
             # A whole power of two: no address is beyond it, in whatever runs the RTL.
             whole = 1 << (depth - 1).bit_length()
-            m.submodules[name] = mem = memory.Memory(shape=width, depth=whole, init=[])
-            port = mem.read_port()
-            m.d.comb += port.addr.eq(Mux(running, reader, link.address))
-            writers[name] = mem.write_port()
-            return port
+            m.submodules[name] = words = Ram(width, whole)
+            m.d.comb += words.read.addr.eq(Mux(running, reader, link.address))
+            writers[name] = words.write
+            return words.read
 
-        writers: dict[str, memory.WritePort] = {}
+        writers: dict[str, wiring.PureInterface] = {}
         code = ram("program_memory", WORD_BITS, geometry.program_depth, seq.code_address)
         param_address = Signal(16)
         act_address = Signal(16)

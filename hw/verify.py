@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .afe.interface import (
@@ -42,6 +42,7 @@ from .isa import (
     Op,
 )
 from .line import CODE_MAX, CODE_MIN, FRACTION_BITS, GATE_FRACTION_BITS, PRODUCT_SHIFT
+from .ram import Ram
 from .ranges import RANGE_BITS
 from .readout import CODE_BITS, Averager
 from .settle import settle_cycles
@@ -148,12 +149,10 @@ rail_set, rail_reset : In
 
         # Of each cell of the group: the code of its last read, whether it was at a rail, and
         # the extremes of all.
-        m.submodules.codes = codes = memory.Memory(shape=CODE_BITS + 1, depth=columns, init=[])
-        m.submodules.extremes = extremes = memory.Memory(
-            shape=2 * CODE_BITS, depth=columns, init=[]
-        )
-        read_code, write_code = codes.read_port(), codes.write_port()
-        read_extremes, write_extremes = extremes.read_port(), extremes.write_port()
+        m.submodules.codes = codes = Ram(CODE_BITS + 1, columns)
+        m.submodules.extremes = extremes = Ram(2 * CODE_BITS, columns)
+        read_code, write_code = codes.read, codes.write
+        read_extremes, write_extremes = extremes.read, extremes.write
         m.d.comb += [port.addr.eq(k) for port in (read_code, write_code)]
         m.d.comb += [port.addr.eq(k) for port in (read_extremes, write_extremes)]
 

@@ -9,9 +9,10 @@ a zero. A zero byte ends the frame.
 from __future__ import annotations
 
 from amaranth import Module, Signal
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..ram import Ram
 from .protocol import DELIMITER
 
 FULL_BLOCK = 254
@@ -101,8 +102,8 @@ class CobsEncoder(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.block = block = memory.Memory(shape=8, depth=256, init=[])
-        write, read = block.write_port(), block.read_port()
+        m.submodules.block = block = Ram(8, 256)
+        write, read = block.write, block.read
 
         byte = self.i.payload.data
         zero = Signal()

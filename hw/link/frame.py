@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from amaranth import Array, Module, Mux, Signal
 from amaranth.hdl import Value
-from amaranth.lib import crc, memory, stream, wiring
+from amaranth.lib import crc, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..ram import Ram
 from .cobs import FrameByte, FrameToken
 from .protocol import CRC_BYTES, MAX_FRAME, MAX_PAYLOAD, MIN_FRAME
 
@@ -60,8 +61,8 @@ class FrameReceiver(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.crc = check = CRC32.create()
-        m.submodules.buffer = buffer = memory.Memory(shape=8, depth=self.bytes, init=[])
-        write, read = buffer.write_port(), buffer.read_port()
+        m.submodules.buffer = buffer = Ram(8, self.bytes)
+        write, read = buffer.write, buffer.read
 
         token = self.i.payload
         count = Signal(range(MAX_FRAME + 2))  # saturates at one too many

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from amaranth import Cat, Const, Module, Signal
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..ram import Ram
 from .log_entry import CODE_BITS, DETAIL_BITS
 from .protocol import LOG_FIELDS, LOG_TIME_SHIFT, Event
 
@@ -51,8 +52,8 @@ class EventLog(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         widths = dict(LOG_FIELDS)
-        m.submodules.ring = ring = memory.Memory(shape=64, depth=self.depth, init=[])
-        write, read = ring.write_port(), ring.read_port()
+        m.submodules.ring = ring = Ram(64, self.depth)
+        write, read = ring.write, ring.read
         written, lost = Signal(32), Signal(LOST_BITS)
         pending = Signal(len(Event))
         kept = [Signal(Noted, name=f"kept{i}") for i in range(len(Event))]
