@@ -89,6 +89,7 @@ STANDARD = Geometry(
     wear=False,
     power=False,
     window=1,
+    compact=True,
 )
 
 ICEBREAKER = Board(
