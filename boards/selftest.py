@@ -6,6 +6,7 @@ after the last one is open. Each resistor brings its range to eight tenths of fu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -38,6 +39,12 @@ class CalibrationError(OhmloomError, RuntimeError):
 def reference_ohms(tia_range: int) -> float:
     """The resistor of a range, without what is in series with it."""
     return TEST_V / (USED * RANGES[tia_range].amperes)
+
+
+def card_ohms(rows: int, columns: int) -> list[list[float]]:
+    """The card of resistors as the lines see it, ``rows`` of ``columns``: infinite is open."""
+    each = [reference_ohms(tia_range) + PATH_OHMS for tia_range in range(len(RANGES))]
+    return [[each[row] if row < OPEN_ROW else math.inf] * columns for row in range(rows)]
 
 
 def expected_code(tia_range: int) -> float:

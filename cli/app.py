@@ -11,7 +11,18 @@ import typer
 
 from .. import __version__
 from ..errors import OhmloomError
-from .commands import bitstream, compile, cosim, demo, devices, doctor, modes, reproduce, run
+from .commands import (
+    bitstream,
+    compile,
+    cosim,
+    demo,
+    devices,
+    doctor,
+    modes,
+    reproduce,
+    run,
+    selftest,
+)
 from .output import help_without_command
 
 FAILED = 2
@@ -32,6 +43,7 @@ app.command("compile")(compile.compile_model)
 app.command("run")(run.run)
 app.command("cosim")(cosim.cosim)
 app.command("modes")(modes.modes)
+app.command("selftest")(selftest.selftest)
 app.command("bitstream")(bitstream.bitstream)
 app.command("demo")(demo.demo)
 

@@ -11,12 +11,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...hw.afe.tia import RANGES
 from ...hw.tables import GAIN_FRACTION_BITS, unpack_entry
 from ..numerics import FloatArray, IntArray, round_half_even_shift
 from .card import ADC_MAX, ADC_MIN, ConverterError, Converters, Gain
 
 ERROR_BITS = 20
 """Fraction bits of a gain error."""
+OFFSET_CODES = 10
+"""Largest offset that is drawn, in codes: within what every range allows an open column."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,15 @@ class Channels:
         """From relative gain errors and offsets in codes, rounded."""
         scaled = np.rint(np.asarray(gain, np.float64) * (1 << ERROR_BITS)).astype(np.int64)
         return cls(scaled, np.rint(np.asarray(offset, np.float64)).astype(np.int64))
+
+    @classmethod
+    def drawn(cls, columns: int, seed: int, scale: float = 1.0) -> Channels:
+        """Uniform in ``scale`` times what the parts' tolerances allow: 1 is a sound card."""
+        rng = np.random.default_rng(seed)
+        shape = (len(RANGES), columns)
+        tolerance = np.array([[network.tolerance] for network in RANGES])
+        gain = scale * tolerance * rng.uniform(-1, 1, shape)
+        return cls.of(gain, scale * rng.integers(-OFFSET_CODES, OFFSET_CODES + 1, shape))
 
 
 def calibrate(codes: ArrayLike, gain: ArrayLike, offset: ArrayLike) -> IntArray:

@@ -15,6 +15,7 @@ from ohmloom.boards.selftest import (
     TEST_V,
     CalibrationError,
     calibrate,
+    card_ohms,
     expected_code,
     failures,
     limit_codes,
@@ -35,12 +36,9 @@ GEOMETRY = Geometry(rows=8, columns=8, tiles=1, calibration=True)
 COLUMNS = GEOMETRY.columns
 
 
-def ohms(path: float = PATH_OHMS) -> np.ndarray:
+def ohms() -> np.ndarray:
     """The self-test card with its path."""
-    found = np.full((GEOMETRY.rows, COLUMNS), np.inf)
-    for tia_range in range(len(RANGES)):
-        found[tia_range] = reference_ohms(tia_range) + path
-    return found
+    return np.array(card_ohms(GEOMETRY.rows, COLUMNS))
 
 
 def errors() -> tuple[np.ndarray, np.ndarray]:

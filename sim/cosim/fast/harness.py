@@ -7,11 +7,10 @@ it is run to its end in one go.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ..bench import Watched
 from ..comparison import Harness
-from ..job import Job
 from ..pins import CODES, SAMPLE, TAG, CardPins
 from ..runner import RESET_CYCLES
 from .engine import Engine, Reason
@@ -24,6 +23,25 @@ FRAME_BITS = 10
 T = TypeVar("T")
 
 
+class Line(Protocol):
+    """The serial line and clock of a bench; a job has them."""
+
+    @property
+    def bit_cycles(self) -> int:
+        """Clock cycles of a bit."""
+        ...
+
+    @property
+    def clk_hz(self) -> int:
+        """Of the controller."""
+        ...
+
+    @property
+    def jump(self) -> bool:
+        """Whether time in which only timers run is skipped."""
+        ...
+
+
 class Serial:
     """The host's end of the serial line: a transport of the link's async client."""
 
@@ -34,7 +52,7 @@ class Serial:
         """Send bytes back to back; ends with the last stop bit."""
         harness = self._harness
         engine = harness.engine
-        until = engine.edges + FRAME_BITS * harness.job.bit_cycles * len(data)
+        until = engine.edges + FRAME_BITS * harness.line.bit_cycles * len(data)
         engine.send(data)
         while engine.edges < until:
             harness.run(until)
@@ -43,7 +61,7 @@ class Serial:
         """The bytes that have arrived, at least one, or none after ``timeout`` seconds."""
         harness = self._harness
         engine = harness.engine
-        until = engine.edges + round(timeout * harness.job.clk_hz)
+        until = engine.edges + round(timeout * harness.line.clk_hz)
         while not (found := engine.received()) and engine.edges < until:
             harness.run(until)
         return found
@@ -52,9 +70,9 @@ class Serial:
 class FastHarness(Harness):
     """The bench in the compiled engine: see :class:`~ohmloom.sim.cosim.comparison.Harness`."""
 
-    def __init__(self, engine: Engine, job: Job) -> None:
+    def __init__(self, engine: Engine, line: Line) -> None:
         self.engine = engine
-        self.job = job
+        self.line = line
         self.transport = Serial(self)
         self._pins: CardPins | None = None
         self._outputs: dict[str, Watched] = {}
@@ -64,7 +82,7 @@ class FastHarness(Harness):
     async def begin(self, pins: CardPins) -> None:
         engine = self.engine
         engine.set("rst", 1)
-        engine.set("jump", int(self.job.jump))
+        engine.set("jump", int(self.line.jump))
         engine.run(engine.edges + RESET_CYCLES)
         for output in pins.watched:
             engine.watch(output.name, output.at_once)

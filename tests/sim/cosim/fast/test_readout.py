@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from ohmloom.boards.selftest import (
     TEST_V,
     CalibrationError,
     calibrate,
+    card_ohms,
     expected_code,
     failures,
     reference_ohms,
@@ -36,12 +36,9 @@ from ohmloom.hw.link.protocol import Space
 from ohmloom.hw.ranges import AUTO
 from ohmloom.hw.tables import IDENTITY, pack_entry
 from ohmloom.sim.converters import Channels, Converters
-from ohmloom.sim.cosim.bench import Bench, lags
-from ohmloom.sim.cosim.card import AnalogCard, Lags
-from ohmloom.sim.cosim.fast.build import library, ports
-from ohmloom.sim.cosim.fast.engine import Engine
-from ohmloom.sim.cosim.fast.harness import FastHarness, complete
-from ohmloom.sim.cosim.pins import CardPins
+from ohmloom.sim.cosim.bench import lags
+from ohmloom.sim.cosim.card import Lags
+from ohmloom.sim.cosim.fast.plugged import plugged
 from ohmloom.sim.cosim.resistors import Resistors
 from ohmloom.sim.engine import NumpyEngine
 
@@ -58,11 +55,8 @@ SEED = 5
 
 
 def ohms() -> np.ndarray:
-    """The self-test card with its path, as ``boards/selftest.py`` describes it."""
-    found = np.full((GEOMETRY.rows, COLUMNS), np.inf)
-    for tia_range in range(len(RANGES)):
-        found[tia_range] = reference_ohms(tia_range) + PATH_OHMS
-    return found
+    """The self-test card with its path."""
+    return np.array(card_ohms(GEOMETRY.rows, COLUMNS))
 
 
 def errors(scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -73,46 +67,21 @@ def errors(scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     return scale * tolerance * rng.uniform(-1, 1, shape), scale * rng.integers(-10, 11, shape)
 
 
-class Wire:
-    """The host's end of the serial line as a blocking transport."""
-
-    def __init__(self, harness: FastHarness) -> None:
-        self.serial = harness.transport
-
-    def write(self, data: bytes) -> None:
-        complete(self.serial.write(data))
-
-    def read(self, timeout: float) -> bytes:
-        return complete(self.serial.read(timeout))
-
-
-@pytest.fixture(scope="module")
-def compiled() -> tuple[Path, list[str]]:
-    """The library of the bench, and its ports."""
-    bench = Bench(GEOMETRY, CLK_HZ, CLK_HZ // BIT_CYCLES)
-    return library(bench), ports(bench)
-
-
 @pytest.fixture
-def plug(compiled) -> Iterator[Callable[..., LinkReader]]:
+def plug() -> Iterator[Callable[..., LinkReader]]:
     """``plug(channels, sigma, analog)``: a controller with such a card, and its reader."""
-    engines = []
+    with ExitStack() as boards:
 
-    def make(
-        channels: Channels | None = None, sigma: float = 0.0, analog: Lags | None = None
-    ) -> LinkReader:
-        engine = Engine(*compiled, BIT_CYCLES)
-        engines.append(engine)
-        job: Any = SimpleNamespace(bit_cycles=BIT_CYCLES, clk_hz=CLK_HZ, jump=True)
-        harness = FastHarness(engine, job)
-        array: Any = Resistors(ohms(), sigma, SEED)
-        card = AnalogCard(array, CARD, GEOMETRY, CLK_HZ, analog or lags(CLK_HZ), channels)
-        complete(harness.begin(CardPins(GEOMETRY, card)))
-        return LinkReader(LinkClient(Wire(harness), timeout=0.1))
+        def make(
+            channels: Channels | None = None, sigma: float = 0.0, analog: Lags | None = None
+        ) -> LinkReader:
+            array = Resistors(ohms(), sigma, SEED)
+            wire = boards.enter_context(
+                plugged(GEOMETRY, CLK_HZ, BIT_CYCLES, array, CARD, channels=channels, analog=analog)
+            )
+            return LinkReader(LinkClient(wire, timeout=0.1))
 
-    yield make
-    for engine in engines:
-        engine.close()
+        yield make
 
 
 def reference(
