@@ -1,6 +1,6 @@
 """Post-processing: the units, the multiplier that they share, and their way to the memories.
 
-A further unit is one file in ``hw/post/``, its instruction in ``hw/isa.py`` with its
+A further unit is one file in ``hw/post/``, its instruction in ``hw/isa/`` with its
 bounds in ``hw/bounds.py``, and its line in :data:`UNITS`.
 """
 

@@ -73,7 +73,7 @@ from ohmloom.hw.isa import (
     unpack_table,
 )
 
-REFERENCE = (Path(__file__).parents[2] / "docs" / "isa.md").read_text()
+REFERENCE = (Path(__file__).parents[3] / "docs" / "isa.md").read_text()
 
 
 def operand(op: Op, field):
