@@ -164,19 +164,16 @@ def test_channels_that_it_does_not_have_are_refused(channels):
     ("real_hz", "believed_hz"), [(200_000_000, 48_000_000), (100_000_000, 32_000_000)]
 )
 def test_a_driver_built_for_a_slower_clock_is_caught(real_hz, believed_hz):
+    bench = Bench(2, real_hz, believed_hz=believed_hz)
     fault = []
 
-    class Watched(Bench):
-        def run(self, conversions, limit=3_000):
-            async def watch(ctx):
-                ctx.set(self.dut.wake, 1)
-                await ctx.tick().repeat(limit)
-                fault.append(ScanAdcFault(ctx.get(self.model.fault)))
+    async def watch(ctx):
+        ctx.set(bench.dut.wake, 1)
+        await ctx.tick().repeat(3_000)
+        fault.append(ScanAdcFault(ctx.get(bench.model.fault)))
 
-            sim = Simulator(self)
-            sim.add_clock(1 / self.clk_hz)
-            sim.add_testbench(watch)
-            sim.run()
-
-    Watched(2, real_hz, believed_hz=believed_hz).run([])
+    sim = Simulator(bench)
+    sim.add_clock(1 / real_hz)
+    sim.add_testbench(watch)
+    sim.run()
     assert fault == [ScanAdcFault.TIMING]
