@@ -14,7 +14,7 @@ from ohmloom.hw.bounds import BOUNDS, REGISTER_BOUNDS
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import LAYOUTS, OPCODE_BITS, WORD_BITS, Dac, Op, Reg, encode, instruction
 from ohmloom.hw.sequencer import ASKING, ENGINES, MVM, PULSE, SEQUENCER, STROBES, VERIFY, Sequencer
-from ohmloom.hw.timers import Timers
+from ohmloom.hw.timers import COUNT_BITS, Timers
 
 GEOMETRY = Geometry(rows=8, columns=8, program_depth=256)
 HALT = instruction(Op.HALT)
@@ -34,7 +34,7 @@ class Bench(Elaboratable):
         self.permits = permits
         self.code = memory.Memory(shape=64, depth=geometry.program_depth, init=words)
         self.sequencer = Sequencer(geometry, timing, clk_hz)
-        self.timers = Timers(1)
+        self.timers = Timers([COUNT_BITS])
 
     def elaborate(self, platform):
         m = Module()
