@@ -366,6 +366,7 @@ class Top(wiring.Component):
             seq.run_address.eq(link.run_address),
             seq.run_epoch.eq(link.run_epoch),
             seq.step.eq(timers.step),
+            code.en.eq(seq.code_enable | ~running),
             seq.code_data.eq(code.data),
             seq.engine_done.eq(mvm.done | post.done | ver.done | pulse_done | modes.done),
             seq.engine_fault.eq(post.fault | pulse_fault | modes.fault),
