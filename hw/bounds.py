@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from .geometry import Geometry
 from .isa import POOL_WORDS, PULSE_FIELDS, SWEEP_FIELDS, Instruction, Op, Reg
+from .ranges import RANGE_BITS
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,34 @@ REGISTER_BOUNDS: MappingProxyType[Op, tuple[RegisterBound, ...]] = MappingProxyT
     }
 )
 """What the registers that an instruction uses keep to."""
+
+_WIDTHS: MappingProxyType[Reg, tuple[Op, int]] = MappingProxyType(
+    {Reg.SET_CYCLES: (Op.PROGRAM, 32), Reg.RESET_CYCLES: (Op.PROGRAM, 32)}
+)
+"""Bits of the registers that need not keep to anything, and the instruction that reads them."""
+
+
+def register_bits(reg: Reg, geometry: Geometry) -> int:
+    """Bits of a register that a controller looks at.
+
+    A value that does not fit them (signed, where it is) keeps to no bound, or nothing
+    looks at the others. ``ARM`` is a key, all of which is looked at.
+    """
+    if reg in (Reg.CLAMP_LO, Reg.CLAMP_HI):
+        return geometry.act_width
+    if reg is Reg.ARM:
+        return 32
+    if reg in _WIDTHS:
+        op, bits = _WIDTHS[reg]
+        return bits if geometry.has(op) else 0
+    bits = [
+        bound.highest(geometry).bit_length()
+        for op, bounds in REGISTER_BOUNDS.items()
+        for bound in bounds
+        if bound.reg is reg and geometry.has(op)
+    ]
+    # Instructions without that bound take a range from the low bits.
+    return max([RANGE_BITS if reg is Reg.TIA_RANGE else 0, *bits])
 
 
 def clamps(instr: Instruction) -> bool:

@@ -22,7 +22,7 @@ from .afe.interface import (
 from .geometry import Geometry
 from .isa import LAYOUTS, Op
 from .ranges import RANGE_BITS
-from .settle import settle_cycles
+from .settle import longest_settle_cycles, settle_cycles
 
 
 class MvmEngine(wiring.Component):
@@ -70,7 +70,7 @@ class MvmEngine(wiring.Component):
                 "acc_negate": Out(1),
                 "acc_enable": Out(1),
                 "acc_idle": In(1),
-                "timer": Out(TimerChannel()),
+                "timer": Out(TimerChannel.lasting(longest_settle_cycles(timing, clk_hz))),
                 "fe": Out(FrontEndSignature(geometry)),
                 "done": Out(1),
                 "active": Out(1),

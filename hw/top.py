@@ -140,8 +140,6 @@ class Top(wiring.Component):
 
         m.submodules.afe = afe
         m.submodules.link = link = self.link
-        m.submodules.timers = timers = Timers(6 if geometry.pulse else 4)
-        m.submodules.waits = waits = TimerMux(4)
         m.submodules.guard = guard = Guard(geometry, timing, afe.ceilings(), clk_hz)
         # The safe state resets all engines, and their timers a cycle before it ends.
         was_safe = Signal()
@@ -180,15 +178,19 @@ class Top(wiring.Component):
         wiring.connect(m, guard.afe, afe.core)
         wiring.connect(m, link.guard, guard.host)
         # Who has the front end is the only one that waits for it.
+        widths = [timer.signature.bits for _user, timer in sorted(waits_of.items())]
+        m.submodules.waits = waits = TimerMux(widths)
         m.d.comb += waits.select.eq(seq.owner)
         for user, timer in waits_of.items():
             wiring.connect(m, waits.users[user], timer)
         waiting = (waits.channel, *pulse_timers)
-        for i, user in enumerate((*waiting, afe.timer, guard.timer, warden.timer)):
-            wiring.connect(m, timers.channel[i], user)
+        users = (*waiting, afe.timer, guard.timer, warden.timer)
+        widths = [user.signature.bits for user in users]
+        m.submodules.timers = timers = Timers(widths, compact=geometry.compact)
+        for channel, user in zip(timers.channel, users, strict=True):
+            wiring.connect(m, channel, user)
         with m.If(guard.safe):
-            for channel in (timers.channel[i] for i in range(len(waiting))):
-                m.d.comb += [channel.start.eq(1), channel.cycles.eq(1)]
+            m.d.comb += [channel.stop.eq(1) for channel in timers.channel[: len(waiting)]]
         stopping = guard.safe & ~was_safe & seq.running
         with m.If(link.run):
             m.d.sync += link.stopped.eq(0)
@@ -364,6 +366,7 @@ class Top(wiring.Component):
             seq.run_address.eq(link.run_address),
             seq.run_epoch.eq(link.run_epoch),
             seq.step.eq(timers.step),
+            code.en.eq(seq.code_enable | ~running),
             seq.code_data.eq(code.data),
             seq.engine_done.eq(mvm.done | post.done | ver.done | pulse_done | modes.done),
             seq.engine_fault.eq(post.fault | pulse_fault | modes.fault),

@@ -33,6 +33,14 @@ PULSE_MIN_PS = 500_000
 """assumed: twice the turn-on and turn-off time of a fast +-15 V analog switch."""
 
 SWITCH_RESET_PS = 100_000_000
+WAITS_PS = (
+    SWITCH_RESET_PS,
+    adgs1414d.RESET_PS,
+    ad7606c.RESET_DRIVEN_PS,
+    ad7606c.SETUP_DRIVEN_PS,
+    ad5754r.POWER_UP_PS,
+)
+"""Waits of the initialisation."""
 """assumed: RESET/VL of the switch chips is their logic supply (DS ADGS1414D, "Pin
 Configuration"), so a load switch discharges it; 100 us for 32 chips' capacitors."""
 
@@ -176,10 +184,11 @@ class ArrayCard(wiring.Component):
         self.switches = adgs1414d.SwitchBanks(GROUPS, sdi_lines(geometry), clk_hz, edge_cycles)
         self.dac = ad5754r.QuadDac(clk_hz)
         self.adc = ad7606c.AdcBank(chips, clk_hz)
+        waits = [cycles_from_ps(duration, clk_hz) for duration in WAITS_PS]
         super().__init__(
             {
                 "core": In(FrontEndSignature(geometry)),
-                "timer": Out(TimerChannel()),
+                "timer": Out(TimerChannel.lasting(*waits)),
                 **pins_signature(geometry).members,
             }
         )
@@ -371,10 +380,9 @@ class ArrayCard(wiring.Component):
         def wait(name: str, duration_ps: int, then: str) -> None:
             """State ``name`` ends after ``duration_ps``."""
             with state(name):
-                m.d.comb += [
-                    timer.start.eq(1),
-                    timer.cycles.eq(cycles_from_ps(duration_ps, self.clk_hz)),
-                ]
+                cycles = cycles_from_ps(duration_ps, self.clk_hz)
+                assert cycles >> timer.signature.bits == 0
+                m.d.comb += [timer.start.eq(1), timer.cycles.eq(cycles)]
                 m.next = f"{name}-WAIT"
             with state(f"{name}-WAIT"):
                 m.d.comb += waiting.eq(1)

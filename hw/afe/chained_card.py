@@ -21,7 +21,7 @@ from amaranth.lib.wiring import In, Out
 from ..geometry import Geometry
 from . import adgs1414d
 from .array_card import ArrayCard
-from .interface import Ceilings, FrontEndSignature, FrontEndTiming, PlaneStep, TimerChannel
+from .interface import Ceilings, FrontEndSignature, FrontEndTiming, PlaneStep
 
 CHAINED = (
     "sw_sclk",
@@ -138,7 +138,6 @@ class ChainedCard(wiring.Component):
             {
                 **members,
                 "core": In(FrontEndSignature(geometry)),
-                "timer": Out(TimerChannel()),
                 "chain_clk": Out(1),
                 "chain_latch": Out(1),
                 "chain_data": Out(WAYS),

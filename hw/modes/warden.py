@@ -79,8 +79,9 @@ class Warden(wiring.Component):
         opens = fe.gate_b & ~self.was_open
         m.d.sync += brief.eq(drive.width == 0)
         m.d.comb += [
-            self.timer.start.eq(opens | (~fe.gate_b & self.was_open)),
-            self.timer.cycles.eq(Mux(fe.gate_b, drive.width, 1)),
+            self.timer.start.eq(opens),
+            self.timer.stop.eq(~fe.gate_b & self.was_open),
+            self.timer.cycles.eq(drive.width),
         ]
         over = Mux(self.was_open, self.timer.done, brief)
         with m.If(~drive.granted):

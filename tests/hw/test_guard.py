@@ -16,7 +16,7 @@ from ohmloom.hw.isa import Dac, Op, Reg, encode, instruction, pack_level
 from ohmloom.hw.link.coroutine import AsyncLinkClient
 from ohmloom.hw.link.exchange import GuardStopped, LinkRefused
 from ohmloom.hw.link.protocol import GuardState, Limit, Reason, Space
-from ohmloom.hw.timers import Timers
+from ohmloom.hw.timers import COUNT_BITS, Timers
 from ohmloom.sim.cosim.bench import Bench
 
 CLK_HZ = 1_000_000_000
@@ -48,7 +48,7 @@ class GuardBench(Elaboratable):
         geometry: Geometry = GEOMETRY,
     ) -> None:
         self.guard = Guard(geometry, timing, ceilings, CLK_HZ, energy_shift=0)
-        self.timers = Timers(2)
+        self.timers = Timers([COUNT_BITS] * 2)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

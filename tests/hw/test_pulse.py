@@ -29,7 +29,7 @@ from ohmloom.hw.isa import (
     unpack_sample,
 )
 from ohmloom.hw.pulse import PulseSequencer
-from ohmloom.hw.timers import Timers
+from ohmloom.hw.timers import COUNT_BITS, Timers
 
 GEOMETRY = Geometry(rows=8, columns=8, param_depth=64)
 PARAM = 23
@@ -49,7 +49,7 @@ class Bench(Elaboratable):
         self.param = memory.Memory(shape=64, depth=depth, init=record)
         self.cell = memory.Memory(shape=32, depth=GEOMETRY.cells, init=[0x55AA] * GEOMETRY.cells)
         self.engine = PulseSequencer(geometry, timing, clk_hz)
-        self.timers = Timers(3)
+        self.timers = Timers([COUNT_BITS] * 3)
         self.jump = jump
 
     def elaborate(self, platform):

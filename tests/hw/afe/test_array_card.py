@@ -24,7 +24,7 @@ from ohmloom.hw.afe.array_card import (
 from ohmloom.hw.afe.interface import PlaneStep, SwitchGroup
 from ohmloom.hw.afe.tia import AMPLIFIER_BANDWIDTH_HZ, pole_ps
 from ohmloom.hw.geometry import Geometry
-from ohmloom.hw.timers import Timers
+from ohmloom.hw.timers import COUNT_BITS, Timers
 from ohmloom.sim.cosim.chips.array_card import ArrayCardChips
 
 SMALL = Geometry(rows=8, columns=8)
@@ -48,7 +48,7 @@ class Bench(Elaboratable):
         self.geometry = geometry
         self.card = ArrayCard(geometry, believed_hz or clk_hz)
         self.chips = ArrayCardChips(geometry, clk_hz)
-        self.timers = Timers(1)
+        self.timers = Timers([self.card.timer.signature.bits])
         self.core = self.card.core
         self.jump = jump
         self.clk_hz = clk_hz

@@ -9,7 +9,7 @@ from amaranth import Module
 from amaranth.lib import wiring
 
 from ohmloom.hw.modes.warden import Warden
-from ohmloom.hw.timers import Timers
+from ohmloom.hw.timers import COUNT_BITS, Timers
 
 from .conftest import GEOMETRY
 
@@ -31,7 +31,7 @@ class Watched(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.warden = self.warden
-        m.submodules.timers = timers = Timers(1)
+        m.submodules.timers = timers = Timers([COUNT_BITS])
         wiring.connect(m, timers.channel[0], self.warden.timer)
         return m
 
