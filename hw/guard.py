@@ -21,7 +21,7 @@ from __future__ import annotations
 from functools import reduce
 from operator import or_
 
-from amaranth import Array, Module, Mux, Signal, Value, signed
+from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -99,6 +99,21 @@ def ceiling_values(
     if min(ceilings.read, ceilings.sense) < 0:
         raise CeilingError("a read or sense limit is negative")
     return values
+
+
+# Counters that are loaded where they do not count. What tells the two apart is also the
+# adder's other input, so that each bit takes one cell of an FPGA with carry chains.
+
+
+def count_down(value: Value, counting: Value) -> Value:
+    """``value`` less one, and above it whether there was one; for ``counting`` only."""
+    return (value + counting.replicate(len(value)))[: len(value) + 1]
+
+
+def count_up(value: Value, loading: Value) -> Value:
+    """``value`` and one; for not ``loading`` only."""
+    one = Const(1, 1)
+    return (Cat(one, value) + Cat(one, loading.replicate(len(value))))[1 : len(value) + 1]
 
 
 class StandingSignature(wiring.Signature):
@@ -212,13 +227,16 @@ class Guard(wiring.Component):
         # At rest before the first change: an unconfigured FPGA selects the rail.
         self.source_left = Signal(range(self.source_cycles + 1))
         self.was_open = Signal()
-        self.opened = Signal(range(values[Limit.WIDTH] + 1))
-        self.credit = Signal(
-            range((values[Limit.BUDGET] << DUTY_MAX) + 1), init=values[Limit.BUDGET] << DUTY_MAX
-        )
-        most = values[Limit.ENERGY] << energy_shift
-        self.energy_left = Signal(range(most + 1), init=most)
-        self.silence = Signal(range(values[Limit.WATCHDOG] + 1), init=values[Limit.WATCHDOG])
+        bits = {limit: len(signal) for limit, signal in self.limits.items()}
+        self.width_left = Signal(bits[Limit.WIDTH])
+        self.spent = Signal(bits[Limit.BUDGET])
+        self.refilled = Signal(DUTY_MAX)
+        wide = max(bits[Limit.ENERGY] + energy_shift, len(self.power))
+        self.energy_left = Signal(wide)
+        self.energy_low = Signal(len(self.power))
+        self.energy_high = Signal(wide - len(self.power))
+        self.silence = Signal(bits[Limit.WATCHDOG])
+        self.known = Signal()
         self.stop = Signal()
         self.closing = Signal()
         self.reason = Signal(Reason)
@@ -404,79 +422,25 @@ class Guard(wiring.Component):
         """How long gate B may stay open, and when the next time jump must end.
 
         The counters follow what is asked and not what is open: where these differ the
-        guard stops, and no path leads from all of its checks into a counter. The current
+        guard stops, and no path leads from all of its checks into a counter. After a stop
+        they may be anything until the gate has been closed for a cycle. The current
         source limits by itself what it drives, to microwatts: only the watchdog is for it.
         """
-        limits, is_open = self.limits, self.afe.gate_b
+        limits = self.limits
         asked, rail, drove = Signal(), Signal(), Signal()
         m.d.comb += [
             rail.eq(self.core.gate_b & ~(self.core.source & self.has_source)),
             asked.eq(rail & ~self.safe),
-            drove.eq(self.was_open & ~self.source),
+            drove.eq(self.was_open & ~self.source & (passed != 0)),
         ]
-
-        one = 1 << DUTY_MAX
-        refill, energy = Signal(DUTY_MAX + 1), Signal.like(self.energy_left)
-        cap = Signal.like(self.credit)
-        m.d.comb += [
-            refill.eq(one >> limits[Limit.DUTY]),
-            cap.eq(limits[Limit.BUDGET] << DUTY_MAX),
-            energy.eq(limits[Limit.ENERGY] << self.energy_shift),
-        ]
-
-        # The counters in this cycle: the skipped ones before it were as the last one.
-        opened, credit = Signal(COUNT_BITS), Signal.like(self.credit)
-        energy_left, silence = Signal.like(self.energy_left), Signal.like(self.silence)
-        filled, heard_ago = self.credit + passed * refill, self.silence + passed
-        longest = self.ceilings[Limit.WATCHDOG]
-        m.d.comb += [
-            opened.eq(self.opened),
-            credit.eq(self.credit),
-            energy_left.eq(self.energy_left),
-            silence.eq(self.silence),
-        ]
-        with m.If(passed != 0):
-            m.d.comb += [
-                silence.eq(Mux(heard_ago > longest, longest, heard_ago)),
-                credit.eq(Mux(filled > cap, cap, filled)),
-            ]
-            with m.If(drove):
-                m.d.comb += [
-                    opened.eq(self.opened + passed),
-                    credit.eq(self.credit - passed * (one - refill)),
-                    energy_left.eq(self.energy_left - passed * self.power),
-                ]
-        stale = silence >= limits[Limit.WATCHDOG]
-        too_long, too_often = opened >= limits[Limit.WIDTH], credit < one
-        too_much = self.power > energy_left
-
-        # One adder for the credit: refilled in every cycle, and paid for in an open one.
-        paid = Signal(signed(DUTY_MAX + 2))
-        after = Signal(len(self.credit) + 1)
-        m.d.comb += [paid.eq(refill - Mux(asked, one, 0)), after.eq(credit + paid)]
-        with m.If(~asked):
-            m.d.sync += [self.opened.eq(0), self.energy_left.eq(energy)]
-            m.d.sync += self.credit.eq(Mux(after >= cap, cap, after))
-        with m.Elif(~(too_long | too_often | too_much)):
-            m.d.sync += [
-                self.opened.eq(opened + 1),
-                self.energy_left.eq(energy_left - self.power),
-                self.credit.eq(after),
-            ]
-        with m.If(self.host.heard):
-            m.d.sync += self.silence.eq(1)
-        with m.Elif(~stale):
-            m.d.sync += self.silence.eq(silence + 1)
-        with m.Else():
-            m.d.sync += self.silence.eq(silence)
+        width, too_long = self._width(m, passed, asked, drove)
+        credit, too_often = self._credit(m, passed, asked, drove)
+        energy, too_much = self._energy(m, passed, asked, drove)
+        heard, stale = self._silence(m, passed)
 
         # A jump ends at the nearest limit at the latest.
-        nearest = limits[Limit.WIDTH] - opened
-        for other in (
-            credit >> DUTY_MAX,
-            Mux(self.power == 0, nearest, energy_left // self.power),
-            limits[Limit.WATCHDOG] - silence,
-        ):
+        is_open, nearest = self.afe.gate_b, width
+        for other in (credit, Mux(self.power == 0, width, energy // self.power), heard):
             nearest = Mux(other < nearest, other, nearest)
         m.d.comb += [
             self.timer.start.eq(
@@ -490,6 +454,101 @@ class Guard(wiring.Component):
             Reason.DUTY: rail & too_often,
             Reason.ENERGY: rail & too_much,
         }
+
+    # Each counter: what it is in this cycle (the skipped ones before it were as the last
+    # one), what is left of its limit, and whether nothing is.
+
+    def _width(
+        self, m: Module, passed: Signal, asked: Signal, drove: Signal
+    ) -> tuple[Value, Value]:
+        """Cycles that a pulse may still last: counts down from the limit."""
+        left = Signal.like(self.width_left)
+        m.d.comb += left.eq(Mux(drove, self.width_left - passed, self.width_left))
+        following = count_down(left, asked)
+        m.d.sync += self.width_left.eq(Mux(asked, following, self.limits[Limit.WIDTH]))
+        return left, ~following[-1]
+
+    def _credit(
+        self, m: Module, passed: Signal, asked: Signal, drove: Signal
+    ) -> tuple[Value, Value]:
+        """Cycles of the gate-on budget that may be spent at once.
+
+        What was spent is whole cycles less what was refilled since, in 2^-15 cycles: with
+        the last one of them the refill is whole too, so that it never goes beyond.
+        """
+        budget, duty = self.limits[Limit.BUDGET], self.limits[Limit.DUTY]
+        one, refill = 1 << DUTY_MAX, Signal(DUTY_MAX + 1)
+        spent, refilled = Signal.like(self.spent), Signal.like(self.refilled)
+        before = (self.spent << DUTY_MAX) - self.refilled
+        less = passed * refill
+        skipped = Signal(len(spent) + DUTY_MAX)
+        m.d.comb += [
+            refill.eq(one >> duty),
+            skipped.eq(Mux(before > less, before - less, 0)),
+            spent.eq(self.spent),
+            refilled.eq(self.refilled),
+        ]
+        with m.If(drove):
+            m.d.comb += skipped.eq(before + passed * (one - refill))
+        with m.If(passed != 0):
+            m.d.comb += [spent.eq((skipped + (one - 1)) >> DUTY_MAX), refilled.eq(-skipped)]
+        following = Signal(DUTY_MAX + 1)
+        m.d.comb += following.eq(refilled + refill)
+        whole = following[-1]
+        m.d.sync += [self.spent.eq(spent), self.refilled.eq(refilled)]
+        too_often = spent >= budget
+        with m.If(Mux(asked, ~too_often, spent != 0)):
+            # One adder: one more, one less, or as many.
+            less = (whole & ~asked).replicate(len(spent))
+            m.d.sync += [
+                self.spent.eq(spent + less + (asked & ~whole)),
+                self.refilled.eq(following),
+            ]
+        return (budget - spent)[: len(budget)], too_often
+
+    def _energy(
+        self, m: Module, passed: Signal, asked: Signal, drove: Signal
+    ) -> tuple[Value, Value]:
+        """Energy that a pulse may still have: counts down from the limit.
+
+        The bits that power has are kept inverted, and power is added to them.
+        """
+        limit, power = self.limits[Limit.ENERGY] << self.energy_shift, self.power
+        bits = len(power)
+        left, low = Signal.like(self.energy_left), Signal(bits + 1)
+        m.d.comb += [
+            self.energy_left.eq(Cat(~self.energy_low, self.energy_high)),
+            left.eq(Mux(drove, self.energy_left - passed * power, self.energy_left)),
+            low.eq(~left[:bits] + power),
+        ]
+        high = count_down(left[bits:], asked) + ~low[-1:]
+        m.d.sync += [
+            self.energy_low.eq(Mux(asked, low, ~limit[:bits])),
+            self.energy_high.eq(Mux(asked, high, limit[bits:])),
+        ]
+        return left, ~high[len(left) - bits]
+
+    def _silence(self, m: Module, passed: Signal) -> tuple[Value, Value]:
+        """Cycles until the host has been silent for too long, and one more.
+
+        ``silence`` counts up from all ones less the limit, to all ones but one.
+        """
+        silence, heard, known = Signal.like(self.silence), self.host.heard, self.known
+        most = (1 << len(silence)) - 1
+        m.d.comb += silence.eq(self.silence)
+        with m.If(passed != 0):
+            left = most - self.silence
+            m.d.comb += silence.eq(Mux(left > passed, self.silence + passed, most))
+        stale = ~known | silence[1:].all()
+        with m.If(heard | (passed != 0) | ~stale):
+            following = count_up(silence, heard)
+            m.d.sync += self.silence.eq(Mux(heard, ~self.limits[Limit.WATCHDOG], following))
+        # A lower limit begins with the next good frame: until then the host is silent.
+        with m.If(self.host.limit & (self.host.limit_index == Limit.WATCHDOG)):
+            m.d.sync += known.eq(0)
+        with m.Elif(heard):
+            m.d.sync += known.eq(1)
+        return (most - silence - 1)[: len(silence)], stale
 
     def _state(self, m: Module, causes: dict[Reason, Value]) -> None:
         """The safe state, its reason, and the counters of refusals."""

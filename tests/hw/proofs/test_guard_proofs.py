@@ -134,6 +134,17 @@ class GuardSpec(wiring.Component):
             low, high = Limit(Limit.LOW_RAIL_A + n), Limit(Limit.HIGH_RAIL_A + n)
             m.d.comb += Assert((code >= limits[low]) & (code <= limits[high]))
 
+    def limit_of_pulse(self, m: Module, limit: Limit) -> Signal:
+        """A limit as it stood before the pulse, in which it does not change."""
+        guard, most = self.guard, ceiling(limit)
+        held = Signal(range(most + 1), init=most, name=f"{limit.name.lower()}_before")
+        with m.If(~guard.core.gate_b | guard.core.source | guard.safe):
+            m.d.sync += held.eq(guard.limits[limit])
+        m.d.comb += Assert(held <= most)
+        self.started = Signal()
+        m.d.sync += self.started.eq(1)
+        return held
+
     def distance(self, code: Signal) -> Value:
         return Mux(code > ZERO, code - ZERO, ZERO - code)
 
@@ -327,14 +338,16 @@ class PulsesAreShort(GuardSpec):
         m.d.sync += opened.eq(Mux(afe.gate_b & ~afe.source, opened + 1, 0))
         self.limits(m)
         m.d.comb += [
-            Assert(guard.safe | (opened == guard.opened)),
             Assert(~guard.safe | (opened == 0)),
-            Assert(guard.opened <= longest),
             Assert(opened <= longest),
             Cover(opened == longest),
         ]
+        # In a pulse no limit changes but for the next one.
+        limit = self.limit_of_pulse(m, Limit.WIDTH)
+        with m.If(self.started & ~guard.safe):
+            m.d.comb += Assert(opened + guard.width_left == limit)
         with m.If(afe.gate_b & ~afe.source):
-            m.d.comb += Assert(opened < guard.limits[Limit.WIDTH])
+            m.d.comb += Assert(opened < limit)
         # What the limit is not for.
         long = Signal(4)
         m.d.sync += long.eq(Mux(afe.gate_b, Mux(long == 15, 15, long + 1), 0))
@@ -356,9 +369,13 @@ class PulsesAreRare(GuardSpec):
         m.d.comb += following.eq(bucket + Mux(afe.gate_b & ~afe.source, one, 0))
         m.d.sync += bucket.eq(Mux(following > refill, following - refill, 0))
         self.limits(m)
+        spent, refilled, duty = guard.spent, guard.refilled, guard.limits[Limit.DUTY]
         m.d.comb += [
             Assert(bucket <= cap),
-            Assert(bucket + guard.credit <= cap),
+            Assert(bucket + refilled <= spent << DUTY_MAX),
+            Assert(spent <= ceiling(Limit.BUDGET)),
+            # What was refilled is a multiple of the refill.
+            Assert((refilled & ((one >> duty) - 1)[:DUTY_MAX]) == 0),
             Cover(bucket >= 4 << DUTY_MAX),
         ]
 
@@ -391,14 +408,10 @@ class PulsesHaveLittleEnergy(GuardSpec):
         energy = Signal(12)
         on_the_rail = afe.gate_b & ~afe.source
         m.d.sync += energy.eq(Mux(on_the_rail, energy + power, 0))
-        # The limit as it stands before the pulse, in which no limit changes.
-        limit = Signal(6, init=ceiling(Limit.ENERGY))
-        with m.If(~guard.core.gate_b | guard.core.source | guard.safe):
-            m.d.sync += limit.eq(guard.limits[Limit.ENERGY])
+        limit = self.limit_of_pulse(m, Limit.ENERGY)
         m.d.comb += [
             Assert(energy <= ceiling(Limit.ENERGY)),
-            Assert(limit <= ceiling(Limit.ENERGY)),
-            Assert(guard.safe | (energy + guard.energy_left == limit)),
+            Assert(guard.safe | ~self.started | (energy + guard.energy_left == limit)),
             Cover((energy == ceiling(Limit.ENERGY)) & (power == 8)),
         ]
         with m.If(on_the_rail):
@@ -432,10 +445,10 @@ class StopsCloseAtOnce(GuardSpec):
         with m.Elif(silence != longest):
             m.d.sync += silence.eq(silence + 1)
         present = guard.limits[Limit.WATCHDOG]
-        m.d.comb += [Assert(silence <= longest), Assert(guard.silence <= longest)]
-        m.d.comb += Assert(
-            (silence == guard.silence) | ((silence >= present) & (guard.silence >= present))
-        )
+        # What is left, and one more; a lower limit begins with the next good frame.
+        left = (1 << len(guard.silence)) - 1 - guard.silence
+        counted = Mux(left > 1, silence + left == present + 1, silence >= present)
+        m.d.comb += [Assert(silence <= longest), Assert(~guard.known | counted)]
         stop = Signal()
         stopped, was_open = Signal(), Signal()
         m.d.comb += stop.eq(afe.interlock | host.abort | guard.core.safe)
@@ -450,7 +463,7 @@ class StopsCloseAtOnce(GuardSpec):
             Assert(~refused_before | guard.safe),
             Assert(~guard.safe | (quiet & ~afe.convert)),
             Assert(afe.safe == guard.safe),
-            Assert(~afe.gate_b | (silence < longest)),
+            Assert(~afe.gate_b | ((silence < longest) & (silence < present))),
             Cover(was_open & stop),
             Cover(was_open & refused & (guard.reason == Reason.NONE) & (silence >= 2)),
             Cover(was_open & (silence == longest)),
@@ -549,7 +562,7 @@ class Generous(Guard):
 
     def _pulse(self, m: Module, passed: Signal) -> dict[Reason, Value]:
         causes = super()._pulse(m, passed)
-        m.d.sync += self.credit.eq(self.ceilings[Limit.BUDGET] << DUTY_MAX)
+        m.d.sync += self.spent.eq(0)
         return causes
 
 
