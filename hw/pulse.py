@@ -53,6 +53,8 @@ CODE_SUM_BITS = CODE_BITS + 2
 """Of a code that is up to two steps beyond either end of the codes."""
 LOOK_CYCLES = 6
 """In which the next step of a sweep is looked at, while the lines settle."""
+DELAY_STEP = 5
+"""Of loading, when the word is there that ``delay`` is in."""
 ZERO_CODE = 0x8000
 """DAC code of 0 V."""
 
@@ -147,8 +149,16 @@ class PulseSequencer(wiring.Component):
 
         # What of it is kept.
         average = Signal(AVERAGE_BITS)
-        inside, after, both = Signal(8), Signal(8), Signal()
+        inside, after, both = Signal(8), Signal(), Signal()
         refused = Signal()
+        least = Signal(CYCLE_BITS)
+        brief = Signal()  # the time on the port is below the least one
+        longest = max(len(settle), self.pulse_min_cycles.bit_length())
+        time = self.param_data[:CYCLE_BITS]
+        m.d.comb += [
+            least.eq(Mux(index == DELAY_STEP, settle, self.pulse_min_cycles)),
+            brief.eq(~time[longest:].any() & (time[:longest] < least[:longest])),
+        ]
         limited = Signal()  # the gate limits at this code of the rail
 
         status = Signal(OUTCOME_FIELDS[1].width)
@@ -189,47 +199,47 @@ class PulseSequencer(wiring.Component):
             count.eq(Mux(of_rows == op.down, op.count, 1)),
             behind.eq(begin + count),
         ]
-        m.d.sync += [
-            mask[n].eq((begin[:bits] <= n) & (behind[: bits + 1] > n)) for n in range(len(mask))
-        ]
+        ones = Const(-1, len(mask))
+        m.d.sync += mask.eq((ones << begin[:bits]) & ~(ones << behind[: bits + 1]))
         on_a, on_b = Signal(), Signal()
+        rail = Signal(CODE_BITS)
 
-        # The rail's code of a sweep, or the pulses of a train that are still to come. While
-        # the lines of a step settle it is tried whether there is a next one: it is beyond if
-        # it has passed the target.
-        code = Signal(signed(CODE_SUM_BITS))
+        # The rail's code of a sweep, or the pulses of a train that are still to come, as its
+        # complement, whose sum with a target is their distance. While the lines of a step
+        # settle it is tried whether there is a next one.
+        uncode = Signal(signed(CODE_SUM_BITS), init=-1)
+        code = ~uncode
         move, move_by = Signal(), Signal(2)
         START, UP, DOWN, ONE_LESS = range(4)
-        moved = Signal(signed(CODE_SUM_BITS))
-        upward, level, or_equal = Signal(), Signal(), Signal()
-        target = sweep["stop"]
-        above, beyond = Signal(), Signal()
         by = Signal(CODE_BITS)
         with m.Switch(move_by):
             with m.Case(START):
-                m.d.comb += by.eq(sweep["start"])
+                m.d.comb += by.eq(~sweep["start"])
             with m.Case(UP):
-                m.d.comb += by.eq(sweep["step"])
-            with m.Case(DOWN):
                 m.d.comb += by.eq(~sweep["step"])
-            with m.Default():
-                m.d.comb += by.eq(-1)
-        carry, less = move_by == DOWN, move_by[1]
+            with m.Case(DOWN):
+                m.d.comb += by.eq(sweep["step"])
+        down, less = move_by == DOWN, move_by[1]
+        with m.If(move):
+            m.d.sync += uncode.eq(
+                (Cat(1, uncode).as_signed() + Cat(~down, by, ~less).as_signed()) >> 1
+            )
+        upward, level, or_equal = Signal(), Signal(), Signal()
+        above, beyond = Signal(), Signal()
+        distance = Signal(signed(CODE_SUM_BITS + 2))
         m.d.comb += [
-            moved.eq((Cat(1, code) + Cat(carry, by, less, less).as_signed()) >> 1),
-            # A code that is not below the target: with or without the equal one.
-            above.eq(Cat(or_equal, code).as_signed() > Cat(0, target, 0).as_signed()),
+            distance.eq(Cat(1, uncode).as_signed() + Cat(~or_equal, sweep["stop"])),
+            above.eq(distance[-1]),  # the code is above the target or, if asked, at it
             or_equal.eq(~upward),
             beyond.eq(above ^ ~upward),
         ]
-        with m.If(move):
-            m.d.sync += code.eq(moved)
         towards = Mux(upward, UP, DOWN)
 
         m.d.comb += [
             fe.tile.eq(op.tile),
             fe.dac.payload.channel.eq(Dac.RAIL_B),
-            fe.dac.payload.code.eq(Mux(self.sweep, code[:CODE_BITS], pulse["rail"])),
+            rail.eq(Mux(self.sweep, code[:CODE_BITS], pulse["rail"])),
+            fe.dac.payload.code.eq(rail),
             fe.switch.payload["a"].eq(Mux(on_a, mask, 0)),
             fe.switch.payload["b"].eq(Mux(on_b, mask, 0)),
             self.param_address.eq(op.param + word),
@@ -307,7 +317,7 @@ class PulseSequencer(wiring.Component):
                 m.d.comb += [self.active.eq(0), ending.eq(1)]
                 m.d.sync += [
                     index.eq(0),
-                    code.eq(0),
+                    uncode.eq(-1),
                     upward.eq(1),
                     first.eq(1),
                     refused.eq(0),
@@ -335,7 +345,7 @@ class PulseSequencer(wiring.Component):
                         m.d.sync += [
                             average.eq(pulse["average"]),
                             inside.eq(Mux(self.silent, 0, Mux(self.sweep, 1, pulse["inside"]))),
-                            after.eq(Mux(self.silent | self.sweep, 0, pulse["after"])),
+                            after.eq(~self.silent & ~self.sweep & (pulse["after"] != 0)),
                             both.eq(sweep["both"]),
                         ]
                         if self.has_source:
@@ -349,16 +359,16 @@ class PulseSequencer(wiring.Component):
                             move.eq(~self.sweep),
                             move_by.eq(UP),
                         ]
-                        m.d.sync += refused.eq(pulse["width"] < self.pulse_min_cycles)
+                        m.d.sync += refused.eq(brief)
                     with m.Case(3):
                         m.d.comb += word.eq(STOP)
                         m.d.sync += upward.eq(~above)
                     with m.Case(4):
                         m.d.comb += [word.eq(DELAY), or_equal.eq(1)]
                         m.d.sync += level.eq(upward & above)
-                    with m.Case(5):
+                    with m.Case(DELAY_STEP):
                         m.d.comb += word.eq(LIMITS)
-                        with m.If((inside != 0) & (pulse["delay"] < settle)):
+                        with m.If((inside != 0) & brief):
                             m.d.sync += refused.eq(1)
                     with m.Case(6):
                         m.d.comb += word.eq(HEAD)
@@ -373,7 +383,7 @@ class PulseSequencer(wiring.Component):
                         m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.comb += [word.eq(HEAD), of_rows.eq(op.down)]
-                mixed = (after != 0) & op.down & (op.count != 1)
+                mixed = after & op.down & (op.count != 1)
                 outside = behind > Mux(op.down, rows, columns)
                 several = (op.count != 1) | (code != 1) | (pulse["limit"] != 0)
                 unable = pulse["source"] & ~self.sweep & (several if self.has_source else 1)
@@ -407,7 +417,7 @@ class PulseSequencer(wiring.Component):
                 write_dac("RAIL-DAC")
             with m.State("RAIL-DAC"):
                 negative, positive = pulse["limit"]
-                m.d.sync += limited.eq(Mux(fe.dac.payload.code[-1], negative, positive))
+                m.d.sync += limited.eq(Mux(rail[-1], negative, positive))
                 write_dac("RAIL-SET")
             with m.State("RAIL-SET"):
                 # From step to step of a sweep rows and columns stay where they are.
@@ -438,6 +448,7 @@ class PulseSequencer(wiring.Component):
                         timer.start.eq(1),
                         timer.cycles.eq(settle),
                     ]
+                    m.d.sync += samples.eq(pulse["after"])
                     m.next = "SETTLE"
                 with m.Elif(fe.dac_idle):
                     # One less than it takes, for the cycle between the gate's moment and it.
@@ -484,7 +495,7 @@ class PulseSequencer(wiring.Component):
             with m.State("OPEN"):
                 m.d.comb += [word.eq(DELAY), timer.cycles.eq(pulse["width"])]
                 with m.If(~self.sweep):
-                    m.d.sync += last.eq(code == 0)
+                    m.d.sync += last.eq(uncode[:CODE_BITS].all())
                 with m.If(stop):
                     end(stopped)
                 with m.Else():
@@ -506,10 +517,10 @@ class PulseSequencer(wiring.Component):
                 with m.If(stop):
                     end(stopped)
                 with m.Elif(timer.done):
-                    m.d.comb += word.eq(Mux(after != 0, AFTER_DELAY, INTERVAL))
+                    m.d.comb += word.eq(Mux(after, AFTER_DELAY, INTERVAL))
                     with m.If(samples != 0):
                         end(PulseStatus.LATE)
-                    with m.Elif((after != 0) | self.sweep | last):
+                    with m.Elif(after | self.sweep | last):
                         m.next = "CLOSED"
                     with m.Else():
                         m.next = "READY"
@@ -526,9 +537,9 @@ class PulseSequencer(wiring.Component):
                 m.d.comb += word.eq(HEAD)
                 with m.If(stop):
                     end(stopped)
-                with m.Elif(after != 0):
+                with m.Elif(after):
                     m.d.comb += sampler.start.eq(1)
-                    m.d.sync += [reading.eq(1), samples.eq(after)]
+                    m.d.sync += reading.eq(1)
                     m.next = "ROWS"
                     # The cell stays on the line, which the closed gate leaves open.
                     with m.If(source):
