@@ -21,14 +21,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
+from .adc_part import CHANNELS, CODE_BITS, LINES, READ_BITS, AdcPart
 from .interface import cycles_from_ps, sample_layout
-from .spi import SerialClock, SerialTiming
+from .spi import SerialClock
 
-CHANNELS = 8
-LINES = 2
-"""Data lines per chip."""
-CODE_BITS = 16
-READ_BITS = CODE_BITS * CHANNELS // LINES
 REGISTER_BITS = 16
 
 SCLK_MAX_HZ = 40_000_000
@@ -37,8 +33,10 @@ SCLK_HIGH_PS = SCLK_LOW_PS = 10_000
 """assumed: 0.4 of the clock period, as in the family."""
 CS_TO_SCLK_PS = 2_000
 """assumed: select low to the first edge, for the part itself."""
-DOUT_VALID_PS = 20_000
-"""assumed: select or rising clock edge to valid data, 15 ns, and 5 ns of board and pins."""
+DOUT_VALID_PS = 15_000
+"""assumed: select or rising clock edge to valid data."""
+BOARD_PS = 5_000
+"""assumed: of board and pins."""
 SDI_SETUP_PS = SDI_HOLD_PS = 8_000
 """assumed."""
 CS_HIGH_PS = 25_000
@@ -61,6 +59,9 @@ SETUP_DRIVEN_PS = 275_000_000
 """Analog Devices' Linux driver of the AD7606C waits 275 us (SETUP_TIME)."""
 BANDWIDTH_HZ = 220_000
 """Of the input filter, wide setting: "25 kHz and 220 kHz, per channel" (features)."""
+NOISE_CODES = 0.6
+"""One conversion, rms: a signal-to-noise ratio of 92 dB (features) is
+7.07 V / 10^(92/20) = 178 uV."""
 
 FULL_SCALE_V = 10.0
 """+-10 V single-ended: 20 V / 65536 per code."""
@@ -106,31 +107,31 @@ CONFIGURATION = (
 """Frames that set the parts up, from ADC mode back to ADC mode."""
 
 
-def serial_timing(clk_hz: int) -> SerialTiming:
-    """Phases of a frame at ``clk_hz``: half a period must also hold the data's way back."""
-    half_ps = max(SCLK_HIGH_PS, SCLK_LOW_PS, DOUT_VALID_PS, SDI_SETUP_PS, SDI_HOLD_PS)
-    lead_ps = max(CS_TO_SCLK_PS, DOUT_VALID_PS)
-    return SerialTiming.of_part(clk_hz, SCLK_MAX_HZ, half_ps, lead_ps, CS_HIGH_PS)
-
-
-def read_start_cycle(clk_hz: int) -> int:
-    """Cycle, counted from the convert strobe, in which the read-out starts.
-
-    CONVST rises after one cycle, BUSY is high for the conversion, and its fall
-    passes two synchroniser stages.
-    """
-    return cycles_from_ps(CONVERT_PS, clk_hz) + 3
-
-
-def readout_cycles(chips: int, clk_hz: int) -> int:
-    """Cycles from one convert strobe to the earliest next one.
-
-    The frame must be over and the last word of every line handed on, whichever
-    is later; one more cycle closes the read-out.
-    """
-    timing = serial_timing(clk_hz)
-    words_out = timing.edge_cycle(READ_BITS - 1) + 1 + LINES * chips
-    return read_start_cycle(clk_hz) + max(timing.frame_cycles(READ_BITS), words_out) + 1
+PART = AdcPart(
+    name="AD7606C-16",
+    sclk_max_hz=SCLK_MAX_HZ,
+    sclk_level_ps=max(SCLK_HIGH_PS, SCLK_LOW_PS),
+    cs_to_sclk_ps=CS_TO_SCLK_PS,
+    cs_high_ps=CS_HIGH_PS,
+    msb_ps=DOUT_VALID_PS,
+    bit_ps=DOUT_VALID_PS,
+    board_ps=BOARD_PS,
+    convst_ps=max(CONVST_HIGH_PS, CONVST_LOW_PS),
+    busy_ps=CONVST_TO_BUSY_PS,
+    convert_ps=CONVERT_PS,
+    acquire_ps=0,
+    cycle_ps=CYCLE_PS,
+    reset_ps=RESET_PS,
+    reset_driven_ps=RESET_DRIVEN_PS,
+    setup_ps=SETUP_PS,
+    setup_driven_ps=SETUP_DRIVEN_PS,
+    bandwidth_hz=BANDWIDTH_HZ,
+    order=1,
+    noise_codes=NOISE_CODES,
+    configuration=CONFIGURATION,
+    sdi_ps=max(SDI_SETUP_PS, SDI_HOLD_PS),
+)
+"""The part as the card sets it up."""
 
 
 class AdcBank(wiring.Component):
@@ -142,6 +143,8 @@ class AdcBank(wiring.Component):
         Chips; channel ``c`` of chip ``i`` is column ``8 * i + c``.
     clk_hz : int
         Clock that is really there.
+    part : AdcPart
+        The part; one without registers leaves ``command`` and ``sdi`` alone.
 
     Members
     -------
@@ -166,9 +169,9 @@ class AdcBank(wiring.Component):
         If the words of so many chips cannot be handed on while the next ones arrive.
     """
 
-    def __init__(self, chips: int, clk_hz: int) -> None:
+    def __init__(self, chips: int, clk_hz: int, part: AdcPart = PART) -> None:
         self.lines = LINES * chips
-        timing = serial_timing(clk_hz)
+        timing = part.serial_timing(clk_hz)
         word_cycles = 2 * timing.half * CODE_BITS
         if self.lines > word_cycles:
             raise ValueError(
@@ -176,7 +179,7 @@ class AdcBank(wiring.Component):
                 f"{clk_hz} Hz, one a cycle can be handed on: at most {word_cycles // LINES} chips"
             )
         # Not before this many cycles can BUSY have come through the synchroniser.
-        self.blank_cycles = cycles_from_ps(CONVST_TO_BUSY_PS, clk_hz) + 2
+        self.blank_cycles = cycles_from_ps(part.busy_ps, clk_hz) + 2
         self.clock = SerialClock(timing, READ_BITS, idle_level=1)
         super().__init__(
             {

@@ -2,8 +2,9 @@
 
 One AD5754R gives the two rails and the two gate voltages; ADGS1414D switches put
 each row on rail A, rail B or 0 V, each column on its TIA or 0 V, and each gate on
-GATE_PROGRAM, GATE_ON or 0 V; AD7606C-16 converters read the TIAs. The parts'
-numbers are in their drivers; ``docs/array-card.md`` has pins, wiring and timing.
+GATE_PROGRAM, GATE_ON or 0 V; AD7606C-16 converters read the TIAs, or AD7606, which are
+slower and cheaper. The parts' numbers are in their drivers; ``docs/array-card.md`` has
+pins, wiring and timing.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from ..geometry import Geometry
-from . import ad5754r, ad7606c, adgs1414d
+from . import ad5754r, ad7606, ad7606c, adgs1414d
+from .adc_part import CHANNELS, LINES, AdcPart
 from .interface import (
     Ceilings,
     FrontEndSignature,
@@ -73,6 +75,9 @@ fast gates take one."""
 
 GROUPS = len(SwitchGroup)
 
+ADCS = {part.name: part for part in (ad7606c.PART, ad7606.PART)}
+"""Converters that the card can carry."""
+
 
 def chips_of_group(group: SwitchGroup, geometry: Geometry) -> int:
     """Switch chips of a group: three per eight rows or gates, two per eight columns."""
@@ -86,7 +91,7 @@ def sdi_lines(geometry: Geometry) -> int:
     return max(chips_of_group(group, geometry) for group in SwitchGroup)
 
 
-def pins_signature(geometry: Geometry) -> wiring.Signature:
+def pins_signature(geometry: Geometry, adc: AdcPart = ad7606c.PART) -> wiring.Signature:
     """The card's pins, as the controller drives them; ``init`` is their safe state."""
     return wiring.Signature(
         {
@@ -106,8 +111,8 @@ def pins_signature(geometry: Geometry) -> wiring.Signature:
             "adc_reset": Out(1),
             "adc_cs": Out(1, init=1),
             "adc_sclk": Out(1, init=1),
-            "adc_sdi": Out(1),
-            "adc_dout": In(ad7606c.LINES * geometry.columns // ad7606c.CHANNELS),
+            **({"adc_sdi": Out(1)} if adc.configuration else {}),
+            "adc_dout": In(LINES * geometry.columns // CHANNELS),
             "gate_a": Out(1),
             "gate_b": Out(1),
             "tile_select": Out(12),
@@ -119,12 +124,12 @@ def pins_signature(geometry: Geometry) -> wiring.Signature:
 
 
 def plane_period_cycles(
-    geometry: Geometry, clk_hz: int, tia_range: int = 0
+    geometry: Geometry, clk_hz: int, tia_range: int = 0, adc: AdcPart = ad7606c.PART
 ) -> dict[PlaneStep, int]:
     """Cycles of each step of a plane in a TIA range, by the parts' data sheets."""
     return {
-        PlaneStep.SETTLE: cycles_from_ps(settle_ps(tia_range), clk_hz),
-        PlaneStep.READOUT: ad7606c.readout_cycles(geometry.columns // ad7606c.CHANNELS, clk_hz),
+        PlaneStep.SETTLE: cycles_from_ps(settle_ps(tia_range, adc), clk_hz),
+        PlaneStep.READOUT: adc.readout_cycles(geometry.columns // CHANNELS, clk_hz),
         PlaneStep.SWITCH: adgs1414d.update_cycles(clk_hz),
     }
 
@@ -140,6 +145,8 @@ class ArrayCard(wiring.Component):
         Clock that is really there; every wait is computed from it, rounded up.
     edge_cycles : int
         Shortest time between two changes of a line to the switches.
+    adc : AdcPart
+        The converters, one of :data:`ADCS`.
 
     Members
     -------
@@ -155,7 +162,7 @@ class ArrayCard(wiring.Component):
     dac_sclk, dac_sync, dac_sdin, dac_ldac, dac_clr : Out(1)
         DAC; sync, ldac and clr are active low. clr stays low until the rails are set up.
     adc_convst, adc_reset, adc_cs, adc_sclk, adc_sdi : Out(1)
-        ADCs; cs is active low.
+        ADCs; cs is active low. Parts without registers have no ``adc_sdi``.
     adc_busy, adc_dout : In
         OR of the BUSY outputs; two data lines per chip.
     gate_a, gate_b : Out(1)
@@ -174,22 +181,28 @@ class ArrayCard(wiring.Component):
         If the clock is not positive, or too many columns are to be read for it.
     """
 
-    def __init__(self, geometry: Geometry, clk_hz: int, edge_cycles: int = 1) -> None:
+    def __init__(
+        self,
+        geometry: Geometry,
+        clk_hz: int,
+        edge_cycles: int = 1,
+        adc: AdcPart = ad7606c.PART,
+    ) -> None:
         if clk_hz <= 0:
             raise ValueError(f"a clock of {clk_hz} Hz is not positive")
         geometry.require_step(adgs1414d.SWITCHES, "the array card")
         self.geometry = geometry
         self.clk_hz = clk_hz
-        chips = geometry.columns // ad7606c.CHANNELS
+        self.adc_part = adc
         self.switches = adgs1414d.SwitchBanks(GROUPS, sdi_lines(geometry), clk_hz, edge_cycles)
         self.dac = ad5754r.QuadDac(clk_hz)
-        self.adc = ad7606c.AdcBank(chips, clk_hz)
+        self.adc = ad7606c.AdcBank(geometry.columns // CHANNELS, clk_hz, adc)
         waits = [cycles_from_ps(duration, clk_hz) for duration in WAITS_PS]
         super().__init__(
             {
                 "core": In(FrontEndSignature(geometry)),
                 "timer": Out(TimerChannel.lasting(*waits)),
-                **pins_signature(geometry).members,
+                **pins_signature(geometry, adc).members,
             }
         )
 
@@ -197,8 +210,8 @@ class ArrayCard(wiring.Component):
         """What the core must wait for."""
         cycle_ps = -(-(10**12) // self.clk_hz)
         return FrontEndTiming(
-            settle_ps=settle_ps(),
-            range_settle_ps=tuple(settle_ps(n) for n in range(len(RANGES))),
+            settle_ps=settle_ps(0, self.adc_part),
+            range_settle_ps=tuple(settle_ps(n, self.adc_part) for n in range(len(RANGES))),
             dac_settle_ps=ad5754r.SETTLE_PS,
             switch_ps=adgs1414d.T_ON_PS,
             pulse_min_ps=max(PULSE_MIN_PS, cycle_ps),
@@ -224,7 +237,7 @@ class ArrayCard(wiring.Component):
 
     def plane_period_cycles(self) -> dict[PlaneStep, int]:
         """Cycles of each step that an MVM plane consists of; the longest one bounds it."""
-        return plane_period_cycles(self.geometry, self.clk_hz)
+        return plane_period_cycles(self.geometry, self.clk_hz, adc=self.adc_part)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -252,10 +265,11 @@ class ArrayCard(wiring.Component):
             self.adc_convst.eq(adc.convst),
             self.adc_cs.eq(adc.cs_n),
             self.adc_sclk.eq(adc.sclk),
-            self.adc_sdi.eq(adc.sdi),
             adc.busy.eq(self.adc_busy),
             adc.dout.eq(self.adc_dout),
         ]
+        if self.adc_part.configuration:
+            m.d.comb += self.adc_sdi.eq(adc.sdi)
         # Registered like latch and convert, so that all of them have one cycle of delay.
         m.d.sync += [
             self.gate_a.eq(core.gate_a & ready),
@@ -349,7 +363,8 @@ class ArrayCard(wiring.Component):
         """
         switches, dac, adc, timer = self.switches, self.dac, self.adc, self.timer
         waiting = Signal()
-        index = Signal(range(len(ad7606c.CONFIGURATION) + 1))
+        settings = self.adc_part.configuration
+        index = Signal(range(max(len(settings), len(ad5754r.CONFIGURATION), 1 + GROUPS) + 1))
         with m.If(~ready):
             # What ``safe`` has found the drivers at goes on.
             moving = switches.moving | ~dac.idle | ~adc.idle
@@ -409,20 +424,21 @@ class ArrayCard(wiring.Component):
             with state("ADC-RESET"):
                 m.d.sync += self.adc_reset.eq(1)
                 m.next = "RESET-WIDTH"
-            wait("RESET-WIDTH", ad7606c.RESET_DRIVEN_PS, "ADC-RESET-END")
+            wait("RESET-WIDTH", self.adc_part.reset_driven_ps, "ADC-RESET-END")
             with state("ADC-RESET-END"):
                 m.d.sync += self.adc_reset.eq(0)
                 m.next = "SETUP"
             # The converters take longer to come up than the switches.
-            wait("SETUP", max(ad7606c.SETUP_DRIVEN_PS, adgs1414d.RESET_PS), "SWITCH-SETUP")
+            wait("SETUP", max(self.adc_part.setup_driven_ps, adgs1414d.RESET_PS), "SWITCH-SETUP")
             send("SWITCH-SETUP", switches.frame, [enable_crc, *grounds], "DAC-SETUP")
             send("DAC-SETUP", dac.frame, ad5754r.CONFIGURATION, "DAC-CLEAR-END")
             with state("DAC-CLEAR-END"):
                 m.d.sync += self.dac_clr.eq(1)
                 m.next = "DAC-POWER"
             wait("DAC-POWER", ad5754r.POWER_UP_PS, "DAC-ZERO")
-            send("DAC-ZERO", dac.frame, [ad5754r.ZERO_ALL], "ADC-SETUP")
-            send("ADC-SETUP", adc.command, ad7606c.CONFIGURATION, "READY")
+            send("DAC-ZERO", dac.frame, [ad5754r.ZERO_ALL], "ADC-SETUP" if settings else "READY")
+            if settings:
+                send("ADC-SETUP", adc.command, settings, "READY")
             with state("READY"):
                 m.d.comb += ready.eq(1)
         with m.If(self.core.safe):

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from . import ad7606c, adgs1414d
+from .adc_part import AdcPart
 
 AMPLIFIER_BANDWIDTH_HZ = 2_000_000
 """assumed: closed loop of the TIA's amplifier; the network of ranges 0 and 1 is faster."""
@@ -29,9 +30,6 @@ ADC_OFFSET_CODES = 12
 """assumed: offset of the converter over temperature, at most."""
 ADC_LINEARITY_CODES = 2
 """assumed: integral nonlinearity, at most."""
-ADC_NOISE_CODES = 0.6
-"""One conversion, rms: a signal-to-noise ratio of 92 dB (AD7606C-16 data sheet, front
-page) is 7.07 V / 10^(92/20) = 178 uV."""
 KELVIN = 298.15
 BOLTZMANN = 1.380649e-23
 SETTLE_TAUS = math.log(2 ** (ad7606c.CODE_BITS + 1))
@@ -87,14 +85,14 @@ def tau_ps(tia_range: int) -> int:
     return max(pole_ps(AMPLIFIER_BANDWIDTH_HZ), round(network.ohms * network.farads * 1e12))
 
 
-def settle_ps(tia_range: int = 0) -> int:
+def settle_ps(tia_range: int = 0, adc: AdcPart = ad7606c.PART) -> int:
     """From the switches' clock edge to the sampling edge.
 
     Turn-on, then ``ln(2^17) * (tau_TIA + tau_ADC)``: the sum of two time
-    constants bounds the settling of their cascade.
+    constants bounds the settling of their cascade. A filter of second order takes
+    ``ln(sqrt(2) 2^17)`` of them.
     """
-    taus = tau_ps(tia_range) + pole_ps(ad7606c.BANDWIDTH_HZ)
-    return adgs1414d.T_ON_PS + math.ceil(SETTLE_TAUS * taus)
+    return adgs1414d.T_ON_PS + math.ceil(adc.settle_taus * (tau_ps(tia_range) + adc.filter_ps))
 
 
 @dataclass(frozen=True)
@@ -120,16 +118,16 @@ class Uncertainty:
         return self.gain * abs(reading) + self.offset + SIGMAS * self.noise + 0.5
 
 
-def noise_codes(tia_range: int) -> float:
+def noise_codes(tia_range: int, adc: AdcPart = ad7606c.PART) -> float:
     """Of one conversion, rms: of the resistor, the amplifier and the converter.
 
     ``sqrt(4 k T R_f B + (2 e_n)^2 B)`` over the noise bandwidth ``B = pi/2 f`` of the
     slower one of TIA and ADC filter; 2 is the noise gain at a source of R_f.
     """
-    slower = max(tau_ps(tia_range), pole_ps(ad7606c.BANDWIDTH_HZ)) / 1e12
+    slower = max(tau_ps(tia_range), adc.filter_ps) / 1e12
     bandwidth = 1 / (4 * slower)  # pi/2 / (2 pi tau)
     density = 4 * BOLTZMANN * KELVIN * RANGES[tia_range].ohms + (2 * AMPLIFIER_NOISE_V) ** 2
-    return math.hypot(math.sqrt(density * bandwidth) / VOLTS_PER_CODE, ADC_NOISE_CODES)
+    return math.hypot(math.sqrt(density * bandwidth) / VOLTS_PER_CODE, adc.noise_codes)
 
 
 def uncertainty(

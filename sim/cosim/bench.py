@@ -17,8 +17,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...hw.afe import ad5754r, ad7606c, adgs1414d
+from ...hw.afe.adc_part import AdcPart
 from ...hw.afe.array_card import ArrayCard
-from ...hw.afe.tia import RANGES, pole_ps, tau_ps
+from ...hw.afe.tia import RANGES, tau_ps
 from ...hw.geometry import Geometry
 from ...hw.isa import Dac
 from ...hw.top import Top
@@ -29,11 +30,13 @@ DAC_SETTLE_TAUS = 11.8
 """ln(2^17): the data sheet's settling time is to half an LSB of 16 bits."""
 
 
-def lags(clk_hz: int) -> Lags:
+def lags(clk_hz: int, adc: AdcPart = ad7606c.PART) -> Lags:
     """Analog lags of the card in clock cycles, from the parts' own numbers."""
     cycles_per_ps = clk_hz / 10**12
+    single, double = (adc.filter_ps, 0) if adc.order == 1 else (0, adc.filter_ps)
     return Lags(
-        input_tau=(tau_ps(0) + pole_ps(ad7606c.BANDWIDTH_HZ)) * cycles_per_ps,
+        input_tau=(tau_ps(0) + single) * cycles_per_ps,
+        filter_tau=double * cycles_per_ps,
         range_taus=tuple((tau_ps(n) - tau_ps(0)) * cycles_per_ps for n in range(len(RANGES))),
         input_delay=adgs1414d.T_ON_PS * cycles_per_ps,
         dac_tau=ad5754r.SETTLE_PS / DAC_SETTLE_TAUS * cycles_per_ps,
@@ -133,12 +136,17 @@ class Bench(wiring.Component):
     """
 
     def __init__(
-        self, geometry: Geometry, clk_hz: int, baud: int, card: type[ArrayCard] = ArrayCard
+        self,
+        geometry: Geometry,
+        clk_hz: int,
+        baud: int,
+        card: type[ArrayCard] = ArrayCard,
+        adc: AdcPart = ad7606c.PART,
     ) -> None:
         self.geometry = geometry
-        self.card = card(geometry, clk_hz)
+        self.card = card(geometry, clk_hz, adc=adc)
         self.top = Top(geometry, clk_hz, baud, self.card)
-        self.chips = ArrayCardChips(geometry, clk_hz)
+        self.chips = ArrayCardChips(geometry, clk_hz, adc)
         super().__init__(
             {
                 "rx": In(1, init=1),

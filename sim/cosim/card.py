@@ -8,7 +8,6 @@ the ADC's own low-pass; a conversion that comes too early reads wrong codes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -23,7 +22,7 @@ from ..devices import DeviceError
 from ..engine.pulses import column_currents, line_volts
 from ..engine.recipe import Opening, seen
 from ..numerics import Domain, draw_normal
-from .settling import Settling
+from .settling import Filtered, Settling
 
 SAMPLE_LAG_CYCLES = 1
 """From the edge of CONVST to the converter model's report, which comes with the next clock."""
@@ -67,12 +66,15 @@ class Lags:
     """Time constants and dead time of the card's analog parts, in clock cycles.
 
     ``range_taus`` is what each TIA range adds to ``input_tau``; empty: nothing.
+    ``filter_tau`` is that of a second-order Butterworth filter behind them, sqrt(2) / w;
+    0: there is none.
     """
 
     input_tau: float
     input_delay: float
     dac_tau: float
     range_taus: tuple[float, ...] = ()
+    filter_tau: float = 0.0
 
 
 class AnalogCard:
@@ -124,7 +126,11 @@ class AnalogCard:
         self._inside: np.ndarray | None = None
         self._dac = [0x8000] * len(Dac)
         self._rails = Settling(len(Dac), lags.dac_tau)
-        self._input = Settling(columns, lags.input_tau, lags.input_delay)
+        self._input = (
+            Filtered(columns, lags.input_tau, lags.filter_tau, lags.input_delay)
+            if lags.filter_tau
+            else Settling(columns, lags.input_tau, lags.input_delay)
+        )
         self._lags = lags
 
     # What the chips do.
@@ -322,7 +328,8 @@ class AnalogCard:
         )
         self._inside = codes.astype(np.float64)
         since = max(time - begun - self._input.delay, 0.0)
-        late = np.rint(-self._inside * math.exp(-since / self._input.tau)).astype(np.int64)
+        left = self._input.remainder(since, self._input.tau)
+        late = np.rint(-self._inside * left).astype(np.int64)
         return np.clip(codes + late, -(1 << 15), (1 << 15) - 1)
 
     def _set_tau(self, time: int) -> None:
@@ -357,7 +364,8 @@ class AnalogCard:
     def _convert_line(self, time: int, code: int) -> np.ndarray:
         """ADC codes of all columns; the first is the buffer's, which follows with its lag."""
         since = max(time - self._line_since - self._input.delay, 0.0)
-        late = round((self._line_from - code) * math.exp(-since / self._lags.input_tau))
+        left = self._input.remainder(since, self._lags.input_tau)
+        late = round((self._line_from - code) * left)
         codes = np.zeros(self.geometry.columns, np.int64)
         codes[0] = min(max(code + late, -(1 << 15)), (1 << 15) - 1)
         return codes

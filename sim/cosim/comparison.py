@@ -140,9 +140,13 @@ class Comparison:
         self.reference.setup()
         results = self.reference.program(job.levels)
 
-        analog = lags(job.clk_hz)
+        analog = lags(job.clk_hz, job.adc)
         if job.fault is Fault.SETTLING:
-            analog = replace(analog, input_tau=SLOW_INPUT * analog.input_tau)
+            analog = replace(
+                analog,
+                input_tau=SLOW_INPUT * analog.input_tau,
+                filter_tau=SLOW_INPUT * analog.filter_tau,
+            )
         card = AnalogCard(self.array, self.converters, geometry, job.clk_hz, analog)
         pins = CardPins(
             geometry, card, lambda n, codes: _flip_adc_bit(codes) if self.corrupting else codes
@@ -255,6 +259,7 @@ class Comparison:
             self.job.image.geometry,
             self.job.clk_hz,
             self.reference.registers[Reg.TIA_RANGE] & (1 << RANGE_BITS) - 1,
+            self.job.adc,
         )
         bound = planes * max(period.values())
         cycles = max(self.cycles, default=0)

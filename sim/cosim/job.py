@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ...hw.afe import ad7606c
+from ...hw.afe.adc_part import AdcPart
+from ...hw.afe.array_card import ADCS
 from ...hw.geometry import Geometry
 from ...hw.image import Image, LayerSpan, Span
 from ...hw.isa import assemble, parse
@@ -53,6 +56,8 @@ class Job:
         Let the timer service skip time in which nothing but timers runs.
     stuck : tuple of (int, float)
         Stuck-at faults of the array: flat cell numbers and conductances [S].
+    adc : AdcPart
+        Converters of the card.
     """
 
     image: Image
@@ -67,6 +72,7 @@ class Job:
     fault: Fault | None = None
     jump: bool = True
     stuck: tuple[tuple[int, float], ...] = ()
+    adc: AdcPart = ad7606c.PART
 
     def save(self, folder: Path) -> None:
         """Write the job as ``job.json`` and ``job.npz``."""
@@ -86,6 +92,7 @@ class Job:
             "fault": self.fault,
             "jump": self.jump,
             "stuck": self.stuck,
+            "adc": self.adc.name,
         }
         (folder / "job.json").write_text(json.dumps(document, indent=1))
         np.savez(
@@ -128,6 +135,7 @@ class Job:
                 fault=Fault(document["fault"]) if document["fault"] else None,
                 jump=document["jump"],
                 stuck=tuple((cell, siemens) for cell, siemens in document["stuck"]),
+                adc=ADCS[document["adc"]],
             )
 
 

@@ -102,7 +102,7 @@ def _run(job: Job, progress: Progress | None, folder: Path, simulator: Simulator
 
     report = progress or _silent
     report("elaborate", 0, 1)
-    bench = Bench(job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles)
+    bench = Bench(job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles, adc=job.adc)
     source = folder / f"{TOPLEVEL}.v"
     source.write_text(verilog(bench, TOPLEVEL))
     job.save(folder)

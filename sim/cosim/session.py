@@ -250,7 +250,7 @@ def run_session(
     """
     from .bench import Bench
 
-    bench = Bench(job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles)
+    bench = Bench(job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles, adc=job.adc)
     path = library(bench, progress)
     with Engine(path, ports(bench), job.bit_cycles) as engine:
         return complete(Session(job, FastHarness(engine, job), progress, array).run(steps))
@@ -285,7 +285,9 @@ class Session:
         for tile in range(job.image.tiles):
             twin.copy_tile(self.array, tile)
         self.reference = NumpyEngine(job.image, twin, job.converters, job.clk_hz, job.seed)
-        self.card = WatchedCard(self.array, job.converters, geometry, job.clk_hz, lags(job.clk_hz))
+        self.card = WatchedCard(
+            self.array, job.converters, geometry, job.clk_hz, lags(job.clk_hz, job.adc)
+        )
 
     async def run(self, steps: Sequence[Step]) -> list[Done]:
         """Every step in order, compared."""

@@ -6,15 +6,18 @@ from amaranth import Cat, Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ....hw.afe import ad5754r, ad7606c
+from ....hw.afe import ad5754r, ad7606, ad7606c
+from ....hw.afe.adc_part import CHANNELS, CODE_BITS, AdcPart
 from ....hw.afe.array_card import chips_of_group, pins_signature
 from ....hw.afe.interface import SwitchGroup
 from ....hw.geometry import Geometry
 from .ad5754r import DacModel
+from .ad7606 import SlowAdcBankModel
 from .ad7606c import AdcBankModel
 from .adgs1414d import SwitchBankModel
 from .watch import SKIPPED_BITS
 
+ADC_MODELS = {ad7606c.PART: AdcBankModel, ad7606.PART: SlowAdcBankModel}
 FAULTS = data.StructLayout({"rows": 3, "columns": 3, "gates": 3, "dac": 3, "adc": 3})
 """Fault code of each part."""
 
@@ -41,7 +44,7 @@ class ArrayCardChips(wiring.Component):
     sample, codes : Out(1), In(ArrayLayout(16, columns))
         ``sample`` toggles when the ADC inputs are held; ``codes`` is what they convert to.
     configured : Out(1)
-        The converters have their settings.
+        The converters have their settings; the AD7606's are straps of the card.
     faults : Out
         Sticky fault code of each part: ``rows``, ``columns``, ``gates`` (SwitchFault),
         ``dac`` (DacFault), ``adc`` (AdcFault).
@@ -49,13 +52,14 @@ class ArrayCardChips(wiring.Component):
         Any of them.
     """
 
-    def __init__(self, geometry: Geometry, clk_hz: int) -> None:
+    def __init__(self, geometry: Geometry, clk_hz: int, adc: AdcPart = ad7606c.PART) -> None:
         self.geometry = geometry
         self.clk_hz = clk_hz
+        self.adc_part = adc
         rows, columns = geometry.rows, geometry.columns
         super().__init__(
             {
-                "pins": In(pins_signature(geometry)),
+                "pins": In(pins_signature(geometry, adc)),
                 "skipped": In(SKIPPED_BITS),
                 "interlock": In(1, init=1),
                 "row_a": Out(rows),
@@ -68,7 +72,7 @@ class ArrayCardChips(wiring.Component):
                 "gate_ground": Out(columns),
                 "rails": Out(data.ArrayLayout(16, ad5754r.CHANNELS)),
                 "sample": Out(1),
-                "codes": In(data.ArrayLayout(ad7606c.CODE_BITS, columns)),
+                "codes": In(data.ArrayLayout(CODE_BITS, columns)),
                 "configured": Out(1),
                 "faults": Out(FAULTS),
                 "fault": Out(1),
@@ -100,9 +104,10 @@ class ArrayCardChips(wiring.Component):
                 faults[name].eq(bank.fault),
             ]
         m.submodules.dac = dac = DacModel(self.clk_hz)
-        m.submodules.adc = adc = AdcBankModel(
-            self.geometry.columns // ad7606c.CHANNELS, self.clk_hz
-        )
+        model = ADC_MODELS[self.adc_part]
+        m.submodules.adc = adc = model(self.geometry.columns // CHANNELS, self.clk_hz)
+        if self.adc_part.configuration:
+            m.d.comb += adc.sdi.eq(pins.adc_sdi)
         m.d.comb += [
             dac.sclk.eq(pins.dac_sclk),
             dac.sync_n.eq(pins.dac_sync),
@@ -116,7 +121,6 @@ class ArrayCardChips(wiring.Component):
             adc.reset.eq(pins.adc_reset),
             adc.cs_n.eq(pins.adc_cs),
             adc.sclk.eq(pins.adc_sclk),
-            adc.sdi.eq(pins.adc_sdi),
             adc.codes.eq(self.codes),
             adc.skipped.eq(self.skipped),
             pins.adc_busy.eq(adc.busy),

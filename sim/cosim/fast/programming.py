@@ -51,7 +51,7 @@ def program_fast(job: Job, progress: Progress, cache: Path | None = None) -> Pro
     cache : Path, optional
         Where compiled benches are kept; by default the user's cache.
     """
-    bench = Bench(job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles)
+    bench = Bench(job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles, adc=job.adc)
     with Engine(library(bench, progress, cache), ports(bench), job.bit_cycles) as engine:
         comparison = Comparison(job, FastHarness(engine, job), progress)
         outcome = complete(comparison.compare())

@@ -25,7 +25,7 @@ def run_fast(job: Job, progress: Progress, cache: Path | None = None) -> Cosimul
         Where compiled benches are kept; by default the user's cache.
     """
     progress("elaborate", 0, 1)
-    bench = Bench(job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles)
+    bench = Bench(job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles, adc=job.adc)
     path = library(bench, progress, cache)
     with Engine(path, ports(bench), job.bit_cycles) as engine:
         return complete(Comparison(job, FastHarness(engine, job), progress).compare())

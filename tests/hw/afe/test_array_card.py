@@ -11,6 +11,7 @@ from amaranth import Elaboratable, Module
 from amaranth.lib.wiring import In, Out, connect
 from amaranth.sim import Simulator
 
+from ohmloom.hw.afe import ad7606, ad7606c
 from ohmloom.hw.afe.ad7606c import BANDWIDTH_HZ
 from ohmloom.hw.afe.adgs1414d import T_ON_PS
 from ohmloom.hw.afe.array_card import (
@@ -33,6 +34,7 @@ CASES = [
     for geometry in (SMALL, Geometry(rows=16, columns=24), Geometry())
     for clk_hz in (48_000_000, 12_000_000)
 ]
+each_adc = pytest.mark.parametrize("adc", [ad7606c.PART, ad7606.PART], ids=lambda part: part.name)
 ULX3S_HEADER_PINS = 56
 GROUPS = {
     SwitchGroup.ROWS: ("row_a", "row_b", "row_ground"),
@@ -44,10 +46,10 @@ GROUPS = {
 class Bench(Elaboratable):
     """Card, chips, and the timer service with its time jump."""
 
-    def __init__(self, geometry, clk_hz, *, jump=True, believed_hz=None):
+    def __init__(self, geometry, clk_hz, *, jump=True, believed_hz=None, adc=ad7606c.PART):
         self.geometry = geometry
-        self.card = ArrayCard(geometry, believed_hz or clk_hz)
-        self.chips = ArrayCardChips(geometry, clk_hz)
+        self.card = ArrayCard(geometry, believed_hz or clk_hz, adc=adc)
+        self.chips = ArrayCardChips(geometry, clk_hz, adc)
         self.timers = Timers([self.card.timer.signature.bits])
         self.core = self.card.core
         self.jump = jump
@@ -140,9 +142,10 @@ def expected(group, width, a, b):
     return a & ~b, b & ~a, ~(a ^ b) & every
 
 
+@each_adc
 @pytest.mark.parametrize(("geometry", "clk_hz"), CASES)
-def test_initialisation_leaves_everything_grounded_and_configured(geometry, clk_hz):
-    bench = Bench(geometry, clk_hz)
+def test_initialisation_leaves_everything_grounded_and_configured(geometry, clk_hz, adc):
+    bench = Bench(geometry, clk_hz, adc=adc)
     rows, columns = (1 << geometry.rows) - 1, (1 << geometry.columns) - 1
 
     async def check(ctx):
@@ -170,10 +173,11 @@ def test_initialisation_is_the_same_without_jumps():
     assert moments[False] == moments[True]
 
 
+@each_adc
 @pytest.mark.parametrize("step", [PlaneStep.SWITCH, PlaneStep.READOUT])
 @pytest.mark.parametrize(("geometry", "clk_hz"), CASES)
-def test_cycles_are_those_of_the_formulas(geometry, clk_hz, step):
-    bench = Bench(geometry, clk_hz)
+def test_cycles_are_those_of_the_formulas(geometry, clk_hz, step, adc):
+    bench = Bench(geometry, clk_hz, adc=adc)
     wanted = bench.card.plane_period_cycles()[step]
 
     async def switch(ctx):
@@ -215,9 +219,10 @@ def test_switch_updates_wait_for_their_latch(geometry, clk_hz):
     bench.run(check)
 
 
+@each_adc
 @pytest.mark.parametrize(("geometry", "clk_hz"), CASES)
-def test_read_out_gives_every_columns_code_once(geometry, clk_hz):
-    bench = Bench(geometry, clk_hz)
+def test_read_out_gives_every_columns_code_once(geometry, clk_hz, adc):
+    bench = Bench(geometry, clk_hz, adc=adc)
     rng = random.Random(2)
 
     async def check(ctx):
@@ -470,6 +475,24 @@ def test_the_page_gives_the_cycles_of_every_step():
         row = re.search(rf"\| {step.value} \|.*\| (\d+) \| (\d+) \|", PAGE)
         assert row, step
         assert [int(value) for value in row.groups()] == [cycles[step] for cycles in wanted]
+
+
+def test_the_page_gives_the_ad7606_s_cycles():
+    cards = [ArrayCard(Geometry(), hz, adc=ad7606.PART) for hz in (48_000_000, 12_000_000)]
+    periods = [card.plane_period_cycles() for card in cards]
+    for step, words in (
+        (PlaneStep.SETTLE, "settling"),
+        (PlaneStep.READOUT, "conversion and read-out"),
+    ):
+        row = re.search(rf"\| with AD7606: {words} \|.*\| (\d+) \| (\d+) \|", PAGE)
+        assert row, step
+        assert [int(value) for value in row.groups()] == [period[step] for period in periods]
+    assert f"= {settle_ps(0, ad7606.PART) / 1e6:.1f} us |" in PAGE
+
+
+def test_a_card_with_parts_without_registers_has_no_pin_for_them():
+    plain, slow = pins_signature(SMALL).members, pins_signature(SMALL, ad7606.PART).members
+    assert set(plain) - set(slow) == {"adc_sdi"}
 
 
 def remainder(time_ps):

@@ -6,9 +6,11 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import signal
 
-from ohmloom.hw.afe import ad7606c, tia
+from ohmloom.hw.afe import ad7606, ad7606c, tia
 from ohmloom.hw.afe.adgs1414d import T_ON_PS
 from ohmloom.hw.afe.array_card import ArrayCard, plane_period_cycles
 from ohmloom.hw.afe.interface import PlaneStep, cycles_from_ps
@@ -57,6 +59,24 @@ def test_a_full_scale_step_is_within_half_a_code_when_settled(tia_range):
     assert left(0.5 * time) > 0.5 / 2**16
 
 
+@pytest.mark.parametrize("tia_range", range(len(tia.RANGES)))
+def test_a_second_order_filter_has_settled_for_good(tia_range):
+    """The AD7606's: TIA and Butterworth filter, whose remainder swings around zero."""
+    part = ad7606.PART
+    time = (tia.settle_ps(tia_range, part) - T_ON_PS) / 1e12
+    w = 2 * math.pi * part.bandwidth_hz
+    assert part.filter_ps == pytest.approx(1e12 * math.sqrt(2) / w, rel=1e-6)
+    poles = np.polymul([tia.tau_ps(tia_range) / 1e12, 1], [1, math.sqrt(2) * w, w * w])
+    moments, step = signal.step(([w * w], poles), T=np.linspace(0, 2 * time, 4001))
+    left = np.abs(1 - step)
+    assert left[moments >= time].max() < 0.5 / 2**16
+    assert left[moments >= time / 2].max() > 0.5 / 2**16
+
+
+def test_a_slow_converter_gives_as_much_noise_more():
+    assert tia.noise_codes(0, ad7606.PART) > tia.noise_codes(0)
+
+
 def test_the_default_range_settles_as_ever():
     assert tia.settle_ps(0) == tia.settle_ps(1) == tia.settle_ps() == 9_947_270
     for clk_hz in (48_000_000, 12_000_000):
@@ -79,7 +99,7 @@ def test_limits_add_up():
     assert better.codes(20000) < found.codes(20000) / 10
     # The resistor's own noise rules in no range: R_f and bandwidth go against each other.
     for tia_range in range(len(tia.RANGES)):
-        assert tia.ADC_NOISE_CODES < tia.noise_codes(tia_range) < 1
+        assert ad7606c.NOISE_CODES < tia.noise_codes(tia_range) < 1
 
 
 @pytest.mark.parametrize("hops", [0, 1, 2, 3])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ohmloom.hw.afe import ad7606
 from ohmloom.hw.afe.array_card import settle_ps
 from ohmloom.hw.afe.interface import cycles_from_ps
 from ohmloom.hw.geometry import Geometry
@@ -12,7 +13,7 @@ from ohmloom.hw.isa import Dac
 from ohmloom.sim.array import SimulatedArray
 from ohmloom.sim.converters import Converters
 from ohmloom.sim.cosim.bench import lags
-from ohmloom.sim.cosim.card import AnalogCard, CardFault, ConversionTag
+from ohmloom.sim.cosim.card import AnalogCard, CardFault, ConversionTag, Lags
 from ohmloom.sim.devices import load
 
 CLK = 48_000_000
@@ -32,11 +33,15 @@ def mask(size: int, *lines: int) -> np.ndarray:
 @pytest.fixture
 def card() -> AnalogCard:
     """All cells at the top level, read rail up, everything sensed, long settled."""
+    return with_lags(lags(CLK))
+
+
+def with_lags(analog: Lags) -> AnalogCard:
     device = load("cspbbr3_ogb")
     array = SimulatedArray(device, 1, 8, 8, seed=1)
     cells = np.arange(64)
     array.pulse(cells, device.v_set, device.set_width_s, float(device.level_i_cc[-1]))
-    card = AnalogCard(array, CARD, GEOMETRY, CLK, lags(CLK))
+    card = AnalogCard(array, CARD, GEOMETRY, CLK, analog)
     card.set_dac(0, Dac.RAIL_A, CARD.read_code(device.v_read))
     card.set_dac(0, Dac.GATE_ON, CARD.gate_on_code)
     every = np.ones(8, bool)
@@ -60,6 +65,22 @@ def test_a_sample_taken_too_early_is_wrong(card):
     later = card.convert(10_000 + 3 * SETTLED, INFERENCE)
     assert (early < settled).all()
     assert np.array_equal(settled, later)
+
+
+def test_the_ad7606_s_filter_takes_twelve_times_as_long():
+    card = with_lags(lags(CLK, ad7606.PART))
+    settled = cycles_from_ps(settle_ps(0, ad7606.PART), CLK)
+    assert 12 * SETTLED < settled < 13 * SETTLED
+    card.set_lines(10_000, row_a=np.ones(8, bool))
+    codes = [card.convert(10_000 + t, INFERENCE) for t in (SETTLED, settled // 2, settled)]
+    later = card.convert(10_000 + 3 * settled, INFERENCE)
+    assert np.array_equal(codes[2], later)
+    assert (codes[0] < later // 2).all() and not np.array_equal(codes[1], later)
+    # Second order: it comes out flat, and goes beyond its end before it settles.
+    flat, peak = (
+        card._input.remainder(t, card._input.tau) for t in (SETTLED // 20, settled * 4 // 12)
+    )
+    assert flat > 0.99 and -0.05 < peak < -0.01
 
 
 def test_the_last_plane_still_shows_too_early(card):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ohmloom.hw.afe import ad7606
 from ohmloom.hw.afe.array_card import plane_period_cycles
 from ohmloom.hw.isa import Op
 from ohmloom.sim.cosim.fault import Fault
@@ -14,10 +15,10 @@ from ohmloom.sim.cosim.overhead import inference, overhead
 
 
 def test_a_job_is_the_same_after_saving(make_job, tmp_path):
-    job = make_job(fault=Fault.ADC)
+    job = replace(make_job(fault=Fault.ADC), adc=ad7606.PART)
     job.save(tmp_path)
     back = Job.load(tmp_path)
-    for name in ("seed", "clk_hz", "bit_cycles", "tile", "fault", "jump", "converters"):
+    for name in ("seed", "clk_hz", "bit_cycles", "tile", "fault", "jump", "converters", "adc"):
         assert getattr(back, name) == getattr(job, name)
     for name in ("levels", "samples"):
         assert np.array_equal(getattr(back, name), getattr(job, name))

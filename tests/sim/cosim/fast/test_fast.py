@@ -167,8 +167,8 @@ def test_a_broken_rule_of_a_chip_stops_the_run(make_fast_job, monkeypatch, tmp_p
     """Chips that believe in a faster clock see everything as too early, in the same cycle."""
 
     class Hasty(Bench):
-        def __init__(self, geometry, clk_hz, baud):
-            super().__init__(geometry, clk_hz, baud)
+        def __init__(self, geometry, clk_hz, baud, adc):
+            super().__init__(geometry, clk_hz, baud, adc=adc)
             self.chips = ArrayCardChips(geometry, 100 * clk_hz)
 
     monkeypatch.setattr("ohmloom.sim.cosim.bench.Bench", Hasty)

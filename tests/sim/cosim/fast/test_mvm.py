@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ohmloom.hw.afe.array_card import ArrayCard, plane_period_cycles
+from ohmloom.hw.afe.array_card import ADCS, ArrayCard, plane_period_cycles
 from ohmloom.hw.afe.interface import PlaneStep
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import Op
@@ -67,7 +67,8 @@ def test_an_mvm_takes_little_more_than_its_bound(make_job, lines):
 
 
 @pytest.mark.slow
-def test_a_sample_before_its_time_gives_wrong_codes(make_job, monkeypatch):
+@pytest.mark.parametrize("adc", ADCS.values(), ids=ADCS)
+def test_a_sample_before_its_time_gives_wrong_codes(make_job, monkeypatch, adc):
     """The controller waits for a quarter of what the inputs need."""
     sound = ArrayCard.timing
 
@@ -76,8 +77,11 @@ def test_a_sample_before_its_time_gives_wrong_codes(make_job, monkeypatch):
         ranges = tuple(duration // 4 for duration in timing.range_settle_ps)
         return replace(timing, settle_ps=timing.settle_ps // 4, range_settle_ps=ranges)
 
-    job = make_job(samples=1, cells=2)
-    assert run_cosim(job, simulator=Simulator.CXXRTL).report.first_mismatch is None
+    job = replace(make_job(samples=1, cells=2), adc=adc)
+    report = run_cosim(job, simulator=Simulator.CXXRTL).report
+    assert report.first_mismatch is None and report.cells_programmed and report.pulses
+    slowest = max(plane_period_cycles(job.image.geometry, job.clk_hz, adc=adc).values())
+    assert report.cycles_per_inference > 10 * slowest == report.afe_bound_cycles
     monkeypatch.setattr(ArrayCard, "timing", hasty)
     found = run_cosim(job, simulator=Simulator.CXXRTL).report.first_mismatch
     assert found is not None and "expected" in found
