@@ -426,7 +426,6 @@ class Guard(wiring.Component):
         they may be anything until the gate has been closed for a cycle. The current
         source limits by itself what it drives, to microwatts: only the watchdog is for it.
         """
-        limits = self.limits
         asked, rail, drove = Signal(), Signal(), Signal()
         m.d.comb += [
             rail.eq(self.core.gate_b & ~(self.core.source & self.has_source)),

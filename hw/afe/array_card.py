@@ -35,6 +35,8 @@ PULSE_MIN_PS = 500_000
 """assumed: twice the turn-on and turn-off time of a fast +-15 V analog switch."""
 
 SWITCH_RESET_PS = 100_000_000
+"""assumed: RESET/VL of the switch chips is their logic supply (DS ADGS1414D, "Pin
+Configuration"), so a load switch discharges it; 100 us for 32 chips' capacitors."""
 WAITS_PS = (
     SWITCH_RESET_PS,
     adgs1414d.RESET_PS,
@@ -43,8 +45,6 @@ WAITS_PS = (
     ad5754r.POWER_UP_PS,
 )
 """Waits of the initialisation."""
-"""assumed: RESET/VL of the switch chips is their logic supply (DS ADGS1414D, "Pin
-Configuration"), so a load switch discharges it; 100 us for 32 chips' capacitors."""
 
 CODES_PER_V = ad5754r.ZERO_CODE / ad5754r.FULL_SCALE_V
 READ_CODES = round(2.5 * CODES_PER_V)
