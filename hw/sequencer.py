@@ -84,6 +84,8 @@ class Sequencer(wiring.Component):
         The mode engine is asked, has answered, and lets the instruction start.
     owner : Out(2)
         Who has the front end.
+    waiting : Out(1)
+        The cycles of a ``WAIT``, as many as it says.
     """
 
     def __init__(self, geometry: Geometry, timing: FrontEndTiming, clk_hz: int) -> None:
@@ -116,6 +118,7 @@ class Sequencer(wiring.Component):
                 "answered": In(1),
                 "permitted": In(1),
                 "owner": Out(2),
+                "waiting": Out(1),
                 "timer": Out(TimerChannel()),
                 "fe": Out(FrontEndSignature(geometry)),
                 "active": Out(1),
@@ -242,7 +245,7 @@ class Sequencer(wiring.Component):
                 m.d.comb += [timer.start.eq(1), timer.cycles.eq(self.dac_cycles)]
                 m.next = "TIMER"
             with m.State("TIMER"):
-                m.d.comb += self.active.eq(0)
+                m.d.comb += [self.active.eq(0), self.waiting.eq(opcode == Op.WAIT)]
                 with m.If(timer.done):
                     advance()
             with m.State("START"):

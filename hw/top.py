@@ -106,6 +106,8 @@ class Top(wiring.Component):
         last conversion. A board ties ``jump`` to 0 and leaves the others open.
     train : Out(1)
         Simulation only: from the first pulse of a ``PULSE`` or ``SWEEP`` to the end.
+    waiting : Out(1)
+        Simulation only: in a ``WAIT``.
     changing : Out
         Simulation only: a recipe is at work on a row, from its first opening on, and to
         which mode.
@@ -128,6 +130,7 @@ class Top(wiring.Component):
                 "skipped": Out(64),
                 "tag": Out(Tag),
                 "train": Out(1),
+                "waiting": Out(1),
                 "changing": Out(CHANGING),
                 "abort": In(1),
             }
@@ -362,6 +365,7 @@ class Top(wiring.Component):
 
         # Sequencer and engines.
         m.d.comb += [
+            self.waiting.eq(seq.waiting),
             seq.run.eq(link.run),
             seq.run_address.eq(link.run_address),
             seq.run_epoch.eq(link.run_epoch),

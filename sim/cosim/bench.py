@@ -94,6 +94,7 @@ def watched(geometry: Geometry) -> tuple[Watched, ...]:
         Watched("source", lambda card, now, value: card.set_source(now, bool(value))),
         Watched("tia_range", AnalogCard.set_range),
         Watched("train", lambda card, now, value: card.set_train(now, bool(value))),
+        Watched("waiting", lambda card, now, value: card.set_waiting(now, bool(value))),
         Watched(
             "changing",
             lambda card, now, value: card.set_changing(now, bool(value & 1), value >> 1),
@@ -131,6 +132,8 @@ class Bench(wiring.Component):
         above it the number of the new mode.
     train : Out(1)
         Of the controller: pulses of one instruction, and the time between them.
+    waiting : Out(1)
+        Of the controller: time passes for the cells, and nothing else happens.
     fault : Out(16)
         Sticky fault codes of the chip models.
     """
@@ -169,6 +172,7 @@ class Bench(wiring.Component):
                 "tag_epoch": Out(32),
                 "tag_index": Out(32),
                 "train": Out(1),
+                "waiting": Out(1),
                 "changing": Out(4),
                 "fault": Out(16),
             }
@@ -201,6 +205,7 @@ class Bench(wiring.Component):
             self.tag_epoch.eq(top.tag.epoch),
             self.tag_index.eq(top.tag.index),
             self.train.eq(top.train),
+            self.waiting.eq(top.waiting),
             self.changing.eq(Cat(top.changing.on, top.changing.to)),
             self.fault.eq(chips.faults.as_value()),
         ]

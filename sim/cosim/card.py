@@ -120,6 +120,7 @@ class AnalogCard:
         self._openings: list[Opening] = []
         self._changed: np.ndarray | None = None
         self._resting_since: int | None = None
+        self._waiting_since = 0
         self.source = False
         self._part_begun = 0
         self._line_from, self._line_since = 0, 0
@@ -212,6 +213,12 @@ class AnalogCard:
     def set_train(self, time: int, on: bool) -> None:
         """A train of pulses begins or ends; inside one, time between pulses passes for cells."""
         self._train, self._resting_since = on, None
+
+    def set_waiting(self, time: int, on: bool) -> None:
+        """A ``WAIT`` begins or ends; the time in it passes for the cells."""
+        if not on:
+            self.array.wait((time - self._waiting_since) / self.clk_hz)
+        self._waiting_since = time
 
     def set_changing(self, time: int, on: bool, to: int) -> None:
         """The recipe of a change to mode ``to`` begins on a row, or has ended.

@@ -73,9 +73,12 @@ def plug() -> Iterator[Callable[..., LinkReader]]:
     with ExitStack() as boards:
 
         def make(
-            channels: Channels | None = None, sigma: float = 0.0, analog: Lags | None = None
+            channels: Channels | None = None,
+            sigma: float = 0.0,
+            analog: Lags | None = None,
+            array: Any = None,
         ) -> LinkReader:
-            array = Resistors(ohms(), sigma, SEED)
+            array = array or Resistors(ohms(), sigma, SEED)
             wire = boards.enter_context(
                 plugged(GEOMETRY, CLK_HZ, BIT_CYCLES, array, CARD, channels=channels, analog=analog)
             )
@@ -245,6 +248,37 @@ def test_an_input_slower_than_its_range_says_is_found(plug):
     wanted = reference(AUTO, 0, 0.0, cells=6 * COLUMNS)
     assert plug(None, 0.0, sound).read(0, 0, 6 * COLUMNS, TEST_V) == wanted
     assert plug(None, 0.0, slow).read(0, 0, 6 * COLUMNS, TEST_V) != wanted
+
+
+class Clock(Resistors):
+    """Notes the time that passes for it."""
+
+    def __init__(self) -> None:
+        super().__init__(ohms())
+        self.waited: list[float] = []
+
+    def wait(self, seconds: float) -> None:
+        self.waited.append(seconds)
+
+
+def test_time_passes_for_the_cells_in_a_wait_and_in_no_other(plug):
+    """As in the numpy engine: to the cycle, jumped over or not."""
+    clocks = Clock(), Clock()
+    client = plug(array=clocks[0]).client
+    code = (
+        instruction(Op.WAIT, cycles=3),
+        instruction(Op.DAC, channel=Dac.RAIL_A, code=rail_code(0.1)),
+        instruction(Op.WAIT, cycles=0),
+        instruction(Op.WAIT, cycles=7_000_000),
+        instruction(Op.HALT),
+    )
+    client.write_words(Space.PROGRAM, 0, [encode(word) for word in code])
+    client.run(0, 0)
+    image = Image(GEOMETRY, code, {"setup": 0}, np.zeros(1, np.uint64), 1, Span(0, 1), ())
+    array: Any = clocks[1]
+    NumpyEngine(image, array, CARD, CLK_HZ, SEED).setup()
+    assert clocks[1].waited == [3 / CLK_HZ, 0.0, 7_000_000 / CLK_HZ]
+    assert clocks[0].waited == [seconds for seconds in clocks[1].waited if seconds]
 
 
 def test_a_table_is_refused_by_a_controller_without_one(plug):
