@@ -23,6 +23,7 @@ from .link.protocol import ADOPT_REFUSAL, FRONT_END_BYTES, Event, Space
 from .modes.engine import TILE_BITS, ModeEngine
 from .modes.warden import Warden
 from .mvm import MvmEngine
+from .pair_accumulator import PairAccumulator
 from .postprocess import PostProcessor
 from .profile import PROFILE_QUARTERS, QUARTER_BITS, TILE_FIELDS
 from .pulse import PulseSequencer
@@ -150,7 +151,7 @@ class Top(wiring.Component):
         stoppable = ResetInserter(guard.safe | was_safe)
         m.submodules.sequencer = stoppable(seq := Sequencer(geometry, timing, clk_hz))
         m.submodules.mvm = stoppable(mvm := MvmEngine(geometry, timing, clk_hz))
-        m.submodules.accumulator = acc = Accumulator(geometry)
+        m.submodules.accumulator = acc = (PairAccumulator if geometry.compact else Accumulator)(geometry)
         m.submodules.post = stoppable(post := PostProcessor(geometry))
         ver = WriteVerify(geometry, timing, clk_hz)
         # Left out, it is held in reset for good, and synthesis removes it.
