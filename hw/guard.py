@@ -144,6 +144,8 @@ class Guard(wiring.Component):
         What the front end may ever be asked to drive.
     clk_hz : int
         Clock that is really there.
+    code_cycles : int
+        Cycles until a code has been weighed by what is told it in ``standing``.
     energy_shift : int
         The energy limit counts ``2**energy_shift`` code x code x cycles.
 
@@ -176,6 +178,7 @@ class Guard(wiring.Component):
         timing: FrontEndTiming,
         ceilings: Ceilings,
         clk_hz: int,
+        code_cycles: int = 2,
         energy_shift: int = ENERGY_SHIFT,
     ) -> None:
         self.geometry = geometry
@@ -183,7 +186,7 @@ class Guard(wiring.Component):
         self.ceilings = ceiling_values(ceilings, clk_hz, energy_shift)
         self.energy_shift = energy_shift
         # Two cycles at least, the registers between a code and what is compared of it.
-        self.dac_cycles = max(2, cycles_from_ps(timing.dac_settle_ps, clk_hz))
+        self.dac_cycles = max(2, code_cycles, cycles_from_ps(timing.dac_settle_ps, clk_hz))
         self.switch_cycles = max(2, cycles_from_ps(timing.switch_ps, clk_hz))
         self.has_source = geometry.has_source and timing.source_ps is not None
         self.source_cycles = cycles_from_ps(timing.source_ps or 0, clk_hz)

@@ -21,7 +21,7 @@ from .link.log import EventLog
 from .link.log_entry import CODE_BITS, DETAIL_BITS
 from .link.protocol import ADOPT_REFUSAL, FRONT_END_BYTES, Event, Space
 from .modes.engine import TILE_BITS, ModeEngine
-from .modes.warden import Warden
+from .modes.warden import WEIGHING_CYCLES, Warden
 from .mvm import MvmEngine
 from .pair_accumulator import PairAccumulator
 from .postprocess import PostProcessor
@@ -144,7 +144,9 @@ class Top(wiring.Component):
 
         m.submodules.afe = afe
         m.submodules.link = link = self.link
-        m.submodules.guard = guard = Guard(geometry, timing, afe.ceilings(), clk_hz)
+        m.submodules.guard = guard = Guard(
+            geometry, timing, afe.ceilings(), clk_hz, WEIGHING_CYCLES
+        )
         # The safe state resets all engines, and their timers a cycle before it ends.
         was_safe = Signal()
         m.d.sync += was_safe.eq(guard.safe)
