@@ -206,11 +206,14 @@ class PulseSequencer(wiring.Component):
 
         # The rail's code of a sweep, or the pulses of a train that are still to come, as its
         # complement, whose sum with a target is their distance. While the lines of a step
-        # settle it is tried whether there is a next one.
-        uncode = Signal(signed(CODE_SUM_BITS), init=-1)
+        # settle it is tried whether there is a next one. (No reset: an iCE40 has none to 1
+        # beside the one to 0 that all registers begin with.)
+        upward = Signal()
+        uncode = Signal(signed(CODE_SUM_BITS), reset_less=True)
         code = ~uncode
-        move, move_by = Signal(), Signal(2)
         START, UP, DOWN, ONE_LESS = range(4)
+        move, move_by = Signal(), Signal(2)
+        m.d.sync += move_by.eq(Mux(~self.sweep, ONE_LESS, Mux(upward, UP, DOWN)))
         by = Signal(CODE_BITS)
         with m.Switch(move_by):
             with m.Case(START):
@@ -224,7 +227,7 @@ class PulseSequencer(wiring.Component):
             m.d.sync += uncode.eq(
                 (Cat(1, uncode).as_signed() + Cat(~down, by, ~less).as_signed()) >> 1
             )
-        upward, level, or_equal = Signal(), Signal(), Signal()
+        level, or_equal = Signal(), Signal()
         above, beyond = Signal(), Signal()
         distance = Signal(signed(CODE_SUM_BITS + 2))
         m.d.comb += [
@@ -233,8 +236,6 @@ class PulseSequencer(wiring.Component):
             or_equal.eq(~upward),
             beyond.eq(above ^ ~upward),
         ]
-        towards = Mux(upward, UP, DOWN)
-
         m.d.comb += [
             fe.tile.eq(op.tile),
             fe.dac.payload.channel.eq(Dac.RAIL_B),
@@ -336,13 +337,14 @@ class PulseSequencer(wiring.Component):
                 with m.Switch(index):
                     with m.Case(0):
                         m.d.comb += word.eq(HEAD)
+                        m.d.sync += move_by.eq(START)
                     with m.Case(1):
                         m.d.comb += [
                             word.eq(WIDTH),
                             move.eq(self.sweep),
-                            move_by.eq(START),
                         ]
                         m.d.sync += [
+                            move_by.eq(UP),
                             average.eq(pulse["average"]),
                             inside.eq(Mux(self.silent, 0, Mux(self.sweep, 1, pulse["inside"]))),
                             after.eq(~self.silent & ~self.sweep & (pulse["after"] != 0)),
@@ -357,7 +359,6 @@ class PulseSequencer(wiring.Component):
                         m.d.comb += [
                             word.eq(STOP),
                             move.eq(~self.sweep),
-                            move_by.eq(UP),
                         ]
                         m.d.sync += refused.eq(brief)
                     with m.Case(3):
@@ -459,7 +460,6 @@ class PulseSequencer(wiring.Component):
                 m.d.comb += [
                     word.eq(Mux(looking, WIDTH, INTERVAL)),
                     self.active.eq(looking | ~readout.idle),
-                    move_by.eq(towards),
                 ]
                 with m.If(looking):
                     m.d.sync += index.eq(index + 1)
@@ -469,7 +469,11 @@ class PulseSequencer(wiring.Component):
                     with m.Case(2):
                         m.d.sync += last.eq(0)
                         with m.If(beyond & both & ~returning & ~level):
-                            m.d.sync += [returning.eq(1), upward.eq(~upward)]
+                            m.d.sync += [
+                                returning.eq(1),
+                                upward.eq(~upward),
+                                move_by.eq(Mux(upward, DOWN, UP)),
+                            ]
                         with m.Else():
                             m.d.sync += [last.eq(beyond), index.eq(LOOK_CYCLES - 1)]
                     # Back to the last code of the way there, and a step on the way back.
@@ -483,7 +487,6 @@ class PulseSequencer(wiring.Component):
                 m.d.comb += [
                     self.active.eq(first | ~pace.busy | ~readout.idle),
                     word.eq(INTERVAL),
-                    move_by.eq(ONE_LESS),
                 ]
                 with m.If(stop):
                     end(stopped)
