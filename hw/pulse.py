@@ -191,16 +191,16 @@ class PulseSequencer(wiring.Component):
 
         # The lines that are driven, of rows or of columns; a cycle later as a mask.
         of_rows = Signal(init=1)
-        begin, count, behind = Signal(8), Signal(8), Signal(9)
         mask = Signal(max(rows, columns))
         bits = (len(mask) - 1).bit_length()
+        begin, count, behind = Signal(bits), Signal(bits + 1), Signal(bits + 2)
         m.d.comb += [
             begin.eq(Mux(of_rows, op.row, op.column)),
             count.eq(Mux(of_rows == op.down, op.count, 1)),
             behind.eq(begin + count),
         ]
         ones = Const(-1, len(mask))
-        m.d.sync += mask.eq((ones << begin[:bits]) & ~(ones << behind[: bits + 1]))
+        m.d.sync += mask.eq((ones << begin) & ~(ones << behind[: bits + 1]))
         on_a, on_b = Signal(), Signal()
         rail = Signal(CODE_BITS)
 
@@ -385,7 +385,7 @@ class PulseSequencer(wiring.Component):
             with m.State("CHECK"):
                 m.d.comb += [word.eq(HEAD), of_rows.eq(op.down)]
                 mixed = after & op.down & (op.count != 1)
-                outside = behind > Mux(op.down, rows, columns)
+                outside = op.count[len(count) :].any() | (behind > Mux(op.down, rows, columns))
                 several = (op.count != 1) | (code != 1) | (pulse["limit"] != 0)
                 unable = pulse["source"] & ~self.sweep & (several if self.has_source else 1)
                 with m.If(refused | mixed | outside | unable):
