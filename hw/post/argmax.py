@@ -45,8 +45,8 @@ class ArgMax(PostUnit):
                 m.d.comb += self.active.eq(0)
                 m.d.sync += index.eq(-1)
                 with m.If(self.start):
-                    m.next = "LOOK"
-            with m.State("LOOK"):
+                    m.next = "READ"
+            with m.State("READ"):
                 m.d.sync += index.eq(index + 1)
                 with m.If(index < 0):
                     m.d.sync += [unbest.eq((1 << width - 1) - 1), where.eq(0)]
