@@ -45,18 +45,15 @@ from .isa import (
 from .ranges import RANGE_BITS
 from .readout import CODE_BITS, Averager
 from .settle import settle_cycles
+from .stairs import LOOK_CYCLES, ZERO_CODE
 
 HEAD, WIDTH, INTERVAL, DELAY, SPACING, AFTER_DELAY, AFTER_SPACING, LIMITS = range(len(PULSE_FIELDS))
 STOP = len(SWEEP_FIELDS) - 1
 """Words of a record. Where both kinds have a field, it is at the same place."""
 CODE_SUM_BITS = CODE_BITS + 2
 """Of a code that is up to two steps beyond either end of the codes."""
-LOOK_CYCLES = 6
-"""In which the next step of a sweep is looked at, while the lines settle."""
 DELAY_STEP = 5
 """Of loading, when the word is there that ``delay`` is in."""
-ZERO_CODE = 0x8000
-"""DAC code of 0 V."""
 
 
 class PulseSequencer(wiring.Component):
