@@ -45,18 +45,15 @@ from .isa import (
 from .ranges import RANGE_BITS
 from .readout import CODE_BITS, Averager
 from .settle import settle_cycles
+from .stairs import LOOK_CYCLES, ZERO_CODE
 
 HEAD, WIDTH, INTERVAL, DELAY, SPACING, AFTER_DELAY, AFTER_SPACING, LIMITS = range(len(PULSE_FIELDS))
 STOP = len(SWEEP_FIELDS) - 1
 """Words of a record. Where both kinds have a field, it is at the same place."""
 CODE_SUM_BITS = CODE_BITS + 2
 """Of a code that is up to two steps beyond either end of the codes."""
-LOOK_CYCLES = 6
-"""In which the next step of a sweep is looked at, while the lines settle."""
 DELAY_STEP = 5
 """Of loading, when the word is there that ``delay`` is in."""
-ZERO_CODE = 0x8000
-"""DAC code of 0 V."""
 
 
 class PulseSequencer(wiring.Component):
@@ -191,26 +188,29 @@ class PulseSequencer(wiring.Component):
 
         # The lines that are driven, of rows or of columns; a cycle later as a mask.
         of_rows = Signal(init=1)
-        begin, count, behind = Signal(8), Signal(8), Signal(9)
         mask = Signal(max(rows, columns))
         bits = (len(mask) - 1).bit_length()
+        begin, count, behind = Signal(bits), Signal(bits + 1), Signal(bits + 2)
         m.d.comb += [
             begin.eq(Mux(of_rows, op.row, op.column)),
             count.eq(Mux(of_rows == op.down, op.count, 1)),
             behind.eq(begin + count),
         ]
         ones = Const(-1, len(mask))
-        m.d.sync += mask.eq((ones << begin[:bits]) & ~(ones << behind[: bits + 1]))
+        m.d.sync += mask.eq((ones << begin) & ~(ones << behind[: bits + 1]))
         on_a, on_b = Signal(), Signal()
         rail = Signal(CODE_BITS)
 
         # The rail's code of a sweep, or the pulses of a train that are still to come, as its
         # complement, whose sum with a target is their distance. While the lines of a step
-        # settle it is tried whether there is a next one.
-        uncode = Signal(signed(CODE_SUM_BITS), init=-1)
+        # settle it is tried whether there is a next one. (No reset: an iCE40 has none to 1
+        # beside the one to 0 that all registers begin with.)
+        upward = Signal()
+        uncode = Signal(signed(CODE_SUM_BITS), reset_less=True)
         code = ~uncode
-        move, move_by = Signal(), Signal(2)
         START, UP, DOWN, ONE_LESS = range(4)
+        move, move_by = Signal(), Signal(2)
+        m.d.sync += move_by.eq(Mux(~self.sweep, ONE_LESS, Mux(upward, UP, DOWN)))
         by = Signal(CODE_BITS)
         with m.Switch(move_by):
             with m.Case(START):
@@ -224,7 +224,7 @@ class PulseSequencer(wiring.Component):
             m.d.sync += uncode.eq(
                 (Cat(1, uncode).as_signed() + Cat(~down, by, ~less).as_signed()) >> 1
             )
-        upward, level, or_equal = Signal(), Signal(), Signal()
+        level, or_equal = Signal(), Signal()
         above, beyond = Signal(), Signal()
         distance = Signal(signed(CODE_SUM_BITS + 2))
         m.d.comb += [
@@ -233,8 +233,6 @@ class PulseSequencer(wiring.Component):
             or_equal.eq(~upward),
             beyond.eq(above ^ ~upward),
         ]
-        towards = Mux(upward, UP, DOWN)
-
         m.d.comb += [
             fe.tile.eq(op.tile),
             fe.dac.payload.channel.eq(Dac.RAIL_B),
@@ -336,13 +334,14 @@ class PulseSequencer(wiring.Component):
                 with m.Switch(index):
                     with m.Case(0):
                         m.d.comb += word.eq(HEAD)
+                        m.d.sync += move_by.eq(START)
                     with m.Case(1):
                         m.d.comb += [
                             word.eq(WIDTH),
                             move.eq(self.sweep),
-                            move_by.eq(START),
                         ]
                         m.d.sync += [
+                            move_by.eq(UP),
                             average.eq(pulse["average"]),
                             inside.eq(Mux(self.silent, 0, Mux(self.sweep, 1, pulse["inside"]))),
                             after.eq(~self.silent & ~self.sweep & (pulse["after"] != 0)),
@@ -357,7 +356,6 @@ class PulseSequencer(wiring.Component):
                         m.d.comb += [
                             word.eq(STOP),
                             move.eq(~self.sweep),
-                            move_by.eq(UP),
                         ]
                         m.d.sync += refused.eq(brief)
                     with m.Case(3):
@@ -384,7 +382,7 @@ class PulseSequencer(wiring.Component):
             with m.State("CHECK"):
                 m.d.comb += [word.eq(HEAD), of_rows.eq(op.down)]
                 mixed = after & op.down & (op.count != 1)
-                outside = behind > Mux(op.down, rows, columns)
+                outside = op.count[len(count) :].any() | (behind > Mux(op.down, rows, columns))
                 several = (op.count != 1) | (code != 1) | (pulse["limit"] != 0)
                 unable = pulse["source"] & ~self.sweep & (several if self.has_source else 1)
                 with m.If(refused | mixed | outside | unable):
@@ -459,7 +457,6 @@ class PulseSequencer(wiring.Component):
                 m.d.comb += [
                     word.eq(Mux(looking, WIDTH, INTERVAL)),
                     self.active.eq(looking | ~readout.idle),
-                    move_by.eq(towards),
                 ]
                 with m.If(looking):
                     m.d.sync += index.eq(index + 1)
@@ -469,7 +466,11 @@ class PulseSequencer(wiring.Component):
                     with m.Case(2):
                         m.d.sync += last.eq(0)
                         with m.If(beyond & both & ~returning & ~level):
-                            m.d.sync += [returning.eq(1), upward.eq(~upward)]
+                            m.d.sync += [
+                                returning.eq(1),
+                                upward.eq(~upward),
+                                move_by.eq(Mux(upward, DOWN, UP)),
+                            ]
                         with m.Else():
                             m.d.sync += [last.eq(beyond), index.eq(LOOK_CYCLES - 1)]
                     # Back to the last code of the way there, and a step on the way back.
@@ -483,7 +484,6 @@ class PulseSequencer(wiring.Component):
                 m.d.comb += [
                     self.active.eq(first | ~pace.busy | ~readout.idle),
                     word.eq(INTERVAL),
-                    move_by.eq(ONE_LESS),
                 ]
                 with m.If(stop):
                     end(stopped)

@@ -74,7 +74,10 @@ class Averager(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.sums = sums = Ram(SUM_BITS + 1, self.geometry.columns)
+        # Behind the sums a group's first sample finds what it is added to.
+        places = 1 << (self.geometry.columns - 1).bit_length()
+        init = [0] * places + [1 << LOST_BITS - 1] * places
+        m.submodules.sums = sums = Ram(SUM_BITS + 1, 2 * places, init)
         read, write = sums.read, sums.write
         total = Signal(SUM_BITS)
         railed = Signal()
@@ -82,29 +85,30 @@ class Averager(wiring.Component):
 
         # Two stages: a sample fetches its column's sum, then goes back with it.
         sample = self.samples.payload
-        code = Signal(CODE_BITS)  # offset binary
-        column = Signal(range(self.geometry.columns))
+        code = Signal(CODE_BITS, reset_less=True)  # offset binary; in the multiplier itself
+        column = Signal(range(places))
         taken, converting = Signal(), Signal()
         at_rail = Signal()
         place = Signal(range(self.geometry.columns + 1))
         fresh = Signal(init=1)  # nothing of the group has been summed
         scale = Signal(LOST_BITS + 1)
+        binary = sample["code"] ^ (1 << CODE_BITS - 1)
         m.d.sync += [
             taken.eq(self.samples.valid & converting),
-            code.eq(sample["code"] ^ (1 << CODE_BITS - 1)),
+            code.eq(binary),
+            at_rail.eq(binary.all() | ~binary.any()),
             column.eq(sample["column"]),
         ]
         m.d.comb += [
-            read.addr.eq(Mux(converting, sample["column"], self.column + place)),
-            at_rail.eq(code.all() | ~code.any()),
-            scale.eq((1 << LOST_BITS) >> self.average),
-            write.addr.eq(column),
-            write.data.eq(
+            read.addr.eq(
                 Cat(
-                    (code * scale + Mux(fresh, 1 << LOST_BITS - 1, total))[:SUM_BITS],
-                    at_rail | (railed & ~fresh),
+                    Mux(converting, sample["column"], self.column + place)[: len(column)],
+                    converting & fresh,
                 )
             ),
+            scale.eq((1 << LOST_BITS) >> self.average),
+            write.addr.eq(column),
+            write.data.eq(Cat((code * scale + total)[:SUM_BITS], at_rail | railed)),
             write.en.eq(taken),
         ]
 

@@ -26,14 +26,14 @@ class ArgMax(PostUnit):
         m = Module()
         operand = operands(self.instruction, self.OP)
         depth, width = self.geometry.act_depth, self.geometry.act_width
-        index = Signal(signed(depth.bit_length() + 1), init=-1)  # of the value looked at
-        best = Signal.like(self.act_data_in, init=-(1 << width - 1))
+        index = Signal(signed(depth.bit_length() + 1), reset_less=True)  # of the value looked at
+        # As its complement: a sum compares it. With ``last`` an equal one is better too.
+        # (No reset: registers of an iCE40 begin with 0, another value takes an inverter.)
+        unbest = Signal(signed(width), reset_less=True)
         where = Signal(range(depth))
         better = Signal()
-        # One comparison: with ``last`` an equal one is better too.
-        m.d.comb += better.eq(
-            Cat(operand["last"], self.act_data_in).as_signed() > Cat(0, best).as_signed()
-        )
+        difference = Cat(1, self.act_data_in).as_signed() + Cat(operand["last"], unbest).as_signed()
+        m.d.comb += better.eq(difference >= 0)
 
         m.d.comb += [
             self.act_data.eq(where),
@@ -45,14 +45,14 @@ class ArgMax(PostUnit):
                 m.d.comb += self.active.eq(0)
                 m.d.sync += index.eq(-1)
                 with m.If(self.start):
-                    m.next = "LOOK"
-            with m.State("LOOK"):
+                    m.next = "READ"
+            with m.State("READ"):
                 m.d.sync += index.eq(index + 1)
                 with m.If(index < 0):
-                    m.d.sync += [best.eq(best.init), where.eq(0)]
+                    m.d.sync += [unbest.eq((1 << width - 1) - 1), where.eq(0)]
                 with m.Elif(better):
-                    m.d.sync += [best.eq(self.act_data_in), where.eq(index)]
-                with m.If(index == operand["count"]):
+                    m.d.sync += [unbest.eq(~self.act_data_in), where.eq(index)]
+                with m.If(index == operand["count"][: len(index)].as_signed()):
                     m.d.comb += [
                         self.act_address.eq(operand["out"]),
                         self.act_write.eq(1),

@@ -51,7 +51,7 @@ class Requantiser(PostUnit):
             with m.State("WRITE"):
                 m.d.comb += self.act_write.eq(1)
                 m.d.sync += index.eq(index + 1)
-                with m.If(index + 1 == operand["count"]):
+                with m.If((index + 1)[: len(index)] == operand["count"][: len(index)]):
                     m.d.comb += self.done.eq(1)
                     m.next = "IDLE"
                 with m.Else():

@@ -214,7 +214,7 @@ async def trains_that_fail(rig):
 async def trains_that_are_ended(rig):
     """The controller's abort input in each state that looks at it."""
     await rig.set_up()
-    for state in ("ROWS", "DRIVE-WAIT", "READY", "PULSE", "CLOSED", "SETTLE", "AFTER"):
+    for state in ("ROWS", "DRIVE-WAIT", "READY", "OPEN", "PULSE", "CLOSED", "SETTLE", "AFTER"):
         await rig.start(pulse(), params=pack_pulse(READ_AFTER))
         await abort_in(rig, state)
 
@@ -234,7 +234,9 @@ async def charges(rig):
     await rig.run(ON_THE_LINE, params=pack_pulse(CHARGE))
     reading(rig, 100)
     await rig.run(ON_THE_LINE, params=pack_pulse(replace(CHARGE, after=0)))
-    states = ("SOURCE-WAIT", "ROWS", "DRIVE-WAIT", "READY", "PULSE", "CLOSED", "SETTLE", "AFTER")
+    states = (
+        "SOURCE-WAIT", "ROWS", "DRIVE-WAIT", "READY", "OPEN", "PULSE", "CLOSED", "SETTLE", "AFTER",
+    )  # fmt: skip
     for state in states:
         await rig.start(ON_THE_LINE, params=pack_pulse(CHARGE))
         await abort_in(rig, state)
