@@ -16,14 +16,15 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from amaranth import Cat, Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth import Module, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
-from .adc_part import CHANNELS, CODE_BITS, LINES, READ_BITS, AdcPart
+from .adc_part import CODE_BITS, LINES, READ_BITS, AdcPart
+from .gather import ParallelGatherer, SerialGatherer
 from .interface import cycles_from_ps, sample_layout
-from .spi import SerialClock
+from .spi import SerialClock, constant_bit
 
 REGISTER_BITS = 16
 
@@ -104,7 +105,8 @@ CONFIGURATION = (
     register_frame(Register.BANDWIDTH, WIDE),
     register_frame(Register.ADC_MODE, 0),
 )
-"""Frames that set the parts up, from ADC mode back to ADC mode."""
+"""Frames that set the parts up, from ADC mode back to ADC mode. A read-out sends what the last
+one is made of: zeros."""
 
 
 PART = AdcPart(
@@ -145,11 +147,13 @@ class AdcBank(wiring.Component):
         Clock that is really there.
     part : AdcPart
         The part; one without registers leaves ``command`` and ``sdi`` alone.
+    compact : bool
+        Whether the bits are gathered by :class:`~ohmloom.hw.afe.gather.SerialGatherer`.
 
     Members
     -------
-    command : In(stream of 16 bits)
-        Register frames; not during a conversion.
+    command : In(stream of ``setup``)
+        A register frame of the part's configuration, by its place; not during a conversion.
     convert : In(1)
         Strobe, taken while ``idle``.
     idle : Out(1)
@@ -169,21 +173,27 @@ class AdcBank(wiring.Component):
         If the words of so many chips cannot be handed on while the next ones arrive.
     """
 
-    def __init__(self, chips: int, clk_hz: int, part: AdcPart = PART) -> None:
-        self.lines = LINES * chips
-        timing = part.serial_timing(clk_hz)
+    def __init__(
+        self, chips: int, clk_hz: int, part: AdcPart = PART, compact: bool = False
+    ) -> None:
+        lines = LINES * chips
+        timing = part.serial_timing(clk_hz, chips, compact)
         word_cycles = 2 * timing.half * CODE_BITS
-        if self.lines > word_cycles:
+        if lines > word_cycles:
             raise ValueError(
-                f"{chips} ADC chips give {self.lines} words every {word_cycles} cycles at "
+                f"{chips} ADC chips give {lines} words every {word_cycles} cycles at "
                 f"{clk_hz} Hz, one a cycle can be handed on: at most {word_cycles // LINES} chips"
             )
         # Not before this many cycles can BUSY have come through the synchroniser.
         self.blank_cycles = cycles_from_ps(part.busy_ps, clk_hz) + 2
         self.clock = SerialClock(timing, READ_BITS, idle_level=1)
+        gatherer = SerialGatherer if compact else ParallelGatherer
+        self.gatherer = gatherer(lines, self.clock)
+        self.frames = part.configuration or (0,)
+        command = data.StructLayout({"setup": range(len(self.frames))})
         super().__init__(
             {
-                "command": In(stream.Signature(REGISTER_BITS)),
+                "command": In(stream.Signature(command)),
                 "convert": In(1),
                 "idle": Out(1),
                 "samples": Out(stream.Signature(sample_layout(), always_ready=True)),
@@ -192,37 +202,47 @@ class AdcBank(wiring.Component):
                 "cs_n": Out(1, init=1),
                 "sclk": Out(1, init=1),
                 "sdi": Out(1),
-                "dout": In(self.lines),
+                "dout": In(lines),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.clock = clock = self.clock
+        m.submodules.gatherer = gatherer = self.gatherer
         busy = Signal()
         m.submodules.busy = FFSynchronizer(self.busy, busy)
 
-        command = Signal(REGISTER_BITS)
+        setup = Signal(range(len(self.frames)))
         wait = Signal(range(self.blank_cycles))
-        emitting = Signal(range(self.lines + 1))
+        reading = Signal()
         m.d.comb += [
             self.sclk.eq(clock.sclk),
             self.cs_n.eq(~clock.select),
-            self.sdi.eq(command[-1]),
+            clock.bits.eq(REGISTER_BITS),
+            gatherer.lines.eq(self.dout),
+            gatherer.enable.eq(reading),
+            self.samples.valid.eq(gatherer.valid),
+            self.samples.payload["column"].eq(gatherer.place),
+            self.samples.payload["code"].eq(gatherer.word),
         ]
+        # The first bit of every frame is 0 and already on the line.
         with m.If(clock.trailing):
-            m.d.sync += command.eq(command << 1)
-
-        reading = Signal()
+            words = [frame << 1 for frame in self.frames]
+            m.d.sync += self.sdi.eq(constant_bit(words, setup, clock.left[:4]))
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.idle.eq(1), self.command.ready.eq(~self.convert)]
                 with m.If(self.convert):
-                    m.d.sync += [self.convst.eq(1), wait.eq(self.blank_cycles - 1)]
+                    m.d.sync += [
+                        self.convst.eq(1),
+                        setup.eq(len(self.frames) - 1),
+                        wait.eq(self.blank_cycles - 1),
+                    ]
                     m.next = "BLANK"
                 with m.Elif(self.command.valid):
-                    m.d.comb += [clock.start.eq(1), clock.bits.eq(REGISTER_BITS)]
-                    m.d.sync += command.eq(self.command.payload)
+                    m.d.comb += clock.start.eq(1)
+                    m.d.sync += setup.eq(self.command.payload.setup)
                     m.next = "COMMAND"
             with m.State("COMMAND"), m.If(clock.idle):
                 m.next = "IDLE"
@@ -237,38 +257,6 @@ class AdcBank(wiring.Component):
                 m.next = "READ"
             with m.State("READ"):
                 m.d.comb += reading.eq(1)
-                with m.If(clock.idle & (emitting == 0)):
+                with m.If(clock.idle & ~gatherer.busy):
                     m.next = "IDLE"
-
-        # Each line's bits are gathered into words; complete words leave one a cycle
-        # while the next ones arrive.
-        bit = Signal(range(CODE_BITS))
-        channel = Signal(range(CHANNELS // LINES))
-        emitted_channel = Signal.like(channel)
-        line = Signal(range(self.lines))
-        words = Signal(CODE_BITS * self.lines)
-        ready = Signal(CODE_BITS * self.lines)
-        with m.If(emitting != 0):
-            m.d.sync += [
-                emitting.eq(emitting - 1),
-                line.eq(line + 1),
-                ready.eq(ready >> CODE_BITS),
-            ]
-        with m.If(reading & clock.active):
-            # Bit-sliced: the same bit of every line lies side by side.
-            arrived = Cat(self.dout, words[: -self.lines])
-            m.d.sync += [bit.eq(bit + 1), words.eq(arrived)]
-            with m.If(bit == CODE_BITS - 1):
-                m.d.sync += [
-                    ready.eq(Cat(arrived[i :: self.lines] for i in range(self.lines))),
-                    emitting.eq(self.lines),
-                    line.eq(0),
-                    emitted_channel.eq(channel),
-                    channel.eq(channel + 1),
-                ]
-        m.d.comb += [
-            self.samples.valid.eq(emitting != 0),
-            self.samples.payload["column"].eq(Cat(emitted_channel, line)),
-            self.samples.payload["code"].eq(ready[:CODE_BITS]),
-        ]
         return m

@@ -32,7 +32,7 @@ class SwitchGroup(enum.Enum, shape=2):
     ROWS = 0
     """``a``: rows on rail A, ``b``: rows on rail B, neither: 0 V."""
     COLUMNS = 1
-    """``a``: columns on their TIA, otherwise 0 V (``b`` is not used)."""
+    """``a``: columns on their TIA, otherwise 0 V (which is all that ``b`` asks for)."""
     GATES = 2
     """``a``: gates on GATE_PROGRAM, ``b``: gates on GATE_ON, neither: 0 V (off)."""
 

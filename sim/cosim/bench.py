@@ -124,7 +124,8 @@ class Bench(wiring.Component):
     dac0 .. dac3 : Out(16)
         Codes of the DAC channels.
     tile, tia_range, source, gate_a, gate_b : Out
-        The pins of the same names; a controller without the current source has no such pin.
+        The pins of the same names; a controller without the current source has no such pin,
+        and one of a single tile no ``tile_select``.
     sample, codes, tag_inference, tag_epoch, tag_index
         A conversion: ``sample`` toggles, ``codes`` is wanted before it ends.
     changing : Out(4)
@@ -194,7 +195,7 @@ class Bench(wiring.Component):
             self.columns.eq(Cat(chips.column_tia, chips.column_ground)),
             self.gates.eq(Cat(chips.gate_program, chips.gate_on, chips.gate_ground)),
             *(getattr(self, f"dac{n.value}").eq(chips.rails[n.value]) for n in Dac),
-            self.tile.eq(top.pins.tile_select),
+            self.tile.eq(top.pins.tile_select if self.geometry.tiles > 1 else 0),
             self.tia_range.eq(top.pins.tia_range),
             self.source.eq(top.pins.source if self.geometry.has_source else 0),
             self.gate_a.eq(top.pins.gate_a),

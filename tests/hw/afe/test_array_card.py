@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from amaranth import Elaboratable, Module
+from amaranth import Cat, Elaboratable, Module, Signal
 from amaranth.lib.wiring import In, Out, connect
 from amaranth.sim import Simulator
 
@@ -22,6 +22,7 @@ from ohmloom.hw.afe.array_card import (
     pins_signature,
     settle_ps,
 )
+from ohmloom.hw.afe.chained_card import ChainedCard
 from ohmloom.hw.afe.interface import PlaneStep, SwitchGroup
 from ohmloom.hw.afe.tia import AMPLIFIER_BANDWIDTH_HZ, pole_ps
 from ohmloom.hw.geometry import Geometry
@@ -29,10 +30,24 @@ from ohmloom.hw.timers import Timers
 from ohmloom.sim.cosim.chips.array_card import ArrayCardChips
 
 SMALL = Geometry(rows=8, columns=8)
-CASES = [
-    pytest.param(geometry, clk_hz, id=f"{geometry.rows}x{geometry.columns}-{clk_hz // 10**6}MHz")
+SIZES = [
+    (geometry, clk_hz)
     for geometry in (SMALL, Geometry(rows=16, columns=24), Geometry())
     for clk_hz in (48_000_000, 12_000_000)
+]
+SIZES += [
+    (Geometry(rows=16, columns=16, tiles=1, power=False, compact=True), 12_000_000),
+    (Geometry(rows=24, columns=8, compact=True), 12_000_000),
+    (Geometry(rows=8, columns=24, compact=True), 48_000_000),
+]
+CASES = [
+    pytest.param(
+        geometry,
+        clk_hz,
+        id=f"{geometry.rows}x{geometry.columns}-{clk_hz // 10**6}MHz"
+        + "-compact" * geometry.compact,
+    )
+    for geometry, clk_hz in SIZES
 ]
 each_adc = pytest.mark.parametrize("adc", [ad7606c.PART, ad7606.PART], ids=lambda part: part.name)
 ULX3S_HEADER_PINS = 56
@@ -46,9 +61,21 @@ GROUPS = {
 class Bench(Elaboratable):
     """Card, chips, and the timer service with its time jump."""
 
-    def __init__(self, geometry, clk_hz, *, jump=True, believed_hz=None, adc=ad7606c.PART):
+    delay = 0
+    """Cycles from the card to the pins of switches, tile bus and range."""
+
+    def __init__(
+        self,
+        geometry,
+        clk_hz,
+        *,
+        jump=True,
+        believed_hz=None,
+        card=ArrayCard,
+        adc=ad7606c.PART,
+    ):
         self.geometry = geometry
-        self.card = ArrayCard(geometry, believed_hz or clk_hz, adc=adc)
+        self.card = card(geometry, believed_hz or clk_hz, adc=adc)
         self.chips = ArrayCardChips(geometry, clk_hz, adc)
         self.timers = Timers([self.card.timer.signature.bits])
         self.core = self.card.core
@@ -60,8 +87,10 @@ class Bench(Elaboratable):
         m.submodules.card, m.submodules.chips = card, chips = self.card, self.chips
         m.submodules.timers = timers = self.timers
         connect(m, timers.channel[0], card.timer)
+        slow = self.slow(m)
         for name, member in chips.pins.signature.members.items():
-            here, there = getattr(card, name), getattr(chips.pins, name)
+            here = slow[name] if name in slow else getattr(card, name)
+            there = getattr(chips.pins, name)
             m.d.comb += there.eq(here) if member.flow is In else here.eq(there)
         m.d.comb += [
             timers.quiet.eq(~card.core.active),
@@ -69,6 +98,10 @@ class Bench(Elaboratable):
             chips.skipped.eq(timers.skipped),
         ]
         return m
+
+    def slow(self, m):
+        """Pins of the chips that are not pins of the card, by name."""
+        return {}
 
     def run(self, bench):
         """Run ``bench(ctx)`` once the card is ready; no chip may complain."""
@@ -110,7 +143,7 @@ class Bench(Elaboratable):
         await ctx.tick()
         ctx.set(self.core.latch, 0)
         # The edge leaves the card, and the model's outputs follow two cycles later.
-        await ctx.tick().repeat(3)
+        await ctx.tick().repeat(3 + self.delay)
 
     async def convert(self, ctx, codes):
         """A conversion of ``codes``; the samples in order of arrival, and its cycles."""
@@ -134,11 +167,36 @@ class Bench(Elaboratable):
         return samples, cycles
 
 
+class ChainedBench(Bench):
+    """The chips behind the 74HC595s of a chained card."""
+
+    def __init__(self, geometry, clk_hz):
+        super().__init__(geometry, clk_hz, card=ChainedCard)
+        self.delay = 2 * self.card.chain.period
+
+    def slow(self, m):
+        chain, size = self.card.chain, self.card.chain.bits
+        lines = Signal(size * chain.ways, init=chain.lines.init)
+        clk, latch = Signal(), Signal()
+        m.d.sync += [clk.eq(self.card.chain_clk), latch.eq(self.card.chain_latch)]
+        for way in range(chain.ways):
+            shifted = Signal(size, name=f"shifted{way}")
+            with m.If(self.card.chain_clk & ~clk):
+                m.d.sync += shifted.eq(Cat(self.card.chain_data[way], shifted))
+            with m.If(self.card.chain_latch & ~latch):
+                m.d.sync += lines[way * size : (way + 1) * size].eq(shifted)
+        members, pins, place = pins_signature(self.geometry).members, {}, 0
+        for name in self.card.chained:
+            pins[name] = lines[place : place + members[name].shape]
+            place += members[name].shape
+        return pins
+
+
 def expected(group, width, a, b):
     """Lines on each of the group's ways; a line asked onto two goes to ground."""
     every = (1 << width) - 1
     if group is SwitchGroup.COLUMNS:
-        return a, a ^ every
+        return a & ~b, (a & ~b) ^ every
     return a & ~b, b & ~a, ~(a ^ b) & every
 
 
@@ -194,9 +252,13 @@ def test_cycles_are_those_of_the_formulas(geometry, clk_hz, step, adc):
     bench.run(switch if step is PlaneStep.SWITCH else readout)
 
 
-@pytest.mark.parametrize(("geometry", "clk_hz"), CASES)
-def test_switch_updates_wait_for_their_latch(geometry, clk_hz):
-    bench = Bench(geometry, clk_hz)
+@pytest.mark.parametrize(("geometry", "clk_hz", "kind"), [
+    *(pytest.param(*case.values, Bench, id=case.id) for case in CASES),
+    *(pytest.param(geometry, 12_000_000, ChainedBench, id=f"chained-{n}")
+      for n, geometry in enumerate((SIZES[-3][0], Geometry(rows=8, columns=16)))),
+])  # fmt: skip
+def test_switch_updates_wait_for_their_latch(geometry, clk_hz, kind):
+    bench = kind(geometry, clk_hz)
     rng = random.Random(1)
 
     async def check(ctx):
@@ -331,11 +393,12 @@ def test_the_range_pins_are_the_source_s_while_it_is_selected():
     bench.run(check)
 
 
-def test_a_card_without_the_source_has_no_pin_for_it():
+def test_a_card_has_no_pins_for_what_there_is_not():
     plain = replace(SMALL, power=False)
     assert "source" not in pins_signature(plain).members
     assert pin_count(plain) == pin_count(SMALL) - 1
     assert pin_count(replace(SMALL, pulse=False)) == pin_count(plain)
+    assert pin_count(replace(SMALL, tiles=1)) == pin_count(SMALL) - 12
     timings = [ArrayCard(geometry, 48_000_000).timing() for geometry in (SMALL, plain)]
     assert [timing.source_ps for timing in timings] == [SOURCE_PS, None]
 
