@@ -153,9 +153,8 @@ class Top(wiring.Component):
         stoppable = ResetInserter(guard.safe | was_safe)
         m.submodules.sequencer = stoppable(seq := Sequencer(geometry, timing, clk_hz))
         m.submodules.mvm = stoppable(mvm := MvmEngine(geometry, timing, clk_hz))
-        m.submodules.accumulator = acc = (PairAccumulator if geometry.compact else Accumulator)(
-            geometry
-        )
+        accumulator = PairAccumulator if geometry.compact else Accumulator
+        m.submodules.accumulator = acc = accumulator(geometry)
         m.submodules.post = stoppable(post := PostProcessor(geometry))
         ver = WriteVerify(geometry, timing, clk_hz)
         # Left out, it is held in reset for good, and synthesis removes it.

@@ -109,13 +109,24 @@ class AdcPart:
         """Phases of a frame at ``clk_hz``: half a period must also hold the data's way back.
 
         ``compact``: a period has a cycle for each data line, and so has the time before the
-        first edge.
+        first edge; the first line's bit is taken a cycle after its edge.
+
+        Raises
+        ------
+        ValueError
+            If bits come too late for a compact card.
         """
         half_ps = max(self.sclk_level_ps, self.bit_ps + self.board_ps, self.sdi_ps)
         lead_ps = max(self.cs_to_sclk_ps, self.msb_ps + self.board_ps)
         fastest = SerialTiming.of_part(clk_hz, self.sclk_max_hz, half_ps, lead_ps, self.cs_high_ps)
         if not compact:
             return fastest
+        late_ps = self.bit_ps + self.board_ps
+        if late_ps * clk_hz > 10**12:
+            raise ValueError(
+                f"bits of {self.name} come {late_ps} ps after their edge, a compact card takes "
+                f"the first one after a cycle: at most {10**12 // late_ps} Hz, not {clk_hz} Hz"
+            )
         half = max(fastest.half, -(-LINES * chips // 2))
         return replace(fastest, half=half, lead=max(fastest.lead, half))
 

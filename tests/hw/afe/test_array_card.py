@@ -40,16 +40,23 @@ SIZES += [
     (Geometry(rows=24, columns=8, compact=True), 12_000_000),
     (Geometry(rows=8, columns=24, compact=True), 48_000_000),
 ]
-CASES = [
-    pytest.param(
-        geometry,
-        clk_hz,
-        id=f"{geometry.rows}x{geometry.columns}-{clk_hz // 10**6}MHz"
-        + "-compact" * geometry.compact,
-    )
-    for geometry, clk_hz in SIZES
+ADCS = (ad7606c.PART, ad7606.PART)
+TOO_FAST = (Geometry(rows=8, columns=24, compact=True), 48_000_000, ad7606.PART)
+
+
+def name_of(geometry, clk_hz):
+    size = f"{geometry.rows}x{geometry.columns}-{clk_hz // 10**6}MHz"
+    return size + "-compact" * geometry.compact
+
+
+CASES = [pytest.param(*size, id=name_of(*size)) for size in SIZES]
+ADC_CASES = [
+    pytest.param(*size, adc, id=f"{name_of(*size)}-{adc.name}")
+    for size in SIZES
+    for adc in ADCS
+    if (*size, adc) != TOO_FAST
 ]
-each_adc = pytest.mark.parametrize("adc", [ad7606c.PART, ad7606.PART], ids=lambda part: part.name)
+each_adc = pytest.mark.parametrize(("geometry", "clk_hz", "adc"), ADC_CASES)
 ULX3S_HEADER_PINS = 56
 GROUPS = {
     SwitchGroup.ROWS: ("row_a", "row_b", "row_ground"),
@@ -201,7 +208,6 @@ def expected(group, width, a, b):
 
 
 @each_adc
-@pytest.mark.parametrize(("geometry", "clk_hz"), CASES)
 def test_initialisation_leaves_everything_grounded_and_configured(geometry, clk_hz, adc):
     bench = Bench(geometry, clk_hz, adc=adc)
     rows, columns = (1 << geometry.rows) - 1, (1 << geometry.columns) - 1
@@ -233,7 +239,6 @@ def test_initialisation_is_the_same_without_jumps():
 
 @each_adc
 @pytest.mark.parametrize("step", [PlaneStep.SWITCH, PlaneStep.READOUT])
-@pytest.mark.parametrize(("geometry", "clk_hz"), CASES)
 def test_cycles_are_those_of_the_formulas(geometry, clk_hz, step, adc):
     bench = Bench(geometry, clk_hz, adc=adc)
     wanted = bench.card.plane_period_cycles()[step]
@@ -281,8 +286,13 @@ def test_switch_updates_wait_for_their_latch(geometry, clk_hz, kind):
     bench.run(check)
 
 
+def test_a_compact_card_at_a_clock_too_fast_for_its_converters_is_refused():
+    geometry, clk_hz, adc = TOO_FAST
+    with pytest.raises(ValueError, match="bits of AD7606 come .* not 48000000 Hz"):
+        ArrayCard(geometry, clk_hz, adc=adc)
+
+
 @each_adc
-@pytest.mark.parametrize(("geometry", "clk_hz"), CASES)
 def test_read_out_gives_every_columns_code_once(geometry, clk_hz, adc):
     bench = Bench(geometry, clk_hz, adc=adc)
     rng = random.Random(2)
