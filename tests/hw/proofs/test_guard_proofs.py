@@ -724,6 +724,7 @@ def test_what_it_speaks_of_can_happen(assert_formal, spec, compact):
     assert_formal(spec(guard(compact=compact)), depth=COVER_DEPTH, mode="cover")
 
 
+@SIZES
 @pytest.mark.parametrize(
     ("spec", "kind", "options"),
     [
@@ -737,7 +738,6 @@ def test_what_it_speaks_of_can_happen(assert_formal, spec, compact):
         for spec, kind, options in FAULTS
     ],
 )
-@SIZES
 def test_it_finds_a_guard_that_does_not(assert_formal, spec, kind, options, compact):
     with pytest.raises(AssertionError, match="failed assertion"):
         assert_formal(spec(guard(kind, compact, **options)), depth=COVER_DEPTH, mode="bmc")
