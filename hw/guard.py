@@ -18,10 +18,11 @@ end a jump where a limit is, and synthesis removes it with the jumps.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -36,7 +37,8 @@ from .afe.interface import (
 from .geometry import Geometry
 from .isa import Dac
 from .link.command import GuardSignature
-from .link.protocol import RISING, GuardState, Limit, Reason
+from .link.protocol import GuardState, Limit, Reason
+from .ram import Ram
 from .timers import COUNT_BITS, NOW_BITS
 
 DUTY_MAX = 15
@@ -99,6 +101,79 @@ def ceiling_values(
     if min(ceilings.read, ceilings.sense) < 0:
         raise CeilingError("a read or sense limit is negative")
     return values
+
+
+class CodeLimits(wiring.Component):
+    """Lowest and highest code of each DAC channel.
+
+    With ``geometry.compact`` they are in block RAMs, and a channel's are there a cycle
+    after it was asked for.
+
+    Members
+    -------
+    channel : In(2)
+        Whose they are to be.
+    known : Out(1)
+        They are those of ``channel``.
+    low, high : Out(16)
+        What they are.
+    lower, raise_low : In(1)
+        Strobes: ``value`` is the highest code of ``channel`` from now on, or the lowest.
+    value : In(16)
+    """
+
+    memory = Ram
+
+    def __init__(self, ceilings: Mapping[Limit, int], compact: bool) -> None:
+        self.compact = compact
+        # Internal state, named for proofs.
+        self.bounds = {
+            name: [ceilings[Limit(first + dac)] for dac in Dac]
+            for name, first in (("low", Limit.LOW_RAIL_A), ("high", Limit.HIGH_RAIL_A))
+        }
+        self.words = {
+            name: self.memory(16, len(Dac), init)
+            if compact
+            else Signal(data.ArrayLayout(16, len(Dac)), init=init, name=f"limit_{name}")
+            for name, init in self.bounds.items()
+        }
+        # Nothing has been read before the first cycle, nor where something is written.
+        self.asked, self.unread = Signal(2), Signal(init=1)
+        super().__init__(
+            {
+                "channel": In(2),
+                "known": Out(1),
+                "low": Out(16),
+                "high": Out(16),
+                "lower": In(1),
+                "raise_low": In(1),
+                "value": In(16),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.known.eq(1)
+        for name, strobe in (("low", self.raise_low), ("high", self.lower)):
+            words, present = self.words[name], getattr(self, name)
+            if not self.compact:
+                m.d.comb += present.eq(words[self.channel])
+                with m.If(strobe):
+                    m.d.sync += words[self.channel].eq(self.value)
+                continue
+            m.submodules[name] = words
+            words.memory.attrs["ram_style"] = "block"  # however small
+            m.d.comb += [
+                words.read.addr.eq(self.channel),
+                present.eq(words.read.data),
+                words.write.addr.eq(self.channel),
+                words.write.data.eq(self.value),
+                words.write.en.eq(strobe),
+            ]
+        if self.compact:
+            m.d.sync += [self.asked.eq(self.channel), self.unread.eq(self.lower | self.raise_low)]
+            m.d.comb += self.known.eq((self.asked == self.channel) & ~self.unread)
+        return m
 
 
 # Counters that are loaded where they do not count. What tells the two apart is also the
@@ -172,6 +247,8 @@ class Guard(wiring.Component):
         If the ceilings make no sense.
     """
 
+    code_limits = CodeLimits
+
     def __init__(
         self,
         geometry: Geometry,
@@ -193,15 +270,15 @@ class Guard(wiring.Component):
 
         # Internal state, named for proofs.
         values = self.ceilings
+        self.store = self.code_limits(values, geometry.compact)
         self.limits = {
             limit: Signal(
-                range((DUTY_MAX if limit is Limit.DUTY else max(values[limit], 1)) + 1)
-                if limit not in RISING or limit is Limit.DUTY
-                else 16,
+                range((DUTY_MAX if limit is Limit.DUTY else max(values[limit], 1)) + 1),
                 init=values[limit],
                 name=f"limit_{limit.name.lower()}",
             )
             for limit in Limit
+            if limit >= Limit.READ
         }
         self.lowered = Signal(len(Limit))
         zeros = [self.zero] * len(Dac)
@@ -240,6 +317,7 @@ class Guard(wiring.Component):
         self.energy_high = Signal(wide - len(self.power))
         self.silence = Signal(bits[Limit.WATCHDOG])
         self.known = Signal()
+        self.below, self.above = Signal(), Signal()
         self.stop = Signal()
         self.closing = Signal()
         self.reason = Signal(Reason)
@@ -257,6 +335,7 @@ class Guard(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        m.submodules.limits = self.store
         passed = Signal(COUNT_BITS)
         before = Signal(NOW_BITS)
         m.d.sync += before.eq(self.skipped)
@@ -281,19 +360,16 @@ class Guard(wiring.Component):
 
     def _codes(self, m: Module) -> dict[Reason, Value]:
         """What passes to the front end, and what is known of it then."""
-        core, afe, limits = self.core, self.afe, self.limits
+        core, afe = self.core, self.afe
         # Each request is held back by what is wrong with itself, so that the paths stay
         # short; the gates by everything.
         asked = core.gate_a | core.gate_b
 
         dac, switch = core.dac.payload, core.switch.payload
-        low, high = (
-            Array(limits[Limit(first + channel)] for channel in Dac)[dac.channel]
-            for first in (Limit.LOW_RAIL_A, Limit.HIGH_RAIL_A)
-        )
-        outside, two_ways = Signal(), Signal()
+        store, known, outside, two_ways = self.store, Signal(), Signal(), Signal()
         m.d.comb += [
-            outside.eq((dac.code < low) | (dac.code > high)),
+            known.eq(core.dac.valid & store.known),
+            outside.eq(self.below | self.above),
             two_ways.eq((switch.a & switch.b).any()),
         ]
         m.d.comb += [
@@ -307,8 +383,8 @@ class Guard(wiring.Component):
             core.loaded.eq(afe.loaded),
             afe.latch.eq(core.latch & ~core.gate_b & ~self.safe),
             afe.dac.payload.eq(dac),
-            afe.dac.valid.eq(core.dac.valid & ~outside & ~asked & ~self.safe),
-            core.dac.ready.eq(afe.dac.ready),
+            afe.dac.valid.eq(known & ~outside & ~asked & ~self.safe),
+            core.dac.ready.eq(afe.dac.ready & store.known),
             core.dac_idle.eq(afe.dac_idle),
             afe.convert.eq(core.convert & ~self.safe),
             afe.tag.eq(core.tag),
@@ -353,12 +429,13 @@ class Guard(wiring.Component):
             ]
 
         def above(channel: Dac) -> Value:
-            code = self.codes[channel]
-            return Mux(code > self.zero, code - self.zero, 0)
+            code = (self.codes[channel] - self.zero).as_signed()
+            never_below = self.ceilings[Limit(Limit.LOW_RAIL_A + channel)] >= self.zero
+            return code[:-1] if never_below else Mux(code < 0, 0, code[:-1])
 
         def distance(channel: Dac) -> Value:
-            code = self.codes[channel]
-            return Mux(code > self.zero, code - self.zero, self.zero - code)
+            code = (self.codes[channel] - self.zero).as_signed()
+            return Mux(code < 0, ~(code - 1)[: len(code)], code)
 
         program = Mux(self.on_program, above(Dac.GATE_PROGRAM), 0)
         on = Mux(self.on_on, above(Dac.GATE_ON), 0)
@@ -366,10 +443,12 @@ class Guard(wiring.Component):
             self.distance_a.eq(distance(Dac.RAIL_A)),
             self.distance_b.eq(distance(Dac.RAIL_B)),
             self.gate_volts.eq(Mux(program > on, program, on)),
-            self.power.eq(self.distance_b * self.gate_volts),
         ]
+        # With little room, at a slow clock, without a register behind the multiplier.
+        domain = m.d.comb if self.geometry.compact else m.d.sync
+        domain += self.power.eq(self.distance_b * self.gate_volts)
         return {
-            Reason.DAC_CODE: core.dac.valid & outside,
+            Reason.DAC_CODE: known & outside,
             Reason.SWITCH_CODE: core.switch.valid & two_ways,
         }
 
@@ -600,33 +679,59 @@ class Guard(wiring.Component):
         host, zero = self.host, self.zero
         raises, locked, excludes = Signal(), Signal(), Signal()
         # A code that is just being written does not stand yet.
-        with m.If(self.core.dac.valid):
-            m.d.comb += excludes.eq(1)
+        unclear = self.core.dac.valid | ~self.store.known
         m.d.comb += [
             host.limit_raises.eq(raises),
             host.limit_locked.eq(locked),
             host.limit_excludes.eq(excludes),
         ]
-        # One comparison for all limits: of the asked value with the present one, and with
-        # the code that stands at its channel.
-        value, index, codes = host.limit_value, host.limit_index, self.codes
-        present = Signal(max(len(each) for each in self.limits.values()))
-        rising = Signal()
+        value, index, dac = host.limit_value, host.limit_index, self.core.dac
+        one = Const(1, 1)
+        # The limits of a code are asked for either by a write or by the host, not by both.
+        # Compared by adding the code's complement, which is what they have in common.
+        store, code, other = self.store, Signal(16), Signal(16)
+        channel = index[: len(store.channel)]
+        m.d.comb += [
+            store.channel.eq(Mux(dac.valid, dac.payload.channel, channel)),
+            code.eq(Mux(dac.valid, dac.payload.code, value)),
+            other.eq(~code),
+            self.below.eq((store.low + other)[-1]),
+            self.above.eq(~(Cat(one, store.high) + Cat(one, other))[-1]),
+            store.value.eq(value),
+        ]
+        # And those of one register at a time are compared, most of them downwards only.
+        present, beyond = Signal(len(value)), Signal()
+        taken = host.limit & ~raises & ~locked & ~excludes
+        m.d.comb += raises.eq((value + ~present)[len(value)])
         with m.Switch(index):
-            for limit, each in self.limits.items():
+            for limit in Limit:
                 with m.Case(limit):
-                    m.d.comb += [
-                        present.eq(each),
-                        rising.eq(limit in RISING),
-                        locked.eq(self.lowered[limit]),
-                    ]
-                    with m.If(host.limit & ~raises & ~locked & ~excludes):
-                        m.d.sync += [each.eq(value), self.lowered[limit].eq(1)]
-        m.d.comb += raises.eq(Mux(rising, value < present, value > present))
-        code = codes[index[: (len(Dac) - 1).bit_length()]]
-        with m.If(index < Limit.HIGH_RAIL_A), m.If((value > code) | (value > zero)):
-            m.d.comb += excludes.eq(1)
-        with m.Elif(index < Limit.READ), m.If((value < code) | (value < zero)):
-            m.d.comb += excludes.eq(1)
-        with m.If((index == Limit.DUTY) & (value > DUTY_MAX)):
-            m.d.comb += excludes.eq(1)
+                    m.d.comb += locked.eq(self.lowered[limit])
+                    with m.If(taken):
+                        m.d.sync += self.lowered[limit].eq(1)
+                    if limit in self.limits:
+                        m.d.comb += present.eq(self.limits[limit])
+                        with m.If(taken):
+                            m.d.sync += self.limits[limit].eq(value)
+        m.d.comb += beyond.eq(value[len(code) :].any())
+        stands, under = self.codes[channel], Signal()
+        m.d.comb += under.eq((stands + other)[-1])
+        with m.If(index < Limit.HIGH_RAIL_A):
+            m.d.comb += [
+                store.raise_low.eq(taken),
+                raises.eq(self.below & ~beyond),
+                excludes.eq(beyond | ~(under | (code == stands)) | (code > zero) | unclear),
+            ]
+        with m.Elif(index < Limit.READ):
+            m.d.comb += [
+                store.lower.eq(taken),
+                raises.eq(self.above | beyond),
+                excludes.eq((~beyond & (under | (code < zero))) | unclear),
+            ]
+        with m.Elif(index == Limit.DUTY):
+            m.d.comb += [
+                raises.eq(value < self.limits[Limit.DUTY]),
+                excludes.eq((value > DUTY_MAX) | unclear),
+            ]
+        with m.Else():
+            m.d.comb += excludes.eq(unclear)

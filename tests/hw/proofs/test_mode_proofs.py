@@ -856,7 +856,7 @@ ENGINE = {
 }
 """Depth of the induction of each specification."""
 SPECS = WARDEN | ENGINE
-COVER_DEPTH = 16
+COVER_DEPTH = 16 + WEIGHING_CYCLES
 """Of the warden's specifications."""
 GRANT_DEPTH, RECIPE_DEPTH = 32, 48
 """Of the engine's, whose walks take their time."""
