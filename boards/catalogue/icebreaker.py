@@ -11,6 +11,7 @@ leaves out what a host can do instead: post-processing other than ``REQUANT`` an
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from amaranth.build import Attrs
@@ -104,6 +105,7 @@ ICEBREAKER = Board(
     connect=Icebreaker,
     suffix="bin",
     synth_opts="-dsp",
+    techmap=Path(__file__).parents[1] / "ice40.v",
 )
 
 BOARDS = (ICEBREAKER,)
