@@ -8,7 +8,10 @@ rising clock edges the following ones, 64 clocks read eight channels.
 
 "DS" is the AD7606 data sheet, Rev. C. Its Table 3 (timing) is taken for a logic supply above
 2.7 V, since 3.3 V with its tolerance is not above 3.3 V, and in the slower of its two
-columns, that of input levels of 0.3 and 0.7 of the supply.
+columns, that of input levels of 0.3 and 0.7 of the supply. The sheet was not at hand in
+whole: reset, CONVST and cycle are quoted the same elsewhere (jishuzhan.net, article
+1770309098269577217), how bits come is on its p. 28. ``assumed`` numbers are to be compared
+with it before a board is built.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from __future__ import annotations
 from .adc_part import AdcPart
 
 SCLK_MAX_HZ = 12_500_000
-"""DS Table 3, f_SCLK."""
+"""assumed: f_SCLK of DS Table 3, not read again."""
 SCLK_LEVEL_PS = 32_000
 """Either level: 0.4 of the clock period, DS Table 3, t20 and t21."""
 CS_TO_SCLK_PS = 0
@@ -24,15 +27,16 @@ CS_TO_SCLK_PS = 0
 CS_HIGH_PS = 22_000
 """assumed: DS Table 3, t12, which is the select's width in parallel mode."""
 MSB_PS = 35_000
-"""Select to the first bit, at most: DS Table 3, t18."""
+"""assumed: select to the first bit, at most; t18 of DS Table 3, not read again."""
 BIT_PS = 32_000
-"""Rising clock edge to the next bit, at most: DS Table 3, t19."""
+"""assumed: rising clock edge to the next bit, at most; t19 of DS Table 3, not read again."""
 BOARD_PS = 5_000
 """assumed: of board and pins."""
 CONVST_PS = 25_000
 """Either level of CONVST: DS Table 3, t2 and t3."""
 CONVST_TO_BUSY_PS = 45_000
-"""CONVST rising to BUSY rising, at most: DS Table 3, t1."""
+"""assumed: CONVST rising to BUSY rising, at most; t1 of DS Table 3 has 40 ns with input levels
+nearer to the supply."""
 CONVERT_PS = 4_150_000
 """CONVST rising to BUSY falling without oversampling, at most: DS Table 3, t_CONV."""
 ACQUIRE_PS = 1_000_000

@@ -3,7 +3,8 @@
 A Pmod DA4 (AD5628) gives the two rails and the mid-rail that is the array's 0 V; analog
 switches on FPGA pins put each row on a rail or on mid-rail and each column on its TIA or
 on the compliance node; the gate of every column is an FPGA pin; Pmod AD1 boards (two
-AD7476A each) read the TIAs, all at the same moment. I_cc is one of a few fixed resistors
+AD7476A each) read the TIAs, all at the same moment, or a ULX3S's own MAX11125 does, one
+after the other. I_cc is one of a few fixed resistors
 between compliance node and mid-rail. The parts' numbers are in their drivers;
 ``docs/pmod.md`` has bill of materials, wiring and limits.
 
@@ -16,6 +17,7 @@ amplifier before the converter does not reach the end itself.
 from __future__ import annotations
 
 import math
+from enum import Enum
 
 from amaranth import Array, Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import stream, wiring
@@ -24,7 +26,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..geometry import Geometry, GeometryError
 from ..isa import Dac
-from . import ad5628, ad7476a
+from . import ad5628, ad7476a, max11125
 from .interface import (
     Ceilings,
     FrontEndSignature,
@@ -72,6 +74,12 @@ ENERGY_PS = ZERO_CODE * GATE_CODES * 10**12
 WATCHDOG_PS = 10 * 10**12
 """assumed: as on the array card."""
 
+RESERVOIR_BANDWIDTH_HZ = 482_000
+"""330 ohm and 1 nF before each input of a MAX11125, which has no amplifier of its own."""
+RESERVOIR_FARADS = 1e-9
+SAMPLING_FARADS = 36e-12
+"""assumed: of the MAX11125's input; it takes its charge from the reservoir."""
+
 LIMITS = 3
 """Fixed resistors for I_cc; the fourth way of the ADG704 is a wire."""
 LIMIT_BASE = 0x8
@@ -86,26 +94,47 @@ def tau_ps(bandwidth_hz: int) -> int:
     return math.ceil(10**12 / (2 * math.pi * bandwidth_hz))
 
 
-def input_taus_ps() -> tuple[int, ...]:
+class PmodAdc(Enum):
+    """What reads the TIAs."""
+
+    AD7476A = "AD7476A"
+    """Two on each Pmod AD1, one for each column, all at the same moment."""
+    MAX11125 = "MAX11125"
+    """The one on a ULX3S, one column after the other."""
+
+
+def input_taus_ps(adc: PmodAdc = PmodAdc.AD7476A) -> tuple[int, ...]:
     """Time constants between a cell's current and its converter."""
-    return (
-        tau_ps(TIA_BANDWIDTH_HZ),
-        tau_ps(STAGE_BANDWIDTH_HZ),
-        *[tau_ps(FILTER_BANDWIDTH_HZ)] * FILTER_POLES,
-    )
+    if adc is PmodAdc.MAX11125:
+        filters = [tau_ps(RESERVOIR_BANDWIDTH_HZ)]
+    else:
+        filters = [tau_ps(FILTER_BANDWIDTH_HZ)] * FILTER_POLES
+    return (tau_ps(TIA_BANDWIDTH_HZ), tau_ps(STAGE_BANDWIDTH_HZ), *filters)
 
 
-def settle_ps() -> int:
+def acquire_ps() -> int:
+    """Of a MAX11125: until a reservoir has recovered from the sampling capacitor.
+
+    The capacitor comes from another column, a full scale away at most: that times the ratio
+    of the capacitors, to half an LSB of 16 bits, with reservoir and stage.
+    """
+    step = SAMPLING_FARADS / (SAMPLING_FARADS + RESERVOIR_FARADS)
+    taus = tau_ps(RESERVOIR_BANDWIDTH_HZ) + tau_ps(STAGE_BANDWIDTH_HZ)
+    return math.ceil(math.log(2**17 * step) * taus)
+
+
+def settle_ps(adc: PmodAdc = PmodAdc.AD7476A) -> int:
     """From the switches to the sampling edge.
 
     Turn-on, then ``ln(2^17)`` times the sum of the time constants, which bounds the
     settling of their cascade.
     """
-    return T_ON_PS + math.ceil(SETTLE_TAUS * sum(input_taus_ps()))
+    return T_ON_PS + math.ceil(SETTLE_TAUS * sum(input_taus_ps(adc)))
 
 
-def pins_signature(geometry: Geometry) -> wiring.Signature:
+def pins_signature(geometry: Geometry, adc: PmodAdc = PmodAdc.AD7476A) -> wiring.Signature:
     """The card's pins, as the controller drives them; ``init`` is their safe state."""
+    scan = adc is PmodAdc.MAX11125
     rows, columns = geometry.rows, geometry.columns
     return wiring.Signature(
         {
@@ -119,17 +148,30 @@ def pins_signature(geometry: Geometry) -> wiring.Signature:
             "dac_din": Out(1),
             "adc_cs": Out(1, init=1),
             "adc_sclk": Out(1, init=1),
-            "adc_sdata": In(columns),
+            **({"adc_din": Out(1)} if scan else {}),
+            "adc_sdata": In(1 if scan else columns),
             "interlock": In(1, init=1),
         }
     )
 
 
-def plane_period_cycles(geometry: Geometry, clk_hz: int) -> dict[PlaneStep, int]:
-    """Cycles of each step of a plane, by the parts' data sheets."""
+def plane_period_cycles(
+    geometry: Geometry, clk_hz: int, adc: PmodAdc = PmodAdc.AD7476A
+) -> dict[PlaneStep, int]:
+    """Cycles of each step of a plane, by the parts' data sheets.
+
+    With a MAX11125 a plane cannot settle before the last column of the one before it has
+    been sampled: that is part of its settling.
+    """
+    columns, settle = geometry.columns, cycles_from_ps(settle_ps(adc), clk_hz)
+    if adc is PmodAdc.MAX11125:
+        settle += max11125.hold_cycles(columns, clk_hz, acquire_ps())
+        readout = max11125.readout_cycles(columns, clk_hz, acquire_ps())
+    else:
+        readout = ad7476a.readout_cycles(columns, clk_hz)
     return {
-        PlaneStep.SETTLE: cycles_from_ps(settle_ps(), clk_hz),
-        PlaneStep.READOUT: ad7476a.readout_cycles(geometry.columns, clk_hz),
+        PlaneStep.SETTLE: settle,
+        PlaneStep.READOUT: readout,
         # Accepted in one cycle, latched in the next.
         PlaneStep.SWITCH: 2,
     }
@@ -144,6 +186,9 @@ class PmodCard(wiring.Component):
         At most 8 rows and 8 columns, in steps of 2, and one tile.
     clk_hz : int
         Clock that is really there; every wait is computed from it, rounded up.
+    adc : PmodAdc
+        What reads the TIAs. A MAX11125 needs a geometry without ``pulse``: a gate that
+        closes does not wait for it.
 
     Members
     -------
@@ -163,7 +208,8 @@ class PmodCard(wiring.Component):
     dac_sync, dac_sclk, dac_din : Out(1)
         AD5628; sync is active low.
     adc_cs, adc_sclk, adc_sdata : Out(1), Out(1), In(columns)
-        AD7476A of all columns; cs is active low.
+        AD7476A of all columns; cs is active low. A MAX11125 has one data line each way,
+        ``adc_din`` and ``adc_sdata``.
     interlock : In(1)
         High while the interlock is closed.
 
@@ -175,7 +221,7 @@ class PmodCard(wiring.Component):
         If the clock is not positive, or too slow for the converters.
     """
 
-    def __init__(self, geometry: Geometry, clk_hz: int) -> None:
+    def __init__(self, geometry: Geometry, clk_hz: int, adc: PmodAdc = PmodAdc.AD7476A) -> None:
         if clk_hz <= 0:
             raise ValueError(f"a clock of {clk_hz} Hz is not positive")
         geometry.require_step(STEP, "the pmod front end")
@@ -187,15 +233,26 @@ class PmodCard(wiring.Component):
                 )
         if geometry.tiles != 1:
             raise GeometryError(f"tiles = {geometry.tiles}: the pmod front end has one")
+        self.scan = adc is PmodAdc.MAX11125
+        if self.scan and geometry.pulse:
+            raise GeometryError(
+                "pulse = True: the MAX11125 samples one column after the other, which a pulse "
+                "does not wait for"
+            )
         self.geometry = geometry
         self.clk_hz = clk_hz
+        self.adc_part = adc
         self.dac = ad5628.OctalDac(clk_hz)
-        self.adc = ad7476a.AdcBank(geometry.columns, clk_hz)
+        self.adc = (
+            max11125.ScanAdc(geometry.columns, clk_hz, acquire_ps())
+            if self.scan
+            else ad7476a.AdcBank(geometry.columns, clk_hz)
+        )
         super().__init__(
             {
                 "core": In(FrontEndSignature(geometry)),
                 "timer": Out(TimerChannel()),
-                **pins_signature(geometry).members,
+                **pins_signature(geometry, adc).members,
             }
         )
 
@@ -203,7 +260,7 @@ class PmodCard(wiring.Component):
         """What the core must wait for."""
         cycle_ps = -(-(10**12) // self.clk_hz)
         return FrontEndTiming(
-            settle_ps=settle_ps(),
+            settle_ps=settle_ps(self.adc_part),
             dac_settle_ps=ad5628.SETTLE_PS,
             switch_ps=T_ON_PS,
             pulse_min_ps=max(PULSE_MIN_PS, cycle_ps),
@@ -228,7 +285,7 @@ class PmodCard(wiring.Component):
 
     def plane_period_cycles(self) -> dict[PlaneStep, int]:
         """Cycles of each step that an MVM plane consists of; the longest one bounds it."""
-        return plane_period_cycles(self.geometry, self.clk_hz)
+        return plane_period_cycles(self.geometry, self.clk_hz, self.adc_part)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -244,7 +301,7 @@ class PmodCard(wiring.Component):
                 self.dac.frame.valid.eq(setup.valid),
                 self.dac.frame.payload.eq(setup.payload),
                 setup.ready.eq(self.dac.frame.ready),
-                self.adc.convert.eq(wake),
+                (self.adc.wake if self.scan else self.adc.convert).eq(wake),
             ]
         self._switches(m, ready)
         initialisation = Module()
@@ -266,11 +323,13 @@ class PmodCard(wiring.Component):
             self.dac_din.eq(dac.din),
             self.adc_cs.eq(adc.cs_n),
             self.adc_sclk.eq(adc.sclk),
-            adc.sdata.eq(self.adc_sdata),
+            (adc.dout if self.scan else adc.sdata).eq(self.adc_sdata),
             core.ready.eq(ready),
             core.dac_idle.eq(dac.idle & ready),
             core.adc_idle.eq(adc.idle & ready),
         ]
+        if self.scan:
+            m.d.comb += self.adc_din.eq(adc.din)
         raw = adc.words.payload["code"]
         low, high = raw < CLIP_CODES, raw >= (1 << ad7476a.CODE_BITS) - CLIP_CODES
         # Straight binary around mid-scale, turned into two's complement and left-aligned.
@@ -300,6 +359,9 @@ class PmodCard(wiring.Component):
         waiting = Signal()
         pending = Signal.like(core.switch.payload)
         m.d.comb += [core.switch.ready.eq(ready & ~waiting), core.loaded.eq(waiting)]
+        if self.scan:
+            # Nothing moves before the inputs of columns that are still to be sampled.
+            m.d.comb += core.loaded.eq(waiting & ~self.adc.holding)
         with m.If(core.switch.valid & core.switch.ready):
             m.d.sync += [pending.eq(core.switch.payload), waiting.eq(1)]
         latch = Signal()
@@ -373,7 +435,8 @@ class PmodCard(wiring.Component):
                     m.next = then
 
         with m.FSM():
-            wait("POWER-UP", max(ad5628.POWER_UP_PS, ad7476a.POWER_UP_PS), "DAC-SETUP")
+            adc_ps = max11125.POWER_UP_PS if self.scan else ad7476a.POWER_UP_PS
+            wait("POWER-UP", max(ad5628.POWER_UP_PS, adc_ps), "DAC-SETUP")
             with m.State("DAC-SETUP"):
                 m.d.comb += [
                     setup.valid.eq(index != len(ad5628.CONFIGURATION)),
@@ -385,7 +448,7 @@ class PmodCard(wiring.Component):
                         m.d.sync += index.eq(0)
                         m.next = "REFERENCE"
             wait("REFERENCE", ad5628.REFERENCE_PS + ad5628.SETTLE_PS, "ADC-WAKE")
-            # The first conversion after power-up is thrown away.
+            # The first conversion after power-up is thrown away; a MAX11125 is set up.
             with m.State("ADC-WAKE"):
                 m.d.comb += wake.eq(1)
                 m.next = "ADC-AWAKE"

@@ -9,11 +9,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ....hw.afe import ad5628, ad7476a
-from ....hw.afe.pmod import LIMIT_BASE, MID, pins_signature
+from ....hw.afe.pmod import LIMIT_BASE, MID, PmodAdc, pins_signature
 from ....hw.geometry import Geometry
 from ....hw.isa import Dac
 from .ad5628 import OctalDacModel
 from .ad7476a import SmallAdcBankModel
+from .max11125 import ScanAdcModel
 from .watch import SKIPPED_BITS
 
 
@@ -33,6 +34,13 @@ class BreadboardFault(IntEnum):
 class PmodChips(wiring.Component):
     """The breadboard's chips and how its lines hang on them.
 
+    Parameters
+    ----------
+    geometry, clk_hz
+        Lines, and the clock on which the pins are seen.
+    adc : PmodAdc
+        What reads the TIAs.
+
     Members
     -------
     pins : In
@@ -51,22 +59,25 @@ class PmodChips(wiring.Component):
     sample, codes : Out(1), In(ArrayLayout(12, columns))
         ``sample`` toggles when the ADC inputs are held; ``codes`` is what they convert
         to, straight binary.
+    channel : Out(3)
+        With a MAX11125, the one column that is held; otherwise 0, and all of them are.
     interlock : In(1)
         High while the interlock is closed.
     faults : Out
         Sticky fault code of each part: ``dac`` (OctalDacFault), ``adc``
-        (SmallAdcFault), ``board`` (BreadboardFault).
+        (SmallAdcFault or ScanAdcFault), ``board`` (BreadboardFault).
     fault : Out(1)
         Any of them.
     """
 
-    def __init__(self, geometry: Geometry, clk_hz: int) -> None:
+    def __init__(self, geometry: Geometry, clk_hz: int, adc: PmodAdc = PmodAdc.AD7476A) -> None:
         self.geometry = geometry
         self.clk_hz = clk_hz
+        self.adc_part = adc
         rows, columns = geometry.rows, geometry.columns
         super().__init__(
             {
-                "pins": In(pins_signature(geometry)),
+                "pins": In(pins_signature(geometry, adc)),
                 "skipped": In(SKIPPED_BITS),
                 "row_a": Out(rows),
                 "row_b": Out(rows),
@@ -77,6 +88,7 @@ class PmodChips(wiring.Component):
                 "gate_on": Out(columns),
                 "rails": Out(data.ArrayLayout(16, len(Dac))),
                 "sample": Out(1),
+                "channel": Out(3),
                 "codes": In(data.ArrayLayout(ad7476a.CODE_BITS, columns)),
                 "interlock": In(1, init=1),
                 "faults": Out(data.StructLayout({"dac": 3, "adc": 3, "board": 2})),
@@ -88,7 +100,16 @@ class PmodChips(wiring.Component):
         m = Module()
         pins, faults = self.pins, self.faults
         m.submodules.dac = dac = OctalDacModel(self.clk_hz)
-        m.submodules.adc = adc = SmallAdcBankModel(self.geometry.columns, self.clk_hz)
+        if self.adc_part is PmodAdc.MAX11125:
+            m.submodules.adc = adc = ScanAdcModel(self.clk_hz)
+            m.d.comb += [
+                adc.din.eq(pins.adc_din),
+                pins.adc_sdata.eq(adc.dout),
+                self.channel.eq(adc.channel),
+            ]
+        else:
+            m.submodules.adc = adc = SmallAdcBankModel(self.geometry.columns, self.clk_hz)
+            m.d.comb += pins.adc_sdata.eq(adc.sdata)
         limited = Signal()
         below = 16 - ad5628.CODE_BITS
         m.d.comb += [
@@ -99,8 +120,7 @@ class PmodChips(wiring.Component):
             adc.cs_n.eq(pins.adc_cs),
             adc.sclk.eq(pins.adc_sclk),
             adc.skipped.eq(self.skipped),
-            adc.codes.eq(self.codes),
-            pins.adc_sdata.eq(adc.sdata),
+            adc.codes.eq(self.codes.as_value()),
             pins.interlock.eq(self.interlock),
             self.sample.eq(adc.sample),
             self.row_a.eq(pins.row_drive & ~pins.row_rail),

@@ -3,6 +3,7 @@
 import math
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from amaranth.back import rtlil
 from amaranth.lib.wiring import In, connect
 from amaranth.sim import Simulator
 
-from ohmloom.hw.afe import ad5628
+from ohmloom.hw.afe import ad5628, max11125
 from ohmloom.hw.afe.ad7476a import AdcTimingError
 from ohmloom.hw.afe.array_card import ArrayCard
 from ohmloom.hw.afe.interface import PlaneStep, SwitchGroup
@@ -21,7 +22,9 @@ from ohmloom.hw.afe.pmod import (
     MID,
     PULSE_MIN_PS,
     T_ON_PS,
+    PmodAdc,
     PmodCard,
+    acquire_ps,
     input_taus_ps,
     pins_signature,
     settle_ps,
@@ -40,6 +43,7 @@ CASES = [
     for geometry in (SMALL, LARGE)
     for clk_hz in (48_000_000, 12_000_000)
 ]
+each_adc = pytest.mark.parametrize("adc", PmodAdc, ids=lambda adc: adc.name)
 ULX3S_HEADER_PINS = 56
 LINES = ("row_a", "row_b", "row_ground", "column_tia", "column_ground", "gate_program", "gate_on")
 PAGE = (Path(__file__).parents[3] / "docs" / "pmod.md").read_text()
@@ -48,10 +52,12 @@ PAGE = (Path(__file__).parents[3] / "docs" / "pmod.md").read_text()
 class Bench(Elaboratable):
     """Card, chips, and the timer service with its time jump."""
 
-    def __init__(self, geometry, clk_hz, *, jump=True, believed_hz=None):
+    def __init__(self, geometry, clk_hz, *, jump=True, believed_hz=None, adc=PmodAdc.AD7476A):
+        if adc is PmodAdc.MAX11125:
+            geometry = replace(geometry, pulse=False)
         self.geometry = geometry
-        self.card = PmodCard(geometry, believed_hz or clk_hz)
-        self.chips = PmodChips(geometry, clk_hz)
+        self.card = PmodCard(geometry, believed_hz or clk_hz, adc)
+        self.chips = PmodChips(geometry, clk_hz, adc)
         self.timers = Timers([COUNT_BITS])
         self.core = self.card.core
         self.jump = jump
@@ -145,13 +151,14 @@ class Bench(Elaboratable):
                 samples[column] = ctx.get(payload["code"])
             await ctx.tick()
             cycles += 1
-            assert cycles < 2_000, "the conversion never ended"
+            assert cycles < 4_000, "the conversion never ended"
         return [samples[column] for column in sorted(samples)], cycles
 
 
+@each_adc
 @pytest.mark.parametrize(("geometry", "clk_hz"), CASES)
-def test_initialisation_leaves_every_row_on_mid_rail(geometry, clk_hz):
-    bench = Bench(geometry, clk_hz)
+def test_initialisation_leaves_every_row_on_mid_rail(geometry, clk_hz, adc):
+    bench = Bench(geometry, clk_hz, adc=adc)
 
     async def check(ctx):
         rows, columns = (1 << geometry.rows) - 1, (1 << geometry.columns) - 1
@@ -168,10 +175,11 @@ def test_initialisation_leaves_every_row_on_mid_rail(geometry, clk_hz):
     bench.run(check)
 
 
+@each_adc
 @pytest.mark.parametrize("step", [PlaneStep.SWITCH, PlaneStep.READOUT])
 @pytest.mark.parametrize(("geometry", "clk_hz"), CASES)
-def test_cycles_are_those_of_the_formulas(geometry, clk_hz, step):
-    bench = Bench(geometry, clk_hz)
+def test_cycles_are_those_of_the_formulas(geometry, clk_hz, step, adc):
+    bench = Bench(geometry, clk_hz, adc=adc)
     wanted = bench.card.plane_period_cycles()[step]
 
     async def switch(ctx):
@@ -268,9 +276,10 @@ def test_rail_codes_lose_their_lowest_four_bits(clk_hz):
     bench.run(check)
 
 
+@each_adc
 @pytest.mark.parametrize(("geometry", "clk_hz"), CASES)
-def test_conversions_are_left_aligned_and_clip_before_the_end(geometry, clk_hz):
-    bench = Bench(geometry, clk_hz)
+def test_conversions_are_left_aligned_and_clip_before_the_end(geometry, clk_hz, adc):
+    bench = Bench(geometry, clk_hz, adc=adc)
     rng = random.Random(2)
     edges = (0, CLIP_CODES - 1, CLIP_CODES, 2047, 2048, 4095 - CLIP_CODES, 4096 - CLIP_CODES, 4095)
 
@@ -306,6 +315,52 @@ def test_switches_may_move_one_cycle_after_the_strobe():
         await ctx.tick()
         ctx.set(core.latch, 0)
         assert bench.lines(ctx)["row_a"] == 0b1100
+
+    bench.run(check)
+
+
+def test_nothing_is_loaded_before_the_last_column_is_sampled():
+    """With one converter for all columns; the next setting can be shifted out meanwhile."""
+    bench = Bench(LARGE, 48_000_000, adc=PmodAdc.MAX11125)
+    hold = max11125.hold_cycles(8, bench.clk_hz, acquire_ps())
+
+    async def check(ctx):
+        core, chips = bench.core, bench.chips
+        ctx.set(core.gate_a, 1)
+        await bench.switch(ctx, SwitchGroup.ROWS, 0b0011, 0)
+        ctx.set(core.convert, 1)
+        await ctx.tick()
+        ctx.set(core.convert, 0)
+        await bench.load(ctx, SwitchGroup.ROWS, 0b1100, 0)
+        assert await bench.until(ctx, core.loaded, limit=4_000) + 2 == hold
+        # The select that samples the last column has just fallen.
+        assert not ctx.get(bench.card.adc_cs) and bench.lines(ctx)["row_a"] == 0b0011
+        await bench.latch(ctx)
+        assert ctx.get(chips.channel) == 7
+        await bench.until(ctx, core.adc_idle)
+        assert bench.lines(ctx)["row_a"] == 0b1100
+
+    bench.run(check)
+
+
+def test_safe_does_not_wait_for_the_columns():
+    bench = Bench(SMALL, 12_000_000, adc=PmodAdc.MAX11125)
+
+    async def check(ctx):
+        core = bench.core
+        ctx.set(core.gate_a, 1)
+        await bench.switch(ctx, SwitchGroup.ROWS, 0b0011, 0)
+        ctx.set(core.convert, 1)
+        await ctx.tick()
+        ctx.set(core.convert, 0)
+        await ctx.tick().repeat(3)
+        ctx.set(core.safe, 1)
+        await ctx.tick()
+        assert not bench.lines(ctx)["row_a"] and not ctx.get(core.ready)
+        ctx.set(core.safe, 0)
+        await bench.until(ctx, core.ready, limit=200_000)
+        raw = [100, 4000]
+        assert (await bench.convert(ctx, raw))[0] == [(each - 2048 << 4) & 0xFFFF for each in raw]
 
     bench.run(check)
 
@@ -443,9 +498,39 @@ def test_the_page_gives_the_cycles_of_every_step():
         assert [int(value) for value in row.groups()] == [cycles[step] for cycles in wanted]
 
 
-def remainder(time_ps):
+def test_the_page_gives_the_cycles_with_the_board_s_own_converter():
+    plain = replace(LARGE, pulse=False)
+    cards = [PmodCard(plain, hz, PmodAdc.MAX11125) for hz in (48_000_000, 12_000_000)]
+    wanted = [card.plane_period_cycles() for card in cards]
+    for step, words in (
+        (PlaneStep.SETTLE, "last column sampled, then settling"),
+        (PlaneStep.READOUT, "conversion and read-out"),
+    ):
+        row = re.search(rf"\| with MAX11125: {words} \|.*\| (\d+) \| (\d+) \|", PAGE)
+        assert row, step
+        assert [int(value) for value in row.groups()] == [cycles[step] for cycles in wanted]
+    assert f"= {acquire_ps() / 1e6:.1f} us" in PAGE
+
+
+def test_one_converter_needs_as_many_pins_whatever_the_columns():
+    for geometry in (SMALL, LARGE):
+        members = pins_signature(geometry, PmodAdc.MAX11125).members
+        assert members["adc_sdata"].shape == 1 and "adc_din" in members
+        assert "adc_din" not in pins_signature(geometry).members
+
+
+def test_a_reservoir_has_recovered_when_the_next_column_is_sampled():
+    """Charge sharing of a full scale, then the sum of the time constants."""
+    taus = sum(input_taus_ps(PmodAdc.MAX11125)[1:])
+    shared = 36e-12 / (36e-12 + 1e-9)
+    assert shared * math.exp(-acquire_ps() / taus) <= 2.0**-17
+    assert shared * math.exp(-0.9 * acquire_ps() / taus) > 2.0**-17
+    assert acquire_ps() > max11125.ACQUIRE_PS
+
+
+def remainder(time_ps, adc):
     """Of a full-scale step through the cascade, by partial fractions of distinct poles."""
-    taus = [tau * (1 + 1e-3 * i) for i, tau in enumerate(input_taus_ps())]
+    taus = [tau * (1 + 1e-3 * i) for i, tau in enumerate(input_taus_ps(adc))]
     total = 0.0
     for i, tau in enumerate(taus):
         factor = math.prod(tau / (tau - other) for j, other in enumerate(taus) if j != i)
@@ -453,12 +538,13 @@ def remainder(time_ps):
     return total
 
 
-def test_settling_ends_below_half_an_lsb_and_is_not_wasteful():
+@each_adc
+def test_settling_ends_below_half_an_lsb_and_is_not_wasteful(adc):
     half_lsb = 2.0**-17
-    available = settle_ps() - T_ON_PS
-    assert abs(remainder(0) - 1) < 1e-6
-    assert 0 < remainder(available) < half_lsb
-    assert remainder(0.85 * available) > half_lsb
+    available = settle_ps(adc) - T_ON_PS
+    assert abs(remainder(0, adc) - 1) < 1e-6
+    assert 0 < remainder(available, adc) < half_lsb
+    assert remainder(0.85 * available, adc) > half_lsb
 
 
 def test_timing_follows_the_clock():
@@ -485,18 +571,27 @@ def test_what_cannot_be_met_is_refused(geometry, clk_hz, error, sentence):
         PmodCard(geometry, clk_hz)
 
 
+def test_pulses_do_not_go_with_one_converter_for_all_columns():
+    with pytest.raises(GeometryError, match="pulse = True: the MAX11125 samples one column"):
+        PmodCard(SMALL, 10**7, PmodAdc.MAX11125)
+    with pytest.raises(max11125.AdcTimingError, match="the MAX11125 takes 160000"):
+        PmodCard(replace(SMALL, pulse=False), 300_000, PmodAdc.MAX11125)
+
+
 def test_the_array_card_refuses_lines_that_are_not_its_chips():
     with pytest.raises(GeometryError, match="steps of 2 are not for the array card"):
         ArrayCard(Geometry(rows=8, columns=8, step=2), 48_000_000)
 
 
+@each_adc
 @pytest.mark.parametrize("lines", [2, 8])
-def test_a_controller_with_it_elaborates(lines):
+def test_a_controller_with_it_elaborates(lines, adc):
     """Every signal has one driver, whatever the size."""
     geometry = Geometry(
-        rows=lines, columns=lines, tiles=1, step=2, program_depth=16, act_depth=16
+        rows=lines, columns=lines, tiles=1, step=2, program_depth=16, act_depth=16,
+        pulse=adc is PmodAdc.AD7476A,
     )  # fmt: skip
-    top = Top(geometry, 48_000_000, 1_000_000, PmodCard(geometry, 48_000_000))
+    top = Top(geometry, 48_000_000, 1_000_000, PmodCard(geometry, 48_000_000, adc))
     assert "adc_sdata" in rtlil.convert(top, name="top", emit_src=False)
 
 
