@@ -307,7 +307,7 @@ class Top(wiring.Component):
                     port.en.eq(1),
                 ]
         if geometry.log_depth:
-            m.submodules.log = events = EventLog(geometry.log_depth)
+            m.submodules.log = events = EventLog(geometry.log_depth, geometry.program_depth)
             read_ports[Space.LOG] = events
             done = seq.done & ~seq.illegal
             happened = {

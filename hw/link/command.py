@@ -408,4 +408,4 @@ def _one_of_four(select: Value, *values: Value) -> Value:
     for a, b, c, d in zip(*values, strict=True):
         first = Mux(high, low, Mux(low, b, a))
         bits.append(Mux(high, Mux(first, d, c), first))
-    return Cat(*bits)
+    return Value.cast(Cat(*bits))

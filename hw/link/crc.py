@@ -67,4 +67,4 @@ def _after(register: Signal, feedback: Signal) -> Value:
         if place < len(shifted):
             terms.append(shifted[place])
         bits.append(reduce(xor, terms))
-    return Cat(*bits)
+    return Value.cast(Cat(*bits))

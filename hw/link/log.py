@@ -28,6 +28,8 @@ class EventLog(wiring.Component):
     ----------
     depth : int
         Entries, a power of two.
+    program_depth : int
+        Words of program memory; an address may be the one behind them.
 
     Members
     -------
@@ -48,13 +50,13 @@ class EventLog(wiring.Component):
         Strobes: one has been.
     """
 
-    def __init__(self, depth: int) -> None:
+    def __init__(self, depth: int, program_depth: int) -> None:
         self.depth = depth
         super().__init__(
             {
                 "now": In(NOW_BITS),
                 "event": In(len(Event)),
-                "pc": In(DETAIL_BITS),
+                "pc": In(min(program_depth.bit_length(), DETAIL_BITS)),
                 "code": In(CODE_BITS),
                 "reason": In(CODE_BITS),
                 "saturations": In(DETAIL_BITS),
@@ -76,7 +78,7 @@ class EventLog(wiring.Component):
         write, read = ring.write, ring.read
         place = Signal(range(self.depth), init=1)
         pending, chosen = Signal(len(Event)), Signal(len(Event))
-        kept_pc, kept_code = Signal(DETAIL_BITS), Signal(CODE_BITS)
+        kept_pc, kept_code = Signal.like(self.pc), Signal(CODE_BITS)
         code, detail, event = Signal(CODE_BITS), Signal(DETAIL_BITS), Signal(widths["event"])
 
         with m.If(Cat(self.event[kind - 1] for kind in AT_A_WORD).any()):

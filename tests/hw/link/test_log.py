@@ -46,7 +46,7 @@ async def happen(ctx, dut, *events):
 
 
 def test_events_of_one_cycle_are_all_kept_in_the_order_of_their_numbers(simulate):
-    dut = EventLog(DEPTH)
+    dut = EventLog(DEPTH, 256)
     reader = Reader(dut)
 
     async def testbench(ctx):
@@ -72,7 +72,7 @@ def test_events_of_one_cycle_are_all_kept_in_the_order_of_their_numbers(simulate
 
 
 def test_a_pulse_that_failed_keeps_its_outcome_and_address(simulate):
-    dut = EventLog(DEPTH)
+    dut = EventLog(DEPTH, 256)
     reader = Reader(dut)
 
     async def testbench(ctx):
@@ -92,7 +92,7 @@ def test_a_pulse_that_failed_keeps_its_outcome_and_address(simulate):
 
 
 def test_the_oldest_is_written_over_and_a_clash_is_counted(simulate):
-    dut = EventLog(DEPTH)
+    dut = EventLog(DEPTH, 256)
     reader = Reader(dut)
 
     async def testbench(ctx):
