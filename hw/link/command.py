@@ -14,12 +14,12 @@ from .microcode import (
     COUNTER_BITS,
     TAPS,
     WORD_BITS,
+    Condition,
     Function,
     Kind,
     Mapped,
     Source,
     Strobe,
-    Test,
 )
 from .program import CYCLES, HEALTH, RESULT, assemble
 from .protocol import (
@@ -110,7 +110,7 @@ class GuardSignature(wiring.Signature):
     limit, limit_index, limit_value : Out
         Strobe of a LIMIT; index and value are stable before it, for the answer:
     limit_raises, limit_locked, limit_excludes : In(1)
-        Why it is refused; looked at ten cycles after index and value, or later.
+        Why it is refused; looked at eight cycles after index and value have settled, or later.
     safe, cause : In(1)
         The guard is in its safe state; the cause is still there.
     health : In(64)
@@ -264,21 +264,21 @@ class CommandProcessor(wiring.Component):
 
         # What a branch looks at.
         tests = {
-            Test.ALWAYS: Const(1),
-            Test.ZERO: accumulator == 0,
-            Test.CARRY: carry,
-            Test.DONE: done,
-            Test.DROPPED: self.dropped,
-            Test.HELD: self.held,
-            Test.RUNNING: core.running,
-            Test.SAFE: guard.safe,
-            Test.CAUSE: guard.cause,
-            Test.RAISES: guard.limit_raises,
-            Test.LOCKED: guard.limit_locked,
-            Test.EXCLUDES: guard.limit_excludes,
-            Test.ADOPTED: bus.adopted,
-            Test.WRITTEN: self.log.written,
-            Test.LOST: self.log.lost,
+            Condition.ALWAYS: Const(1),
+            Condition.ZERO: accumulator == 0,
+            Condition.CARRY: carry,
+            Condition.DONE: done,
+            Condition.DROPPED: self.dropped,
+            Condition.HELD: self.held,
+            Condition.RUNNING: core.running,
+            Condition.SAFE: guard.safe,
+            Condition.CAUSE: guard.cause,
+            Condition.RAISES: guard.limit_raises,
+            Condition.LOCKED: guard.limit_locked,
+            Condition.EXCLUDES: guard.limit_excludes,
+            Condition.ADOPTED: bus.adopted,
+            Condition.WRITTEN: self.log.written,
+            Condition.LOST: self.log.lost,
         }
         true = Signal()
         with m.Switch(code.read.data[11:15]):

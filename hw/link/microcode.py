@@ -7,7 +7,7 @@ and an index, which is ORed to the address of an indexed instruction. An instruc
 | bits | branch | otherwise |
 | --- | --- | --- |
 | 15 | 1 | 0 |
-| 14..11 | :class:`Test` | 14..12 :class:`Kind`, 11: the accumulator is cleared first |
+| 14..11 | :class:`Condition` | 14..12 :class:`Kind`, 11: the accumulator is cleared first |
 | 10, 9 | 10: branches if the test fails | :class:`Function` |
 | 8 | target (9 bits) | indexed |
 | 7..0 | | address, or :class:`Source` |
@@ -89,7 +89,7 @@ class Strobe(IntEnum):
     """And the bit above it: the word becomes one of the wide ones, 1 to 3."""
 
 
-class Test(IntEnum):
+class Condition(IntEnum):
     """What a branch looks at."""
 
     ALWAYS = 0
@@ -139,7 +139,7 @@ class At:
 
 @dataclass(frozen=True)
 class _Branch:
-    test: Test
+    test: Condition
     invert: bool
     target: str
 
@@ -209,13 +209,13 @@ class Program:
         """One strobe; ``select`` says which word."""
         self._lines.append(Kind.STROBE << 12 | select << strobe)
 
-    def branch(self, test: Test, target: str, *, unless: bool = False) -> None:
+    def branch(self, test: Condition, target: str, *, unless: bool = False) -> None:
         """To ``target`` if the test is true, or unless it is."""
         self._lines.append(_Branch(test, unless, target))
 
     def jump(self, target: str) -> None:
         """To ``target``."""
-        self.branch(Test.ALWAYS, target)
+        self.branch(Condition.ALWAYS, target)
 
     def assembled(self) -> tuple[list[int], list[int]]:
         """The words of the control store, and the scratch memory's first contents."""
