@@ -69,8 +69,8 @@ class Geometry:
         Lock bits of write-once cells, at most 65536: those of the first
         ``lock_tiles``. Cells without one are always locked.
     window:
-        Requests that the link takes before it has answered the first, 1 to 16; more
-        than one takes a second kilobyte of memory.
+        Requests that the link takes before it has answered the first, 1 to 16; each
+        takes a kilobyte of memory.
     log_depth:
         Entries of the event log, 0 or a power of two up to 1024.
     compact:

@@ -18,7 +18,7 @@ from .guard import Guard
 from .isa import LAYOUTS, OPCODE_BITS, OUTCOME_FIELDS, RESULT_FIELDS, WORD_BITS, Op, Reg
 from .link.link import Link
 from .link.log import EventLog
-from .link.log_entry import CODE_BITS, DETAIL_BITS
+from .link.log_entry import DETAIL_BITS
 from .link.protocol import ADOPT_REFUSAL, FRONT_END_BYTES, Event, Space
 from .modes.engine import TILE_BITS, ModeEngine
 from .modes.warden import WEIGHING_CYCLES, Warden
@@ -316,32 +316,38 @@ class Top(wiring.Component):
                     port.en.eq(1),
                 ]
         if geometry.log_depth:
-            m.submodules.log = events = EventLog(geometry.log_depth)
-            m.d.comb += [events.now.eq(timers.now), events.address.eq(link.address)]
+            m.submodules.log = events = EventLog(geometry.log_depth, geometry.program_depth)
             read_ports[Space.LOG] = events
             done = seq.done & ~seq.illegal
-            noted = {
-                Event.STOP: (guard.safe & ~was_safe, link.guard.health[8:12], seq.pc),
-                Event.CLEARED: (~guard.safe & was_safe, 0, 0),
-                Event.TRAP: (seq.done & seq.illegal, seq.trap, seq.pc),
-                Event.ENDED: (done, 0, seq.pc),
-                Event.SATURATED: (
-                    done & (acc.saturations != 0),
-                    0,
-                    Mux(acc.saturations[DETAIL_BITS:].any(), -1, acc.saturations[:DETAIL_BITS]),
-                ),
-                Event.DROPPED: (link.dropped, 0, 0),
+            happened = {
+                Event.STOP: guard.safe & ~was_safe,
+                Event.CLEARED: ~guard.safe & was_safe,
+                Event.TRAP: seq.done & seq.illegal,
+                Event.ENDED: done,
+                Event.SATURATED: done & (acc.saturations != 0),
+                Event.DROPPED: link.dropped,
             }
+            m.d.comb += events.code.eq(seq.trap)
             if pulse is not None:
-                outcome = pulse.cell_result[OUTCOME_FIELDS[0].width :][:CODE_BITS]
-                noted[Event.PULSE] = (pulse.done & pulse.fault, outcome, seq.pc)
-            for event, (strobe, code_, detail) in noted.items():
-                entry = events.noted[event - 1]
-                m.d.comb += [
-                    events.event[event - 1].eq(strobe),
-                    entry.code.eq(code_),
-                    entry.detail.eq(detail),
-                ]
+                happened[Event.PULSE] = failed = pulse.done & pulse.fault
+                with m.If(failed):
+                    outcome = pulse.cell_result[OUTCOME_FIELDS[0].width :]
+                    m.d.comb += events.code.eq(outcome)
+            for event, strobe in happened.items():
+                m.d.comb += events.event[event - 1].eq(strobe)
+            m.d.comb += [
+                events.now.eq(timers.now),
+                events.address.eq(link.address),
+                events.pc.eq(seq.pc),
+                events.reason.eq(link.guard.health[8:12]),
+                events.saturations.eq(
+                    Mux(acc.saturations[DETAIL_BITS:].any(), -1, acc.saturations[:DETAIL_BITS])
+                ),
+                link.log.written.eq(events.written),
+                link.log.lost.eq(events.lost),
+                events.count_written.eq(link.log.count_written),
+                events.count_lost.eq(link.log.count_lost),
+            ]
         with m.Switch(last_space):
             for space, port in read_ports.items():
                 with m.Case(space):
