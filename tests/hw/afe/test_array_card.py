@@ -24,7 +24,7 @@ from ohmloom.hw.afe.array_card import (
 from ohmloom.hw.afe.interface import PlaneStep, SwitchGroup
 from ohmloom.hw.afe.tia import AMPLIFIER_BANDWIDTH_HZ, pole_ps
 from ohmloom.hw.geometry import Geometry
-from ohmloom.hw.timers import COUNT_BITS, Timers
+from ohmloom.hw.timers import Timers
 from ohmloom.sim.cosim.chips.array_card import ArrayCardChips
 
 SMALL = Geometry(rows=8, columns=8)
