@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from .geometry import Geometry
-from .isa import POOL_WORDS, PULSE_FIELDS, SWEEP_FIELDS, Instruction, Op, Reg
+from .isa import LAYOUTS, POOL_WORDS, PULSE_FIELDS, SWEEP_FIELDS, Instruction, Op, Reg
 from .ranges import RANGE_BITS
 
 
@@ -94,6 +94,21 @@ BOUNDS: MappingProxyType[Op, tuple[Bound, ...]] = MappingProxyType(
 )
 """What the operands of each instruction keep to. Addresses that come from parameter
 memory are checked when they are used."""
+
+
+def operand_bits(op: Op, name: str, geometry: Geometry) -> int:
+    """Low bits of an operand beyond which it is 0, or the instruction is refused.
+
+    Of an address those that its memory has.
+    """
+    widths = [field.width for field in LAYOUTS[op] if field.name == name]
+    limits = [
+        getattr(geometry, bound.limit) - min(bound.plus, 1)
+        for bound in BOUNDS.get(op, ())
+        if name in bound.operands
+    ]
+    return min(widths + [max(0, limit).bit_length() for limit in limits])
+
 
 REGISTER_BOUNDS: MappingProxyType[Op, tuple[RegisterBound, ...]] = MappingProxyType(
     {

@@ -9,7 +9,7 @@ from operator import add
 from amaranth.hdl import Cat, Const, Value, ValueLike
 from amaranth.lib import wiring
 
-from .bounds import BOUNDS, REGISTER_BOUNDS, register_bits
+from .bounds import BOUNDS, REGISTER_BOUNDS, operand_bits, register_bits
 from .fields import operands
 from .geometry import Geometry
 from .isa import LAYOUTS, OPCODE_BITS, WORD_BITS, Op, Reg
@@ -60,11 +60,10 @@ def refused(
         for bound in BOUNDS.get(op, ())
     ]
     # An operand that is beyond a limit by itself is refused, so that sums need few bits.
-    for names, limit in limits:
-        for name in names:
-            most = max(limit, 0).bit_length()
-            reasons.append(values[name][most:].any())
-            values[name] = values[name][:most]
+    for name, value in values.items():
+        bits = operand_bits(op, name, geometry)
+        reasons.append(value[bits:].any())
+        values[name] = value[:bits]
     for names, limit in limits:
         total = reduce(add, (values[name] for name in reversed(names)))
         reasons.append(exceeds(total, limit))

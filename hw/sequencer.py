@@ -11,6 +11,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .afe.interface import FrontEndSignature, FrontEndTiming, TimerChannel, cycles_from_ps
+from .counters import count_or_load
 from .fields import operands
 from .geometry import Geometry
 from .isa import OPCODE_BITS, Op, Reg
@@ -153,19 +154,24 @@ class Sequencer(wiring.Component):
         for reg in Reg:
             name = reg.name.lower()
             m.d.comb += getattr(self.registers, name).eq(getattr(registers.values, name))
-        begun, ending = Signal(), Signal()
+        begun, ending, advancing = Signal(), Signal(), Signal()
         fetching = Signal()
-        if self.geometry.compact:
+        compact = self.geometry.compact
+        if compact:
             m.d.comb += [word.eq(self.code_data), self.code_enable.eq(fetching)]
 
         def advance() -> None:
-            m.d.sync += [self.pc.eq(self.pc + 1), self.owner.eq(SEQUENCER)]
+            m.d.comb += advancing.eq(1)
+            m.d.sync += self.owner.eq(SEQUENCER)
             m.next = "FETCH"
 
         def refuse(trap: Trap | Value) -> None:
             m.d.sync += [self.illegal.eq(1), self.trap.eq(trap)]
             m.next = "HALT"
 
+        with m.If(begun | advancing):
+            following = count_or_load(self.pc, begun, self.run_address, compact=compact)
+            m.d.sync += self.pc.eq(following)
         # The cycle of HALT is not one of the run's.
         with m.If(begun):
             m.d.sync += self.cycles.eq(self.step)
@@ -180,7 +186,6 @@ class Sequencer(wiring.Component):
                         self.running.eq(1),
                         self.illegal.eq(0),
                         self.trap.eq(Trap.NONE),
-                        self.pc.eq(self.run_address),
                         self.epoch.eq(self.run_epoch),
                     ]
                     m.next = "READY"
@@ -195,7 +200,7 @@ class Sequencer(wiring.Component):
                     refuse(Trap.RAN_OFF)
             # The word is registered first: no path leads from the memory into the decoder.
             with m.State("DECODE"):
-                if not self.geometry.compact:
+                if not compact:
                     m.d.sync += word.eq(self.code_data)
                 m.next = "EXECUTE"
             with m.State("EXECUTE"):

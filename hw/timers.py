@@ -21,6 +21,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .afe.interface import COUNT_BITS, TimerChannel
+from .counters import count_or_load
 
 NOW_BITS = 64
 QUIET_CYCLES = 8
@@ -30,10 +31,7 @@ QUIET_CYCLES = 8
 class Timer(wiring.Component):
     """One channel. It counts up to -1 from the complement of what it was asked for.
 
-    Up, because that way an iCE40 loads and counts in one logic cell a bit: the look-up
-    table beside the carry has one input for the sum's second operand and one for the new
-    value. That operand is then ``start``, and no carry is looked at while it is high.
-    Elsewhere it would put ``start`` before the carries for nothing.
+    Up, because of how an iCE40 loads and counts (:mod:`~ohmloom.hw.counters`).
 
     Parameters
     ----------
@@ -77,13 +75,14 @@ class Timer(wiring.Component):
             channel.done.eq(channel.busy & ((count | first).all() | stopped)),
             self.left.eq(Mux(channel.busy, Mux(channel.done, 1, -(count + first)), 0)),
         ]
-        loading = channel.start.replicate(bits) if self.compact else 0
         m.d.sync += [first.eq(channel.start), stopped.eq(channel.stop)]
         with m.If(channel.done):
             m.d.sync += channel.busy.eq(0)
         with m.If(channel.start | channel.stop):
             m.d.sync += channel.busy.eq(1)
-        following = Mux(channel.start, ~channel.cycles, (count + (addend | loading))[:bits])
+        following = count_or_load(
+            count, channel.start, ~channel.cycles, addend, compact=self.compact
+        )
         with m.If(channel.start | channel.busy):
             m.d.sync += count.eq(following)
         return m

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Protocol
 
 from amaranth import Cat, Const, Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Value, ValueLike
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .accumulator import Accumulator
 from .afe.interface import Ceilings, FrontEndTiming, PlaneStep, Tag
+from .bounds import operand_bits
 from .calibration import Calibrator
 from .fields import operands
 from .frontend_mux import FrontEndMux
@@ -236,85 +240,72 @@ class Top(wiring.Component):
         with m.If(link.read):
             m.d.sync += last_space.eq(link.space)
 
-        def ram(name: str, width: int, depth: int, reader: Signal) -> wiring.PureInterface:
+        def ram(
+            name: str, width: int, depth: int, address: Value, write: ValueLike, word: ValueLike
+        ) -> wiring.PureInterface:
+            """A memory's read port. The engines read and write at the one ``address``."""
             # A whole power of two: no address is beyond it, in whatever runs the RTL.
             whole = 1 << (depth - 1).bit_length()
             m.submodules[name] = words = Ram(width, whole)
-            m.d.comb += words.read.addr.eq(Mux(running, reader, link.address))
-            writers[name] = words.write
+            at = Mux(running, address, link.address)
+            m.d.comb += [
+                words.read.addr.eq(at),
+                words.write.addr.eq(at),
+                words.write.en.eq(write),
+                words.write.data.eq(word),
+            ]
             return words.read
 
-        writers: dict[str, wiring.PureInterface] = {}
-        code = ram("program_memory", WORD_BITS, geometry.program_depth, seq.code_address)
-        param_address = Signal(16)
-        act_address = Signal(16)
-        param = ram("param_memory", WORD_BITS, geometry.param_depth, param_address)
-        act = ram("act_memory", geometry.act_width, geometry.act_depth, act_address)
-        cell = ram("cell_memory", 32, geometry.cells, ver.cell_address)
+        def sent(*spaces: Space) -> Value:
+            """The link writes a word of one of them."""
+            return link.write & reduce(or_, (link.space == space for space in spaces))
 
-        def from_link(name: str, space: Space) -> None:
-            port = writers[name]
-            m.d.comb += [
-                port.addr.eq(link.address),
-                port.data.eq(link.write_data),
-                port.en.eq(link.write & (link.space == space)),
-            ]
+        def word(engine: Value, from_link: Value = link.write_data) -> Value:
+            return Mux(running, engine, from_link)
 
-        profile = ram("profile_memory", QUARTER_BITS, PROFILE_QUARTERS, modes.profile_address)
-        tile_mode = ram("mode_memory", TILE_BITS, geometry.tiles, modes.drive.tile)
-        from_link("profile_memory", Space.PROFILE)
-        with m.If(modes.adopted):
-            m.d.comb += writers["profile_memory"].en.eq(0)
-        writer = writers["mode_memory"]
-        m.d.comb += [
-            writer.addr.eq(modes.drive.tile),
-            writer.data.eq(modes.tile_value),
-            writer.en.eq(modes.tile_write),
-        ]
+        param_address, act_address = Signal(16), Signal(16)
+        cell_address, cell_result, cell_write = Signal(16), Signal(32), Signal()
+        levels = (Space.LEVEL, Space.TARGET) if geometry.line else (Space.LEVEL,)
+        code = ram(
+            "program_memory", WORD_BITS, geometry.program_depth, seq.code_address,
+            sent(Space.PROGRAM), link.write_data,
+        )  # fmt: skip
+        param = ram(
+            "param_memory", WORD_BITS, geometry.param_depth, param_address,
+            sent(Space.PARAM), link.write_data,
+        )  # fmt: skip
+        act = ram(
+            "act_memory", geometry.act_width, geometry.act_depth, act_address,
+            sent(Space.ACT) | post.act_write, word(post.act_data),
+        )  # fmt: skip
+        # A level or a target has 16 bits at most.
+        cell = ram(
+            "cell_memory", 32, geometry.cells, cell_address,
+            sent(*levels) | cell_write, word(cell_result, link.write_data[:16]),
+        )  # fmt: skip
+        profile = ram(
+            "profile_memory", QUARTER_BITS, PROFILE_QUARTERS, modes.profile_address,
+            sent(Space.PROFILE) & ~modes.adopted, link.write_data,
+        )  # fmt: skip
+        tile_mode = ram(
+            "mode_memory", TILE_BITS, geometry.tiles, modes.drive.tile,
+            modes.tile_write, modes.tile_value,
+        )  # fmt: skip
         lock = None
         if geometry.lock_depth:
-            lock = ram("lock_memory", 1, geometry.lock_depth, modes.lock_address)
-            from_link("lock_memory", Space.LOCK)
-            writer = writers["lock_memory"]
-            with m.If(modes.lock_write):
-                m.d.comb += [
-                    writer.addr.eq(modes.lock_address),
-                    writer.data.eq(modes.lock_value),
-                    writer.en.eq(1),
-                ]
+            lock = ram(
+                "lock_memory", 1, geometry.lock_depth, modes.lock_address,
+                sent(Space.LOCK) | modes.lock_write, word(modes.lock_value),
+            )  # fmt: skip
             m.d.comb += modes.lock_data.eq(lock.data)
-
-        from_link("program_memory", Space.PROGRAM)
-        from_link("param_memory", Space.PARAM)
-        from_link("act_memory", Space.ACT)
-        from_link("cell_memory", Space.LEVEL)
-        if geometry.line:
-            with m.If(link.write & (link.space == Space.TARGET)):
-                m.d.comb += writers["cell_memory"].en.eq(1)
-        with m.If(post.act_write):
-            port = writers["act_memory"]
-            m.d.comb += [port.addr.eq(post.act_address), port.data.eq(post.act_data), port.en.eq(1)]
-        with m.If(ver.cell_write):
-            port = writers["cell_memory"]
-            m.d.comb += [
-                port.addr.eq(ver.cell_address),
-                port.data.eq(ver.cell_result),
-                port.en.eq(1),
-            ]
         read_ports = {Space.PROGRAM: code, Space.PARAM: param, Space.ACT: act, Space.CELL: cell}
         if geometry.wear:
             # Cycles of the cells of the tile at work; the host keeps those of the others.
-            wear = ram("wear_memory", WEAR_BITS, geometry.cells, ver.wear_address)
-            from_link("wear_memory", Space.WEAR)
-            read_ports[Space.WEAR] = wear
+            read_ports[Space.WEAR] = wear = ram(
+                "wear_memory", WEAR_BITS, geometry.cells, ver.wear_address,
+                sent(Space.WEAR) | ver.wear_write, word(ver.wear_next),
+            )  # fmt: skip
             m.d.comb += ver.wear_data.eq(wear.data)
-            with m.If(ver.wear_write):
-                port = writers["wear_memory"]
-                m.d.comb += [
-                    port.addr.eq(ver.wear_address),
-                    port.data.eq(ver.wear_next),
-                    port.en.eq(1),
-                ]
         if geometry.log_depth:
             m.submodules.log = events = EventLog(geometry.log_depth, geometry.program_depth)
             read_ports[Space.LOG] = events
@@ -435,6 +426,9 @@ class Top(wiring.Component):
             post.act_read_data.eq(act.data),
             post.param_data.eq(param.data),
             act_address.eq(Mux(seq.owner == MVM, mvm.act_address, post.act_address)),
+            cell_address.eq(ver.cell_address),
+            cell_result.eq(ver.cell_result),
+            cell_write.eq(ver.cell_write),
             ver.start.eq(seq.start_verify),
             ver.program.eq(seq.instruction[:6] == Op.PROGRAM),
             ver.cell_data.eq(cell.data),
@@ -476,28 +470,29 @@ class Top(wiring.Component):
                 pulse.param_data.eq(param.data),
                 self.train.eq(pulse.train),
             ]
+            with m.If((seq.owner == PULSE) | (not geometry.verify)):
+                m.d.comb += [
+                    cell_address.eq(pulse.cell_address),
+                    cell_result.eq(pulse.cell_result),
+                    cell_write.eq(pulse.cell_write),
+                ]
             with m.If(seq.owner == PULSE):
-                port = writers["cell_memory"]
                 m.d.comb += param_address.eq(pulse.param_address)
-                with m.If(pulse.cell_write):
-                    m.d.comb += [
-                        port.addr.eq(pulse.cell_address),
-                        port.data.eq(pulse.cell_result),
-                        port.en.eq(1),
-                    ]
         with m.If(modes.active):
             m.d.comb += param_address.eq(modes.param_address)
         if pulse is not None:
             values = operands(seq.instruction, Op.PULSE)
             for field in LAYOUTS[Op.PULSE]:
+                bits = operand_bits(Op.PULSE, field.name, geometry)
                 ours = getattr(modes.operand, field.name)
                 m.d.comb += getattr(pulse.operand, field.name).eq(
-                    Mux(modes.recipe, ours, values[field.name])
+                    Mux(modes.recipe, ours, values[field.name])[:bits]
                 )
         for engine, op in ((mvm, Op.MVM), (ver, Op.PROGRAM)):
             values = operands(seq.instruction, op)
             for field in LAYOUTS[op]:
-                m.d.comb += getattr(engine.operand, field.name).eq(values[field.name])
+                bits = operand_bits(op, field.name, geometry)
+                m.d.comb += getattr(engine.operand, field.name).eq(values[field.name][:bits])
         assert RESULT_BITS <= 32 and LAYOUTS[Op.PROGRAM] == LAYOUTS[Op.READ]
         assert LAYOUTS[Op.PULSE] == LAYOUTS[Op.SWEEP]
         return m
