@@ -31,13 +31,14 @@ from ..profile import (
     HEADER_FIELDS,
     MAGIC,
     MODE_FIELDS,
+    MODE_SLOTS,
     PROFILE_QUARTERS,
     QUARTER_BITS,
     QUARTERS,
     SLOT_WORDS,
-    SLOTS,
     VERSION,
     WAY_FIELDS,
+    WAY_SLOTS,
     Kind,
     ModeStatus,
     ProfileStatus,
@@ -49,7 +50,7 @@ STEPS = SLOT_WORDS * QUARTERS
 """Quarters of a slot, which takes a cycle more to walk."""
 FIRST_LIMIT, LAST_LIMIT = QUARTERS, QUARTERS + 6
 """Quarters of a slot that limit codes."""
-FIRST_MODE, FIRST_WAY, LAST_SLOT = 1, 1 + SLOTS, 2 * SLOTS
+FIRST_MODE, FIRST_WAY, LAST_SLOT = 1, 1 + MODE_SLOTS, MODE_SLOTS + WAY_SLOTS
 """Slots as the walk counts them; slot 0 is the header."""
 HEAD_BITS = sum(field.width for field in WAY_FIELDS)
 FAULT_KIND = len(Kind)
@@ -513,7 +514,7 @@ class ModeEngine(wiring.Component):
                 m.d.sync += wrong.eq(data != MAGIC)
             with m.If(in_header & (quarter == 1)):
                 m.d.sync += [self.modes.eq(modes), self.ways.eq(ways)]
-                with m.If((version != VERSION) | (modes > SLOTS) | (ways > SLOTS)):
+                with m.If((version != VERSION) | (modes > MODE_SLOTS) | (ways > WAY_SLOTS)):
                     m.d.sync += wrong.eq(1)
             with m.If(quarter[0]):
                 m.d.sync += total.eq(Mux(in_header & (quarter == 3), ~pair, total + pair))

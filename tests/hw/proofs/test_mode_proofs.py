@@ -33,7 +33,7 @@ from ohmloom.hw.modes.engine import (
     ModeEngine,
 )
 from ohmloom.hw.modes.warden import WEIGHING_CYCLES, Warden
-from ohmloom.hw.profile import ARM_KEY, QUARTER_BITS, SLOTS
+from ohmloom.hw.profile import ARM_KEY, MODE_SLOTS, QUARTER_BITS, WAY_SLOTS
 
 CLK_HZ = 1_000_000_000
 ZERO = 0x8000
@@ -505,7 +505,7 @@ class EngineSpec(Spec):
         ]
         # The header's numbers, and so the slots, are never beyond the profile.
         walks = at["SUM"] | at["JUDGE"] | at["TEST"]
-        few = (engine.modes <= SLOTS) & (engine.ways <= SLOTS)
+        few = (engine.modes <= MODE_SLOTS) & (engine.ways <= WAY_SLOTS)
         counted = at["JUDGE"] | (at["SUM"] & ((engine.slot != 0) | (engine.step > 2)))
         last_way = FIRST_WAY + engine.ways
         m.d.comb += [
