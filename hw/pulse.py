@@ -199,12 +199,14 @@ class PulseSequencer(wiring.Component):
         ones = Const(-1, len(mask))
         m.d.sync += mask.eq((ones << begin) & ~(ones << behind[: bits + 1]))
         on_a, on_b = Signal(), Signal()
-        rail = Signal(CODE_BITS)
+        # What the next DAC write is of: of a register, since the guard's checks are behind it.
+        rail, dac_code = Signal(CODE_BITS), Signal(CODE_BITS, reset_less=True)
+        of_gate, grounding = Signal(), Signal()
 
         # The rail's code of a sweep, or the pulses of a train that are still to come, as its
         # complement, whose sum with a target is their distance. While the lines of a step
-        # settle it is tried whether there is a next one. (No reset: an iCE40 has none to 1
-        # beside the one to 0 that all registers begin with.)
+        # settle it is tried whether there is a next one. (No reset: registers of an iCE40
+        # begin with 0, and a reset to anything else takes an inverter.)
         upward = Signal()
         uncode = Signal(signed(CODE_SUM_BITS), reset_less=True)
         code = ~uncode
@@ -237,7 +239,7 @@ class PulseSequencer(wiring.Component):
             fe.tile.eq(op.tile),
             fe.dac.payload.channel.eq(Dac.RAIL_B),
             rail.eq(Mux(self.sweep, code[:CODE_BITS], pulse["rail"])),
-            fe.dac.payload.code.eq(rail),
+            fe.dac.payload.code.eq(dac_code),
             fe.switch.payload["a"].eq(Mux(on_a, mask, 0)),
             fe.switch.payload["b"].eq(Mux(on_b, mask, 0)),
             self.param_address.eq(op.param + word),
@@ -258,6 +260,9 @@ class PulseSequencer(wiring.Component):
             sampler.cycles.eq(self.param_data[:CYCLE_BITS]),
             self.active.eq(1),
         ]
+        m.d.sync += dac_code.eq(Mux(of_gate, pulse["gate"], rail))
+        with m.If(grounding):
+            m.d.sync += dac_code.eq(ZERO_CODE)
         with m.If(readout.found):
             m.d.sync += [place.eq(place + ~full), stored.eq(~full)]
         with m.If(readout.write & ~stored):
@@ -389,6 +394,7 @@ class PulseSequencer(wiring.Component):
                     m.d.sync += status.eq(PulseStatus.REFUSED)
                     m.next = "FINISH"
                 with m.Elif(pulse["limit"] != 0):
+                    m.d.comb += of_gate.eq(1)
                     m.next = "GATE-DAC"
                 with m.Else():
                     m.next = "RAIL-DAC"
@@ -408,10 +414,8 @@ class PulseSequencer(wiring.Component):
                     with m.Elif(timer.done):
                         m.next = "RAIL-DAC"
             with m.State("GATE-DAC"):
-                m.d.comb += [
-                    fe.dac.payload.channel.eq(Dac.GATE_PROGRAM),
-                    fe.dac.payload.code.eq(pulse["gate"]),
-                ]
+                m.d.comb += fe.dac.payload.channel.eq(Dac.GATE_PROGRAM)
+                m.d.comb += of_gate.eq(~fe.dac.ready)
                 write_dac("RAIL-DAC")
             with m.State("RAIL-DAC"):
                 negative, positive = pulse["limit"]
@@ -582,10 +586,10 @@ class PulseSequencer(wiring.Component):
                     m.d.comb += ending.eq(1)
                     switch(SwitchGroup.GATES, 0, 0, "END")
             with m.State("END"):
-                m.d.comb += ending.eq(1)
+                m.d.comb += [ending.eq(1), grounding.eq(1)]
                 switch(SwitchGroup.ROWS, 0, 0, "END-RAIL")
             with m.State("END-RAIL"):
-                m.d.comb += [ending.eq(1), fe.dac.payload.code.eq(ZERO_CODE)]
+                m.d.comb += [ending.eq(1), grounding.eq(1)]
                 write_dac("ENDING")
             with m.State("ENDING"):
                 m.d.comb += ending.eq(1)
