@@ -9,7 +9,7 @@ pins, wiring and timing.
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
@@ -328,44 +328,47 @@ class ArrayCard(wiring.Component):
         """
         switches, dac, adc, timer = self.switches, self.dac, self.adc, self.timer
         write = adgs1414d.Write
-        Script = list[tuple[stream.Interface, dict[str, object]] | None]
-        steps: Script = []
+        steps: list[tuple[stream.Interface, Value, dict[str, object]] | None] = []
 
         def wait() -> int:
             """A step that lasts :data:`WAIT_PS`; its number."""
             steps.append(None)
             return len(steps) - 1
 
-        def send(port: stream.Interface, **values: object) -> None:
-            """A step that sends a frame."""
-            steps.append((port, values))
+        def to_switches(**values: object) -> None:
+            """A step that sends a frame, as the next two are."""
+            steps.append((switches.frame, switches.frame.ready, values))
 
-        step, started = Signal(5), Signal()
+        def to_dac(setup: int) -> None:
+            steps.append((dac.frame, dac.idle, {"setup": setup}))
+
+        def to_adcs(setup: int) -> None:
+            steps.append((adc.command, adc.idle, {"setup": setup}))
+
         reset = wait()
         wait()
         # With CRC: a chip that a former run has left in CRC mode takes the reset, and so
         # does one that expects 16 bits, since it writes at the 16th edge regardless.
-        send(switches.frame, write=write.SOFT_RESET_1)
-        send(switches.frame, write=write.SOFT_RESET_2)
+        to_switches(write=write.SOFT_RESET_1)
+        to_switches(write=write.SOFT_RESET_2)
         adc_reset = wait()
         adc_reset_end = wait()
-        send(switches.frame, write=write.ENABLE_CRC)
+        to_switches(write=write.ENABLE_CRC)
         for group in SwitchGroup:
-            send(switches.frame, bank=group, ground=1)
+            to_switches(bank=group, ground=1)
         for setup in range(1, len(ad5754r.CONFIGURATION)):
-            send(dac.frame, setup=setup)
+            to_dac(setup)
         clear_end = wait()
-        send(dac.frame, setup=len(ad5754r.CONFIGURATION))
+        to_dac(len(ad5754r.CONFIGURATION))
         for setup in range(len(self.adc_part.configuration)):
-            send(adc.command, setup=setup)
-        last = len(steps)
+            to_adcs(setup)
 
-        waiting, idle = Signal(), Signal()
+        step, started = Signal(range(len(steps) + 1)), Signal()
+        waiting, free = Signal(), Signal()
         m.d.comb += [
-            ready.eq(step == last),
+            ready.eq(step == len(steps)),
             timer.start.eq(waiting & ~started),
             timer.cycles.eq(cycles_from_ps(WAIT_PS, self.clk_hz)),
-            idle.eq(switches.frame.ready & dac.idle & adc.idle),
             # A frame that ``safe`` has found goes on, and so does what it waits for.
             self.core.active.eq(
                 switches.moving | ~dac.idle | ~adc.idle | ~(ready | (waiting & started))
@@ -375,16 +378,17 @@ class ArrayCard(wiring.Component):
             for number, frame in enumerate(steps):
                 with m.Case(number):
                     if frame is None:
-                        m.d.comb += waiting.eq(1)
+                        m.d.comb += [waiting.eq(1), free.eq(~started | timer.done)]
                     else:
-                        port, values = frame
-                        m.d.comb += port.valid.eq(~started)
+                        port, idle, values = frame
+                        m.d.comb += [port.valid.eq(~started), free.eq(idle)]
                         m.d.comb += [port.payload[name].eq(value) for name, value in values.items()]
         with m.If(~ready):
             m.d.comb += switches.latch.eq(1)
-            m.d.sync += started.eq(1)
-            with m.If(started & Mux(waiting, timer.done, idle)):
-                m.d.sync += [started.eq(0), step.eq(step + 1)]
+        with m.If(free):
+            m.d.sync += started.eq(~started)
+            with m.If(started):
+                m.d.sync += step.eq(step + 1)
         m.d.sync += [self.sw_reset.eq(step != reset), self.dac_clr.eq(step >= clear_end)]
         # A reset of the converters that has begun goes on: it must not be too short.
         with m.If(step == adc_reset):

@@ -39,7 +39,8 @@ WAYS = 3
 CHAIN_CLK_MAX_HZ = 12_500_000
 """A line of the chain stands for a cycle before its clock rises: 80 ns, between the set-up
 times of a 74HC595 at 2 V, 125 ns, and at 4.5 V, 25 ns (TI SN74HC595, "Timing
-Requirements", -40 to 85 C). assumed: enough at 3.3 V."""
+Requirements", -40 to 85 C). assumed: enough at 3.3 V. The latch rises as long after the
+last clock edge."""
 
 
 class PinChain(wiring.Component):
