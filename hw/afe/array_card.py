@@ -174,6 +174,9 @@ class ArrayCard(wiring.Component):
         If the clock is not positive, or too many columns are to be read for it.
     """
 
+    PAIRS_APART = True
+    """Samples come by channel, and a pair has two of them."""
+
     def __init__(self, geometry: Geometry, clk_hz: int, edge_cycles: int = 1) -> None:
         if clk_hz <= 0:
             raise ValueError(f"a clock of {clk_hz} Hz is not positive")
