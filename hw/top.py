@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import or_
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from amaranth import Cat, Const, Module, Mux, ResetInserter, Signal
 from amaranth.hdl import Value, ValueLike
@@ -17,7 +17,7 @@ from .bounds import operand_bits
 from .calibration import Calibrator
 from .fields import operands
 from .frontend_mux import FrontEndMux
-from .geometry import Geometry
+from .geometry import Geometry, GeometryError
 from .guard import Guard
 from .isa import LAYOUTS, OPCODE_BITS, OUTCOME_FIELDS, RESULT_FIELDS, WORD_BITS, Op, Reg
 from .link.link import Link
@@ -42,8 +42,12 @@ RESULT_BITS = sum(field.width for field in RESULT_FIELDS)
 
 
 class FrontEnd(Protocol):
-    """A front-end provider: a component with ``core``, ``timer`` and its pins."""
+    """A front-end provider: a component with ``core``, ``timer`` and its pins.
 
+    With ``PAIRS_APART`` samples of the two columns of a pair have a cycle between them.
+    """
+
+    PAIRS_APART: ClassVar[bool]
     signature: wiring.Signature
     core: wiring.wiring.PureInterface
     timer: wiring.wiring.PureInterface
@@ -121,6 +125,11 @@ class Top(wiring.Component):
     """
 
     def __init__(self, geometry: Geometry, clk_hz: int, baud: int, afe: FrontEnd) -> None:
+        if geometry.compact and not afe.PAIRS_APART:
+            raise GeometryError(
+                f"{type(afe).__name__} samples the columns of a pair in a row, "
+                "for which a compact controller has no time"
+            )
         self.geometry = geometry
         self.clk_hz = clk_hz
         self.afe = afe

@@ -187,6 +187,9 @@ class ArrayCard(wiring.Component):
         If the clock is not positive, or too many columns are to be read for it.
     """
 
+    PAIRS_APART = True
+    """Samples come by channel, and a pair has two of them."""
+
     def __init__(
         self,
         geometry: Geometry,

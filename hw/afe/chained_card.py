@@ -118,6 +118,8 @@ class ChainedCard(wiring.Component):
         If the clock is too fast for the chain.
     """
 
+    PAIRS_APART = ArrayCard.PAIRS_APART
+
     def __init__(self, geometry: Geometry, clk_hz: int, adc: AdcPart = ad7606c.PART) -> None:
         if clk_hz > CHAIN_CLK_MAX_HZ:
             raise ValueError(

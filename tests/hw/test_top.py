@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.back import rtlil
 from amaranth.hdl import UnusedElaboratable
 from amaranth.lib import wiring
@@ -24,7 +24,7 @@ from ohmloom.hw.afe.interface import (
     SwitchGroup,
     TimerChannel,
 )
-from ohmloom.hw.geometry import Geometry
+from ohmloom.hw.geometry import Geometry, GeometryError
 from ohmloom.hw.isa import (
     ONCE,
     CellStatus,
@@ -80,6 +80,8 @@ HALT = instruction(Op.HALT)
 
 class PowersOfTwo(wiring.Component):
     """A front end without parts: even columns convert to the driven rows as a number."""
+
+    PAIRS_APART = True
 
     def __init__(self, ready_cycles: int = 10) -> None:
         self.ready_cycles = ready_cycles
@@ -154,7 +156,7 @@ class PowersOfTwo(wiring.Component):
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
         m.d.comb += [
-            column.eq(left - 1),
+            column.eq(Cat((left - 1)[2], (left - 1)[:2])),
             core.samples.valid.eq((left != 0) & (left <= GEOMETRY.columns)),
             core.samples.payload["column"].eq(column),
             core.samples.payload["code"].eq(
@@ -207,12 +209,13 @@ class Serial:
         return received
 
 
-@pytest.fixture(scope="session")
-def controller(simulate):
+@pytest.fixture(scope="session", params=[False, True], ids=["fast", "compact"])
+def controller(request, simulate):
     """``controller(test, watch=...)``: ``test(ctx, top, client)`` beside ``watch(ctx, top)``."""
 
     def run(test, watch=None, ready_cycles=10):
-        top = Top(GEOMETRY, CLK_HZ, BAUD, PowersOfTwo(ready_cycles))
+        geometry = replace(GEOMETRY, compact=request.param)
+        top = Top(geometry, CLK_HZ, BAUD, PowersOfTwo(ready_cycles))
         serial = Serial(top)
 
         async def bench(ctx):
@@ -499,6 +502,14 @@ def test_a_rate_that_cannot_be_met_is_refused():
         warnings.simplefilter("ignore", UnusedElaboratable)
         with pytest.raises(BaudError, match="cannot make 3000000 baud"):
             Top(GEOMETRY, 25_000_000, 3_000_000, PowersOfTwo())
+
+
+def test_a_front_end_that_samples_a_pair_at_once_is_not_for_a_compact_controller():
+    class InOrder(PowersOfTwo):
+        PAIRS_APART = False
+
+    with pytest.raises(GeometryError, match="InOrder samples the columns of a pair in a row"):
+        Top(replace(GEOMETRY, compact=True), CLK_HZ, BAUD, InOrder())
         gc.collect()
 
 

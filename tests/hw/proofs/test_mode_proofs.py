@@ -151,6 +151,8 @@ class WardenSpec(Spec):
         m.d.comb += [timer.busy.eq(self.left != 0), timer.done.eq(self.left == 1)]
         with m.If(timer.start):
             m.d.sync += self.left.eq(Mux(timer.cycles == 0, 1, timer.cycles))
+        with m.Elif(timer.stop):
+            m.d.sync += self.left.eq(1)
         with m.Elif(self.left != 0):
             m.d.sync += self.left.eq(self.left - 1)
         self.contract(m)
