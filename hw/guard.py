@@ -181,7 +181,7 @@ class CodeLimits(wiring.Component):
 
 
 def count_down(value: Value, counting: Value) -> Value:
-    """``value`` less one, and above it whether there was one; for ``counting`` only."""
+    """``value``, less one if ``counting``, and above it whether there was one."""
     return (value + counting.replicate(len(value)))[: len(value) + 1]
 
 
@@ -429,13 +429,13 @@ class Guard(wiring.Component):
             ]
 
         def above(channel: Dac) -> Value:
-            code = (self.codes[channel] - self.zero).as_signed()
+            code = self.codes[channel] - self.zero
             never_below = self.ceilings[Limit(Limit.LOW_RAIL_A + channel)] >= self.zero
             return code[:-1] if never_below else Mux(code < 0, 0, code[:-1])
 
         def distance(channel: Dac) -> Value:
-            code = (self.codes[channel] - self.zero).as_signed()
-            return Mux(code < 0, ~(code - 1)[: len(code)], code)
+            code = self.codes[channel] - self.zero
+            return Mux(code[-1], ~count_down(code[:], code[-1])[:-1], code[:])
 
         program = Mux(self.on_program, above(Dac.GATE_PROGRAM), 0)
         on = Mux(self.on_on, above(Dac.GATE_ON), 0)
@@ -461,7 +461,7 @@ class Guard(wiring.Component):
         def settled(left: Signal, cycles: int, moving: Value) -> Value:
             """Whether ``cycles`` have passed since ``moving``."""
             now = Mux(left > passed, left - passed, 0)
-            m.d.sync += left.eq(Mux(now != 0, now - 1, 0))
+            m.d.sync += left.eq(count_down(now, now != 0))
             with m.If(moving):
                 m.d.sync += left.eq(cycles)
             return now == 0
