@@ -70,7 +70,7 @@ def constant_bit(words: Sequence[int], index: Value, place: Value) -> Value:
     """Bit ``place`` of word ``index``: constant frames take tables this way, not registers."""
     size = 1 << len(place)
     whole = sum(word << size * i for i, word in enumerate(words))
-    return Const(whole, size << len(index)).bit_select(Cat(place, index), 1)
+    return Value.cast(Const(whole, size << len(index)).bit_select(Cat(place, index), 1))
 
 
 class SerialClock(wiring.Component):
