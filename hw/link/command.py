@@ -170,7 +170,7 @@ class CommandProcessor(wiring.Component):
     :mod:`~ohmloom.hw.link.program`, its instructions are in
     :mod:`~ohmloom.hw.link.microcode`. An instruction takes two cycles, in the first of
     which its operand is read and a branch is decided, and more while it waits for a byte
-    of the frame or for a byte of the reply to go.
+    of the frame, for a byte of the reply to go, or for something to do.
 
     Members
     -------
@@ -243,8 +243,11 @@ class CommandProcessor(wiring.Component):
         from_frame = loading & (address[:2] == Source.FRAME)
         takes = from_frame | (~branch & (kind == Kind.ALU_TAKE))
         sends = ~branch & (kind == Kind.SEND)
+        rests = ~branch & (kind == Kind.STROBE) & code.read.data[11]
+        idle = ~(done | self.dropped | self.log.written | self.log.lost | self.held)
+        waits = (takes & ~self.i.valid) | (sends & ~self.o.ready) | (rests & idle)
         m.d.comb += [
-            wait.eq(started & ((takes & ~self.i.valid) | (sends & ~self.o.ready))),
+            wait.eq(started & waits),
             go.eq(started & execute & ~wait),
             code.read.addr.eq(counter),
             code.read.en.eq(execute & ~wait),
@@ -269,7 +272,6 @@ class CommandProcessor(wiring.Component):
             Condition.CARRY: carry,
             Condition.DONE: done,
             Condition.DROPPED: self.dropped,
-            Condition.HELD: self.held,
             Condition.RUNNING: core.running,
             Condition.SAFE: guard.safe,
             Condition.CAUSE: guard.cause,

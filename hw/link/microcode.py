@@ -12,7 +12,8 @@ and an index, which is ORed to the address of an indexed instruction. An instruc
 | 8 | target (9 bits) | indexed |
 | 7..0 | | address, or :class:`Source` |
 
-A :attr:`Kind.STROBE` has a bit of :class:`Strobe` in each of 10..0.
+A :attr:`Kind.STROBE` has a bit of :class:`Strobe` in each of 10..0; with bit 11 it waits
+until there is something to do.
 """
 
 from __future__ import annotations
@@ -99,18 +100,16 @@ class Condition(IntEnum):
     """A run has ended and was not reported."""
     DROPPED = 4
     """A dropped frame has not been counted."""
-    HELD = 5
-    """A good frame waits."""
-    RUNNING = 6
-    SAFE = 7
-    CAUSE = 8
-    RAISES = 9
-    LOCKED = 10
-    EXCLUDES = 11
-    ADOPTED = 12
-    WRITTEN = 13
+    RUNNING = 5
+    SAFE = 6
+    CAUSE = 7
+    RAISES = 8
+    LOCKED = 9
+    EXCLUDES = 10
+    ADOPTED = 11
+    WRITTEN = 12
     """An entry of the log has not been counted."""
-    LOST = 14
+    LOST = 13
     """An event that the log lost, likewise."""
 
 
@@ -208,6 +207,10 @@ class Program:
     def strobe(self, strobe: Strobe, select: int = 1) -> None:
         """One strobe; ``select`` says which word."""
         self._lines.append(Kind.STROBE << 12 | select << strobe)
+
+    def rest(self) -> None:
+        """Waits for a frame, or for something to be reported or counted."""
+        self._line(Kind.STROBE, 0, Function.ADD, clear=True)
 
     def branch(self, test: Condition, target: str, *, unless: bool = False) -> None:
         """To ``target`` if the test is true, or unless it is."""

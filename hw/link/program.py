@@ -136,11 +136,11 @@ class _Writer:
         p.branch(Condition.CARRY, "reset", unless=True)
 
         p.label("idle")
+        p.rest()
         p.branch(Condition.DONE, "event")
         for name in ("dropped", "written", "lost"):
             p.branch(Condition[name.upper()], name)
-        p.branch(Condition.HELD, "idle", unless=True)
-        p.load(counters)
+        p.load(counters)  # a good frame then
         p.jump("count")
         p.label("written")
         p.strobe(Strobe.COUNTED, COUNTED_WRITTEN)

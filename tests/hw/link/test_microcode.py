@@ -130,7 +130,7 @@ def test_branches_storage_and_the_frame(simulate, monkeypatch):
         p.add(0, Kind.ALU_SHIFT)
     p.load(Source.WORD)
     p.send()
-    p.branch(Condition.HELD, "wrong")
+    p.branch(Condition.RUNNING, "wrong")
     p.load("INDEX")
     p.jump("right")
     p.label("wrong")
