@@ -276,7 +276,7 @@ def test_the_log_is_read_during_a_run(link_bench):
 
     async def test(ctx, bench):
         bench.memories[Space.LOG, 1] = bench.memories[Space.LOG, 32] = entry
-        bench.run_cycles = 20_000
+        bench.run_cycles = 100_000
         await ask(ctx, bench, Frame(1, Kind.RUN, RUN(0, 0)))
         bench.written, bench.lost = 300, 2
         await ctx.tick().repeat(300 * 60)
