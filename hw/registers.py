@@ -85,7 +85,8 @@ class Registers(wiring.Component):
 
         def key(to: Value, tile: Value) -> Value:
             """:func:`~ohmloom.hw.profile.arm_key`."""
-            return Cat(to, Const(0, 1), tile, Const(0, TILE.width - bits), Const(ARM_KEY, 16))
+            spare = Const(0, TILE.width - bits)
+            return Value.cast(Cat(to, Const(0, 1), tile, spare, Const(ARM_KEY, 16)))
 
         value = self.value.as_unsigned()
         wanted = value[: TO.width], value[TO.width + 1 :][:bits]
