@@ -60,7 +60,8 @@ class Sequencer(wiring.Component):
     run, run_address, run_epoch : In
         Strobe, entry and inference number of a run.
     running, done, cycles : Out
-        A run is under way; strobe at its end; its length in clock cycles,
+        A run is under way; strobe at its end; its length in clock cycles (a compact
+        controller counts up to 2^40, 25 hours at 12 MHz),
         skipped ones included, from the strobe to ``HALT``.
     illegal : Out(1)
         The last run ended at a word that is no instruction, or at one that the
@@ -173,10 +174,12 @@ class Sequencer(wiring.Component):
             following = count_or_load(self.pc, begun, self.run_address, compact=compact)
             m.d.sync += self.pc.eq(following)
         # The cycle of HALT is not one of the run's.
+        taken = Signal(COUNT_BITS if compact else len(self.cycles))
+        m.d.comb += self.cycles.eq(taken)
         with m.If(begun):
-            m.d.sync += self.cycles.eq(self.step)
+            m.d.sync += taken.eq(self.step)
         with m.Elif(self.running & ~ending):
-            m.d.sync += self.cycles.eq(self.cycles + self.step)
+            m.d.sync += taken.eq(taken + self.step)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.active.eq(0)
