@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -281,8 +281,7 @@ class Guard(wiring.Component):
             if limit >= Limit.READ
         }
         self.lowered = Signal(len(Limit))
-        zeros = [self.zero] * len(Dac)
-        self.codes = Signal(data.ArrayLayout(16, len(Dac)), init=zeros)
+        self.codes = Array(Signal(16, init=self.zero, name=f"code_{dac.name}") for dac in Dac)
         reach = [max(self.zero - ceilings.low[dac], ceilings.high[dac] - self.zero) for dac in Dac]
         self.distance_a = Signal(range(reach[Dac.RAIL_A] + 1))
         self.distance_b = Signal(range(reach[Dac.RAIL_B] + 1))
@@ -421,7 +420,7 @@ class Guard(wiring.Component):
         # The front end's initialisation ends with every line and every channel at 0 V.
         with m.If(~afe.ready):
             m.d.sync += [
-                self.codes.eq(self.codes.shape().const([self.zero] * len(Dac))),
+                *(code.eq(self.zero) for code in self.codes),
                 self.pending.eq(0),
                 self.sensing.eq(0),
                 self.on_program.eq(0),
