@@ -73,9 +73,6 @@ class Geometry:
         than one takes a second kilobyte of memory.
     log_depth:
         Entries of the event log, 0 or a power of two up to 1024.
-    compact:
-        Gives clock rate and cycles for area, for a small FPGA at a slow clock: what a
-        block does then, and what it costs in cycles, is said where it is done.
     step:
         Lines of the front end's chips: 8 where switches and converters have eight
         channels, 2 or 4 where a front end is made of smaller parts. A front end
@@ -103,7 +100,6 @@ class Geometry:
     locks: int = 1 << 16
     window: int = 4
     log_depth: int = 32
-    compact: bool = False
     step: int = 8
 
     def __post_init__(self) -> None:
@@ -220,8 +216,7 @@ class Geometry:
     @property
     def left_out(self) -> tuple[str, ...]:
         """Names of the flags of what it has not."""
-        flags = (field.name for field in fields(self) if getattr(self, field.name) is False)
-        return tuple(name for name in flags if name != "compact")
+        return tuple(field.name for field in fields(self) if getattr(self, field.name) is False)
 
     @property
     def has_source(self) -> bool:

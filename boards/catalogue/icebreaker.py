@@ -89,7 +89,6 @@ STANDARD = Geometry(
     wear=False,
     power=False,
     window=1,
-    compact=True,
 )
 
 ICEBREAKER = Board(

@@ -109,7 +109,6 @@ ULX3S_85F = Board(
         program_depth=16384,
         param_depth=16384,
         act_depth=32768,
-        compact=True,
     ),
     front_end=ArrayCard,
     platform=ULX3S_85F_Platform,
