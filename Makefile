@@ -49,10 +49,10 @@ demo: setup
 	$(VENV)/bin/ohmloom demo
 
 test: setup
-	$(PYTHON) -m pytest -q -m "not slow"
+	$(PYTHON) -m pytest -q -n auto --dist loadfile -m "not slow"
 
 test-slow: setup
-	$(PYTHON) -m pytest -q -m slow
+	$(PYTHON) -m pytest -q -n auto --dist loadfile -m slow
 
 prove: setup
 	$(PYTHON) tests/hw/proofs/report.py
