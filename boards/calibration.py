@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from ..errors import OhmloomError
 from ..hw.ranges import RANGE_BITS
-from ..hw.tables import unpack_entry
+from ..hw.tables import table_columns, unpack_entry
 
 
 class CalibrationFileError(OhmloomError, ValueError):
@@ -37,10 +37,10 @@ class Calibration(BaseModel):
     def _whole(self) -> Calibration:
         if not 1 <= self.columns <= 256:
             raise ValueError(f"columns = {self.columns} is outside 1..256")
-        if len(self.words) != stride(self.columns) << RANGE_BITS:
+        if len(self.words) != table_columns(self.columns) << RANGE_BITS:
             raise ValueError(
                 f"{len(self.words)} words, {self.columns} columns have "
-                f"{stride(self.columns) << RANGE_BITS}"
+                f"{table_columns(self.columns) << RANGE_BITS}"
             )
         if not all(0 <= word < 1 << 32 for word in self.words):
             raise ValueError("a word is outside 0..2^32 - 1")
@@ -48,7 +48,7 @@ class Calibration(BaseModel):
 
     def entry(self, tia_range: int, column: int) -> tuple[int, int]:
         """Gain and offset of a channel, as ``unpack_entry`` gives them."""
-        return unpack_entry(self.words[tia_range * stride(self.columns) + column])
+        return unpack_entry(self.words[tia_range * table_columns(self.columns) + column])
 
     def save(self, path: Path) -> None:
         """Write it; an old file is replaced only by a whole new one."""
@@ -56,11 +56,6 @@ class Calibration(BaseModel):
         temporary = path.with_name(f".{path.name}.part")
         temporary.write_text(self.model_dump_json() + "\n")
         temporary.replace(path)
-
-
-def stride(columns: int) -> int:
-    """Words from one range to the next."""
-    return 1 << (columns - 1).bit_length()
 
 
 def load_calibration(path: Path, columns: int) -> Calibration:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..errors import OhmloomError
 from ..hw.afe.tia import RANGES, VOLTS_PER_CODE, uncertainty
 from ..hw.ranges import RANGE_BITS
-from ..hw.tables import ENTRY_FIELDS, GAIN_FRACTION_BITS, IDENTITY, pack_entry
+from ..hw.tables import ENTRY_FIELDS, GAIN_FRACTION_BITS, IDENTITY, pack_entry, table_columns
 from .reader import Reading, Reads
 
 TEST_V = 2.5
@@ -122,7 +122,7 @@ def calibrate(reads: Reads) -> list[int]:
         If a channel is further off than its parts allow: it is broken, not in need of a
         table. The table stays empty then.
     """
-    columns = 1 << (reads.info.columns - 1).bit_length()
+    columns = table_columns(reads.info.columns)
     table = [IDENTITY] * (columns << RANGE_BITS)
     reads.write_table(table)
     measured = {(tia_range, driven): found for tia_range, driven, found in _measure(reads)}

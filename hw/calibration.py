@@ -77,7 +77,7 @@ class Calibrator(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        columns = table_columns(self.geometry)
+        columns = table_columns(self.geometry.columns)
         depth = table_depth(self.geometry)
         m.submodules.table = table = Ram(32, depth, [IDENTITY] * depth)
         read, write = table.read, table.write

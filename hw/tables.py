@@ -31,11 +31,11 @@ IDENTITY = pack_entry(1 << GAIN_FRACTION_BITS, 0)
 """The word that changes nothing; every one is so when the controller has been configured."""
 
 
-def table_columns(geometry: Geometry) -> int:
+def table_columns(columns: int) -> int:
     """Words of a range: its columns, rounded up to a power of two."""
-    return 1 << (geometry.columns - 1).bit_length()
+    return 1 << (columns - 1).bit_length()
 
 
 def table_depth(geometry: Geometry) -> int:
     """Words of the table; the one of a range and a column is at ``range * columns' + column``."""
-    return (1 << RANGE_BITS) * table_columns(geometry)
+    return (1 << RANGE_BITS) * table_columns(geometry.columns)

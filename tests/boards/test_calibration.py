@@ -11,17 +11,16 @@ from ohmloom.boards.calibration import (
     Calibration,
     CalibrationFileError,
     load_calibration,
-    stride,
 )
-from ohmloom.hw.tables import pack_entry
+from ohmloom.hw.tables import pack_entry, table_columns
 
 
 @given(columns=st.integers(1, 256), data=st.data())
 def test_what_is_saved_is_loaded(tmp_path_factory, columns, data) -> None:
-    words = [pack_entry(32768, -3)] * (8 * stride(columns))
+    words = [pack_entry(32768, -3)] * (8 * table_columns(columns))
     place = data.draw(st.tuples(st.integers(0, 7), st.integers(0, columns - 1)))
     entry = data.draw(st.tuples(st.integers(0, 65535), st.integers(-32768, 32767)))
-    words[place[0] * stride(columns) + place[1]] = pack_entry(*entry)
+    words[place[0] * table_columns(columns) + place[1]] = pack_entry(*entry)
     path = tmp_path_factory.getbasetemp() / "table.json"
     Calibration(columns=columns, words=words).save(path)
     found = load_calibration(path, columns)

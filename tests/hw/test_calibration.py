@@ -151,8 +151,8 @@ def test_the_table_can_be_read_back(simulate):
 
 def test_columns_are_rounded_up_to_a_power_of_two():
     odd = Geometry(rows=8, columns=24, calibration=True)
-    assert table_columns(odd) == 32 and table_depth(odd) == 256
-    assert table_columns(GEOMETRY) == 8 and table_depth(GEOMETRY) == 64
+    assert table_columns(odd.columns) == 32 and table_depth(odd) == 256
+    assert table_columns(GEOMETRY.columns) == 8 and table_depth(GEOMETRY) == 64
 
 
 @pytest.mark.parametrize(("gain", "offset"), [(65536, 0), (-1, 0), (0, 1 << 15)])
