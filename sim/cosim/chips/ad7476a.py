@@ -14,7 +14,6 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ....hw.afe import ad7476a as part
-from ....hw.afe.interface import cycles_from_ps
 from .watch import SKIPPED_BITS, Watch
 
 TAKE_EDGE = 3
@@ -95,11 +94,7 @@ class SmallAdcBankModel(wiring.Component):
 
         # Each falling edge puts the next bit out, after the longest access time.
         shown = Signal(range(part.FRAME_BITS + 1))
-        late = fall
-        for i in range(cycles_from_ps(part.SCLK_TO_DATA_PS, self.clk_hz) - 1):
-            delayed = Signal(name=f"fall_{i}")
-            m.d.sync += delayed.eq(late)
-            late = delayed
+        late = watch.later(fall, part.SCLK_TO_DATA_PS, "fall")
         with m.If(select):
             m.d.sync += shown.eq(0)
         with m.Elif(late & ~self.cs_n):
@@ -117,18 +112,7 @@ class SmallAdcBankModel(wiring.Component):
             m.d.comb += self.sdata.eq(bits.word_select(shown, n))
 
         # Complaints.
-        period_ps = 10**12 // part.SCLK_MAX_HZ
-        level_ps = period_ps * part.SCLK_HIGH_PERCENT // 100
-        low, high = soon(fall, level_ps, "low"), soon(rise, level_ps, "high")
-        watch.fail((rise & low) | (fall & high), SmallAdcFault.TIMING)
-        watch.fail(fall & soon(fall, period_ps, "period"), SmallAdcFault.TIMING)
-        slowest = cycles_from_ps(10**12 // part.SCLK_MIN_HZ, self.clk_hz)
-        since = Signal(range(slowest + 2))
-        m.d.sync += since.eq(Mux(fall | self.cs_n, 1, Mux(since > slowest, since, since + 1)))
-        watch.fail((since > slowest) & ~self.cs_n, SmallAdcFault.TIMING)
-        lead = soon(select, part.CS_TO_SCLK_PS, "lead")
-        watch.fail(fall & (select | lead), SmallAdcFault.TIMING)
-        watch.fail(select & soon(deselect, part.CS_HIGH_PS, "gap"), SmallAdcFault.TIMING)
+        watch.serial_clock(part, rise, fall, select, deselect, self.cs_n, SmallAdcFault.TIMING)
         watch.fail(deselect & (count != part.FRAME_BITS), SmallAdcFault.COUNT)
         released = fall & (count == part.FRAME_BITS - 1)
         quiet = soon(released, part.RELINQUISH_PS + part.QUIET_PS, "quiet")

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ....hw.afe import max11125 as part
-from ....hw.afe.interface import cycles_from_ps
 from .watch import SKIPPED_BITS, Watch
 
 TAKE_EDGE = 3
@@ -135,8 +134,8 @@ class ScanAdcModel(wiring.Component):
 
         # The word, each bit after its longest access time.
         shown = Signal(range(part.FRAME_BITS + 2))
-        opened = self._after(m, select, part.CS_TO_DATA_PS, "select")
-        step = self._after(m, fall, part.SCLK_TO_DATA_PS, "fall") & ~self.cs_n
+        opened = watch.later(select, part.CS_TO_DATA_PS, "select")
+        step = watch.later(fall, part.SCLK_TO_DATA_PS, "fall") & ~self.cs_n
         begun = Signal()
         with m.If(opened):
             m.d.sync += begun.eq(1)
@@ -158,18 +157,7 @@ class ScanAdcModel(wiring.Component):
             m.d.comb += self.dout.eq(bits.bit_select(place, 1))
 
         # Complaints.
-        period_ps = 10**12 // part.SCLK_MAX_HZ
-        level_ps = period_ps * part.SCLK_HIGH_PERCENT // 100
-        low, high = soon(fall, level_ps, "low"), soon(rise, level_ps, "high")
-        watch.fail((rise & low) | (fall & high), ScanAdcFault.TIMING)
-        watch.fail(fall & soon(fall, period_ps, "period"), ScanAdcFault.TIMING)
-        slowest = cycles_from_ps(10**12 // part.SCLK_MIN_HZ, self.clk_hz)
-        since = Signal(range(slowest + 2))
-        m.d.sync += since.eq(Mux(fall | self.cs_n, 1, Mux(since > slowest, since, since + 1)))
-        watch.fail((since > slowest) & ~self.cs_n, ScanAdcFault.TIMING)
-        lead = soon(select, part.CS_TO_SCLK_PS, "lead")
-        watch.fail(fall & (select | lead), ScanAdcFault.TIMING)
-        watch.fail(select & soon(deselect, part.CS_HIGH_PS, "gap"), ScanAdcFault.TIMING)
+        watch.serial_clock(part, rise, fall, select, deselect, self.cs_n, ScanAdcFault.TIMING)
         before = Signal()
         m.d.sync += before.eq(self.din)
         moved = (self.din ^ before) & ~self.cs_n
@@ -185,11 +173,3 @@ class ScanAdcModel(wiring.Component):
         watch.fail(bad_command, ScanAdcFault.COMMAND)
         watch.fail(select & manual & ~self.awake, ScanAdcFault.NOT_CONFIGURED)
         return m
-
-    def _after(self, m: Module, event: Value, duration_ps: int, name: str) -> Value:
-        """``event`` as many cycles later as still leave the data valid within its time."""
-        for i in range(cycles_from_ps(duration_ps, self.clk_hz) - 1):
-            delayed = Signal(name=f"{name}_{i}")
-            m.d.sync += delayed.eq(event)
-            event = delayed
-        return event

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Protocol
 
 from amaranth import Const, Module, Mux, Signal, Value
 
 from ....hw.afe.interface import cycles_from_ps
 
 SKIPPED_BITS = 64
+
+
+class SerialPart(Protocol):
+    """A driver file with the limits of its part's serial clock."""
+
+    SCLK_MAX_HZ: int
+    SCLK_MIN_HZ: int
+    SCLK_HIGH_PERCENT: int
+    CS_TO_SCLK_PS: int
+    CS_HIGH_PS: int
 
 
 class Watch:
@@ -57,6 +68,33 @@ class Watch:
         with self.m.Elif(left != 0):
             self.m.d.sync += left.eq(Mux(left > gone, left - gone, 0))
         return left != 0
+
+    def later(self, event: Value, duration_ps: int, name: str) -> Value:
+        """``event`` as many cycles later as still leave what it brings valid within its time."""
+        for i in range(cycles_from_ps(duration_ps, self.clk_hz) - 1):
+            delayed = Signal(name=f"{name}_{i}")
+            self.m.d.sync += delayed.eq(event)
+            event = delayed
+        return event
+
+    def serial_clock(
+        self, part: SerialPart, rise: Value, fall: Value, select: Value, deselect: Value,
+        released: Value, code: IntEnum,
+    ) -> None:  # fmt: skip
+        """Levels, period, lead and gap of a clock whose falling edges count, and the longest
+        period while the part is selected, ``released`` low."""
+        period_ps = 10**12 // part.SCLK_MAX_HZ
+        level_ps = period_ps * part.SCLK_HIGH_PERCENT // 100
+        low, high = self.too_soon(fall, level_ps, "low"), self.too_soon(rise, level_ps, "high")
+        self.fail((rise & low) | (fall & high), code)
+        self.fail(fall & self.too_soon(fall, period_ps, "period"), code)
+        slowest = cycles_from_ps(10**12 // part.SCLK_MIN_HZ, self.clk_hz)
+        since = Signal(range(slowest + 2))
+        self.m.d.sync += since.eq(Mux(fall | released, 1, Mux(since > slowest, since, since + 1)))
+        self.fail((since > slowest) & ~released, code)
+        lead = self.too_soon(select, part.CS_TO_SCLK_PS, "lead")
+        self.fail(fall & (select | lead), code)
+        self.fail(select & self.too_soon(deselect, part.CS_HIGH_PS, "gap"), code)
 
     def fail(self, condition: Value, code: IntEnum) -> None:
         """``code`` stays in ``fault`` from the first time that ``condition`` holds."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
+from amaranth.sim import Simulator
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,39 @@ class Shape:
             data = bits[min(shown, len(bits) - 1)] if bits else 0
             cycles.append((0, idle_clock ^ bool(started), data))
         return cycles + [(1, idle_clock, 0)] * self.gap
+
+
+def read_bank(dut, clk_hz, cycles, idle, codes):
+    """Play pin cycles to a bank of converters: ``(words per data line, fault code)``.
+
+    A bit is taken before each falling edge of the serial clock.
+    """
+    lines = [[] for _ in range(len(dut.dout))]
+    fault = []
+
+    async def bench(ctx):
+        for i, code in enumerate(codes):
+            ctx.set(dut.codes[i], code)
+        before, shown = idle, 0
+        for pins in cycles:
+            if before["sclk"] and not pins["sclk"]:
+                for i, bits in enumerate(lines):
+                    bits.append(shown >> i & 1)
+            for name, level in pins.items():
+                ctx.set(getattr(dut, name), level)
+            before, shown = pins, ctx.get(dut.dout)
+            await ctx.tick()
+        fault.append(ctx.get(dut.fault))
+
+    sim = Simulator(dut)
+    sim.add_clock(1 / clk_hz)
+    sim.add_testbench(bench)
+    sim.run()
+    words = [
+        [int("".join(map(str, bits[k : k + 16])), 2) for k in range(0, len(bits), 16)]
+        for bits in lines
+    ]
+    return words, fault[0]
 
 
 @pytest.fixture

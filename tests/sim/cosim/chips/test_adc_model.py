@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from amaranth.sim import Simulator
 
 from ohmloom.hw.afe.ad7606c import CONFIGURATION, READ_FLAG
 from ohmloom.sim.cosim.chips.ad7606c import AdcBankModel, AdcFault
+
+from .conftest import read_bank
 
 CLK_HZ = 200_000_000
 CONVERT = 130
@@ -55,32 +56,8 @@ class Bench:
     def run(self, chips=1, codes=()):
         """``(words per data line, AdcFault)``; a bit is taken before each falling edge."""
         dut = AdcBankModel(chips, CLK_HZ)
-        lines = [[] for _ in range(2 * chips)]
-        fault = []
-
-        async def bench(ctx):
-            for i, code in enumerate(codes):
-                ctx.set(dut.codes[i], code)
-            before = IDLE
-            for pins in self.cycles:
-                if before["sclk"] and not pins["sclk"]:
-                    for i, bits in enumerate(lines):
-                        bits.append(ctx.get(dut.dout[i]))
-                for name, level in pins.items():
-                    ctx.set(getattr(dut, name), level)
-                before = pins
-                await ctx.tick()
-            fault.append(AdcFault(ctx.get(dut.fault)))
-
-        sim = Simulator(dut)
-        sim.add_clock(1 / CLK_HZ)
-        sim.add_testbench(bench)
-        sim.run()
-        words = [
-            [int("".join(map(str, bits[k : k + 16])), 2) for k in range(0, len(bits), 16)]
-            for bits in lines
-        ]
-        return words, fault[0]
+        words, fault = read_bank(dut, CLK_HZ, self.cycles, IDLE, codes)
+        return words, AdcFault(fault)
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from amaranth.sim import Simulator
 
 from ohmloom.sim.cosim.chips.ad7606 import SlowAdcBankModel
 from ohmloom.sim.cosim.chips.simultaneous import AdcFault
+
+from .conftest import read_bank
 
 CLK_HZ = 200_000_000
 CONVERT = 830
@@ -51,32 +52,8 @@ class Bench:
     def run(self, chips=1, codes=CODES):
         """``(words per data line, AdcFault)``; a bit is taken before each falling edge."""
         dut = SlowAdcBankModel(chips, CLK_HZ)
-        lines = [[] for _ in range(2 * chips)]
-        fault = []
-
-        async def bench(ctx):
-            for i, code in enumerate(codes):
-                ctx.set(dut.codes[i], code)
-            before, shown = IDLE, 0
-            for pins in self.cycles:
-                if before["sclk"] and not pins["sclk"]:
-                    for i, bits in enumerate(lines):
-                        bits.append(shown >> i & 1)
-                for name, level in pins.items():
-                    ctx.set(getattr(dut, name), level)
-                before, shown = pins, ctx.get(dut.dout)
-                await ctx.tick()
-            fault.append(AdcFault(ctx.get(dut.fault)))
-
-        sim = Simulator(dut)
-        sim.add_clock(1 / CLK_HZ)
-        sim.add_testbench(bench)
-        sim.run()
-        words = [
-            [int("".join(map(str, bits[k : k + 16])), 2) for k in range(0, len(bits), 16)]
-            for bits in lines
-        ]
-        return words, fault[0]
+        words, fault = read_bank(dut, CLK_HZ, self.cycles, IDLE, codes)
+        return words, AdcFault(fault)
 
 
 @pytest.fixture
