@@ -182,13 +182,14 @@ class CodeLimits(wiring.Component):
 
 def count_down(value: Value, counting: Value) -> Value:
     """``value``, less one if ``counting``, and above it whether there was one."""
-    return (value + counting.replicate(len(value)))[: len(value) + 1]
+    return Value.cast((value + counting.replicate(len(value)))[: len(value) + 1])
 
 
 def count_up(value: Value, loading: Value) -> Value:
     """``value`` and one; for not ``loading`` only."""
     one = Const(1, 1)
-    return (Cat(one, value) + Cat(one, loading.replicate(len(value))))[1 : len(value) + 1]
+    total = Cat(one, value) + Cat(one, loading.replicate(len(value)))
+    return Value.cast(total[1 : len(value) + 1])
 
 
 class StandingSignature(wiring.Signature):
@@ -584,7 +585,7 @@ class Guard(wiring.Component):
                 self.spent.eq(spent + less + (asked & ~whole)),
                 self.refilled.eq(following),
             ]
-        return (budget - spent)[: len(budget)], too_often
+        return Value.cast((budget - spent)[: len(budget)]), too_often
 
     def _energy(
         self, m: Module, passed: Signal, asked: Signal, drove: Signal
@@ -628,7 +629,7 @@ class Guard(wiring.Component):
             m.d.sync += known.eq(0)
         with m.Elif(heard):
             m.d.sync += known.eq(1)
-        return (most - silence - 1)[: len(silence)], stale
+        return Value.cast((most - silence - 1)[: len(silence)]), stale
 
     def _state(self, m: Module, causes: dict[Reason, Value]) -> None:
         """The safe state, its reason, and the counters of refusals."""

@@ -171,10 +171,10 @@ class PulseSequencer(wiring.Component):
         source, selected = Signal(), Signal()
         judging, reached = Signal(), Signal()
         react = Signal(REACT_BITS)
+        v_low, v_high = Signal.like(pulse["v_low"]), Signal.like(pulse["v_high"])
+        source_range = Signal.like(pulse["source_range"])
         if self.has_source:
             mean = Signal(signed(CODE_BITS))
-            v_low, v_high = Signal.like(pulse["v_low"]), Signal.like(pulse["v_high"])
-            source_range = Signal.like(pulse["source_range"])
             m.d.comb += [
                 fe.source.eq(selected),
                 fe.source_range.eq(Mux(selected, source_range, 0)),

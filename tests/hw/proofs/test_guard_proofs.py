@@ -80,8 +80,8 @@ def present_limits(guard: Guard) -> dict[Limit, Value]:
         getattr(words, "words", words)
         for words in (guard.store.words["low"], guard.store.words["high"])
     )
-    codes = {Limit(Limit.LOW_RAIL_A + dac): low[dac] for dac in Dac}
-    codes |= {Limit(Limit.HIGH_RAIL_A + dac): high[dac] for dac in Dac}
+    codes: dict[Limit, Value] = {Limit(Limit.LOW_RAIL_A + dac): Value.cast(low[dac]) for dac in Dac}
+    codes |= {Limit(Limit.HIGH_RAIL_A + dac): Value.cast(high[dac]) for dac in Dac}
     return codes | guard.limits
 
 
