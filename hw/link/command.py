@@ -240,10 +240,25 @@ class CommandProcessor(wiring.Component):
         function, address = code.read.data[9:11], code.read.data[:ADDRESS_BITS]
         operand = Signal(8)
         loading = ~branch & (kind == Kind.LOAD)
-        from_frame = loading & (address[:2] == Source.FRAME)
-        takes = from_frame | (~branch & (kind == Kind.ALU_TAKE))
-        sends = ~branch & (kind == Kind.SEND)
-        rests = ~branch & (kind == Kind.STROBE) & code.read.data[11]
+
+        # What it is, told in the first cycle: a block RAM's word comes late in a cycle.
+        takes, sends, rests, stores, counts = (
+            Signal(name=name) for name in ("takes", "sends", "rests", "stores", "counts")
+        )
+        strobes = Signal(max(Strobe) + 2)
+        strobing = ~branch & (kind == Kind.STROBE)
+        with m.If(~execute):
+            m.d.sync += [
+                takes.eq(
+                    (loading & (address[:2] == Source.FRAME)) | (~branch & (kind == Kind.ALU_TAKE))
+                ),
+                sends.eq(~branch & (kind == Kind.SEND)),
+                rests.eq(strobing & code.read.data[11]),
+                stores.eq(~branch & (kind == Kind.STORE)),
+                counts.eq(~branch & (~kind[2] | (kind == Kind.LOAD))),
+            ]
+        # Only what rests waits, and that has no strobe.
+        m.d.sync += strobes.eq(Mux(~execute & strobing, code.read.data[: len(strobes)], 0))
         idle = ~(done | self.dropped | self.log.written | self.log.lost | self.held)
         waits = (takes & ~self.i.valid) | (sends & ~self.o.ready) | (rests & idle)
         m.d.comb += [
@@ -315,21 +330,20 @@ class CommandProcessor(wiring.Component):
             carry_in.eq(Mux(chained, carry, subtracts)),
             total.eq(Cat(carry_in, accumulator) + Cat(carry_in, addend)),
         ]
-        with m.If(go & ~branch & (~kind[2] | (kind == Kind.LOAD))):
+        with m.If(go & counts):
             m.d.sync += accumulator.eq(total[1:9])
             with m.If(~function[1]):
                 m.d.sync += carry.eq(total[9])
 
         # Scratch bytes, and those that are registers as well.
-        stores = go & ~branch & (kind == Kind.STORE)
         m.d.comb += [
             scratch.write.addr.eq(scratch.read.addr),
             scratch.write.data.eq(accumulator),
-            scratch.write.en.eq(stores),
+            scratch.write.en.eq(go & stores),
             bus.space.eq(index),
         ]
         assert min(Mapped) == Mapped.INDEX and min(Mapped) & 3 == 0
-        with m.If(stores & address[2:].all()), m.Switch(address[:2]):
+        with m.If(go & stores & address[2:].all()), m.Switch(address[:2]):
             with m.Case(Mapped.INDEX & 3):
                 m.d.sync += index.eq(accumulator)
             with m.Case(Mapped.ADDRESS_LOW & 3):
@@ -337,28 +351,25 @@ class CommandProcessor(wiring.Component):
             with m.Case(Mapped.ADDRESS_HIGH & 3):
                 m.d.sync += bus.address[8:].eq(accumulator)
 
-        # Strobes.
-        def strobe(bit: int) -> Value:
-            return go & ~branch & (kind == Kind.STROBE) & code.read.data[bit]
-
         reading = Signal()  # the word is there in this cycle
-        m.d.sync += reading.eq(strobe(Strobe.READ))
+        m.d.sync += reading.eq(strobes[Strobe.READ])
+        select = strobes[Strobe.SELECT :]
         m.d.comb += [
-            bus.read.eq(strobe(Strobe.READ)),
-            bus.write.eq(strobe(Strobe.WRITE)),
-            core.run.eq(strobe(Strobe.RUN)),
-            guard.abort.eq(strobe(Strobe.ABORT)),
-            guard.clear.eq(strobe(Strobe.CLEAR)),
-            guard.limit.eq(strobe(Strobe.LIMIT)),
-            guard.heard.eq(strobe(Strobe.RELEASE)),
-            self.release.eq(strobe(Strobe.RELEASE)),
-            self.counted.eq(strobe(Strobe.COUNTED) & ~code.read.data[9:11].any()),
-            self.log.count_written.eq(strobe(Strobe.COUNTED) & code.read.data[9]),
-            self.log.count_lost.eq(strobe(Strobe.COUNTED) & code.read.data[10]),
+            bus.read.eq(strobes[Strobe.READ]),
+            bus.write.eq(strobes[Strobe.WRITE]),
+            core.run.eq(strobes[Strobe.RUN]),
+            guard.abort.eq(strobes[Strobe.ABORT]),
+            guard.clear.eq(strobes[Strobe.CLEAR]),
+            guard.limit.eq(strobes[Strobe.LIMIT]),
+            guard.heard.eq(strobes[Strobe.RELEASE]),
+            self.release.eq(strobes[Strobe.RELEASE]),
+            self.counted.eq(strobes[Strobe.COUNTED] & ~select.any()),
+            self.log.count_written.eq(strobes[Strobe.COUNTED] & select[0]),
+            self.log.count_lost.eq(strobes[Strobe.COUNTED] & select[1]),
         ]
 
         # The word: bytes go in at the top and out at the bottom, or all of it is loaded.
-        shifts = go & ~branch & ((kind == Kind.ALU_SHIFT) | takes | sends)
+        shifts = go & (takes | sends | (~branch & (kind == Kind.ALU_SHIFT)))
         result = Cat(
             core.saturations,
             core.illegal,
@@ -369,7 +380,6 @@ class CommandProcessor(wiring.Component):
             Const(0, 8 - TRAP_BITS),
             core.trap_address,
         )
-        select = Cat(strobe(Strobe.SELECT), strobe(Strobe.SELECT + 1))
         assert (CYCLES, RESULT, HEALTH) == (1, 2, 3)
         wide = _one_of_four(select, bus.read_data, core.cycles, result, guard.health)
         with m.If(reading | select.any() | shifts):
@@ -391,14 +401,14 @@ class CommandProcessor(wiring.Component):
             self.o.payload.end.eq(address[0]),
             self.active.eq(answering | done | core.done),
         ]
-        with m.If(strobe(Strobe.RELEASE) | strobe(Strobe.EVENT)):
+        with m.If(strobes[Strobe.RELEASE] | strobes[Strobe.EVENT]):
             m.d.sync += answering.eq(1)
         with m.Elif(go & sends & address[0]):
             m.d.sync += answering.eq(0)
         # A run that ends just now is never forgotten.
         with m.If(core.done):
             m.d.sync += done.eq(1)
-        with m.Elif(strobe(Strobe.EVENT)):
+        with m.Elif(strobes[Strobe.EVENT]):
             m.d.sync += done.eq(0)
         return m
 
