@@ -33,13 +33,13 @@ class Pool(PostUnit):
     def cycles(grid: Grid, average: bool, scaling: int = Scaler.LATENCY) -> int:
         """Cycles of an instruction, from its start to ``done``.
 
-        Two for the window's word; for each window its activations, 2, and those of the
-        scaler for an average; one for each turn of a loop.
+        Two for the window's word and one for the end; for each window its activations, 2,
+        and those of the scaler for an average; one for each turn of a loop.
         """
         inner, middle, outer = (loop.count for loop in grid.loops)
         windows = inner * middle * outer
         turns = windows + middle * outer + outer
-        return 2 + windows * (grid.rows * grid.columns + 2 + scaling * average) + turns
+        return 3 + windows * (grid.rows * grid.columns + 2 + scaling * average) + turns
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -168,12 +168,15 @@ class Pool(PostUnit):
                 with m.If(turn[level] + 1 == loop["count"]):
                     m.d.sync += [turn[level].eq(0), level.eq(level + 1)]
                     with m.If(level == POOL_LOOPS - 1):
-                        m.d.comb += self.done.eq(1)
-                        m.next = "IDLE"
+                        m.next = "END"
                 with m.Else():
                     m.d.sync += [turn[level].eq(turn[level] + 1), level.eq(0)]
                     for n in range(POOL_LOOPS):
                         with m.If(n <= level):
                             m.d.sync += [act[n].eq(next_act), out[n].eq(next_out)]
                     begin(next_act)
+            # So that no path leads from parameter memory to what follows an instruction.
+            with m.State("END"):
+                m.d.comb += self.done.eq(1)
+                m.next = "IDLE"
         return m
