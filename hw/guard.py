@@ -680,7 +680,8 @@ class Guard(wiring.Component):
         raises, locked, excludes = Signal(), Signal(), Signal()
         # A code that is just being written does not stand yet.
         unclear = self.core.dac.valid | ~self.store.known
-        m.d.comb += [
+        # The host looks later.
+        m.d.sync += [
             host.limit_raises.eq(raises),
             host.limit_locked.eq(locked),
             host.limit_excludes.eq(excludes),
