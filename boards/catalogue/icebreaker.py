@@ -1,5 +1,3 @@
-# Amaranth makes the members of a component at run time.
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
 """iCEBreaker with an iCE40UP5K: a small controller at 12 MHz, the array card on the PMODs.
 
 Pins as in ``amaranth_boards.icebreaker``. The three PMODs have 24 pins, of which a card
@@ -16,13 +14,13 @@ from typing import Any
 
 from amaranth.build import Attrs
 from amaranth.hdl import Elaboratable, Module
-from amaranth.lib import io, wiring
+from amaranth.lib import wiring
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 
 from ...hw.afe.chained_card import ChainedCard
 from ...hw.geometry import Geometry
 from ..board import Board
-from ..header import card_resource
+from ..header import connect_card, connect_uart
 
 CLK_HZ = 12_000_000
 
@@ -52,24 +50,8 @@ class Icebreaker(Elaboratable):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.top = top = self.top
-        uart = platform.request("uart", 0, dir={"rx": "-", "tx": "-"})
-        m.submodules.rx = rx = io.Buffer("i", uart.rx)
-        m.submodules.tx = tx = io.Buffer("o", uart.tx)
-        m.d.comb += [top.rx.eq(rx.i), tx.o.eq(top.tx)]
-
-        signature = top.pins.signature
-        platform.add_resources(
-            [card_resource(signature, PMODS, connector=None, outputs=OUTPUTS, inputs=INPUTS)]
-        )
-        members = list(signature.flatten(top.pins))
-        names = {"_".join(map(str, path)): value for path, _member, value in members}
-        card = platform.request("card", 0, dir=dict.fromkeys(names, "-"))
-        for path, member, value in members:
-            name = "_".join(map(str, path))
-            driven = member.flow is wiring.Out
-            buffer = io.Buffer("o" if driven else "i", getattr(card, name))
-            m.submodules[f"card_{name}"] = buffer
-            m.d.comb += buffer.o.eq(value) if driven else value.eq(buffer.i)
+        connect_uart(m, platform, top)
+        connect_card(m, platform, top, PMODS, connector=None, outputs=OUTPUTS, inputs=INPUTS)
         return m
 
 
