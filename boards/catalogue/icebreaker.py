@@ -1,3 +1,5 @@
+# Amaranth makes the members of a component at run time.
+# pyright: reportArgumentType=false
 """iCEBreaker with an iCE40UP5K: a small controller at 12 MHz, the array card on the PMODs.
 
 Pins as in ``amaranth_boards.icebreaker``. The three PMODs have 24 pins, of which a card

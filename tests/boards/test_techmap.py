@@ -68,6 +68,7 @@ def test_only_the_board_that_wants_it_has_it() -> None:
     with_map = prepare(ICEBREAKER.controller(ICEBREAKER.standard), ICEBREAKER)
     assert with_map.files["ice40.map"] == MAP.read_text()
     script = str(with_map.files["top.ys"]).splitlines()
-    assert script.index("techmap -map ice40.map") < script.index("synth_ice40 -dsp -top top")
+    synthesis = script.index(f"synth_ice40 {ICEBREAKER.synth_opts} -top top")
+    assert script.index("techmap -map ice40.map") < synthesis
     without = prepare(ULX3S.controller(ULX3S.standard), ULX3S)
     assert "techmap" not in str(without.files["top.ys"])
