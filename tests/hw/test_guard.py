@@ -526,8 +526,8 @@ def test_limits_only_go_down_once_and_keep_what_stands(simulate, geometry):
         async def lower(limit: Limit, value: int) -> str:
             ctx.set(host.limit_index, limit)
             ctx.set(host.limit_value, value)
-            # The value comes in bytes after the index.
-            await ctx.tick()
+            # Long before the link looks, which is eight cycles later.
+            await ctx.tick().repeat(3)
             verdicts = [
                 name
                 for name in ("raises", "locked", "excludes")
