@@ -162,9 +162,7 @@ def load_log(path: Path) -> list[Temperatures]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise TemperatureError(
-            f"{path} cannot be read as a log of temperatures: {error}"
-        ) from error
+        raise TemperatureError(f"{path} is no log of temperatures: {error}") from error
     for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)

@@ -243,10 +243,12 @@ class Converters:
         Raises
         ------
         ConverterError
-            If it has none.
+            If it has none, or is at a temperature that no part works at.
         """
         if self.celsius is None:
             raise ConverterError("these converters have no temperature sensor")
+        if not -100 <= self.celsius <= 300:
+            raise ConverterError(f"converters at {self.celsius:g} degC, accepted is -100 to 300")
         one = 1 << Z_FRACTION_BITS
         mean = round(sensor_volts(self.celsius) / self.adc_lsb * one)
         noise = np.asarray(z, dtype=np.int64) * round(NOISE_CODES * one) >> Z_FRACTION_BITS
