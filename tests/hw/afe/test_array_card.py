@@ -682,6 +682,17 @@ def test_the_page_gives_the_cycles_of_every_step():
         assert [int(value) for value in row.groups()] == [cycles[step] for cycles in wanted]
 
 
+def test_the_page_gives_the_frames_of_the_temperature_sensors():
+    cycles = [setting_cycles(clk_hz) for clk_hz in (48_000_000, 12_000_000)]
+    text = PAGE
+    assert f"| frames, cycles | {cycles[0]} | {cycles[1]} |" in text
+    assert f"| frames, time | {cycles[0] / 48:.1f} us | {cycles[1] / 12:.1f} us |" in text
+    assert f"{len(ad7606c.CONFIGURATION)} frames, with" in text
+    code = round(ad7606c.sensor_volts(25) / 10 * 32768)
+    kelvin = (ad7606c.sensor_volts(26) - ad7606c.sensor_volts(25)) / 10 * 32768
+    assert f"so 25 degC is code {code} and a kelvin {kelvin:.0f} codes" in text
+
+
 def test_the_page_gives_the_ad7606_s_cycles():
     cards = [ArrayCard(Geometry(), hz, adc=ad7606.PART) for hz in (48_000_000, 12_000_000)]
     periods = [card.plane_period_cycles() for card in cards]
