@@ -45,7 +45,7 @@ class Card:
     def read(self, tile, cell, count, volts, tia_range=None, average=0):
         self.asked.append((tile, cell, count, volts, tia_range))
         codes = Converters(celsius=self.celsius[cell // 8]).temperature_codes(np.zeros(count, int))
-        return [Reading(int(code), tia_range, self.saturated) for code in codes]
+        return [Reading(int(code), TEMPERATURE_RANGE, self.saturated) for code in codes]
 
     def write_table(self, words):
         raise AssertionError("a temperature needs no table")
