@@ -32,7 +32,7 @@ from .postprocess import PostProcessor
 from .profile import PROFILE_QUARTERS, QUARTER_BITS, TILE_FIELDS
 from .pulse import PulseSequencer
 from .ram import Ram
-from .ranges import RANGE_BITS
+from .ranges import RANGE_BITS, TEMPERATURE_RANGE
 from .sequencer import MVM, PULSE, SEQUENCER, VERIFY, Sequencer
 from .timers import TimerMux, Timers
 from .verify import WEAR_BITS, WriteVerify
@@ -398,8 +398,11 @@ class Top(wiring.Component):
             modes.profile_data.eq(profile.data),
             modes.tile_data.eq(tile_mode.data),
             modes.param_data.eq(param.data),
-            # A code of a range that a read has chosen says nothing of a written cell.
-            modes.cell_write.eq(ver.cell_write & ~seq.registers.tia_range[RANGE_BITS]),
+            # A code of a range that a read has chosen says nothing of a written cell, and
+            # neither does a temperature.
+            modes.cell_write.eq(
+                ver.cell_write & (seq.registers.tia_range[: RANGE_BITS + 1] < TEMPERATURE_RANGE)
+            ),
             modes.cell_result.eq(ver.cell_result),
             modes.automatic.eq(seq.registers.tia_range[3]),
             link.adopted.eq(modes.adopted),

@@ -8,8 +8,14 @@ Sources: "features" is the front page of the AD7606C-16 data sheet; "family" is
 the AD7606 data sheet, Rev. C, p. 28 (the select puts out the first bit, rising
 clock edges the following ones; 64 clocks read eight channels on two lines) and
 the AD7609's, Rev. A, p. 27 (each bit is valid on the falling edge); "no-OS" is
-Analog Devices' own driver (drivers/adc/ad7606). ``assumed`` numbers come from no
-table that was at hand and are to be checked before a board is built.
+Analog Devices' own driver (drivers/adc/ad7606), and "IIO" its application
+(projects/ad7606x-iio). ``assumed`` numbers come from no table that was at hand and are to
+be checked before a board is built.
+
+Every channel has a diagnostic multiplexer, which can put the part's temperature sensor in
+the place of the input (Analog Devices EngineerZone, document 15877: registers 0x28 to
+0x2B, software mode, +-10 V; channel 8 is the most accurate one, none is a precision
+channel). It is set by sending the whole configuration again.
 """
 
 from __future__ import annotations
@@ -78,6 +84,10 @@ class Register(IntEnum):
     RANGE_V5_V6 = 0x05
     RANGE_V7_V8 = 0x06
     BANDWIDTH = 0x07
+    DIAGNOSTIC_MUX_V1_V2 = 0x28
+    DIAGNOSTIC_MUX_V3_V4 = 0x29
+    DIAGNOSTIC_MUX_V5_V6 = 0x2A
+    DIAGNOSTIC_MUX_V7_V8 = 0x2B
 
 
 TWO_LINES = 0b01 << 3
@@ -86,6 +96,25 @@ RANGE_10V = 0x33
 """Two channels at +-10 V single-ended: no-OS ad7606c_range_table, entry 0b0011."""
 WIDE = 0xFF
 """BANDWIDTH, one bit per channel: 220 kHz."""
+MUXES = (
+    Register.DIAGNOSTIC_MUX_V1_V2,
+    Register.DIAGNOSTIC_MUX_V3_V4,
+    Register.DIAGNOSTIC_MUX_V5_V6,
+    Register.DIAGNOSTIC_MUX_V7_V8,
+)
+"""no-OS AD7606_REG_DIAGNOSTIC_MUX_CH."""
+MUX_BITS = 3
+"""Of a channel in them, the lower one's first; 0 is the input (IIO AD7606_DIAGN_MUX_CH_VAL)."""
+MUX_SENSOR = 1
+"""IIO TEMPERATURE_MUX."""
+SENSOR_25C_V = 0.69068
+SENSOR_V_PER_K = 0.019328
+"""The sensor's voltage at 25 degC and its slope: IIO get_chn_temperature, "equation specified
+in device datasheet", one for AD7606B and AD7606C."""
+SENSOR_PS = 100_000_000
+"""IIO waits 100 us after it has set the multiplexer."""
+SENSOR_CHANNEL = 7
+"""V8, the most accurate one (document 15877)."""
 READ_FLAG = 1 << 14
 """A frame with this bit reads a register, and takes the part from ADC to register mode."""
 
@@ -103,10 +132,25 @@ CONFIGURATION = (
     register_frame(Register.RANGE_V5_V6, RANGE_10V),
     register_frame(Register.RANGE_V7_V8, RANGE_10V),
     register_frame(Register.BANDWIDTH, WIDE),
+    *(register_frame(mux, 0) for mux in MUXES),
     register_frame(Register.ADC_MODE, 0),
 )
 """Frames that set the parts up, from ADC mode back to ADC mode. A read-out sends what the last
 one is made of: zeros."""
+SENSING = tuple(
+    MUX_SENSOR << MUX_BITS | MUX_SENSOR if frame >> 8 in MUXES else 0 for frame in CONFIGURATION
+)
+"""What is set in them besides for the temperature sensor in place of every input."""
+
+
+def sensor_volts(celsius: float) -> float:
+    """Voltage that a channel converts while its multiplexer is on the sensor."""
+    return SENSOR_25C_V + SENSOR_V_PER_K * (celsius - 25)
+
+
+def sensor_celsius(volts: float) -> float:
+    """Temperature of the die at such a voltage."""
+    return (volts - SENSOR_25C_V) / SENSOR_V_PER_K + 25
 
 
 PART = AdcPart(
@@ -132,6 +176,8 @@ PART = AdcPart(
     noise_codes=NOISE_CODES,
     configuration=CONFIGURATION,
     sdi_ps=max(SDI_SETUP_PS, SDI_HOLD_PS),
+    sensing=SENSING,
+    sensor_ps=SENSOR_PS,
 )
 """The part as the card sets it up."""
 
@@ -154,6 +200,9 @@ class AdcBank(wiring.Component):
     -------
     command : In(stream of ``setup``)
         A register frame of the part's configuration, by its place; not during a conversion.
+    sensor : In(1)
+        The frames put the temperature sensors in the place of the inputs; stable while any
+        of them is sent.
     convert : In(1)
         Strobe, taken while ``idle``.
     idle : Out(1)
@@ -190,10 +239,12 @@ class AdcBank(wiring.Component):
         gatherer = SerialGatherer if compact else ParallelGatherer
         self.gatherer = gatherer(lines, self.clock)
         self.frames = part.configuration or (0,)
+        self.sensing = part.sensing
         command = data.StructLayout({"setup": range(len(self.frames))})
         super().__init__(
             {
                 "command": In(stream.Signature(command)),
+                "sensor": In(1),
                 "convert": In(1),
                 "idle": Out(1),
                 "samples": Out(stream.Signature(sample_layout(), always_ready=True)),
@@ -228,8 +279,11 @@ class AdcBank(wiring.Component):
         ]
         # The first bit of every frame is 0 and already on the line.
         with m.If(clock.trailing):
-            words = [frame << 1 for frame in self.frames]
-            m.d.sync += self.sdi.eq(constant_bit(words, setup, clock.left[:4]))
+            words, more = ([word << 1 for word in w] for w in (self.frames, self.sensing))
+            bit = constant_bit(words, setup, clock.left[:4])
+            if self.sensing:
+                bit |= self.sensor & constant_bit(more, setup, clock.left[:4])
+            m.d.sync += self.sdi.eq(bit)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.idle.eq(1), self.command.ready.eq(~self.convert)]

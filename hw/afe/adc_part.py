@@ -62,6 +62,11 @@ class AdcPart:
         Frames that write the card's settings; none: the part has no registers.
     sdi_ps:
         Set-up and hold times of their bits.
+    sensing:
+        Bits that are set in each of these frames besides while the parts are to convert their
+        own temperature sensors; none: they cannot.
+    sensor_ps:
+        From such a frame until the sensor has settled.
     """
 
     name: str
@@ -86,6 +91,8 @@ class AdcPart:
     noise_codes: float
     configuration: tuple[int, ...] = ()
     sdi_ps: int = 0
+    sensing: tuple[int, ...] = ()
+    sensor_ps: int = 0
 
     @property
     def filter_ps(self) -> int:

@@ -5,16 +5,23 @@ each row on rail A, rail B or 0 V, each column on its TIA or 0 V, and each gate 
 GATE_PROGRAM, GATE_ON or 0 V; AD7606C-16 converters read the TIAs, or AD7606, which are
 slower and cheaper. The parts' numbers are in their drivers; ``docs/array-card.md`` has
 pins, wiring and timing.
+
+In :data:`~ohmloom.hw.ranges.TEMPERATURE_RANGE` AD7606C-16 converters are on their own
+temperature sensors, and the TIAs in range 0. Their settings are sent when the range is
+entered or left; until then no switch takes its setting and no conversion may begin, so the
+settling that comes before every conversion begins afterwards. AD7606 have no such sensor:
+the range pins show that number, as they show any that has no TIA.
 """
 
 from __future__ import annotations
 
-from amaranth import Module, Signal, Value
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from ..geometry import Geometry
+from ..ranges import TEMPERATURE_RANGE
 from . import ad5754r, ad7606, ad7606c, adgs1414d
 from .adc_part import CHANNELS, LINES, AdcPart
 from .interface import (
@@ -184,7 +191,8 @@ class ArrayCard(wiring.Component):
     Raises
     ------
     ValueError
-        If the clock is not positive, or too many columns are to be read for it.
+        If the clock is not positive, too many columns are to be read for it, or the longest
+        settling is too short for the converters' temperature sensors.
     """
 
     PAIRS_APART = True
@@ -208,6 +216,13 @@ class ArrayCard(wiring.Component):
         self.switches = adgs1414d.SwitchBanks(each, clk_hz, edge_cycles)
         self.dac = ad5754r.QuadDac(clk_hz)
         self.adc = ad7606c.AdcBank(geometry.columns // CHANNELS, clk_hz, adc, geometry.compact)
+        # A range that the card says nothing of takes the longest settling.
+        longest = max(settle_ps(n, adc) for n in range(len(RANGES)))
+        if adc.sensing and not (len(RANGES) <= TEMPERATURE_RANGE and adc.sensor_ps <= longest):
+            raise ValueError(
+                f"the temperature sensors of {adc.name} take {adc.sensor_ps} ps and range "
+                f"{TEMPERATURE_RANGE}; the {len(RANGES)} TIA ranges settle in {longest} ps at most"
+            )
         super().__init__(
             {
                 "core": In(FrontEndSignature(geometry)),
@@ -254,10 +269,10 @@ class ArrayCard(wiring.Component):
         m.submodules.switches = self.switches
         m.submodules.dac = self.dac
         m.submodules.adc = self.adc
-        ready = Signal()
+        ready, setting = Signal(), Signal()
         self._pins(m, ready)
-        self._core(m, ready)
-        self._initialise(m, ready)
+        self._core(m, ready, setting)
+        self._initialise(m, ready, setting)
         return m
 
     def _pins(self, m: Module, ready: Signal) -> None:
@@ -286,7 +301,8 @@ class ArrayCard(wiring.Component):
             self.gate_b.eq(core.gate_b & ready),
         ]
         slow = m.d.comb if self.sampled else m.d.sync
-        slow += self.tia_range.eq(core.range)
+        sensor = core.range == TEMPERATURE_RANGE if self.adc_part.sensing else 0
+        slow += self.tia_range.eq(Mux(sensor, 0, core.range))
         if self.geometry.tiles > 1:
             slow += self.tile_select.eq(core.tile)
         if self.geometry.has_source:
@@ -297,14 +313,17 @@ class ArrayCard(wiring.Component):
         m.submodules.interlock = FFSynchronizer(self.interlock, closed, init=1)
         m.d.comb += core.interlock.eq(~closed)
 
-    def _core(self, m: Module, ready: Signal) -> None:
-        """The core's requests, taken once the parts are initialised."""
+    def _core(self, m: Module, ready: Signal, setting: Signal) -> None:
+        """The core's requests, taken once the parts are initialised.
+
+        While the converters are being set, nothing takes effect that a conversion follows.
+        """
         switches, dac, adc, core = self.switches, self.dac, self.adc, self.core
         m.d.comb += [
             core.ready.eq(ready),
-            core.loaded.eq(switches.loaded & ready),
+            core.loaded.eq(switches.loaded & ready & ~setting),
             core.dac_idle.eq(dac.idle & ready),
-            core.adc_idle.eq(adc.idle & ready),
+            core.adc_idle.eq(adc.idle & ready & ~setting),
             core.samples.valid.eq(adc.samples.valid),
             core.samples.payload.eq(adc.samples.payload),
             core.switch.ready.eq(switches.frame.ready & ready),
@@ -323,8 +342,11 @@ class ArrayCard(wiring.Component):
                 adc.convert.eq(core.convert),
             ]
 
-    def _initialise(self, m: Module, ready: Signal) -> None:
+    def _initialise(self, m: Module, ready: Signal, setting: Signal) -> None:
         """From power-up to all lines at 0 V, rails at 0 V and the ADCs configured.
+
+        Its last steps, the converters' settings, are done again while the card is ready, with
+        ``setting`` high, when their temperature sensors are to be read or no longer.
 
         ``safe`` brings its first step from every other one: DACs cleared, switches in
         reset, for longer than the drivers take to end what it has found them at.
@@ -363,18 +385,21 @@ class ArrayCard(wiring.Component):
             to_dac(setup)
         clear_end = wait()
         to_dac(len(ad5754r.CONFIGURATION))
+        settings = len(steps)
         for setup in range(len(self.adc_part.configuration)):
             to_adcs(setup)
 
         step, started = Signal(range(len(steps) + 1)), Signal()
         waiting, free = Signal(), Signal()
+        again, sensing = Signal(), Signal()
         m.d.comb += [
-            ready.eq(step == len(steps)),
+            ready.eq((step == len(steps)) | again),
+            adc.sensor.eq(sensing),
             timer.start.eq(waiting & ~started),
             timer.cycles.eq(cycles_from_ps(WAIT_PS, self.clk_hz)),
             # A frame that ``safe`` has found goes on, and so does what it waits for.
             self.core.active.eq(
-                switches.moving | ~dac.idle | ~adc.idle | ~(ready | (waiting & started))
+                switches.moving | ~dac.idle | ~adc.idle | setting | ~(ready | (waiting & started))
             ),
         ]
         with m.Switch(step):
@@ -398,5 +423,15 @@ class ArrayCard(wiring.Component):
             m.d.sync += self.adc_reset.eq(1)
         with m.If(step == adc_reset_end):
             m.d.sync += self.adc_reset.eq(0)
+        if self.adc_part.sensing:
+            wanted = Signal()
+            m.d.sync += wanted.eq(self.core.range == TEMPERATURE_RANGE)
+            m.d.comb += setting.eq(ready & (again | (wanted != sensing)))
+            with m.If(step == len(steps)):
+                m.d.sync += again.eq(0)
+                with m.If((wanted != sensing) & adc.idle & ~self.core.convert):
+                    m.d.sync += [again.eq(1), sensing.eq(wanted), step.eq(settings)]
         with m.If(self.core.safe):
             m.d.sync += [step.eq(0), started.eq(0), self.sw_reset.eq(0), self.dac_clr.eq(0)]
+            # The converters' reset takes them off the sensors.
+            m.d.sync += [again.eq(0), sensing.eq(0)]

@@ -565,7 +565,8 @@ def test_modes_hold_from_end_to_end(controller):
     profile = Profile(
         (
             ModeRecord(Kind.ANALOG, within),
-            ModeRecord(Kind.NONVOLATILE, within, write_once=True),
+            # Any code says "unwritten".
+            ModeRecord(Kind.NONVOLATILE, within, write_once=True, unwritten=32767),
         ),
         (WayRecord(0, 1, within, param=2, sweep=False, irreversible=True),),
     )
@@ -575,6 +576,8 @@ def test_modes_hold_from_end_to_end(controller):
     change = instruction(Op.MODE, tile=1, to=1)
     adopt, restore = instruction(Op.ADOPT), instruction(Op.RESTORE, tile=1, mode=0)
     program = [pulse, HALT, adopt, restore, pulse, HALT, change, HALT, arm, change, HALT]
+    read = instruction(Op.READ, tile=1, cell=2 * GEOMETRY.columns + 4, count=1)
+    ranges = [instruction(Op.SET, reg=Reg.TIA_RANGE, value=value) for value in (7, 0)]
     openings = []
 
     async def watch(ctx, top):
@@ -618,5 +621,10 @@ def test_modes_hold_from_end_to_end(controller):
         assert len(openings) == 10
         assert await client.read_words(Space.LOCK, address, 1) == [0]
         assert await refused(client, 0) is ModeStatus.LOCKED and len(openings) == 10
+        # A temperature says nothing of a written cell, a code of it does.
+        for tia_range, unlocked in zip(ranges, (0, 1), strict=True):
+            await client.write_words(Space.PROGRAM, 0, words(tia_range, read, HALT))
+            await client.run(0, 0)
+            assert await client.read_words(Space.LOCK, address, 1) == [unlocked]
 
     controller(test, watch)

@@ -403,6 +403,138 @@ def test_the_range_pins_are_the_source_s_while_it_is_selected():
     bench.run(check)
 
 
+SENSOR_CASES = [(Bench, 48_000_000), (Bench, 12_000_000), (ChainedBench, 12_000_000)]
+each_sensor = pytest.mark.parametrize(("kind", "clk_hz"), SENSOR_CASES)
+
+
+def setting_cycles(clk_hz):
+    """From two cycles after the change of range until the frames have been sent."""
+    each = ad7606c.PART.serial_timing(clk_hz).frame_cycles(ad7606c.REGISTER_BITS)
+    return len(ad7606c.CONFIGURATION) * (each + 2) + 1
+
+
+@each_sensor
+def test_the_temperature_range_puts_every_channel_on_its_sensor_and_another_one_off(kind, clk_hz):
+    bench = kind(SMALL, clk_hz)
+    core, chips = bench.core, bench.chips
+
+    async def check(ctx):
+        for tia_range, sensor in ((2, 0), (7, 0xFF), (5, 0), (7, 0xFF), (6, 0)):
+            ctx.set(core.range, tia_range)
+            await ctx.tick().repeat(2)
+            cycles = await bench.until(ctx, core.adc_idle)
+            assert ctx.get(core.ready) and ctx.get(chips.sensor) == sensor
+            assert ctx.get(chips.configured)
+            assert cycles == (0 if tia_range == 2 else setting_cycles(clk_hz))
+            await ctx.tick().repeat(bench.delay + 1)
+            # The TIAs have no such range: they are in the least sensitive one.
+            assert ctx.get(chips.pins.tia_range) == (0 if tia_range == 7 else tia_range)
+            samples, _ = await bench.convert(ctx, list(range(8)))
+            assert sorted(samples) == [(i, i) for i in range(8)]
+
+    bench.run(check)
+
+
+@pytest.mark.parametrize("clk_hz", [48_000_000, 12_000_000])
+@pytest.mark.parametrize("to", [7, 3])
+def test_a_conversion_is_whole_wherever_the_range_changes_in_it(clk_hz, to):
+    bench = Bench(SMALL, clk_hz)
+    core, chips, codes = bench.core, bench.chips, [7, 1, 2, 3, 4, 5, 6, 0]
+    off, on = (0, 0xFF) if to == 7 else (0xFF, 0)
+
+    async def check(ctx):
+        whole = 0
+        for offset in (-2, -1, 0, 1, 2, 3, 5, 8, 13, 40, 90, 140):
+            ctx.set(core.range, 10 - to)
+            await ctx.tick().repeat(2)
+            await bench.until(ctx, core.adc_idle)
+            for i, code in enumerate(codes):
+                ctx.set(chips.codes[i], code)
+            taken, samples = None, []
+            for cycle in range(-2, 1_500):
+                if cycle == offset:
+                    ctx.set(core.range, to)
+                # An engine converts when its time has come and the converters are idle.
+                strobe = cycle >= 0 and taken is None and ctx.get(core.adc_idle)
+                ctx.set(core.convert, strobe)
+                if strobe:
+                    taken = ctx.get(chips.sensor)
+                if ctx.get(core.samples.valid):
+                    samples.append(ctx.get(core.samples.payload["column"]))
+                if samples:
+                    assert len(samples) == 8 or ctx.get(chips.sensor) == taken
+                await ctx.tick()
+            assert sorted(samples) == list(range(8)) and taken in (off, on)
+            assert ctx.get(chips.sensor) == on and ctx.get(core.adc_idle)
+            whole += taken == off
+        assert 0 < whole < 12
+
+    bench.run(check)
+
+
+def test_no_switch_takes_its_setting_while_the_converters_are_set():
+    """So the settling before a conversion begins after the last frame."""
+    bench = Bench(SMALL, 48_000_000)
+    core, chips = bench.core, bench.chips
+
+    async def check(ctx):
+        for tia_range, sensor in ((7, 0xFF), (0, 0)):
+            ctx.set(core.range, tia_range)
+            await bench.load(ctx, SwitchGroup.ROWS, 1, 0)
+            cycles = await bench.until(ctx, core.loaded)
+            assert cycles > 200 and ctx.get(core.adc_idle)
+            assert ctx.get(chips.sensor) == sensor and ctx.get(chips.configured)
+            await bench.latch(ctx)
+
+    bench.run(check)
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 40, 200, 415, 500])
+def test_safe_takes_the_converters_off_their_sensors(after):
+    bench = Bench(SMALL, 48_000_000)
+    core, chips = bench.core, bench.chips
+
+    async def check(ctx):
+        for still in (0, 7):
+            ctx.set(core.range, 7)
+            await ctx.tick().repeat(after)
+            ctx.set(core.range, still)
+            ctx.set(core.safe, 1)
+            await ctx.tick().repeat(60)
+            assert not ctx.get(core.ready)
+            ctx.set(core.safe, 0)
+            await bench.until(ctx, core.ready, limit=30_000)
+            assert ctx.get(chips.sensor) == 0 and ctx.get(chips.configured)
+            assert ctx.get(core.adc_idle) == (still == 0)
+            await bench.until(ctx, core.adc_idle)
+            assert ctx.get(chips.sensor) == (0xFF if still else 0)
+            ctx.set(core.range, 0)
+            await ctx.tick().repeat(2)
+            await bench.until(ctx, core.adc_idle)
+
+    bench.run(check)
+
+
+def test_converters_without_a_sensor_are_left_alone():
+    bench = Bench(SMALL, 12_000_000, adc=ad7606.PART)
+    core = bench.core
+
+    async def check(ctx):
+        ctx.set(core.range, 7)
+        for _ in range(20):
+            await ctx.tick()
+            assert ctx.get(core.adc_idle) and ctx.get(bench.card.tia_range) == 7
+        assert not ctx.get(bench.chips.sensor)
+
+    bench.run(check)
+
+
+def test_a_sensor_slower_than_every_range_is_refused():
+    slow = replace(ad7606c.PART, sensor_ps=10**10)
+    with pytest.raises(ValueError, match="sensors of AD7606C-16 take 10000000000 ps and range 7"):
+        ArrayCard(SMALL, 48_000_000, adc=slow)
+
+
 def test_a_card_has_no_pins_for_what_there_is_not():
     plain = replace(SMALL, power=False)
     assert "source" not in pins_signature(plain).members
@@ -548,6 +680,17 @@ def test_the_page_gives_the_cycles_of_every_step():
         row = re.search(rf"\| {step.value} \|.*\| (\d+) \| (\d+) \|", PAGE)
         assert row, step
         assert [int(value) for value in row.groups()] == [cycles[step] for cycles in wanted]
+
+
+def test_the_page_gives_the_frames_of_the_temperature_sensors():
+    cycles = [setting_cycles(clk_hz) for clk_hz in (48_000_000, 12_000_000)]
+    text = PAGE
+    assert f"| frames, cycles | {cycles[0]} | {cycles[1]} |" in text
+    assert f"| frames, time | {cycles[0] / 48:.1f} us | {cycles[1] / 12:.1f} us |" in text
+    assert f"{len(ad7606c.CONFIGURATION)} frames, with" in text
+    code = round(ad7606c.sensor_volts(25) / 10 * 32768)
+    kelvin = (ad7606c.sensor_volts(26) - ad7606c.sensor_volts(25)) / 10 * 32768
+    assert f"so 25 degC is code {code} and a kelvin {kelvin:.0f} codes" in text
 
 
 def test_the_page_gives_the_ad7606_s_cycles():
