@@ -209,7 +209,13 @@ class Serial:
         return received
 
 
-@pytest.fixture(scope="session", params=[False, True], ids=["fast", "compact"])
+FAST_AND_COMPACT = [pytest.param(False, id="fast"), pytest.param(True, id="compact")]
+
+
+@pytest.fixture(
+    scope="session",
+    params=[FAST_AND_COMPACT[0], pytest.param(True, id="compact", marks=pytest.mark.slow)],
+)
 def controller(request, simulate):
     """``controller(test, watch=...)``: ``test(ctx, top, client)`` beside ``watch(ctx, top)``."""
 
@@ -298,6 +304,7 @@ def test_a_run_waits_until_the_front_end_is_ready(controller):
     controller(test, ready_cycles=ready)
 
 
+@pytest.mark.parametrize("controller", FAST_AND_COMPACT, indirect=True)
 def test_a_layer_runs_from_activations_to_activations(controller):
     x = np.array([-256, 255, 1, 0, -1, 77, -100, 13])
     layer = (
@@ -513,6 +520,7 @@ def test_a_front_end_that_samples_a_pair_at_once_is_not_for_a_compact_controller
         gc.collect()
 
 
+@pytest.mark.parametrize("controller", FAST_AND_COMPACT, indirect=True)
 def test_pulses_run_and_are_refused_and_stopped(controller, allow):
     train = Train(rail=0x9000, width=400, pulses=2, interval=600, inside=1, delay=100)
     pulse = instruction(Op.PULSE, tile=1, row=2, column=4, count=1, down=0, param=2)

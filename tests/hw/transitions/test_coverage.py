@@ -350,11 +350,7 @@ async def stops(rig):
 
 
 async def stops_while_starting(rig):
-    """The interlock opens in each state of the front end's initialisation.
-
-    The way from the pin to the front end takes some cycles, so the first start is
-    watched and each following one, which is the same, is stopped that much before.
-    """
+    """The interlock opens in each tenth of the front end's initialisation."""
 
     async def starting():
         rig.step(5000)
@@ -364,21 +360,13 @@ async def stops_while_starting(rig):
 
     rig.stop()
     begun = await starting()
-    states = [rig.state(AFE)]
-    while states[-1] != "READY":
-        rig.step()
-        states.append(rig.state(AFE))
-    rig.set("interlock", 0)
-    delay = 0
-    while rig.state(AFE) == "READY":
-        rig.step()
-        delay += 1
-    rig.stop()
-    for state in dict.fromkeys(states):
-        begun = await starting()
-        last = len(states) - 1 - states[::-1].index(state)
-        rig.step(begun + last + 1 - delay - rig.engine.edges)
+    rig.until_ready()
+    lasts = rig.engine.edges - begun
+    for tenth in range(10):
         rig.stop()
+        begun = await starting()
+        rig.step(begun + tenth * lasts // 10 - rig.engine.edges + 1)
+        assert not rig.ready
 
 
 async def requests(rig):
