@@ -349,26 +349,6 @@ async def stops(rig):
         await rig.recover()
 
 
-async def stops_while_starting(rig):
-    """The interlock opens in each tenth of the front end's initialisation."""
-
-    async def starting():
-        rig.step(5000)
-        rig.engine.received()
-        await rig.request(Kind.CLEAR)
-        return rig.engine.edges
-
-    rig.stop()
-    begun = await starting()
-    rig.until_ready()
-    lasts = rig.engine.edges - begun
-    for tenth in range(10):
-        rig.stop()
-        begun = await starting()
-        rig.step(begun + tenth * lasts // 10 - rig.engine.edges + 1)
-        assert not rig.ready
-
-
 async def requests(rig):
     """Every request, whole, cut short, too long, twice, and with replies of every shape."""
     link = rig.link
@@ -422,7 +402,7 @@ async def breadboard(rig):
 ON_THE_BREADBOARD = (breadboard,)
 SCENARIOS = (
     instructions, products, tensors, cells, groups, targets, trains, trains_that_fail,
-    trains_that_are_ended, charges, modes, stops, stops_while_starting, requests,
+    trains_that_are_ended, charges, modes, stops, requests,
 )  # fmt: skip
 
 EXCUSED = {
