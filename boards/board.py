@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from amaranth.build import Platform
 from amaranth.hdl import Elaboratable
@@ -47,6 +48,9 @@ class Board:
         Of the bitstream file that the board's tools make.
     synth_opts:
         Options of the board's synthesis.
+    techmap:
+        A file of modules that take the place of coarse cells before synthesis; none by
+        default.
     seed:
         Start of place and route. Its results differ by some percent from seed to seed;
         the same seed gives the same bitstream.
@@ -63,6 +67,7 @@ class Board:
     connect: Callable[[wiring.Component], Elaboratable]
     suffix: str = "bit"
     synth_opts: str = ""
+    techmap: Path | None = None
     seed: int = 1
 
     def controller(self, geometry: Geometry) -> Top:

@@ -43,6 +43,16 @@ STAGES = {
 CACHE_FORMAT = 2
 # What a memory reads where it is written at the same edge is open (ohmloom.hw.ram).
 OPEN_COLLISIONS = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:TRANSPARENCY_MASK=1'0 %i"
+# What synthesis does itself before it makes carry chains: a techmap wants words as short.
+BEFORE_TECHMAP = (
+    "proc",
+    "flatten",
+    "opt_expr",
+    "opt_clean",
+    "opt -nodffe -nosdff",
+    "wreduce",
+    "opt_clean",
+)
 
 Progress = Callable[[str], None]
 
@@ -183,14 +193,21 @@ def prepare(top: wiring.Component, board: Board) -> BuildPlan:
     BuildError
         If the board's platform does not make a build plan.
     """
-    plan = board.platform().prepare(
+    platform = board.platform()
+    script = [OPEN_COLLISIONS]
+    if board.techmap:
+        # Not as Verilog: that would become a part of the design.
+        name = f"{board.techmap.stem}.map"
+        platform.add_file(name, board.techmap.read_text())
+        script += [*BEFORE_TECHMAP, f"techmap -map {name}"]
+    plan = platform.prepare(
         board.connect(top),
         NAME,
         # Source paths would make the plan depend on where the checkout lies.
         emit_src=False,
         # Timing is judged here, from the report, so that the slack can be named.
         nextpnr_opts=f"--report {REPORT} --timing-allow-fail --seed {board.seed}",
-        script_after_read=OPEN_COLLISIONS,
+        script_after_read="\n".join(script),
         synth_opts=board.synth_opts,
     )
     if not isinstance(plan, BuildPlan):

@@ -1,16 +1,20 @@
-"""Card pins on a board's header, allotted from the card's own signature.
+# Amaranth makes the members of a component at run time.
+# pyright: reportAttributeAccessIssue=false
+"""What every board connects to a controller: its serial port, and the card on its header.
 
-The card's signature is the only list of its pins: this gives each bit, in the
-order of the signature, the next position of the header.
+The card's signature is the only list of its pins: each bit, in the order of the
+signature, has the next position of the header.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from amaranth import Module
 from amaranth.build import Attrs, Pins, Resource, Subsignal
 from amaranth.hdl import Shape
-from amaranth.lib import wiring
+from amaranth.lib import io, wiring
 from amaranth.lib.wiring import Flow
 
 from .board import BoardError
@@ -66,3 +70,37 @@ def card_resource(
         pins = Pins(" ".join(places[name]), dir="o" if driven else "i", conn=connector)
         subsignals.append(Subsignal(name, pins, outputs if driven else inputs))
     return Resource("card", 0, *subsignals)
+
+
+def connect_uart(m: Module, platform: Any, top: Any, lines: Sequence[str] = ("rx", "tx")) -> None:
+    """The controller's ``rx`` and ``tx`` on the board's ``uart 0``, which has these lines."""
+    uart = platform.request("uart", 0, dir=dict.fromkeys(lines, "-"))
+    m.submodules.rx = rx = io.Buffer("i", uart.rx)
+    m.submodules.tx = tx = io.Buffer("o", uart.tx)
+    m.d.comb += [top.rx.eq(rx.i), tx.o.eq(top.tx)]
+
+
+def connect_card(
+    m: Module,
+    platform: Any,
+    top: Any,
+    positions: Sequence[str],
+    *,
+    connector: tuple[str, int] | None,
+    outputs: Attrs,
+    inputs: Attrs,
+) -> None:
+    """The controller's ``pins`` on a header; parameters as of :func:`card_resource`."""
+    signature = top.pins.signature
+    platform.add_resources(
+        [card_resource(signature, positions, connector=connector, outputs=outputs, inputs=inputs)]
+    )
+    members = list(signature.flatten(top.pins))
+    names = {"_".join(map(str, path)): value for path, _member, value in members}
+    card = platform.request("card", 0, dir=dict.fromkeys(names, "-"))
+    for path, member, value in members:
+        name = "_".join(map(str, path))
+        driven = member.flow is Flow.Out
+        buffer = io.Buffer("o" if driven else "i", getattr(card, name))
+        m.submodules[f"card_{name}"] = buffer
+        m.d.comb += buffer.o.eq(value) if driven else value.eq(buffer.i)

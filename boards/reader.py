@@ -11,7 +11,7 @@ from ..hw.afe.ad5754r import FULL_SCALE_V, ZERO_CODE
 from ..hw.afe.tia import RANGES, VOLTS_PER_CODE
 from ..hw.isa import Dac, Op, Reg, encode, instruction, unpack_reading
 from ..hw.link.protocol import Info, Space
-from ..hw.ranges import AUTO
+from ..hw.ranges import AUTO, TEMPERATURE_RANGE
 from .link import LinkClient
 
 GATE_ON_V = 5.0
@@ -32,7 +32,15 @@ class Reading:
 
     @property
     def amperes(self) -> float:
-        """Current of the column [A]."""
+        """Current of the column [A].
+
+        Raises
+        ------
+        ReaderError
+            If it is a temperature's.
+        """
+        if self.tia_range == TEMPERATURE_RANGE:
+            raise ReaderError(f"a reading in range {self.tia_range} is no current")
         return self.code * VOLTS_PER_CODE / RANGES[self.tia_range].ohms
 
 
@@ -102,12 +110,16 @@ class LinkReader:
         Parameters
         ----------
         tia_range:
-            TIA range; None: for each cell the one that fits.
+            TIA range; None: for each cell the one that fits. ``TEMPERATURE_RANGE``: the codes
+            are of the converters' temperature sensors, not of cells.
         average:
             Base-two logarithm of the conversions of a read.
         """
-        if tia_range is not None and not 0 <= tia_range < len(RANGES):
-            raise ReaderError(f"TIA range {tia_range}, there are 0 to {len(RANGES) - 1}")
+        if tia_range not in (None, *range(len(RANGES)), TEMPERATURE_RANGE):
+            raise ReaderError(
+                f"TIA range {tia_range}, there are 0 to {len(RANGES) - 1}, and "
+                f"{TEMPERATURE_RANGE} for the converters' temperature"
+            )
         registers = {
             Reg.TIA_RANGE: AUTO if tia_range is None else tia_range,
             Reg.AVERAGE: average,

@@ -19,7 +19,16 @@ from ..hw.isa import (
     Staircase,
     pack_sweep,
 )
-from ..hw.profile import SLOTS, Drive, Kind, ModeRecord, Profile, WayRecord, pack_profile
+from ..hw.profile import (
+    MODE_SLOTS,
+    WAY_SLOTS,
+    Drive,
+    Kind,
+    ModeRecord,
+    Profile,
+    WayRecord,
+    pack_profile,
+)
 from ..sim.converters import ADC_MAX, Converters
 from ..sim.devices import Device, Mode
 from ..sim.devices.family import Window
@@ -141,9 +150,12 @@ def make_profile(
         it is beyond the card's rails.
     """
     usable = [way for way in device.transitions if not way.at_endurance]
-    for count, what in ((len(device.modes), "modes"), (len(usable), "ways between them")):
-        if count > SLOTS:
-            raise TargetError(f"{device.name} has {count} {what}, a profile holds {SLOTS}")
+    for count, slots, what in (
+        (len(device.modes), MODE_SLOTS, "modes"),
+        (len(usable), WAY_SLOTS, "ways between them"),
+    ):
+        if count > slots:
+            raise TargetError(f"{device.name} has {count} {what}, a profile holds {slots}")
     maker = _Maker(device, converters, clk_hz)
     modes = tuple(maker.mode(mode) for mode in device.modes)
     records: list[int] = []

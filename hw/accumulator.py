@@ -63,6 +63,7 @@ class Accumulator(wiring.Component):
         column = self.samples.payload["column"]
         take = Signal()
         m.d.comb += take.eq(self.samples.valid & self.enable)
+        self._count_saturations(m, take)
 
         pending = Signal()
         pair = Signal(8)
@@ -76,10 +77,6 @@ class Accumulator(wiring.Component):
                 pair.eq(column >> 1),
                 delta.eq(Mux(column[0] ^ self.negate, -code, code) << self.plane),
             ]
-            with m.If((code == 32767) | (code == -32768)):
-                m.d.sync += self.saturations.eq(self.saturations + 1)
-        with m.If(self.restart):
-            m.d.sync += self.saturations.eq(0)
 
         m.d.comb += [
             read.addr.eq(Mux(take, column >> 1, self.address)),
@@ -101,3 +98,10 @@ class Accumulator(wiring.Component):
         with m.If(self.clear):
             m.d.sync += [clearing.eq(1), index.eq(0)]
         return m
+
+    def _count_saturations(self, m: Module, take: Signal) -> None:
+        code = self.samples.payload["code"].as_signed()
+        with m.If(take & ((code == 32767) | (code == -32768))):
+            m.d.sync += self.saturations.eq(self.saturations + 1)
+        with m.If(self.restart):
+            m.d.sync += self.saturations.eq(0)

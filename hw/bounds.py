@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from .geometry import Geometry
-from .isa import POOL_WORDS, PULSE_FIELDS, SWEEP_FIELDS, Instruction, Op, Reg
+from .isa import LAYOUTS, POOL_WORDS, PULSE_FIELDS, SWEEP_FIELDS, Instruction, Op, Reg
+from .ranges import RANGE_BITS
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,21 @@ BOUNDS: MappingProxyType[Op, tuple[Bound, ...]] = MappingProxyType(
 """What the operands of each instruction keep to. Addresses that come from parameter
 memory are checked when they are used."""
 
+
+def operand_bits(op: Op, name: str, geometry: Geometry) -> int:
+    """Low bits of an operand beyond which it is 0, or the instruction is refused.
+
+    Of an address those that its memory has.
+    """
+    widths = [field.width for field in LAYOUTS[op] if field.name == name]
+    limits = [
+        getattr(geometry, bound.limit) - min(bound.plus, 1)
+        for bound in BOUNDS.get(op, ())
+        if name in bound.operands
+    ]
+    return min(widths + [max(0, limit).bit_length() for limit in limits])
+
+
 REGISTER_BOUNDS: MappingProxyType[Op, tuple[RegisterBound, ...]] = MappingProxyType(
     {
         Op.PROGRAM: (
@@ -115,6 +131,34 @@ REGISTER_BOUNDS: MappingProxyType[Op, tuple[RegisterBound, ...]] = MappingProxyT
     }
 )
 """What the registers that an instruction uses keep to."""
+
+_WIDTHS: MappingProxyType[Reg, tuple[Op, int]] = MappingProxyType(
+    {Reg.SET_CYCLES: (Op.PROGRAM, 32), Reg.RESET_CYCLES: (Op.PROGRAM, 32)}
+)
+"""Bits of the registers that need not keep to anything, and the instruction that reads them."""
+
+
+def register_bits(reg: Reg, geometry: Geometry) -> int:
+    """Bits of a register that a controller looks at.
+
+    A value that does not fit them (signed, where it is) keeps to no bound, or nothing
+    looks at the others. ``ARM`` is a key, all of which is looked at.
+    """
+    if reg in (Reg.CLAMP_LO, Reg.CLAMP_HI):
+        return geometry.act_width
+    if reg is Reg.ARM:
+        return 32
+    if reg in _WIDTHS:
+        op, bits = _WIDTHS[reg]
+        return bits if geometry.has(op) else 0
+    bits = [
+        bound.highest(geometry).bit_length()
+        for op, bounds in REGISTER_BOUNDS.items()
+        for bound in bounds
+        if bound.reg is reg and geometry.has(op)
+    ]
+    # Instructions without that bound take a range from the low bits.
+    return max([RANGE_BITS if reg is Reg.TIA_RANGE else 0, *bits])
 
 
 def clamps(instr: Instruction) -> bool:

@@ -69,10 +69,13 @@ class Geometry:
         Lock bits of write-once cells, at most 65536: those of the first
         ``lock_tiles``. Cells without one are always locked.
     window:
-        Requests that the link takes before it has answered the first, 1 to 16; more
-        than one takes a second kilobyte of memory.
+        Requests that the link takes before it has answered the first, 1 to 16; each
+        takes a kilobyte of memory.
     log_depth:
         Entries of the event log, 0 or a power of two up to 1024.
+    compact:
+        Gives clock rate and cycles for area, for a small FPGA at a slow clock: what a
+        block does then, and what it costs in cycles, is said where it is done.
     step:
         Lines of the front end's chips: 8 where switches and converters have eight
         channels, 2 or 4 where a front end is made of smaller parts. A front end
@@ -100,6 +103,7 @@ class Geometry:
     locks: int = 1 << 16
     window: int = 4
     log_depth: int = 32
+    compact: bool = False
     step: int = 8
 
     def __post_init__(self) -> None:
@@ -216,7 +220,8 @@ class Geometry:
     @property
     def left_out(self) -> tuple[str, ...]:
         """Names of the flags of what it has not."""
-        return tuple(field.name for field in fields(self) if getattr(self, field.name) is False)
+        flags = (field.name for field in fields(self) if getattr(self, field.name) is False)
+        return tuple(name for name in flags if name != "compact")
 
     @property
     def has_source(self) -> bool:

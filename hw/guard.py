@@ -18,10 +18,11 @@ end a jump where a limit is, and synthesis removes it with the jumps.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 
-from amaranth import Array, Module, Mux, Signal, Value, signed
+from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -36,7 +37,8 @@ from .afe.interface import (
 from .geometry import Geometry
 from .isa import Dac
 from .link.command import GuardSignature
-from .link.protocol import RISING, GuardState, Limit, Reason
+from .link.protocol import GuardState, Limit, Reason
+from .ram import Ram
 from .timers import COUNT_BITS, NOW_BITS
 
 DUTY_MAX = 15
@@ -101,6 +103,95 @@ def ceiling_values(
     return values
 
 
+class CodeLimits(wiring.Component):
+    """Lowest and highest code of each DAC channel.
+
+    With ``geometry.compact`` they are in block RAMs, and a channel's are there a cycle
+    after it was asked for.
+
+    Members
+    -------
+    channel : In(2)
+        Whose they are to be.
+    known : Out(1)
+        They are those of ``channel``.
+    low, high : Out(16)
+        What they are.
+    lower, raise_low : In(1)
+        Strobes: ``value`` is the highest code of ``channel`` from now on, or the lowest.
+    value : In(16)
+    """
+
+    memory = Ram
+
+    def __init__(self, ceilings: Mapping[Limit, int], compact: bool) -> None:
+        self.compact = compact
+        # Internal state, named for proofs.
+        self.bounds = {
+            name: [ceilings[Limit(first + dac)] for dac in Dac]
+            for name, first in (("low", Limit.LOW_RAIL_A), ("high", Limit.HIGH_RAIL_A))
+        }
+        self.words = {
+            name: self.memory(16, len(Dac), init)
+            if compact
+            else Signal(data.ArrayLayout(16, len(Dac)), init=init, name=f"limit_{name}")
+            for name, init in self.bounds.items()
+        }
+        # Nothing has been read before the first cycle, nor where something is written.
+        self.asked, self.unread = Signal(2), Signal(init=1)
+        super().__init__(
+            {
+                "channel": In(2),
+                "known": Out(1),
+                "low": Out(16),
+                "high": Out(16),
+                "lower": In(1),
+                "raise_low": In(1),
+                "value": In(16),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.known.eq(1)
+        for name, strobe in (("low", self.raise_low), ("high", self.lower)):
+            words, present = self.words[name], getattr(self, name)
+            if not self.compact:
+                m.d.comb += present.eq(words[self.channel])
+                with m.If(strobe):
+                    m.d.sync += words[self.channel].eq(self.value)
+                continue
+            m.submodules[name] = words
+            words.memory.attrs["ram_style"] = "block"  # however small
+            m.d.comb += [
+                words.read.addr.eq(self.channel),
+                present.eq(words.read.data),
+                words.write.addr.eq(self.channel),
+                words.write.data.eq(self.value),
+                words.write.en.eq(strobe),
+            ]
+        if self.compact:
+            m.d.sync += [self.asked.eq(self.channel), self.unread.eq(self.lower | self.raise_low)]
+            m.d.comb += self.known.eq((self.asked == self.channel) & ~self.unread)
+        return m
+
+
+# Counters that are loaded where they do not count. What tells the two apart is also the
+# adder's other input, so that each bit takes one cell of an FPGA with carry chains.
+
+
+def count_down(value: Value, counting: Value) -> Value:
+    """``value``, less one if ``counting``, and above it whether there was one."""
+    return Value.cast((value + counting.replicate(len(value)))[: len(value) + 1])
+
+
+def count_up(value: Value, loading: Value) -> Value:
+    """``value`` and one; for not ``loading`` only."""
+    one = Const(1, 1)
+    total = Cat(one, value) + Cat(one, loading.replicate(len(value)))
+    return Value.cast(total[1 : len(value) + 1])
+
+
 class StandingSignature(wiring.Signature):
     """What stands at rail B and at the gates of the columns.
 
@@ -129,6 +220,8 @@ class Guard(wiring.Component):
         What the front end may ever be asked to drive.
     clk_hz : int
         Clock that is really there.
+    code_cycles : int
+        Cycles until a code has been weighed by what is told it in ``standing``.
     energy_shift : int
         The energy limit counts ``2**energy_shift`` code x code x cycles.
 
@@ -155,12 +248,15 @@ class Guard(wiring.Component):
         If the ceilings make no sense.
     """
 
+    code_limits = CodeLimits
+
     def __init__(
         self,
         geometry: Geometry,
         timing: FrontEndTiming,
         ceilings: Ceilings,
         clk_hz: int,
+        code_cycles: int = 2,
         energy_shift: int = ENERGY_SHIFT,
     ) -> None:
         self.geometry = geometry
@@ -168,26 +264,25 @@ class Guard(wiring.Component):
         self.ceilings = ceiling_values(ceilings, clk_hz, energy_shift)
         self.energy_shift = energy_shift
         # Two cycles at least, the registers between a code and what is compared of it.
-        self.dac_cycles = max(2, cycles_from_ps(timing.dac_settle_ps, clk_hz))
+        self.dac_cycles = max(2, code_cycles, cycles_from_ps(timing.dac_settle_ps, clk_hz))
         self.switch_cycles = max(2, cycles_from_ps(timing.switch_ps, clk_hz))
         self.has_source = geometry.has_source and timing.source_ps is not None
         self.source_cycles = cycles_from_ps(timing.source_ps or 0, clk_hz)
 
         # Internal state, named for proofs.
         values = self.ceilings
+        self.store = self.code_limits(values, geometry.compact)
         self.limits = {
             limit: Signal(
-                range((DUTY_MAX if limit is Limit.DUTY else max(values[limit], 1)) + 1)
-                if limit not in RISING or limit is Limit.DUTY
-                else 16,
+                range((DUTY_MAX if limit is Limit.DUTY else max(values[limit], 1)) + 1),
                 init=values[limit],
                 name=f"limit_{limit.name.lower()}",
             )
             for limit in Limit
+            if limit >= Limit.READ
         }
         self.lowered = Signal(len(Limit))
-        zeros = [self.zero] * len(Dac)
-        self.codes = Signal(data.ArrayLayout(16, len(Dac)), init=zeros)
+        self.codes = Array(Signal(16, init=self.zero, name=f"code_{dac.name}") for dac in Dac)
         reach = [max(self.zero - ceilings.low[dac], ceilings.high[dac] - self.zero) for dac in Dac]
         self.distance_a = Signal(range(reach[Dac.RAIL_A] + 1))
         self.distance_b = Signal(range(reach[Dac.RAIL_B] + 1))
@@ -212,13 +307,17 @@ class Guard(wiring.Component):
         # At rest before the first change: an unconfigured FPGA selects the rail.
         self.source_left = Signal(range(self.source_cycles + 1))
         self.was_open = Signal()
-        self.opened = Signal(range(values[Limit.WIDTH] + 1))
-        self.credit = Signal(
-            range((values[Limit.BUDGET] << DUTY_MAX) + 1), init=values[Limit.BUDGET] << DUTY_MAX
-        )
-        most = values[Limit.ENERGY] << energy_shift
-        self.energy_left = Signal(range(most + 1), init=most)
-        self.silence = Signal(range(values[Limit.WATCHDOG] + 1), init=values[Limit.WATCHDOG])
+        bits = {limit: len(signal) for limit, signal in self.limits.items()}
+        self.width_left = Signal(bits[Limit.WIDTH])
+        self.spent = Signal(bits[Limit.BUDGET])
+        self.refilled = Signal(DUTY_MAX)
+        wide = max(bits[Limit.ENERGY] + energy_shift, len(self.power))
+        self.energy_left = Signal(wide)
+        self.energy_low = Signal(len(self.power))
+        self.energy_high = Signal(wide - len(self.power))
+        self.silence = Signal(bits[Limit.WATCHDOG])
+        self.known = Signal()
+        self.below, self.above = Signal(), Signal()
         self.stop = Signal()
         self.closing = Signal()
         self.reason = Signal(Reason)
@@ -236,6 +335,7 @@ class Guard(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        m.submodules.limits = self.store
         passed = Signal(COUNT_BITS)
         before = Signal(NOW_BITS)
         m.d.sync += before.eq(self.skipped)
@@ -260,19 +360,16 @@ class Guard(wiring.Component):
 
     def _codes(self, m: Module) -> dict[Reason, Value]:
         """What passes to the front end, and what is known of it then."""
-        core, afe, limits = self.core, self.afe, self.limits
+        core, afe = self.core, self.afe
         # Each request is held back by what is wrong with itself, so that the paths stay
         # short; the gates by everything.
         asked = core.gate_a | core.gate_b
 
         dac, switch = core.dac.payload, core.switch.payload
-        low, high = (
-            Array(limits[Limit(first + channel)] for channel in Dac)[dac.channel]
-            for first in (Limit.LOW_RAIL_A, Limit.HIGH_RAIL_A)
-        )
-        outside, two_ways = Signal(), Signal()
+        store, known, outside, two_ways = self.store, Signal(), Signal(), Signal()
         m.d.comb += [
-            outside.eq((dac.code < low) | (dac.code > high)),
+            known.eq(core.dac.valid & store.known),
+            outside.eq(self.below | self.above),
             two_ways.eq((switch.a & switch.b).any()),
         ]
         m.d.comb += [
@@ -286,8 +383,8 @@ class Guard(wiring.Component):
             core.loaded.eq(afe.loaded),
             afe.latch.eq(core.latch & ~core.gate_b & ~self.safe),
             afe.dac.payload.eq(dac),
-            afe.dac.valid.eq(core.dac.valid & ~outside & ~asked & ~self.safe),
-            core.dac.ready.eq(afe.dac.ready),
+            afe.dac.valid.eq(known & ~outside & ~asked & ~self.safe),
+            core.dac.ready.eq(afe.dac.ready & store.known),
             core.dac_idle.eq(afe.dac_idle),
             afe.convert.eq(core.convert & ~self.safe),
             afe.tag.eq(core.tag),
@@ -324,7 +421,7 @@ class Guard(wiring.Component):
         # The front end's initialisation ends with every line and every channel at 0 V.
         with m.If(~afe.ready):
             m.d.sync += [
-                self.codes.eq(self.codes.shape().const([self.zero] * len(Dac))),
+                *(code.eq(self.zero) for code in self.codes),
                 self.pending.eq(0),
                 self.sensing.eq(0),
                 self.on_program.eq(0),
@@ -332,12 +429,13 @@ class Guard(wiring.Component):
             ]
 
         def above(channel: Dac) -> Value:
-            code = self.codes[channel]
-            return Mux(code > self.zero, code - self.zero, 0)
+            code = self.codes[channel] - self.zero
+            never_below = self.ceilings[Limit(Limit.LOW_RAIL_A + channel)] >= self.zero
+            return code[:-1] if never_below else Mux(code < 0, 0, code[:-1])
 
         def distance(channel: Dac) -> Value:
-            code = self.codes[channel]
-            return Mux(code > self.zero, code - self.zero, self.zero - code)
+            code = self.codes[channel] - self.zero
+            return Mux(code[-1], ~count_down(code[:], code[-1])[:-1], code[:])
 
         program = Mux(self.on_program, above(Dac.GATE_PROGRAM), 0)
         on = Mux(self.on_on, above(Dac.GATE_ON), 0)
@@ -345,10 +443,12 @@ class Guard(wiring.Component):
             self.distance_a.eq(distance(Dac.RAIL_A)),
             self.distance_b.eq(distance(Dac.RAIL_B)),
             self.gate_volts.eq(Mux(program > on, program, on)),
-            self.power.eq(self.distance_b * self.gate_volts),
         ]
+        # With little room, at a slow clock, without a register behind the multiplier.
+        domain = m.d.comb if self.geometry.compact else m.d.sync
+        domain += self.power.eq(self.distance_b * self.gate_volts)
         return {
-            Reason.DAC_CODE: core.dac.valid & outside,
+            Reason.DAC_CODE: known & outside,
             Reason.SWITCH_CODE: core.switch.valid & two_ways,
         }
 
@@ -361,7 +461,7 @@ class Guard(wiring.Component):
         def settled(left: Signal, cycles: int, moving: Value) -> Value:
             """Whether ``cycles`` have passed since ``moving``."""
             now = Mux(left > passed, left - passed, 0)
-            m.d.sync += left.eq(Mux(now != 0, now - 1, 0))
+            m.d.sync += left.eq(count_down(now, now != 0))
             with m.If(moving):
                 m.d.sync += left.eq(cycles)
             return now == 0
@@ -404,79 +504,24 @@ class Guard(wiring.Component):
         """How long gate B may stay open, and when the next time jump must end.
 
         The counters follow what is asked and not what is open: where these differ the
-        guard stops, and no path leads from all of its checks into a counter. The current
+        guard stops, and no path leads from all of its checks into a counter. After a stop
+        they may be anything until the gate has been closed for a cycle. The current
         source limits by itself what it drives, to microwatts: only the watchdog is for it.
         """
-        limits, is_open = self.limits, self.afe.gate_b
         asked, rail, drove = Signal(), Signal(), Signal()
         m.d.comb += [
             rail.eq(self.core.gate_b & ~(self.core.source & self.has_source)),
             asked.eq(rail & ~self.safe),
-            drove.eq(self.was_open & ~self.source),
+            drove.eq(self.was_open & ~self.source & (passed != 0)),
         ]
-
-        one = 1 << DUTY_MAX
-        refill, energy = Signal(DUTY_MAX + 1), Signal.like(self.energy_left)
-        cap = Signal.like(self.credit)
-        m.d.comb += [
-            refill.eq(one >> limits[Limit.DUTY]),
-            cap.eq(limits[Limit.BUDGET] << DUTY_MAX),
-            energy.eq(limits[Limit.ENERGY] << self.energy_shift),
-        ]
-
-        # The counters in this cycle: the skipped ones before it were as the last one.
-        opened, credit = Signal(COUNT_BITS), Signal.like(self.credit)
-        energy_left, silence = Signal.like(self.energy_left), Signal.like(self.silence)
-        filled, heard_ago = self.credit + passed * refill, self.silence + passed
-        longest = self.ceilings[Limit.WATCHDOG]
-        m.d.comb += [
-            opened.eq(self.opened),
-            credit.eq(self.credit),
-            energy_left.eq(self.energy_left),
-            silence.eq(self.silence),
-        ]
-        with m.If(passed != 0):
-            m.d.comb += [
-                silence.eq(Mux(heard_ago > longest, longest, heard_ago)),
-                credit.eq(Mux(filled > cap, cap, filled)),
-            ]
-            with m.If(drove):
-                m.d.comb += [
-                    opened.eq(self.opened + passed),
-                    credit.eq(self.credit - passed * (one - refill)),
-                    energy_left.eq(self.energy_left - passed * self.power),
-                ]
-        stale = silence >= limits[Limit.WATCHDOG]
-        too_long, too_often = opened >= limits[Limit.WIDTH], credit < one
-        too_much = self.power > energy_left
-
-        # One adder for the credit: refilled in every cycle, and paid for in an open one.
-        paid = Signal(signed(DUTY_MAX + 2))
-        after = Signal(len(self.credit) + 1)
-        m.d.comb += [paid.eq(refill - Mux(asked, one, 0)), after.eq(credit + paid)]
-        with m.If(~asked):
-            m.d.sync += [self.opened.eq(0), self.energy_left.eq(energy)]
-            m.d.sync += self.credit.eq(Mux(after >= cap, cap, after))
-        with m.Elif(~(too_long | too_often | too_much)):
-            m.d.sync += [
-                self.opened.eq(opened + 1),
-                self.energy_left.eq(energy_left - self.power),
-                self.credit.eq(after),
-            ]
-        with m.If(self.host.heard):
-            m.d.sync += self.silence.eq(1)
-        with m.Elif(~stale):
-            m.d.sync += self.silence.eq(silence + 1)
-        with m.Else():
-            m.d.sync += self.silence.eq(silence)
+        width, too_long = self._width(m, passed, asked, drove)
+        credit, too_often = self._credit(m, passed, asked, drove)
+        energy, too_much = self._energy(m, passed, asked, drove)
+        heard, stale = self._silence(m, passed)
 
         # A jump ends at the nearest limit at the latest.
-        nearest = limits[Limit.WIDTH] - opened
-        for other in (
-            credit >> DUTY_MAX,
-            Mux(self.power == 0, nearest, energy_left // self.power),
-            limits[Limit.WATCHDOG] - silence,
-        ):
+        is_open, nearest = self.afe.gate_b, width
+        for other in (credit, Mux(self.power == 0, width, energy // self.power), heard):
             nearest = Mux(other < nearest, other, nearest)
         m.d.comb += [
             self.timer.start.eq(
@@ -490,6 +535,101 @@ class Guard(wiring.Component):
             Reason.DUTY: rail & too_often,
             Reason.ENERGY: rail & too_much,
         }
+
+    # Each counter: what it is in this cycle (the skipped ones before it were as the last
+    # one), what is left of its limit, and whether nothing is.
+
+    def _width(
+        self, m: Module, passed: Signal, asked: Signal, drove: Signal
+    ) -> tuple[Value, Value]:
+        """Cycles that a pulse may still last: counts down from the limit."""
+        left = Signal.like(self.width_left)
+        m.d.comb += left.eq(Mux(drove, self.width_left - passed, self.width_left))
+        following = count_down(left, asked)
+        m.d.sync += self.width_left.eq(Mux(asked, following, self.limits[Limit.WIDTH]))
+        return left, ~following[-1]
+
+    def _credit(
+        self, m: Module, passed: Signal, asked: Signal, drove: Signal
+    ) -> tuple[Value, Value]:
+        """Cycles of the gate-on budget that may be spent at once.
+
+        What was spent is whole cycles less what was refilled since, in 2^-15 cycles: with
+        the last one of them the refill is whole too, so that it never goes beyond.
+        """
+        budget, duty = self.limits[Limit.BUDGET], self.limits[Limit.DUTY]
+        one, refill = 1 << DUTY_MAX, Signal(DUTY_MAX + 1)
+        spent, refilled = Signal.like(self.spent), Signal.like(self.refilled)
+        before = (self.spent << DUTY_MAX) - self.refilled
+        less = passed * refill
+        skipped = Signal(len(spent) + DUTY_MAX)
+        m.d.comb += [
+            refill.eq(one >> duty),
+            skipped.eq(Mux(before > less, before - less, 0)),
+            spent.eq(self.spent),
+            refilled.eq(self.refilled),
+        ]
+        with m.If(drove):
+            m.d.comb += skipped.eq(before + passed * (one - refill))
+        with m.If(passed != 0):
+            m.d.comb += [spent.eq((skipped + (one - 1)) >> DUTY_MAX), refilled.eq(-skipped)]
+        following = Signal(DUTY_MAX + 1)
+        m.d.comb += following.eq(refilled + refill)
+        whole = following[-1]
+        m.d.sync += [self.spent.eq(spent), self.refilled.eq(refilled)]
+        too_often = spent >= budget
+        with m.If(Mux(asked, ~too_often, spent != 0)):
+            # One adder: one more, one less, or as many.
+            less = (whole & ~asked).replicate(len(spent))
+            m.d.sync += [
+                self.spent.eq(spent + less + (asked & ~whole)),
+                self.refilled.eq(following),
+            ]
+        return Value.cast((budget - spent)[: len(budget)]), too_often
+
+    def _energy(
+        self, m: Module, passed: Signal, asked: Signal, drove: Signal
+    ) -> tuple[Value, Value]:
+        """Energy that a pulse may still have: counts down from the limit.
+
+        The bits that power has are kept inverted, and power is added to them.
+        """
+        limit, power = self.limits[Limit.ENERGY] << self.energy_shift, self.power
+        bits = len(power)
+        left, low = Signal.like(self.energy_left), Signal(bits + 1)
+        m.d.comb += [
+            self.energy_left.eq(Cat(~self.energy_low, self.energy_high)),
+            left.eq(Mux(drove, self.energy_left - passed * power, self.energy_left)),
+            low.eq(~left[:bits] + power),
+        ]
+        high = count_down(left[bits:], asked) + ~low[-1:]
+        m.d.sync += [
+            self.energy_low.eq(Mux(asked, low, ~limit[:bits])),
+            self.energy_high.eq(Mux(asked, high, limit[bits:])),
+        ]
+        return left, ~high[len(left) - bits]
+
+    def _silence(self, m: Module, passed: Signal) -> tuple[Value, Value]:
+        """Cycles until the host has been silent for too long, and one more.
+
+        ``silence`` counts up from all ones less the limit, to all ones but one.
+        """
+        silence, heard, known = Signal.like(self.silence), self.host.heard, self.known
+        most = (1 << len(silence)) - 1
+        m.d.comb += silence.eq(self.silence)
+        with m.If(passed != 0):
+            left = most - self.silence
+            m.d.comb += silence.eq(Mux(left > passed, self.silence + passed, most))
+        stale = ~known | silence[1:].all()
+        with m.If(heard | (passed != 0) | ~stale):
+            following = count_up(silence, heard)
+            m.d.sync += self.silence.eq(Mux(heard, ~self.limits[Limit.WATCHDOG], following))
+        # A lower limit begins with the next good frame: until then the host is silent.
+        with m.If(self.host.limit & (self.host.limit_index == Limit.WATCHDOG)):
+            m.d.sync += known.eq(0)
+        with m.Elif(heard):
+            m.d.sync += known.eq(1)
+        return Value.cast((most - silence - 1)[: len(silence)]), stale
 
     def _state(self, m: Module, causes: dict[Reason, Value]) -> None:
         """The safe state, its reason, and the counters of refusals."""
@@ -539,33 +679,60 @@ class Guard(wiring.Component):
         host, zero = self.host, self.zero
         raises, locked, excludes = Signal(), Signal(), Signal()
         # A code that is just being written does not stand yet.
-        with m.If(self.core.dac.valid):
-            m.d.comb += excludes.eq(1)
-        m.d.comb += [
+        unclear = self.core.dac.valid | ~self.store.known
+        # The host looks later.
+        m.d.sync += [
             host.limit_raises.eq(raises),
             host.limit_locked.eq(locked),
             host.limit_excludes.eq(excludes),
         ]
-        # One comparison for all limits: of the asked value with the present one, and with
-        # the code that stands at its channel.
-        value, index, codes = host.limit_value, host.limit_index, self.codes
-        present = Signal(max(len(each) for each in self.limits.values()))
-        rising = Signal()
+        value, index, dac = host.limit_value, host.limit_index, self.core.dac
+        one = Const(1, 1)
+        # The limits of a code are asked for either by a write or by the host, not by both.
+        # Compared by adding the code's complement, which is what they have in common.
+        store, code, other = self.store, Signal(16), Signal(16)
+        channel = index[: len(store.channel)]
+        m.d.comb += [
+            store.channel.eq(Mux(dac.valid, dac.payload.channel, channel)),
+            code.eq(Mux(dac.valid, dac.payload.code, value)),
+            other.eq(~code),
+            self.below.eq((store.low + other)[-1]),
+            self.above.eq(~(Cat(one, store.high) + Cat(one, other))[-1]),
+            store.value.eq(value),
+        ]
+        # And those of one register at a time are compared, most of them downwards only.
+        present, beyond = Signal(len(value)), Signal()
+        taken = host.limit & ~raises & ~locked & ~excludes
+        m.d.comb += raises.eq((value + ~present)[len(value)])
         with m.Switch(index):
-            for limit, each in self.limits.items():
+            for limit in Limit:
                 with m.Case(limit):
-                    m.d.comb += [
-                        present.eq(each),
-                        rising.eq(limit in RISING),
-                        locked.eq(self.lowered[limit]),
-                    ]
-                    with m.If(host.limit & ~raises & ~locked & ~excludes):
-                        m.d.sync += [each.eq(value), self.lowered[limit].eq(1)]
-        m.d.comb += raises.eq(Mux(rising, value < present, value > present))
-        code = codes[index[: (len(Dac) - 1).bit_length()]]
-        with m.If(index < Limit.HIGH_RAIL_A), m.If((value > code) | (value > zero)):
-            m.d.comb += excludes.eq(1)
-        with m.Elif(index < Limit.READ), m.If((value < code) | (value < zero)):
-            m.d.comb += excludes.eq(1)
-        with m.If((index == Limit.DUTY) & (value > DUTY_MAX)):
-            m.d.comb += excludes.eq(1)
+                    m.d.comb += locked.eq(self.lowered[limit])
+                    with m.If(taken):
+                        m.d.sync += self.lowered[limit].eq(1)
+                    if limit in self.limits:
+                        m.d.comb += present.eq(self.limits[limit])
+                        with m.If(taken):
+                            m.d.sync += self.limits[limit].eq(value)
+        m.d.comb += beyond.eq(value[len(code) :].any())
+        stands, under = self.codes[channel], Signal()
+        m.d.comb += under.eq((stands + other)[-1])
+        with m.If(index < Limit.HIGH_RAIL_A):
+            m.d.comb += [
+                store.raise_low.eq(taken),
+                raises.eq(self.below & ~beyond),
+                excludes.eq(beyond | ~(under | (code == stands)) | (code > zero) | unclear),
+            ]
+        with m.Elif(index < Limit.READ):
+            m.d.comb += [
+                store.lower.eq(taken),
+                raises.eq(self.above | beyond),
+                excludes.eq((~beyond & (under | (code < zero))) | unclear),
+            ]
+        with m.Elif(index == Limit.DUTY):
+            m.d.comb += [
+                raises.eq(value < self.limits[Limit.DUTY]),
+                excludes.eq((value > DUTY_MAX) | unclear),
+            ]
+        with m.Else():
+            m.d.comb += excludes.eq(unclear)

@@ -22,7 +22,7 @@ from .afe.interface import (
 from .geometry import Geometry
 from .isa import LAYOUTS, Op
 from .ranges import RANGE_BITS
-from .settle import settle_cycles
+from .settle import longest_settle_cycles, settle_cycles
 
 
 class MvmEngine(wiring.Component):
@@ -70,7 +70,7 @@ class MvmEngine(wiring.Component):
                 "acc_negate": Out(1),
                 "acc_enable": Out(1),
                 "acc_idle": In(1),
-                "timer": Out(TimerChannel()),
+                "timer": Out(TimerChannel.lasting(longest_settle_cycles(timing, clk_hz))),
                 "fe": Out(FrontEndSignature(geometry)),
                 "done": Out(1),
                 "active": Out(1),
@@ -105,12 +105,18 @@ class MvmEngine(wiring.Component):
 
         # Row settings: gather the bits of one plane, shift them out, hold them loaded.
         last_row = rows - 1
-        in_range = Signal()
+        first, end = Signal.like(row), Signal.like(row)
+        driven = Signal()  # the row whose activation has been read
         bit = Signal()
+        columns_state, gates_state = Signal(), Signal()
         m.d.comb += [
             self.act_address.eq(op.act + row),
-            in_range.eq((row > op.first) & (row <= op.first + op.rows)),
-            bit.eq(self.act_data.bit_select(load_plane, 1) & in_range),
+            first.eq(op.first),
+            end.eq(op.first + op.rows),
+            bit.eq(self.act_data.bit_select(load_plane, 1) & driven),
+            # The mask is 0 until the first row setting.
+            fe.switch.payload["a"].eq(mask | columns_state.replicate(columns)),
+            fe.switch.payload["b"].eq(gates_state.replicate(columns)),
         ]
         with m.FSM(name="load"):
             with m.State("IDLE"), m.If(self.start):
@@ -123,8 +129,8 @@ class MvmEngine(wiring.Component):
             with m.State("COLUMNS"):
                 m.d.comb += [
                     fe.switch.valid.eq(1),
+                    columns_state.eq(1),
                     fe.switch.payload["group"].eq(SwitchGroup.COLUMNS),
-                    fe.switch.payload["a"].eq((1 << columns) - 1),
                 ]
                 with m.If(fe.switch.ready):
                     m.next = "COLUMNS-LATCH"
@@ -135,8 +141,8 @@ class MvmEngine(wiring.Component):
             with m.State("GATES"):
                 m.d.comb += [
                     fe.switch.valid.eq(1),
+                    gates_state.eq(1),
                     fe.switch.payload["group"].eq(SwitchGroup.GATES),
-                    fe.switch.payload["b"].eq((1 << columns) - 1),
                 ]
                 with m.If(fe.switch.ready):
                     m.next = "GATES-LATCH"
@@ -147,7 +153,10 @@ class MvmEngine(wiring.Component):
                     m.next = "GATHER"
             with m.State("GATHER"):
                 m.d.comb += loading.eq(1)
-                m.d.sync += row.eq(row + 1)
+                m.d.sync += [
+                    row.eq(row + 1),
+                    driven.eq((driven | (row == first)) & (row != end)),
+                ]
                 with m.If(row != 0):
                     m.d.sync += mask.eq(Cat(mask[1:], bit))
                 with m.If(row == last_row + 1):
@@ -158,7 +167,6 @@ class MvmEngine(wiring.Component):
                     loading.eq(1),
                     fe.switch.valid.eq(1),
                     fe.switch.payload["group"].eq(SwitchGroup.ROWS),
-                    fe.switch.payload["a"].eq(mask),
                 ]
                 with m.If(fe.switch.ready):
                     m.next = "LOADED"

@@ -6,9 +6,10 @@ bounds in ``hw/bounds.py``, and its line in :data:`UNITS`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from amaranth import Module, ResetInserter, Signal, signed
+from amaranth import Cat, Module, ResetInserter, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,18 +21,30 @@ from .post.lut import LookUp
 from .post.pool import Pool
 from .post.requant import Requantiser
 from .post.scaler import Scaler
+from .post.serial import SerialScaler
 from .post.unit import PostUnit
 
 UNITS: tuple[type[PostUnit], ...] = (Requantiser, LookUp, Pool, ResidualAdd, ArgMax)
 """Every unit; a controller has those of its geometry."""
 
 
-def cycles(instr: Instruction, params: Sequence[int]) -> int:
+def is_serial(geometry: Geometry) -> bool:
+    """Whether the scaler is the serial one, which cannot do what ``ADD`` needs."""
+    return geometry.compact and not geometry.residual
+
+
+def scaler_cycles(geometry: Geometry) -> int:
+    """Cycles in which a value is scaled."""
+    return SerialScaler.latency(geometry) if is_serial(geometry) else Scaler.LATENCY
+
+
+def cycles(instr: Instruction, params: Sequence[int], geometry: Geometry) -> int:
     """Cycles from ``start`` to ``done`` of one instruction with that parameter memory."""
+    scaling = scaler_cycles(geometry)
     match instr.op:
         case Op.POOL:
             grid = unpack_pool(params[instr["param"] : instr["param"] + POOL_WORDS])
-            return Pool.cycles(grid, bool(instr["average"]))
+            return Pool.cycles(grid, bool(instr["average"]), scaling)
         case Op.LUT:
             return LookUp.CYCLES * instr["count"]
         case Op.ADD:
@@ -39,7 +52,7 @@ def cycles(instr: Instruction, params: Sequence[int]) -> int:
         case Op.ARGMAX:
             return ArgMax.OVERHEAD + ArgMax.CYCLES * instr["count"]
         case _:
-            return Requantiser.CYCLES * instr["count"]
+            return (Requantiser.CYCLES + scaling) * instr["count"]
 
 
 class PostProcessor(wiring.Component):
@@ -89,45 +102,65 @@ class PostProcessor(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         geometry = self.geometry
-        m.submodules.scaler = scaler = Scaler(geometry)
-        outside, faulted = Signal(), Signal()
+        m.submodules.scaler = scaler = (SerialScaler if is_serial(geometry) else Scaler)(geometry)
         m.d.comb += [scaler.clamp_lo.eq(self.clamp_lo), scaler.clamp_hi.eq(self.clamp_hi)]
 
-        wrong, ended = Signal(), Signal()
         units = [made(geometry) for made in UNITS if geometry.has(made.OP)]
+        outside, faulted = Signal(), Signal()
         for unit in units:
             m.submodules[unit.OP.name.lower()] = ResetInserter(faulted)(unit)
             m.d.comb += [
                 unit.instruction.eq(self.instruction),
+                unit.start.eq(self.start & (self.instruction[:OPCODE_BITS] == unit.OP)),
                 unit.act_data_in.eq(self.act_read_data),
                 unit.param_data.eq(self.param_data),
                 unit.acc_value.eq(self.acc_value),
                 unit.scaler.result.eq(scaler.unit.result),
+                unit.scaler.ready.eq(scaler.unit.ready),
             ]
-        with m.Switch(self.instruction[:OPCODE_BITS]):
-            for unit in units:
-                on_act, on_param = unit.act_read | unit.act_write, unit.param_read
-                with m.Case(unit.OP):
-                    m.d.comb += [
-                        unit.start.eq(self.start),
-                        scaler.unit.load.eq(unit.scaler.load),
-                        scaler.unit.accumulate.eq(unit.scaler.accumulate),
-                        scaler.unit.value.eq(unit.scaler.value),
-                        scaler.unit.mantissa.eq(unit.scaler.mantissa),
-                        scaler.unit.shift.eq(unit.scaler.shift),
-                        self.act_address.eq(unit.act_address),
-                        self.act_data.eq(unit.act_data),
-                        self.param_address.eq(unit.param_address),
-                        self.acc_address.eq(unit.acc_address),
-                        outside.eq(
-                            (on_act & (unit.act_address >= geometry.act_depth))
-                            | (on_param & (unit.param_address >= geometry.param_depth))
-                        ),
-                        wrong.eq(outside | unit.fault),
-                        ended.eq(unit.done),
-                        self.act_write.eq(unit.act_write & ~outside & ~faulted),
-                        self.active.eq(unit.active),
-                    ]
+            if unit.STRAYS:
+                on_act = unit.act_read | unit.act_write
+                with m.If(
+                    (on_act & (unit.act_address >= geometry.act_depth))
+                    | (unit.param_read & (unit.param_address >= geometry.param_depth))
+                ):
+                    m.d.comb += outside.eq(1)
+
+        def present(units: list[PostUnit], what: Callable[[PostUnit], list[Any]]) -> None:
+            """What the unit of the present instruction says; who is alone need not ask."""
+            for unit in units[:1]:
+                m.d.comb += what(unit)
+            for unit in units[1:]:
+                with m.If(self.instruction[:OPCODE_BITS] == unit.OP):
+                    m.d.comb += what(unit)
+
+        present(
+            units,
+            lambda unit: [
+                self.act_address.eq(unit.act_address),
+                self.act_data.eq(unit.act_data),
+                self.param_address.eq(unit.param_address),
+                self.acc_address.eq(unit.acc_address),
+            ],
+        )
+        present(
+            [unit for unit in units if unit.SCALES],
+            lambda unit: [
+                scaler.unit.accumulate.eq(unit.scaler.accumulate),
+                scaler.unit.value.eq(unit.scaler.value),
+                scaler.unit.bias.eq(unit.scaler.bias),
+                scaler.unit.mantissa.eq(unit.scaler.mantissa),
+                scaler.unit.shift.eq(unit.scaler.shift),
+            ],
+        )
+        wrong, ended = Signal(), Signal()
+        m.d.comb += [
+            scaler.unit.load.eq(Cat(unit.scaler.load for unit in units).any()),
+            wrong.eq(outside | Cat(unit.fault for unit in units).any()),
+            ended.eq(Cat(unit.done for unit in units).any()),
+            self.act_write.eq(Cat(unit.act_write for unit in units).any() & ~outside & ~faulted),
+            self.active.eq(Cat(unit.active for unit in units).any()),
+        ]
         # A fault ends the instruction in the next cycle, unless it ends in its own: no
         # path leads from a comparison of addresses to the resets.
         m.d.sync += faulted.eq(wrong & ~ended & ~faulted)

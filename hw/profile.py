@@ -21,12 +21,12 @@ from .isa import CYCLE_BITS, WORD_BITS, Field, IsaError, Op, pack_fields, unpack
 
 MAGIC = 0x0D0E
 VERSION = 1
-SLOTS = 8
-"""Modes of a profile, and ways, at most."""
+MODE_SLOTS, WAY_SLOTS = 8, 7
+"""Modes of a profile, and ways, at most: with the header 256 quarters, a whole block RAM."""
 SLOT_WORDS = 4
 MODE_BASE = 4
-WAY_BASE = MODE_BASE + SLOTS * SLOT_WORDS
-PROFILE_WORDS = WAY_BASE + SLOTS * SLOT_WORDS
+WAY_BASE = MODE_BASE + MODE_SLOTS * SLOT_WORDS
+PROFILE_WORDS = WAY_BASE + WAY_SLOTS * SLOT_WORDS
 QUARTER_BITS = 16
 QUARTERS = WORD_BITS // QUARTER_BITS
 """The controller's memory of the profile has words of a quarter each, the low one first."""
@@ -85,7 +85,7 @@ PROFILE_SENTENCES: MappingProxyType[ProfileStatus, str] = MappingProxyType(
     {
         ProfileStatus.OK: "the profile was adopted",
         ProfileStatus.HEADER: f"its header is none of version {VERSION}, "
-        f"or it has more than {SLOTS} modes or ways",
+        f"or it has more than {MODE_SLOTS} modes or {WAY_SLOTS} ways",
         ProfileStatus.CHECKSUM: "its words do not add up to its checksum",
         ProfileStatus.MODE: "a mode is of no known kind, or its limits are no range",
         ProfileStatus.WAY: "a way is not from one of its modes to another, "
@@ -378,9 +378,9 @@ def pack_profile(profile: Profile) -> list[int]:
     IsaError
         If a field does not fit, or :func:`check` would refuse the words.
     """
-    if len(profile.modes) > SLOTS or len(profile.ways) > SLOTS:
+    if len(profile.modes) > MODE_SLOTS or len(profile.ways) > WAY_SLOTS:
         raise IsaError(
-            f"a profile has up to {SLOTS} modes and {SLOTS} ways, "
+            f"a profile has up to {MODE_SLOTS} modes and {WAY_SLOTS} ways, "
             f"not {len(profile.modes)} and {len(profile.ways)}"
         )
     words = [0] * PROFILE_WORDS
@@ -428,7 +428,7 @@ def check(words: Sequence[int]) -> ProfileStatus:
     if len(words) != PROFILE_WORDS:
         return ProfileStatus.HEADER
     magic, version, modes, ways, total = unpack_fields(HEADER_FIELDS, words[0])
-    if (magic, version) != (MAGIC, VERSION) or modes > SLOTS or ways > SLOTS:
+    if (magic, version) != (MAGIC, VERSION) or modes > MODE_SLOTS or ways > WAY_SLOTS:
         return ProfileStatus.HEADER
     if total != checksum(words):
         return ProfileStatus.CHECKSUM

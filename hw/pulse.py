@@ -6,6 +6,9 @@ converters; then the gate is closed first. Widths, intervals and the moments of
 conversions are exact in clock cycles: where the front end is not ready at the
 moment that was asked for, the instruction ends as ``LATE`` rather than late.
 
+A record stays in parameter memory and is read again whenever a time of it begins, so the
+fields need no registers of their own; nobody writes there during a run.
+
 With the current source a pulse charges or discharges one cell. Its samples are the
 voltage of the line, and one of them at a limit closes the gate. The cell's gate is off
 before its row leaves the line, so that it keeps its charge.
@@ -13,7 +16,7 @@ before its row leaves the line, so that it keeps its charge.
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.hdl import Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -27,15 +30,30 @@ from .afe.interface import (
 )
 from .fields import cut
 from .geometry import Geometry
-from .isa import LAYOUTS, OUTCOME_FIELDS, PULSE_FIELDS, SWEEP_FIELDS, Dac, Op, PulseStatus
+from .isa import (
+    AVERAGE_BITS,
+    CYCLE_BITS,
+    LAYOUTS,
+    OUTCOME_FIELDS,
+    PULSE_FIELDS,
+    REACT_BITS,
+    SWEEP_FIELDS,
+    Dac,
+    Op,
+    PulseStatus,
+)
 from .ranges import RANGE_BITS
 from .readout import CODE_BITS, Averager
 from .settle import settle_cycles
+from .stairs import LOOK_CYCLES, ZERO_CODE
 
-RECORD_WORDS = max(len(PULSE_FIELDS), len(SWEEP_FIELDS))
-"""Words of a record; the last one comes from memory while the others are checked."""
-ZERO_CODE = 0x8000
-"""DAC code of 0 V."""
+HEAD, WIDTH, INTERVAL, DELAY, SPACING, AFTER_DELAY, AFTER_SPACING, LIMITS = range(len(PULSE_FIELDS))
+STOP = len(SWEEP_FIELDS) - 1
+"""Words of a record. Where both kinds have a field, it is at the same place."""
+CODE_SUM_BITS = CODE_BITS + 2
+"""Of a code that is up to two steps beyond either end of the codes."""
+DELAY_STEP = 5
+"""Of loading, when the word is there that ``delay`` is in."""
 
 
 class PulseSequencer(wiring.Component):
@@ -117,107 +135,159 @@ class PulseSequencer(wiring.Component):
         timer, pace, sampler = self.timer, self.pace, self.sampler
         settle = settle_cycles(m, self.timing, self.clk_hz, self.range)
 
-        # The record. Where both have a field, it is at the same place.
-        words = [Signal(64, name=f"word{n}") for n in range(RECORD_WORDS)]
-        index = Signal(range(RECORD_WORDS + 1))
+        # The fields of the record's word that was asked for in the cycle before.
+        word = Signal(range(len(PULSE_FIELDS)))
         pulse, sweep = {}, {}
-        for n, word in enumerate(words):
-            pulse |= cut(word, PULSE_FIELDS[n])
-            sweep |= cut(word, SWEEP_FIELDS[n]) if n < len(SWEEP_FIELDS) else {}
-        inside, after = Signal(8), Signal(8)
+        for fields in PULSE_FIELDS:
+            pulse |= cut(self.param_data, fields)
+        for fields in SWEEP_FIELDS:
+            sweep |= cut(self.param_data, fields)
+        index = Signal(range(len(PULSE_FIELDS)))  # of what is done in a fixed order
+
+        # What of it is kept.
+        average = Signal(AVERAGE_BITS)
+        inside, after, both = Signal(8), Signal(), Signal()
+        refused = Signal()
+        least = Signal(CYCLE_BITS)
+        brief = Signal()  # the time on the port is below the least one
+        longest = max(len(settle), self.pulse_min_cycles.bit_length())
+        time = self.param_data[:CYCLE_BITS]
         m.d.comb += [
-            inside.eq(Mux(self.silent, 0, Mux(self.sweep, 1, pulse["inside"]))),
-            after.eq(Mux(self.sweep | self.silent, 0, pulse["after"])),
+            least.eq(Mux(index == DELAY_STEP, settle, self.pulse_min_cycles)),
+            brief.eq(~time[longest:].any() & (time[:longest] < least[:longest])),
         ]
+        limited = Signal()  # the gate limits at this code of the rail
 
         status = Signal(OUTCOME_FIELDS[1].width)
-        place = Signal(16)  # of the next sample
-        code = Signal(16)
-        left = Signal(16)  # pulses of the train
-        samples = Signal(24)  # conversions of the pulse, or after it
+        place = Signal(range(self.geometry.cells))  # of the last sample
+        samples = Signal(8)  # means of the pulse, or after it, that are still to come
         first, opened = Signal(), Signal()
+        last = Signal()  # there is no pulse after this one
         reading, returning, stopping, loading = Signal(), Signal(), Signal(), Signal()
-        ending, full, overflow = Signal(), Signal(), Signal()
+        ending, full, stored, overflow = Signal(), Signal(), Signal(), Signal()
 
         # The current source: what the record asks for, whether it is on the line, and
         # whether a mean of the pulse is being judged, or was at a limit.
         source, selected = Signal(), Signal()
         judging, reached = Signal(), Signal()
+        react = Signal(REACT_BITS)
+        v_low, v_high = Signal.like(pulse["v_low"]), Signal.like(pulse["v_high"])
+        source_range = Signal.like(pulse["source_range"])
         if self.has_source:
             mean = Signal(signed(CODE_BITS))
             m.d.comb += [
-                source.eq(pulse["source"] & ~self.sweep),
                 fe.source.eq(selected),
-                fe.source_range.eq(Mux(selected, pulse["source_range"], 0)),
+                fe.source_range.eq(Mux(selected, source_range, 0)),
             ]
             m.d.sync += [
                 mean.eq(readout.result[:CODE_BITS]),
                 judging.eq(readout.write & source & (place <= inside)),
             ]
-            beyond_limit = (mean <= pulse["v_low"]) | (mean >= pulse["v_high"])
-            with m.If(judging & beyond_limit):
+            with m.If(judging & ((mean <= v_low) | (mean >= v_high))):
                 m.d.sync += reached.eq(1)
 
-        row_mask, column_mask = Signal(rows), Signal(columns)
-        line = Signal(max(rows, columns))
-        limited = Signal()
-        # Registered: the operands are stable long before the masks are used.
-        m.d.sync += [
-            line.eq((1 << op.count[: max(rows, columns).bit_length()]) - 1),
-            row_mask.eq(Mux(op.down, line, 1) << op.row[: (rows - 1).bit_length()]),
-            column_mask.eq(Mux(op.down, 1, line) << op.column[: (columns - 1).bit_length()]),
+        # The lines that are driven, of rows or of columns; a cycle later as a mask.
+        of_rows = Signal(init=1)
+        mask = Signal(max(rows, columns))
+        bits = (len(mask) - 1).bit_length()
+        begin, count, behind = Signal(bits), Signal(bits + 1), Signal(bits + 2)
+        m.d.comb += [
+            begin.eq(Mux(of_rows, op.row, op.column)),
+            count.eq(Mux(of_rows == op.down, op.count, 1)),
+            behind.eq(begin + count),
+        ]
+        ones = Const(-1, len(mask))
+        m.d.sync += mask.eq((ones << begin) & ~(ones << behind[: bits + 1]))
+        on_a, on_b = Signal(), Signal()
+        # What the next DAC write is of: of a register, since the guard's checks are behind it.
+        rail, dac_code = Signal(CODE_BITS), Signal(CODE_BITS, reset_less=True)
+        of_gate, grounding = Signal(), Signal()
+
+        # The rail's code of a sweep, or the pulses of a train that are still to come, as its
+        # complement, whose sum with a target is their distance. While the lines of a step
+        # settle it is tried whether there is a next one. (No reset: registers of an iCE40
+        # begin with 0, and a reset to anything else takes an inverter.)
+        upward = Signal()
+        uncode = Signal(signed(CODE_SUM_BITS), reset_less=True)
+        code = ~uncode
+        START, UP, DOWN, ONE_LESS = range(4)
+        move, move_by = Signal(), Signal(2)
+        m.d.sync += move_by.eq(Mux(~self.sweep, ONE_LESS, Mux(upward, UP, DOWN)))
+        by = Signal(CODE_BITS)
+        with m.Switch(move_by):
+            with m.Case(START):
+                m.d.comb += by.eq(~sweep["start"])
+            with m.Case(UP):
+                m.d.comb += by.eq(~sweep["step"])
+            with m.Case(DOWN):
+                m.d.comb += by.eq(sweep["step"])
+        down, less = move_by == DOWN, move_by[1]
+        with m.If(move):
+            m.d.sync += uncode.eq(
+                (Cat(1, uncode).as_signed() + Cat(~down, by, ~less).as_signed()) >> 1
+            )
+        level, or_equal = Signal(), Signal()
+        above, beyond = Signal(), Signal()
+        distance = Signal(signed(CODE_SUM_BITS + 2))
+        m.d.comb += [
+            distance.eq(Cat(1, uncode).as_signed() + Cat(~or_equal, sweep["stop"])),
+            above.eq(distance[-1]),  # the code is above the target or, if asked, at it
+            or_equal.eq(~upward),
+            beyond.eq(above ^ ~upward),
         ]
         m.d.comb += [
-            limited.eq(Mux(code[-1], pulse["limit"][0], pulse["limit"][1])),
             fe.tile.eq(op.tile),
-            self.param_address.eq(op.param + index),
+            fe.dac.payload.channel.eq(Dac.RAIL_B),
+            rail.eq(Mux(self.sweep, code[:CODE_BITS], pulse["rail"])),
+            fe.dac.payload.code.eq(dac_code),
+            fe.switch.payload["a"].eq(Mux(on_a, mask, 0)),
+            fe.switch.payload["b"].eq(Mux(on_b, mask, 0)),
+            self.param_address.eq(op.param + word),
             self.cell_address.eq(place),
-            self.cell_write.eq(readout.write & ~full),
+            self.cell_write.eq(readout.write & stored),
             self.cell_result.eq(readout.result),
-            full.eq(place >= self.geometry.cells),
+            full.eq(place == self.geometry.cells - 1),
             readout.adc_idle.eq(fe.adc_idle),
             readout.samples.valid.eq(fe.samples.valid),
             readout.samples.payload.eq(fe.samples.payload),
-            readout.average.eq(pulse["average"]),
+            readout.average.eq(average),
             # The voltage of the line takes the place of column 0.
             readout.column.eq(Mux(source, 0, op.column)),
             readout.count.eq(Mux(op.down, 1, op.count)),
             readout.convert.eq(fe.convert),
             timer.cycles.eq(self.drive_cycles),
-            pace.cycles.eq(Mux(source, pulse["react"], pulse["interval"])),
-            sampler.cycles.eq(pulse["spacing"]),
+            pace.cycles.eq(Mux(source, react, self.param_data[:CYCLE_BITS])),
+            sampler.cycles.eq(self.param_data[:CYCLE_BITS]),
             self.active.eq(1),
         ]
-        with m.If(readout.write & ~full):
-            m.d.sync += place.eq(place + 1)
+        m.d.sync += dac_code.eq(Mux(of_gate, pulse["gate"], rail))
+        with m.If(grounding):
+            m.d.sync += dac_code.eq(ZERO_CODE)
+        with m.If(readout.found):
+            m.d.sync += [place.eq(place + ~full), stored.eq(~full)]
+        with m.If(readout.write & ~stored):
+            m.d.sync += overflow.eq(1)
         with m.If(fe.latch):
             m.d.sync += loading.eq(0)
         with m.If(self.abort & ~ending):
             m.d.sync += stopping.eq(1)
-        with m.If(readout.write & full):
-            m.d.sync += overflow.eq(1)
 
-        def switch(group: SwitchGroup, a: Signal | int, b: Signal | int, after: str) -> None:
-            """Load one group, latch it, go on to ``after``."""
-            with m.If(fe.loaded):
-                m.d.comb += fe.latch.eq(1)
-                m.next = after
-            with m.Elif(~loading):
-                m.d.comb += [
-                    fe.switch.valid.eq(1),
-                    fe.switch.payload["group"].eq(group),
-                    fe.switch.payload["a"].eq(a),
-                    fe.switch.payload["b"].eq(b),
-                ]
-                with m.If(fe.switch.ready):
-                    m.d.sync += loading.eq(1)
-
-        def write_dac(channel: Dac, value: Signal | int, after: str) -> None:
+        def switch(group: SwitchGroup, a: Value | int, b: Value | int, after: str) -> None:
+            """Load the mask or nothing into one group, latch it, go on to ``after``."""
             m.d.comb += [
-                fe.dac.valid.eq(1),
-                fe.dac.payload.channel.eq(channel),
-                fe.dac.payload.code.eq(value),
+                fe.switch.valid.eq(~loading & ~fe.loaded),
+                fe.switch.payload["group"].eq(group),
+                on_a.eq(a),
+                on_b.eq(b),
+                fe.latch.eq(fe.loaded),
             ]
+            with m.If(fe.loaded):
+                m.next = after
+            with m.Elif(fe.switch.ready):
+                m.d.sync += loading.eq(1)
+
+        def write_dac(after: str) -> None:
+            m.d.comb += fe.dac.valid.eq(1)
             with m.If(fe.dac.ready):
                 m.next = after
 
@@ -234,67 +304,97 @@ class PulseSequencer(wiring.Component):
             with m.If(readout.idle & judged):
                 m.d.comb += [
                     fe.convert.eq(1),
-                    sampler.start.eq(samples != 1),
+                    sampler.start.eq(1),
                     pace.start.eq(source & ~reading),
                 ]
-                m.d.sync += samples.eq(samples - 1)
+                m.d.sync += samples.eq(samples - readout.last)
             with m.Else():
                 end(PulseStatus.LATE)
 
-        stop = self.abort | stopping | overflow
+        stop = Signal()
         stopped = Mux(overflow, PulseStatus.FULL, PulseStatus.ABORTED)
-        # 18 bits: a step beyond either end of the codes is seen as such.
-        upward = Signal()
-        target = Signal(16)
-        following, back = Signal(signed(18)), Signal(signed(18))
-        beyond = Signal()
-        m.d.comb += [
-            upward.eq((sweep["stop"] >= sweep["start"]) ^ returning),
-            target.eq(Mux(returning, sweep["start"], sweep["stop"])),
-            following.eq(Mux(upward, code + sweep["step"], code - sweep["step"])),
-            back.eq(Mux(upward, code - sweep["step"], code + sweep["step"])),
-            beyond.eq(Mux(upward, following > target, following < target)),
-        ]
+        m.d.comb += stop.eq(self.abort | stopping | overflow)
 
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.active.eq(0), ending.eq(1)]
+                m.d.sync += [
+                    index.eq(0),
+                    uncode.eq(-1),
+                    upward.eq(1),
+                    first.eq(1),
+                    refused.eq(0),
+                    reading.eq(0),
+                    returning.eq(0),
+                    stopping.eq(0),
+                    overflow.eq(0),
+                    reached.eq(0),
+                    place.eq(0),
+                ]
                 with m.If(self.start):
                     m.d.comb += readout.restart.eq(1)
-                    m.d.sync += [
-                        index.eq(0),
-                        first.eq(1),
-                        reading.eq(0),
-                        returning.eq(0),
-                        stopping.eq(0),
-                        overflow.eq(0),
-                        reached.eq(0),
-                        place.eq(1),
-                    ]
                     m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.sync += index.eq(index + 1)
-                for n, word in enumerate(words[:-1]):
-                    with m.If(index == n + 1):
-                        m.d.sync += word.eq(self.param_data)
-                with m.If(index == RECORD_WORDS - 1):
-                    m.next = "CHECK"
+                with m.Switch(index):
+                    with m.Case(0):
+                        m.d.comb += word.eq(HEAD)
+                        m.d.sync += move_by.eq(START)
+                    with m.Case(1):
+                        m.d.comb += [
+                            word.eq(WIDTH),
+                            move.eq(self.sweep),
+                        ]
+                        m.d.sync += [
+                            move_by.eq(UP),
+                            average.eq(pulse["average"]),
+                            inside.eq(Mux(self.silent, 0, Mux(self.sweep, 1, pulse["inside"]))),
+                            after.eq(~self.silent & ~self.sweep & (pulse["after"] != 0)),
+                            both.eq(sweep["both"]),
+                        ]
+                        if self.has_source:
+                            m.d.sync += [
+                                source.eq(pulse["source"] & ~self.sweep),
+                                source_range.eq(pulse["source_range"]),
+                            ]
+                    with m.Case(2):
+                        m.d.comb += [
+                            word.eq(STOP),
+                            move.eq(~self.sweep),
+                        ]
+                        m.d.sync += refused.eq(brief)
+                    with m.Case(3):
+                        m.d.comb += word.eq(STOP)
+                        m.d.sync += upward.eq(~above)
+                    with m.Case(4):
+                        m.d.comb += [word.eq(DELAY), or_equal.eq(1)]
+                        m.d.sync += level.eq(upward & above)
+                    with m.Case(DELAY_STEP):
+                        m.d.comb += word.eq(LIMITS)
+                        with m.If((inside != 0) & brief):
+                            m.d.sync += refused.eq(1)
+                    with m.Case(6):
+                        m.d.comb += word.eq(HEAD)
+                        if self.has_source:
+                            m.d.sync += [
+                                v_low.eq(pulse["v_low"]),
+                                v_high.eq(pulse["v_high"]),
+                                react.eq(pulse["react"]),
+                            ]
+                    with m.Case(7):
+                        m.d.comb += [word.eq(HEAD), of_rows.eq(op.down)]
+                        m.next = "CHECK"
             with m.State("CHECK"):
-                m.d.sync += [
-                    code.eq(pulse["rail"]),
-                    left.eq(pulse["pulses"]),
-                    words[-1].eq(self.param_data),
-                ]
-                brief = pulse["width"] < self.pulse_min_cycles
-                early = (inside != 0) & (pulse["delay"] < settle)
-                mixed = (after != 0) & op.down & (op.count != 1)
-                outside = Mux(op.down, op.row + op.count > rows, op.column + op.count > columns)
-                several = (op.count != 1) | (pulse["pulses"] != 1) | (pulse["limit"] != 0)
+                m.d.comb += [word.eq(HEAD), of_rows.eq(op.down)]
+                mixed = after & op.down & (op.count != 1)
+                outside = op.count[len(count) :].any() | (behind > Mux(op.down, rows, columns))
+                several = (op.count != 1) | (code != 1) | (pulse["limit"] != 0)
                 unable = pulse["source"] & ~self.sweep & (several if self.has_source else 1)
-                with m.If(brief | early | mixed | outside | unable):
+                with m.If(refused | mixed | outside | unable):
                     m.d.sync += status.eq(PulseStatus.REFUSED)
                     m.next = "FINISH"
                 with m.Elif(pulse["limit"] != 0):
+                    m.d.comb += of_gate.eq(1)
                     m.next = "GATE-DAC"
                 with m.Else():
                     m.next = "RAIL-DAC"
@@ -314,27 +414,34 @@ class PulseSequencer(wiring.Component):
                     with m.Elif(timer.done):
                         m.next = "RAIL-DAC"
             with m.State("GATE-DAC"):
-                write_dac(Dac.GATE_PROGRAM, pulse["gate"], "RAIL-DAC")
+                m.d.comb += fe.dac.payload.channel.eq(Dac.GATE_PROGRAM)
+                m.d.comb += of_gate.eq(~fe.dac.ready)
+                write_dac("RAIL-DAC")
             with m.State("RAIL-DAC"):
-                write_dac(Dac.RAIL_B, code, "RAIL-SET")
+                negative, positive = pulse["limit"]
+                m.d.sync += limited.eq(Mux(rail[-1], negative, positive))
+                write_dac("RAIL-SET")
             with m.State("RAIL-SET"):
                 # From step to step of a sweep rows and columns stay where they are.
+                m.d.comb += of_rows.eq(first)
                 with m.If(first):
                     m.next = "ROWS"
                 with m.Else():
                     m.next = "GATES"
             with m.State("ROWS"):
-                a, b = Mux(reading, row_mask, 0), Mux(reading, 0, row_mask)
-                switch(SwitchGroup.ROWS, a, b, "COLUMNS")
+                m.d.comb += of_rows.eq(~loading)
+                switch(SwitchGroup.ROWS, reading, ~reading, "COLUMNS")
             with m.State("COLUMNS"):
+                m.d.comb += of_rows.eq(0)
                 sensed = (reading | (inside != 0)) & ~source
-                switch(SwitchGroup.COLUMNS, Mux(sensed, column_mask, 0), 0, "GATES")
+                switch(SwitchGroup.COLUMNS, sensed, 0, "GATES")
             with m.State("GATES"):
+                m.d.comb += of_rows.eq(0)
                 program = limited & ~reading
-                a, b = Mux(program, column_mask, 0), Mux(program, 0, column_mask)
-                switch(SwitchGroup.GATES, a, b, "DRIVE")
+                switch(SwitchGroup.GATES, program, ~program, "DRIVE")
 
             with m.State("DRIVE"):
+                m.d.sync += index.eq(Mux(self.sweep, 0, LOOK_CYCLES - 1))
                 with m.If(stop):
                     end(stopped)
                 with m.Elif(reading):
@@ -343,86 +450,115 @@ class PulseSequencer(wiring.Component):
                         timer.start.eq(1),
                         timer.cycles.eq(settle),
                     ]
+                    m.d.sync += samples.eq(pulse["after"])
                     m.next = "SETTLE"
                 with m.Elif(fe.dac_idle):
-                    m.d.comb += timer.start.eq(1)
+                    # One less than it takes, for the cycle between the gate's moment and it.
+                    m.d.comb += [timer.start.eq(1), timer.cycles.eq(self.drive_cycles - 1)]
                     m.next = "DRIVE-WAIT"
             with m.State("DRIVE-WAIT"):
-                m.d.comb += self.active.eq(~readout.idle)
+                looking = index != LOOK_CYCLES - 1
+                m.d.comb += [
+                    word.eq(Mux(looking, WIDTH, INTERVAL)),
+                    self.active.eq(looking | ~readout.idle),
+                ]
+                with m.If(looking):
+                    m.d.sync += index.eq(index + 1)
+                with m.Switch(index):
+                    with m.Case(1):
+                        m.d.comb += [move.eq(1), word.eq(Mux(returning, HEAD, STOP))]
+                    with m.Case(2):
+                        m.d.sync += last.eq(0)
+                        with m.If(beyond & both & ~returning & ~level):
+                            m.d.sync += [
+                                returning.eq(1),
+                                upward.eq(~upward),
+                                move_by.eq(Mux(upward, DOWN, UP)),
+                            ]
+                        with m.Else():
+                            m.d.sync += [last.eq(beyond), index.eq(LOOK_CYCLES - 1)]
+                    # Back to the last code of the way there, and a step on the way back.
+                    with m.Case(3, 4):
+                        m.d.comb += move.eq(1)
                 with m.If(stop):
                     end(stopped)
-                with m.Elif(timer.done):
+                with m.Elif((timer.done | ~timer.busy) & ~looking):
                     m.next = "READY"
             with m.State("READY"):
-                m.d.comb += self.active.eq(first | ~pace.busy | ~readout.idle)
+                m.d.comb += [
+                    self.active.eq(first | ~pace.busy | ~readout.idle),
+                    word.eq(INTERVAL),
+                ]
                 with m.If(stop):
                     end(stopped)
                 with m.Elif(first | pace.done):
-                    m.d.comb += [
-                        timer.start.eq(1),
-                        timer.cycles.eq(pulse["width"]),
-                        pace.start.eq(~source),
-                    ]
+                    m.d.comb += [word.eq(WIDTH), pace.start.eq(~source), move.eq(~self.sweep)]
+                    m.next = "OPEN"
+                with m.Elif(~pace.busy):
+                    end(PulseStatus.LATE)
+            with m.State("OPEN"):
+                m.d.comb += [word.eq(DELAY), timer.cycles.eq(pulse["width"])]
+                with m.If(~self.sweep):
+                    m.d.sync += last.eq(uncode[:CODE_BITS].all())
+                with m.If(stop):
+                    end(stopped)
+                with m.Else():
+                    m.d.comb += timer.start.eq(1)
                     m.d.sync += [
                         first.eq(0),
                         opened.eq(1),
                         self.train.eq(1),
-                        samples.eq(inside << pulse["average"]),
+                        samples.eq(inside),
                     ]
                     m.next = "PULSE"
-                with m.Elif(~pace.busy):
-                    end(PulseStatus.LATE)
             with m.State("PULSE"):
-                m.d.comb += [fe.gate_b.eq(1), self.active.eq(opened | ~readout.idle | judging)]
+                m.d.comb += [
+                    fe.gate_b.eq(1),
+                    self.active.eq(opened | ~readout.idle | judging),
+                    word.eq(SPACING),
+                ]
                 m.d.sync += opened.eq(0)
                 with m.If(stop):
                     end(stopped)
                 with m.Elif(timer.done):
+                    m.d.comb += word.eq(Mux(after, AFTER_DELAY, INTERVAL))
                     with m.If(samples != 0):
                         end(PulseStatus.LATE)
-                    with m.Else():
+                    with m.Elif(after | self.sweep | last):
                         m.next = "CLOSED"
+                    with m.Else():
+                        m.next = "READY"
                 with m.Elif(opened):
-                    m.d.comb += [
-                        sampler.start.eq(samples != 0),
-                        sampler.cycles.eq(pulse["delay"]),
-                    ]
+                    m.d.comb += sampler.start.eq(samples != 0)
                 with m.Elif(source & pace.done & (~readout.idle | judging)):
                     end(PulseStatus.LATE)
                 with m.Elif(source & pace.done & reached):
+                    m.d.comb += word.eq(AFTER_DELAY)
                     m.next = "CLOSED"
                 with m.Elif(sampler.done & (samples != 0)):
                     convert()
             with m.State("CLOSED"):
-                m.d.sync += left.eq(left - 1)
+                m.d.comb += word.eq(HEAD)
                 with m.If(stop):
                     end(stopped)
-                with m.Elif(after != 0):
-                    m.d.comb += [
-                        sampler.start.eq(1),
-                        sampler.cycles.eq(pulse["after_delay"]),
-                    ]
-                    m.d.sync += [reading.eq(1), samples.eq(after << pulse["average"])]
+                with m.Elif(after):
+                    m.d.comb += sampler.start.eq(1)
+                    m.d.sync += reading.eq(1)
                     m.next = "ROWS"
                     # The cell stays on the line, which the closed gate leaves open.
                     with m.If(source):
                         m.next = "DRIVE"
-                with m.Elif(~self.sweep):
-                    with m.If(left == 1):
-                        end(PulseStatus.DONE)
-                    with m.Else():
-                        m.next = "READY"
-                with m.Elif(~beyond):
-                    m.d.sync += code.eq(following)
-                    m.next = "RAIL-DAC"
-                with m.Elif(sweep["both"] & ~returning & (sweep["start"] != sweep["stop"])):
-                    m.d.sync += [returning.eq(1), code.eq(back)]
-                    m.next = "RAIL-DAC"
-                with m.Else():
+                with m.Elif(last):
                     end(PulseStatus.DONE)
+                with m.Else():
+                    m.next = "RAIL-DAC"
 
             with m.State("SETTLE"):
-                m.d.comb += [fe.gate_a.eq(~source), self.active.eq(~readout.idle)]
+                m.d.comb += [
+                    fe.gate_a.eq(~source),
+                    self.active.eq(~readout.idle),
+                    word.eq(AFTER_SPACING),
+                ]
                 with m.If(stop):
                     end(stopped)
                 with m.Elif(timer.done):
@@ -431,14 +567,14 @@ class PulseSequencer(wiring.Component):
                 m.d.comb += [
                     fe.gate_a.eq(~source),
                     self.active.eq(~sampler.busy | ~readout.idle),
-                    sampler.cycles.eq(pulse["after_spacing"]),
+                    word.eq(AFTER_SPACING),
                 ]
                 with m.If(stop):
                     end(stopped)
                 with m.Elif(samples == 0):
                     m.d.sync += reading.eq(0)
                     m.next = "ROWS"
-                    with m.If(left == 0):
+                    with m.If(last):
                         end(PulseStatus.DONE)
                 with m.Elif(sampler.done):
                     convert()
@@ -450,11 +586,11 @@ class PulseSequencer(wiring.Component):
                     m.d.comb += ending.eq(1)
                     switch(SwitchGroup.GATES, 0, 0, "END")
             with m.State("END"):
-                m.d.comb += ending.eq(1)
+                m.d.comb += [ending.eq(1), grounding.eq(1)]
                 switch(SwitchGroup.ROWS, 0, 0, "END-RAIL")
             with m.State("END-RAIL"):
-                m.d.comb += ending.eq(1)
-                write_dac(Dac.RAIL_B, ZERO_CODE, "ENDING")
+                m.d.comb += [ending.eq(1), grounding.eq(1)]
+                write_dac("ENDING")
             with m.State("ENDING"):
                 m.d.comb += ending.eq(1)
                 with m.If(fe.dac_idle & readout.idle):
@@ -490,7 +626,10 @@ class PulseSequencer(wiring.Component):
                     self.cell_write.eq(~self.silent),
                     # In the order of isa.OUTCOME_FIELDS.
                     self.cell_result.eq(
-                        Cat((place - 1)[: len(place)], Mux(good & reached, PulseStatus.CUT, status))
+                        Cat(
+                            place | Const(0, OUTCOME_FIELDS[0].width),
+                            Mux(good & reached, PulseStatus.CUT, status),
+                        )
                     ),
                     self.done.eq(1),
                     self.fault.eq(~good),

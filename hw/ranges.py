@@ -12,6 +12,9 @@ from __future__ import annotations
 AUTO = 1 << 3
 """Bit of ``Reg.TIA_RANGE`` that makes a ``READ`` choose; the lower ones are a range."""
 RANGE_BITS = 3
+TEMPERATURE_RANGE = (1 << RANGE_BITS) - 1
+"""Not a TIA's: a ``READ`` in it converts the converters' own temperature sensors, where a
+front end has such. Never chosen by itself: a front end has fewer ranges."""
 STEP = 10
 """Ratio of the full scales of neighbouring ranges."""
 FULL_CODES = 29491

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,12 +12,17 @@ from .isa import AVERAGE_BITS, SAMPLE_FIELDS
 from .ram import Ram
 
 CODE_BITS = SAMPLE_FIELDS[0].width
-SUM_BITS = CODE_BITS + (1 << AVERAGE_BITS) - 1
-"""Of the sum of 2^15 codes, which never overflows it."""
+LOST_BITS = (1 << AVERAGE_BITS) - 1
+"""Of a sum, below its mean: a sum is always as large as one of 2^15 codes would be."""
+SUM_BITS = CODE_BITS + LOST_BITS
 
 
 class Averager(wiring.Component):
     """Sums the codes of ``2**average`` conversions a column and hands on their means.
+
+    The codes are summed in offset binary, each times ``2**(15 - average)``, to half of a
+    mean: so the upper bits of the sum are the mean, rounded half up, and of a tie the lower
+    ones are all 0, which makes it even.
 
     The columns ``column .. column+count-1`` are handed on in order, three cycles each,
     after the last conversion of a group. From one ``convert`` to the next one that is
@@ -41,8 +46,11 @@ class Averager(wiring.Component):
         Base-two logarithm of the conversions in a group; the columns to hand on.
     idle : Out(1)
         A conversion may begin.
-    write, result : Out
-        A mean, as :func:`~ohmloom.hw.isa.unpack_sample` reads it.
+    last : Out(1)
+        The next conversion is the last one of its group.
+    found, write, result : Out
+        Strobe with a mean, as :func:`~ohmloom.hw.isa.unpack_sample` reads it; ``found`` is
+        one in the cycle before.
     """
 
     def __init__(self, geometry: Geometry) -> None:
@@ -57,6 +65,8 @@ class Averager(wiring.Component):
                 "column": In(8),
                 "count": In(8),
                 "idle": Out(1),
+                "last": Out(1),
+                "found": Out(1),
                 "write": Out(1),
                 "result": Out(32),
             }
@@ -64,72 +74,82 @@ class Averager(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.sums = sums = Ram(SUM_BITS + 1, self.geometry.columns)
+        # Behind the sums a group's first sample finds what it is added to.
+        places = 1 << (self.geometry.columns - 1).bit_length()
+        init = [0] * places + [1 << LOST_BITS - 1] * places
+        m.submodules.sums = sums = Ram(SUM_BITS + 1, 2 * places, init)
         read, write = sums.read, sums.write
-        total = Signal(signed(SUM_BITS))
+        total = Signal(SUM_BITS)
         railed = Signal()
         m.d.comb += Cat(total, railed).eq(read.data)
 
         # Two stages: a sample fetches its column's sum, then goes back with it.
-        done = Signal(1 << AVERAGE_BITS)  # conversions of the group that have been summed
         sample = self.samples.payload
-        code = Signal(signed(CODE_BITS))
-        column = Signal(8)
-        taken, converting, walking = Signal(), Signal(), Signal()
+        code = Signal(CODE_BITS, reset_less=True)  # offset binary; in the multiplier itself
+        column = Signal(range(places))
+        taken, converting = Signal(), Signal()
         at_rail = Signal()
-        place = Signal(8)
+        place = Signal(range(self.geometry.columns + 1))
+        fresh = Signal(init=1)  # nothing of the group has been summed
+        scale = Signal(LOST_BITS + 1)
+        binary = sample["code"] ^ (1 << CODE_BITS - 1)
         m.d.sync += [
             taken.eq(self.samples.valid & converting),
-            code.eq(sample["code"]),
+            code.eq(binary),
+            at_rail.eq(binary.all() | ~binary.any()),
             column.eq(sample["column"]),
         ]
-        rails = ((1 << CODE_BITS - 1) - 1, 1 << CODE_BITS - 1)
         m.d.comb += [
-            read.addr.eq(Mux(walking, self.column + place, sample["column"])),
-            at_rail.eq((code.as_unsigned() == rails[0]) | (code.as_unsigned() == rails[1])),
+            read.addr.eq(
+                Cat(
+                    Mux(converting, sample["column"], self.column + place)[: len(column)],
+                    converting & fresh,
+                )
+            ),
+            scale.eq((1 << LOST_BITS) >> self.average),
             write.addr.eq(column),
+            write.data.eq(Cat((code * scale + total)[:SUM_BITS], at_rail | railed)),
             write.en.eq(taken),
         ]
-        summed = Signal(signed(SUM_BITS))
-        with m.If(done == 0):
-            m.d.comb += [summed.eq(code), write.data.eq(Cat(summed, at_rail))]
-        with m.Else():
-            m.d.comb += [summed.eq(total + code), write.data.eq(Cat(summed, at_rail | railed))]
 
-        # The mean: half of the divisor less one, and one more where the floor is odd.
-        half = Signal(SUM_BITS)
-        rounded = Signal(signed(SUM_BITS + 1))
-        flag = Signal()
+        mean = total[LOST_BITS:]
+        tie = ~total[:LOST_BITS].any()
+        # The conversions of the group that have begun, as their share of the mean: it
+        # overflows to 0 with the last one.
+        share = Signal(LOST_BITS)
+        following = Signal(LOST_BITS + 1)
+        filled = Signal()
         m.d.comb += [
-            half.eq((1 << self.average) >> 1),
+            following.eq(share + scale),
+            self.last.eq(following[-1]),
             # In the order of isa.SAMPLE_FIELDS.
-            self.result.eq(Cat((rounded >> self.average)[:CODE_BITS], flag)),
+            self.result.eq(Cat(mean[0] & ~tie, mean[1:-1], ~mean[-1], railed)),
         ]
+        with m.If(self.restart):
+            m.d.sync += fresh.eq(1)
+        with m.If(self.convert):
+            m.d.sync += filled.eq(self.last)
+        with m.If(self.restart):
+            m.d.sync += share.eq(0)
+        with m.Elif(self.convert):
+            m.d.sync += share.eq(following)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.idle.eq(1)
-                with m.If(self.restart):
-                    m.d.sync += done.eq(0)
                 with m.If(self.convert):
                     m.next = "CONVERT"
             with m.State("CONVERT"):
                 m.d.comb += converting.eq(1)
                 with m.If(self.adc_idle):
-                    m.d.sync += [done.eq(done + 1), place.eq(0)]
+                    m.d.sync += [fresh.eq(filled), place.eq(0)]
                     m.next = "IDLE"
-                    with m.If(done + 1 == 1 << self.average):
-                        m.d.sync += done.eq(0)
+                    with m.If(filled):
                         m.next = "FETCH"
             with m.State("FETCH"):
-                m.d.comb += walking.eq(1)
-                m.next = "ROUND"
-            with m.State("ROUND"):
-                odd = total.bit_select(self.average, 1)
-                m.d.sync += [
-                    rounded.eq(Mux(half == 0, total, total + half - 1 + odd)),
-                    flag.eq(railed),
-                    place.eq(place + 1),
-                ]
+                m.next = "FOUND"
+            with m.State("FOUND"):
+                m.d.comb += self.found.eq(1)
+                m.d.sync += place.eq(place + 1)
                 m.next = "STORE"
             with m.State("STORE"):
                 m.d.comb += self.write.eq(1)

@@ -2,43 +2,89 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Value, ValueLike
+from functools import reduce
+from itertools import pairwise
+from operator import add
 
-from .bounds import BOUNDS, REGISTER_BOUNDS
+from amaranth.hdl import Cat, Const, Value, ValueLike
+from amaranth.lib import wiring
+
+from .bounds import BOUNDS, REGISTER_BOUNDS, operand_bits, register_bits
 from .fields import operands
 from .geometry import Geometry
 from .isa import LAYOUTS, OPCODE_BITS, WORD_BITS, Op, Reg
 
 
-def stray_bits(word: ValueLike, op: Op) -> Value:
-    """High when ``word`` has bits outside the layout of ``op``."""
-    used = OPCODE_BITS + sum(field.width for field in LAYOUTS[op])
-    return Value.cast(word)[used:WORD_BITS].any()
+def used_bits(op: Op) -> int:
+    """Bits of the layout of ``op``, opcode included; it is refused with others."""
+    return OPCODE_BITS + sum(field.width for field in LAYOUTS[op])
+
+
+def strays(word: ValueLike) -> dict[Op, Value]:
+    """High for an instruction when ``word`` has bits outside its layout."""
+    word = Value.cast(word)
+    ends = sorted({*map(used_bits, Op), WORD_BITS})
+    above = {WORD_BITS: Value.cast(0)}
+    for end, following in reversed(list(pairwise(ends))):
+        above[end] = word[end:following].any() | above[following]
+    return {op: above[used_bits(op)] for op in Op}
+
+
+def exceeds(value: ValueLike, limit: int) -> Value:
+    """``value > limit`` of an unsigned value, without a carry chain."""
+    value = Value.cast(value)
+    if limit < 0:
+        return Const(1)
+    if limit >> len(value):
+        return Const(0)
+    below: Value = Const(0)  # so far, from the lowest bit up
+    for n in range(limit.bit_length()):
+        below = value[n] & below if limit >> n & 1 else value[n] | below
+    return value[limit.bit_length() :].any() | below
 
 
 def refused(
-    word: ValueLike, op: Op, registers: dict[Reg, Value], geometry: Geometry
+    word: ValueLike, op: Op, registers: wiring.PureInterface, geometry: Geometry
 ) -> tuple[Value, Value]:
     """Whether the geometry has no room for what ``word``, an ``op``, names; and whether a
     register that it needs is out of its bounds.
 
     The conditions are those of :mod:`ohmloom.hw.bounds`, and that an operand
-    which is not 0 by its layout is not.
+    which is not 0 by its layout is not. ``registers`` are a
+    :class:`~ohmloom.hw.registers.Registers`.
     """
     values = operands(word, op)
-    reasons: list[Value] = [values[field.name] == 0 for field in LAYOUTS[op] if field.positive]
-    for bound in BOUNDS.get(op, ()):
-        total = sum((values[name] for name in bound.operands), start=Value.cast(bound.plus))
-        reasons.append(total > getattr(geometry, bound.limit))
+    reasons: list[Value] = [~values[field.name].any() for field in LAYOUTS[op] if field.positive]
+    limits = [
+        (bound.operands, getattr(geometry, bound.limit) - bound.plus)
+        for bound in BOUNDS.get(op, ())
+    ]
+    # An operand that is beyond a limit by itself is refused, so that sums need few bits.
+    for name, value in values.items():
+        bits = operand_bits(op, name, geometry)
+        reasons.append(value[bits:].any())
+        values[name] = value[:bits]
+    for names, limit in limits:
+        total = reduce(add, (values[name] for name in reversed(names)))
+        reasons.append(exceeds(total, limit))
     operand, reasons = Cat(*reasons).any(), []
+
+    def register(reg: Reg) -> tuple[Value, Value]:
+        name = reg.name.lower()
+        return getattr(registers.values, name), getattr(registers.beyond, name)
+
     for bound in REGISTER_BOUNDS.get(op, ()):
-        value = registers[bound.reg]
-        reasons += [value < bound.low, value > bound.highest(geometry)]
+        value, beyond = register(bound.reg)
+        value = value[: register_bits(bound.reg, geometry)]
+        reasons += [beyond, exceeds(value, bound.highest(geometry))]
+        if bound.low:
+            reasons.append(~exceeds(value, bound.low - 1))
     clamped = {Op.REQUANT: Value.cast(1), Op.ADD: Value.cast(1)}
     if op is Op.POOL:
         clamped[op] = values["average"]
     if op in clamped:
-        low, high = registers[Reg.CLAMP_LO], registers[Reg.CLAMP_HI]
-        outside = (low < -geometry.act_max - 1) | (high > geometry.act_max) | (low > high)
-        reasons.append(clamped[op] & outside)
+        (low, low_beyond), (high, high_beyond) = register(Reg.CLAMP_LO), register(Reg.CLAMP_HI)
+        bits = geometry.act_width
+        above = low[:bits].as_signed() > high[:bits].as_signed()
+        reasons.append(clamped[op] & (low_beyond | high_beyond | above))
     return operand, Cat(*reasons).any()

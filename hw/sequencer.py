@@ -11,12 +11,14 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .afe.interface import FrontEndSignature, FrontEndTiming, TimerChannel, cycles_from_ps
+from .counters import count_or_load
 from .fields import operands
 from .geometry import Geometry
 from .isa import OPCODE_BITS, Op, Reg
 from .link.protocol import TRAP_BITS, Trap
 from .postprocess import UNITS
-from .refusal import refused, stray_bits
+from .refusal import refused, strays
+from .registers import Registers
 from .timers import COUNT_BITS
 
 SEQUENCER, MVM, VERIFY, PULSE = range(4)
@@ -58,7 +60,8 @@ class Sequencer(wiring.Component):
     run, run_address, run_epoch : In
         Strobe, entry and inference number of a run.
     running, done, cycles : Out
-        A run is under way; strobe at its end; its length in clock cycles,
+        A run is under way; strobe at its end; its length in clock cycles (a compact
+        controller counts up to 2^40, 25 hours at 12 MHz),
         skipped ones included, from the strobe to ``HALT``.
     illegal : Out(1)
         The last run ended at a word that is no instruction, or at one that the
@@ -67,12 +70,14 @@ class Sequencer(wiring.Component):
         Why (:class:`~ohmloom.hw.link.protocol.Trap`); ``pc`` stays at the instruction.
     step : In(COUNT_BITS)
         Cycles that this one counts for in the timer service, skipped ones included.
-    code_address, code_data : Out, In
-        Program memory read port, one cycle of latency.
+    code_address, code_enable, code_data : Out, Out, In
+        Program memory read port, one cycle of latency; without ``code_enable`` the data
+        stay. A compact geometry has no other register for the instruction.
     instruction, pc, epoch : Out
         The word being executed, its address, and the inference number.
     registers : Out
-        One member per :class:`~ohmloom.hw.isa.Reg`, lower case.
+        One member per :class:`~ohmloom.hw.isa.Reg`, lower case
+        (:class:`~ohmloom.hw.registers.Registers`).
     start_mvm, start_post, start_verify, ... : Out(1)
         :data:`STROBES`; ``engine_done`` answers any of them.
     engine_fault : In(1)
@@ -100,6 +105,7 @@ class Sequencer(wiring.Component):
                 "cycles": Out(64),
                 "step": In(COUNT_BITS, init=1),
                 "code_address": Out(16),
+                "code_enable": Out(1, init=1),
                 "code_data": In(64),
                 "instruction": Out(64),
                 "pc": Out(16),
@@ -128,15 +134,13 @@ class Sequencer(wiring.Component):
         beyond = Signal()  # the instruction is not for this geometry
         unready = Signal()  # nor for what the registers hold
         failed = Signal()  # the engine could not finish
-        registers: dict[Reg, Value] = {
-            reg: getattr(self.registers, reg.name.lower()) for reg in Reg
-        }
+        m.submodules.registers = registers = Registers(self.geometry)
         engines = {op: engine for op, engine in ENGINES.items() if self.geometry.has(op)}
         stray = Signal()
         with m.Switch(opcode):
-            for op in Op:
+            for op, outside in strays(word).items():
                 with m.Case(op):
-                    m.d.comb += stray.eq(stray_bits(word, op))
+                    m.d.comb += stray.eq(outside)
 
         set_ = operands(word, Op.SET)
         dac = operands(word, Op.DAC)
@@ -145,30 +149,47 @@ class Sequencer(wiring.Component):
             self.active.eq(1),
             fe.dac.payload.channel.eq(dac["channel"]),
             fe.dac.payload.code.eq(dac["code"]),
+            registers.reg.eq(set_["reg"]),
+            registers.value.eq(set_["value"]),
         ]
+        for reg in Reg:
+            name = reg.name.lower()
+            m.d.comb += getattr(self.registers, name).eq(getattr(registers.values, name))
+        begun, ending, advancing = Signal(), Signal(), Signal()
+        fetching = Signal()
+        compact = self.geometry.compact
+        if compact:
+            m.d.comb += [word.eq(self.code_data), self.code_enable.eq(fetching)]
 
         def advance() -> None:
-            m.d.sync += [self.pc.eq(self.pc + 1), self.owner.eq(SEQUENCER)]
+            m.d.comb += advancing.eq(1)
+            m.d.sync += self.owner.eq(SEQUENCER)
             m.next = "FETCH"
 
         def refuse(trap: Trap | Value) -> None:
             m.d.sync += [self.illegal.eq(1), self.trap.eq(trap)]
             m.next = "HALT"
 
-        with m.If(self.running & ~self.done):
-            m.d.sync += self.cycles.eq(self.cycles + self.step)
+        with m.If(begun | advancing):
+            following = count_or_load(self.pc, begun, self.run_address, compact=compact)
+            m.d.sync += self.pc.eq(following)
+        # The cycle of HALT is not one of the run's.
+        taken = Signal(COUNT_BITS if compact else len(self.cycles))
+        m.d.comb += self.cycles.eq(taken)
+        with m.If(begun):
+            m.d.sync += taken.eq(self.step)
+        with m.Elif(self.running & ~ending):
+            m.d.sync += taken.eq(taken + self.step)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.active.eq(0)
                 with m.If(self.run):
+                    m.d.comb += [begun.eq(1), registers.disarm.eq(1)]
                     m.d.sync += [
                         self.running.eq(1),
                         self.illegal.eq(0),
                         self.trap.eq(Trap.NONE),
-                        registers[Reg.ARM].eq(0),
-                        self.pc.eq(self.run_address),
                         self.epoch.eq(self.run_epoch),
-                        self.cycles.eq(self.step),
                     ]
                     m.next = "READY"
             with m.State("READY"):
@@ -176,12 +197,14 @@ class Sequencer(wiring.Component):
                 with m.If(fe.ready):
                     m.next = "FETCH"
             with m.State("FETCH"):
+                m.d.comb += fetching.eq(1)
                 m.next = "DECODE"
                 with m.If(self.pc >= self.geometry.program_depth):
                     refuse(Trap.RAN_OFF)
             # The word is registered first: no path leads from the memory into the decoder.
             with m.State("DECODE"):
-                m.d.sync += word.eq(self.code_data)
+                if not compact:
+                    m.d.sync += word.eq(self.code_data)
                 m.next = "EXECUTE"
             with m.State("EXECUTE"):
                 cycles = operands(word, Op.WAIT)["cycles"]
@@ -193,12 +216,9 @@ class Sequencer(wiring.Component):
                         advance()
                     with m.Case(Op.SET):
                         advance()
-                        with m.Switch(set_["reg"]):
-                            for reg, register in registers.items():
-                                with m.Case(reg):
-                                    m.d.sync += register.eq(set_["value"])
-                            with m.Default():
-                                refuse(Trap.REGISTER)
+                        m.d.comb += registers.write.eq(1)
+                        with m.If(~registers.known):
+                            refuse(Trap.REGISTER)
                     with m.Case(Op.WAIT):
                         with m.If(cycles == 0):
                             advance()
@@ -265,15 +285,15 @@ class Sequencer(wiring.Component):
             with m.State("FINISH"):  # a cycle between the engines' logic and this one's
                 advance()
                 with m.If(word[:OPCODE_BITS] == Op.MODE):
-                    m.d.sync += registers[Reg.ARM].eq(0)
+                    m.d.comb += registers.disarm.eq(1)
                 with m.If(failed):
                     refuse(Trap.ENGINE)
             with m.State("HALT"):
-                # The present cycle is not one of the run's.
-                m.d.sync += [self.cycles.eq(self.cycles), self.owner.eq(SEQUENCER)]
+                m.d.comb += ending.eq(1)
+                m.d.sync += self.owner.eq(SEQUENCER)
                 m.next = "DONE"
             with m.State("DONE"):
-                m.d.comb += self.done.eq(1)
+                m.d.comb += [self.done.eq(1), ending.eq(1)]
                 m.d.sync += self.running.eq(0)
                 m.next = "IDLE"
         return m

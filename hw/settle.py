@@ -8,6 +8,12 @@ from .afe.interface import FrontEndTiming, cycles_from_ps
 from .ranges import RANGE_BITS
 
 
+def longest_settle_cycles(timing: FrontEndTiming, clk_hz: int) -> int:
+    """The longest of these waits."""
+    durations = (timing.settle_ps, *timing.range_settle_ps)
+    return max(cycles_from_ps(duration, clk_hz) for duration in durations)
+
+
 def settle_cycles(m: Module, timing: FrontEndTiming, clk_hz: int, tia_range: Value) -> Value:
     """Cycles from ``latch`` to ``convert`` in ``tia_range``, two cycles after it has changed.
 
@@ -15,7 +21,7 @@ def settle_cycles(m: Module, timing: FrontEndTiming, clk_hz: int, tia_range: Val
     anything of takes the longest.
     """
     cycles = [cycles_from_ps(duration, clk_hz) for duration in timing.range_settle_ps]
-    longest = max([cycles_from_ps(timing.settle_ps, clk_hz), *cycles])
+    longest = longest_settle_cycles(timing, clk_hz)
     if all(count == longest for count in cycles):
         return Const(longest)
     chosen = Signal(RANGE_BITS)

@@ -17,6 +17,8 @@ ZERO_CODE = 0x8000
 """DAC code of 0 V (offset binary)."""
 CODES = 1 << 16
 STEP_MAX = CODES - 1
+LOOK_CYCLES = 6
+"""Of finding whether a sweep has a next step, while its lines settle (``hw/pulse.py``)."""
 
 
 class StairsError(OhmloomError, ValueError):
@@ -49,9 +51,9 @@ def gap_cycles(load: int, shift: int, drive: int) -> int:
     ----------
     load, shift, drive:
         Cycles of a switch update, of a DAC write, and of the slower of DAC and switch
-        settling.
+        settling, in which the next step is found too.
     """
-    return max(load + 4, shift + 1) + drive + 2
+    return max(load + 4, shift + 1) + max(drive, LOOK_CYCLES + 1) + 2
 
 
 @dataclass(frozen=True)

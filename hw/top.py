@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from functools import reduce
+from operator import or_
+from typing import ClassVar, Protocol
 
 from amaranth import Cat, Const, Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Value, ValueLike
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .accumulator import Accumulator
 from .afe.interface import Ceilings, FrontEndTiming, PlaneStep, Tag
+from .bounds import operand_bits
 from .calibration import Calibrator
 from .fields import operands
 from .frontend_mux import FrontEndMux
-from .geometry import Geometry
+from .geometry import Geometry, GeometryError
 from .guard import Guard
 from .isa import LAYOUTS, OPCODE_BITS, OUTCOME_FIELDS, RESULT_FIELDS, WORD_BITS, Op, Reg
 from .link.link import Link
 from .link.log import EventLog
-from .link.log_entry import CODE_BITS, DETAIL_BITS
+from .link.log_entry import DETAIL_BITS
 from .link.protocol import ADOPT_REFUSAL, FRONT_END_BYTES, Event, Space
 from .modes.engine import TILE_BITS, ModeEngine
-from .modes.warden import Warden
+from .modes.warden import WEIGHING_CYCLES, Warden
 from .mvm import MvmEngine
+from .pair_accumulator import PairAccumulator
 from .postprocess import PostProcessor
 from .profile import PROFILE_QUARTERS, QUARTER_BITS, TILE_FIELDS
 from .pulse import PulseSequencer
 from .ram import Ram
-from .ranges import RANGE_BITS
+from .ranges import RANGE_BITS, TEMPERATURE_RANGE
 from .sequencer import MVM, PULSE, SEQUENCER, VERIFY, Sequencer
 from .timers import TimerMux, Timers
 from .verify import WEAR_BITS, WriteVerify
@@ -37,8 +42,12 @@ RESULT_BITS = sum(field.width for field in RESULT_FIELDS)
 
 
 class FrontEnd(Protocol):
-    """A front-end provider: a component with ``core``, ``timer`` and its pins."""
+    """A front-end provider: a component with ``core``, ``timer`` and its pins.
 
+    With ``PAIRS_APART`` samples of the two columns of a pair have a cycle between them.
+    """
+
+    PAIRS_APART: ClassVar[bool]
     signature: wiring.Signature
     core: wiring.wiring.PureInterface
     timer: wiring.wiring.PureInterface
@@ -116,6 +125,11 @@ class Top(wiring.Component):
     """
 
     def __init__(self, geometry: Geometry, clk_hz: int, baud: int, afe: FrontEnd) -> None:
+        if geometry.compact and not afe.PAIRS_APART:
+            raise GeometryError(
+                f"{type(afe).__name__} samples the columns of a pair in a row, "
+                "for which a compact controller has no time"
+            )
         self.geometry = geometry
         self.clk_hz = clk_hz
         self.afe = afe
@@ -143,16 +157,17 @@ class Top(wiring.Component):
 
         m.submodules.afe = afe
         m.submodules.link = link = self.link
-        m.submodules.timers = timers = Timers(6 if geometry.pulse else 4)
-        m.submodules.waits = waits = TimerMux(4)
-        m.submodules.guard = guard = Guard(geometry, timing, afe.ceilings(), clk_hz)
+        m.submodules.guard = guard = Guard(
+            geometry, timing, afe.ceilings(), clk_hz, WEIGHING_CYCLES
+        )
         # The safe state resets all engines, and their timers a cycle before it ends.
         was_safe = Signal()
         m.d.sync += was_safe.eq(guard.safe)
         stoppable = ResetInserter(guard.safe | was_safe)
         m.submodules.sequencer = stoppable(seq := Sequencer(geometry, timing, clk_hz))
         m.submodules.mvm = stoppable(mvm := MvmEngine(geometry, timing, clk_hz))
-        m.submodules.accumulator = acc = Accumulator(geometry)
+        accumulator = PairAccumulator if geometry.compact else Accumulator
+        m.submodules.accumulator = acc = accumulator(geometry)
         m.submodules.post = stoppable(post := PostProcessor(geometry))
         ver = WriteVerify(geometry, timing, clk_hz)
         # Left out, it is held in reset for good, and synthesis removes it.
@@ -183,15 +198,19 @@ class Top(wiring.Component):
         wiring.connect(m, guard.afe, afe.core)
         wiring.connect(m, link.guard, guard.host)
         # Who has the front end is the only one that waits for it.
+        widths = [timer.signature.bits for _user, timer in sorted(waits_of.items())]
+        m.submodules.waits = waits = TimerMux(widths)
         m.d.comb += waits.select.eq(seq.owner)
         for user, timer in waits_of.items():
             wiring.connect(m, waits.users[user], timer)
         waiting = (waits.channel, *pulse_timers)
-        for i, user in enumerate((*waiting, afe.timer, guard.timer, warden.timer)):
-            wiring.connect(m, timers.channel[i], user)
+        users = (*waiting, afe.timer, guard.timer, warden.timer)
+        widths = [user.signature.bits for user in users]
+        m.submodules.timers = timers = Timers(widths, compact=geometry.compact)
+        for channel, user in zip(timers.channel, users, strict=True):
+            wiring.connect(m, channel, user)
         with m.If(guard.safe):
-            for channel in (timers.channel[i] for i in range(len(waiting))):
-                m.d.comb += [channel.start.eq(1), channel.cycles.eq(1)]
+            m.d.comb += [channel.stop.eq(1) for channel in timers.channel[: len(waiting)]]
         stopping = guard.safe & ~was_safe & seq.running
         with m.If(link.run):
             m.d.sync += link.stopped.eq(0)
@@ -230,112 +249,105 @@ class Top(wiring.Component):
         with m.If(link.read):
             m.d.sync += last_space.eq(link.space)
 
-        def ram(name: str, width: int, depth: int, reader: Signal) -> wiring.PureInterface:
+        def ram(
+            name: str, width: int, depth: int, address: Value, write: ValueLike, word: ValueLike
+        ) -> wiring.PureInterface:
+            """A memory's read port. The engines read and write at the one ``address``."""
             # A whole power of two: no address is beyond it, in whatever runs the RTL.
             whole = 1 << (depth - 1).bit_length()
             m.submodules[name] = words = Ram(width, whole)
-            m.d.comb += words.read.addr.eq(Mux(running, reader, link.address))
-            writers[name] = words.write
+            at = Mux(running, address, link.address)
+            m.d.comb += [
+                words.read.addr.eq(at),
+                words.write.addr.eq(at),
+                words.write.en.eq(write),
+                words.write.data.eq(word),
+            ]
             return words.read
 
-        writers: dict[str, wiring.PureInterface] = {}
-        code = ram("program_memory", WORD_BITS, geometry.program_depth, seq.code_address)
-        param_address = Signal(16)
-        act_address = Signal(16)
-        param = ram("param_memory", WORD_BITS, geometry.param_depth, param_address)
-        act = ram("act_memory", geometry.act_width, geometry.act_depth, act_address)
-        cell = ram("cell_memory", 32, geometry.cells, ver.cell_address)
+        def sent(*spaces: Space) -> Value:
+            """The link writes a word of one of them."""
+            return link.write & reduce(or_, (link.space == space for space in spaces))
 
-        def from_link(name: str, space: Space) -> None:
-            port = writers[name]
-            m.d.comb += [
-                port.addr.eq(link.address),
-                port.data.eq(link.write_data),
-                port.en.eq(link.write & (link.space == space)),
-            ]
+        def word(engine: Value, from_link: Value = link.write_data) -> Value:
+            return Mux(running, engine, from_link)
 
-        profile = ram("profile_memory", QUARTER_BITS, PROFILE_QUARTERS, modes.profile_address)
-        tile_mode = ram("mode_memory", TILE_BITS, geometry.tiles, modes.drive.tile)
-        from_link("profile_memory", Space.PROFILE)
-        with m.If(modes.adopted):
-            m.d.comb += writers["profile_memory"].en.eq(0)
-        writer = writers["mode_memory"]
-        m.d.comb += [
-            writer.addr.eq(modes.drive.tile),
-            writer.data.eq(modes.tile_value),
-            writer.en.eq(modes.tile_write),
-        ]
+        param_address, act_address = Signal(16), Signal(16)
+        cell_address, cell_result, cell_write = Signal(16), Signal(32), Signal()
+        levels = (Space.LEVEL, Space.TARGET) if geometry.line else (Space.LEVEL,)
+        code = ram(
+            "program_memory", WORD_BITS, geometry.program_depth, seq.code_address,
+            sent(Space.PROGRAM), link.write_data,
+        )  # fmt: skip
+        param = ram(
+            "param_memory", WORD_BITS, geometry.param_depth, param_address,
+            sent(Space.PARAM), link.write_data,
+        )  # fmt: skip
+        act = ram(
+            "act_memory", geometry.act_width, geometry.act_depth, act_address,
+            sent(Space.ACT) | post.act_write, word(post.act_data),
+        )  # fmt: skip
+        # A level or a target has 16 bits at most.
+        cell = ram(
+            "cell_memory", 32, geometry.cells, cell_address,
+            sent(*levels) | cell_write, word(cell_result, link.write_data[:16]),
+        )  # fmt: skip
+        profile = ram(
+            "profile_memory", QUARTER_BITS, PROFILE_QUARTERS, modes.profile_address,
+            sent(Space.PROFILE) & ~modes.adopted, link.write_data,
+        )  # fmt: skip
+        tile_mode = ram(
+            "mode_memory", TILE_BITS, geometry.tiles, modes.drive.tile,
+            modes.tile_write, modes.tile_value,
+        )  # fmt: skip
         lock = None
         if geometry.lock_depth:
-            lock = ram("lock_memory", 1, geometry.lock_depth, modes.lock_address)
-            from_link("lock_memory", Space.LOCK)
-            writer = writers["lock_memory"]
-            with m.If(modes.lock_write):
-                m.d.comb += [
-                    writer.addr.eq(modes.lock_address),
-                    writer.data.eq(modes.lock_value),
-                    writer.en.eq(1),
-                ]
+            lock = ram(
+                "lock_memory", 1, geometry.lock_depth, modes.lock_address,
+                sent(Space.LOCK) | modes.lock_write, word(modes.lock_value),
+            )  # fmt: skip
             m.d.comb += modes.lock_data.eq(lock.data)
-
-        from_link("program_memory", Space.PROGRAM)
-        from_link("param_memory", Space.PARAM)
-        from_link("act_memory", Space.ACT)
-        from_link("cell_memory", Space.LEVEL)
-        if geometry.line:
-            with m.If(link.write & (link.space == Space.TARGET)):
-                m.d.comb += writers["cell_memory"].en.eq(1)
-        with m.If(post.act_write):
-            port = writers["act_memory"]
-            m.d.comb += [port.addr.eq(post.act_address), port.data.eq(post.act_data), port.en.eq(1)]
-        with m.If(ver.cell_write):
-            port = writers["cell_memory"]
-            m.d.comb += [
-                port.addr.eq(ver.cell_address),
-                port.data.eq(ver.cell_result),
-                port.en.eq(1),
-            ]
         read_ports = {Space.PROGRAM: code, Space.PARAM: param, Space.ACT: act, Space.CELL: cell}
         if geometry.wear:
             # Cycles of the cells of the tile at work; the host keeps those of the others.
-            wear = ram("wear_memory", WEAR_BITS, geometry.cells, ver.wear_address)
-            from_link("wear_memory", Space.WEAR)
-            read_ports[Space.WEAR] = wear
+            read_ports[Space.WEAR] = wear = ram(
+                "wear_memory", WEAR_BITS, geometry.cells, ver.wear_address,
+                sent(Space.WEAR) | ver.wear_write, word(ver.wear_next),
+            )  # fmt: skip
             m.d.comb += ver.wear_data.eq(wear.data)
-            with m.If(ver.wear_write):
-                port = writers["wear_memory"]
-                m.d.comb += [
-                    port.addr.eq(ver.wear_address),
-                    port.data.eq(ver.wear_next),
-                    port.en.eq(1),
-                ]
         if geometry.log_depth:
-            m.submodules.log = events = EventLog(geometry.log_depth)
-            m.d.comb += [events.now.eq(timers.now), events.address.eq(link.address)]
+            m.submodules.log = events = EventLog(geometry.log_depth, geometry.program_depth)
             read_ports[Space.LOG] = events
             done = seq.done & ~seq.illegal
-            noted = {
-                Event.STOP: (guard.safe & ~was_safe, link.guard.health[8:12], seq.pc),
-                Event.CLEARED: (~guard.safe & was_safe, 0, 0),
-                Event.TRAP: (seq.done & seq.illegal, seq.trap, seq.pc),
-                Event.ENDED: (done, 0, seq.pc),
-                Event.SATURATED: (
-                    done & (acc.saturations != 0),
-                    0,
-                    Mux(acc.saturations[DETAIL_BITS:].any(), -1, acc.saturations[:DETAIL_BITS]),
-                ),
-                Event.DROPPED: (link.dropped, 0, 0),
+            happened = {
+                Event.STOP: guard.safe & ~was_safe,
+                Event.CLEARED: ~guard.safe & was_safe,
+                Event.TRAP: seq.done & seq.illegal,
+                Event.ENDED: done,
+                Event.SATURATED: done & (acc.saturations != 0),
+                Event.DROPPED: link.dropped,
             }
+            m.d.comb += events.code.eq(seq.trap)
             if pulse is not None:
-                outcome = pulse.cell_result[OUTCOME_FIELDS[0].width :][:CODE_BITS]
-                noted[Event.PULSE] = (pulse.done & pulse.fault, outcome, seq.pc)
-            for event, (strobe, code_, detail) in noted.items():
-                entry = events.noted[event - 1]
-                m.d.comb += [
-                    events.event[event - 1].eq(strobe),
-                    entry.code.eq(code_),
-                    entry.detail.eq(detail),
-                ]
+                happened[Event.PULSE] = failed = pulse.done & pulse.fault
+                with m.If(failed):
+                    outcome = pulse.cell_result[OUTCOME_FIELDS[0].width :]
+                    m.d.comb += events.code.eq(outcome)
+            for event, strobe in happened.items():
+                m.d.comb += events.event[event - 1].eq(strobe)
+            m.d.comb += [
+                events.now.eq(timers.now),
+                events.address.eq(link.address),
+                events.pc.eq(seq.pc),
+                events.reason.eq(link.guard.health[8:12]),
+                events.saturations.eq(
+                    Mux(acc.saturations[DETAIL_BITS:].any(), -1, acc.saturations[:DETAIL_BITS])
+                ),
+                link.log.written.eq(events.written),
+                link.log.lost.eq(events.lost),
+                events.count_written.eq(link.log.count_written),
+                events.count_lost.eq(link.log.count_lost),
+            ]
         with m.Switch(last_space):
             for space, port in read_ports.items():
                 with m.Case(space):
@@ -368,6 +380,7 @@ class Top(wiring.Component):
             seq.run_address.eq(link.run_address),
             seq.run_epoch.eq(link.run_epoch),
             seq.step.eq(timers.step),
+            code.en.eq(seq.code_enable | ~running),
             seq.code_data.eq(code.data),
             seq.engine_done.eq(mvm.done | post.done | ver.done | pulse_done | modes.done),
             seq.engine_fault.eq(post.fault | pulse_fault | modes.fault),
@@ -385,8 +398,11 @@ class Top(wiring.Component):
             modes.profile_data.eq(profile.data),
             modes.tile_data.eq(tile_mode.data),
             modes.param_data.eq(param.data),
-            # A code of a range that a read has chosen says nothing of a written cell.
-            modes.cell_write.eq(ver.cell_write & ~seq.registers.tia_range[RANGE_BITS]),
+            # A code of a range that a read has chosen says nothing of a written cell, and
+            # neither does a temperature.
+            modes.cell_write.eq(
+                ver.cell_write & (seq.registers.tia_range[: RANGE_BITS + 1] < TEMPERATURE_RANGE)
+            ),
             modes.cell_result.eq(ver.cell_result),
             modes.automatic.eq(seq.registers.tia_range[3]),
             link.adopted.eq(modes.adopted),
@@ -422,6 +438,9 @@ class Top(wiring.Component):
             post.act_read_data.eq(act.data),
             post.param_data.eq(param.data),
             act_address.eq(Mux(seq.owner == MVM, mvm.act_address, post.act_address)),
+            cell_address.eq(ver.cell_address),
+            cell_result.eq(ver.cell_result),
+            cell_write.eq(ver.cell_write),
             ver.start.eq(seq.start_verify),
             ver.program.eq(seq.instruction[:6] == Op.PROGRAM),
             ver.cell_data.eq(cell.data),
@@ -463,28 +482,29 @@ class Top(wiring.Component):
                 pulse.param_data.eq(param.data),
                 self.train.eq(pulse.train),
             ]
+            with m.If((seq.owner == PULSE) | (not geometry.verify)):
+                m.d.comb += [
+                    cell_address.eq(pulse.cell_address),
+                    cell_result.eq(pulse.cell_result),
+                    cell_write.eq(pulse.cell_write),
+                ]
             with m.If(seq.owner == PULSE):
-                port = writers["cell_memory"]
                 m.d.comb += param_address.eq(pulse.param_address)
-                with m.If(pulse.cell_write):
-                    m.d.comb += [
-                        port.addr.eq(pulse.cell_address),
-                        port.data.eq(pulse.cell_result),
-                        port.en.eq(1),
-                    ]
         with m.If(modes.active):
             m.d.comb += param_address.eq(modes.param_address)
         if pulse is not None:
             values = operands(seq.instruction, Op.PULSE)
             for field in LAYOUTS[Op.PULSE]:
+                bits = operand_bits(Op.PULSE, field.name, geometry)
                 ours = getattr(modes.operand, field.name)
                 m.d.comb += getattr(pulse.operand, field.name).eq(
-                    Mux(modes.recipe, ours, values[field.name])
+                    Mux(modes.recipe, ours, values[field.name])[:bits]
                 )
         for engine, op in ((mvm, Op.MVM), (ver, Op.PROGRAM)):
             values = operands(seq.instruction, op)
             for field in LAYOUTS[op]:
-                m.d.comb += getattr(engine.operand, field.name).eq(values[field.name])
+                bits = operand_bits(op, field.name, geometry)
+                m.d.comb += getattr(engine.operand, field.name).eq(values[field.name][:bits])
         assert RESULT_BITS <= 32 and LAYOUTS[Op.PROGRAM] == LAYOUTS[Op.READ]
         assert LAYOUTS[Op.PULSE] == LAYOUTS[Op.SWEEP]
         return m

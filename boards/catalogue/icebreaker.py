@@ -1,5 +1,5 @@
 # Amaranth makes the members of a component at run time.
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
+# pyright: reportArgumentType=false
 """iCEBreaker with an iCE40UP5K: a small controller at 12 MHz, the array card on the PMODs.
 
 Pins as in ``amaranth_boards.icebreaker``. The three PMODs have 24 pins, of which a card
@@ -11,17 +11,18 @@ leaves out what a host can do instead: post-processing other than ``REQUANT`` an
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from amaranth.build import Attrs
 from amaranth.hdl import Elaboratable, Module
-from amaranth.lib import io, wiring
+from amaranth.lib import wiring
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 
 from ...hw.afe.chained_card import ChainedCard
 from ...hw.geometry import Geometry
 from ..board import Board
-from ..header import card_resource
+from ..header import connect_card, connect_uart
 
 CLK_HZ = 12_000_000
 
@@ -51,24 +52,8 @@ class Icebreaker(Elaboratable):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.top = top = self.top
-        uart = platform.request("uart", 0, dir={"rx": "-", "tx": "-"})
-        m.submodules.rx = rx = io.Buffer("i", uart.rx)
-        m.submodules.tx = tx = io.Buffer("o", uart.tx)
-        m.d.comb += [top.rx.eq(rx.i), tx.o.eq(top.tx)]
-
-        signature = top.pins.signature
-        platform.add_resources(
-            [card_resource(signature, PMODS, connector=None, outputs=OUTPUTS, inputs=INPUTS)]
-        )
-        members = list(signature.flatten(top.pins))
-        names = {"_".join(map(str, path)): value for path, _member, value in members}
-        card = platform.request("card", 0, dir=dict.fromkeys(names, "-"))
-        for path, member, value in members:
-            name = "_".join(map(str, path))
-            driven = member.flow is wiring.Out
-            buffer = io.Buffer("o" if driven else "i", getattr(card, name))
-            m.submodules[f"card_{name}"] = buffer
-            m.d.comb += buffer.o.eq(value) if driven else value.eq(buffer.i)
+        connect_uart(m, platform, top)
+        connect_card(m, platform, top, PMODS, connector=None, outputs=OUTPUTS, inputs=INPUTS)
         return m
 
 
@@ -80,7 +65,7 @@ STANDARD = Geometry(
     acc_width=32,
     program_depth=256,
     param_depth=256,
-    act_depth=512,
+    act_depth=256,
     lut=False,
     pool=False,
     residual=False,
@@ -89,6 +74,7 @@ STANDARD = Geometry(
     wear=False,
     power=False,
     window=1,
+    compact=True,
 )
 
 ICEBREAKER = Board(
@@ -102,7 +88,9 @@ ICEBREAKER = Board(
     platform=ICEBreakerPlatform,
     connect=Icebreaker,
     suffix="bin",
-    synth_opts="-dsp",
+    # An enable of only one or two flip-flops costs less as a multiplexer.
+    synth_opts="-dsp -dffe_min_ce_use 3",
+    techmap=Path(__file__).parents[1] / "ice40.v",
 )
 
 BOARDS = (ICEBREAKER,)

@@ -20,7 +20,7 @@ from ...hw.afe.array_card import ArrayCard
 from ...hw.geometry import Geometry
 from ..board import Board
 from ..ecp5_pll import Ecp5Pll, find_settings
-from ..header import card_resource
+from ..header import connect_card, connect_uart
 
 OSCILLATOR_HZ = 25_000_000
 CLK_HZ = 48_000_000
@@ -50,33 +50,15 @@ class Ulx3s(Elaboratable):
         m.submodules.top = top = self.top
         self._clock(m, platform)
 
-        uart = platform.request("uart", 0, dir={"rx": "-", "tx": "-", "rts": "-", "dtr": "-"})
-        m.submodules.rx = rx = io.Buffer("i", uart.rx)
-        m.submodules.tx = tx = io.Buffer("o", uart.tx)
-        m.d.comb += [top.rx.eq(rx.i), tx.o.eq(top.tx)]
+        connect_uart(m, platform, top, ("rx", "tx", "rts", "dtr"))
 
         # The ESP32 shares header pins around GP/GN 11: held in reset, it leaves them alone.
         esp32 = platform.request("esp32", 0, dir=dict.fromkeys(ESP32_PINS, "-"))
         m.submodules.esp32 = esp32_enable = io.Buffer("o", esp32.en)
         m.d.comb += esp32_enable.o.eq(0)
 
-        signature = top.pins.signature
-        platform.add_resources(
-            [
-                card_resource(
-                    signature, HEADER, connector=("gpio", 0), outputs=OUTPUTS, inputs=INPUTS
-                )
-            ]
-        )
-        members = list(signature.flatten(top.pins))
-        names = {"_".join(map(str, path)): value for path, _member, value in members}
-        card = platform.request("card", 0, dir=dict.fromkeys(names, "-"))
-        for path, member, value in members:
-            name = "_".join(map(str, path))
-            driven = member.flow is wiring.Out
-            buffer = io.Buffer("o" if driven else "i", getattr(card, name))
-            m.submodules[f"card_{name}"] = buffer
-            m.d.comb += buffer.o.eq(value) if driven else value.eq(buffer.i)
+        header = ("gpio", 0)
+        connect_card(m, platform, top, HEADER, connector=header, outputs=OUTPUTS, inputs=INPUTS)
         return m
 
     def _clock(self, m: Module, platform: Any) -> None:
@@ -109,6 +91,7 @@ ULX3S_85F = Board(
         program_depth=16384,
         param_depth=16384,
         act_depth=32768,
+        compact=True,
     ),
     front_end=ArrayCard,
     platform=ULX3S_85F_Platform,

@@ -13,6 +13,7 @@ from ..output import Json, Reporter, emit, plain_table, short_number, working
 
 if TYPE_CHECKING:
     from ...boards.selftest import Check
+    from ...boards.temperature import Temperatures
 
 CLK_HZ = 48_000_000
 BIT_CYCLES = 48
@@ -45,11 +46,21 @@ def selftest(
         Path | None,
         typer.Option(help="Calibrate, write the table here, and test again.", metavar="FILE"),
     ] = None,
+    temperature_log: Annotated[
+        Path | None,
+        typer.Option(
+            help="Add the converters' temperatures, before and after, to this file.", metavar="FILE"
+        ),
+    ] = None,
+    celsius: Annotated[
+        float, typer.Option(help="Temperature of the virtual card's converters.")
+    ] = 25.0,
     as_json: Json = False,
 ) -> None:
     """Read the card of known resistors in every TIA range and channel, on the virtual board.
 
-    Exit code 1 if a channel is further off than its parts allow.
+    Exit code 1 if a channel is further off than its parts allow. Nothing is read of a card
+    whose converters are too hot.
     """
     with working(), Reporter() as reporter:
         from ...boards.calibration import Calibration, load_calibration
@@ -57,6 +68,7 @@ def selftest(
         from ...boards.reader import LinkReader
         from ...boards.selftest import calibrate as make_table
         from ...boards.selftest import card_ohms, self_test
+        from ...boards.temperature import TemperatureLog, measure
         from ...hw.geometry import Geometry
         from ...sim.converters import Channels, Converters
         from ...sim.cosim.fast.plugged import plugged
@@ -69,11 +81,22 @@ def selftest(
             CLK_HZ,
             BIT_CYCLES,
             Resistors(card_ohms(geometry.rows, columns), READ_NOISE, seed),
-            Converters(),
+            Converters(celsius=celsius),
             channels=Channels.drawn(columns, seed, tolerance),
             progress=lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total),
         ) as wire:
             reads = LinkReader(LinkClient(wire))
+            log = None if temperature_log is None else TemperatureLog(temperature_log)
+
+            def temperature(doing: str) -> Temperatures:
+                reporter.update("RTL: temperature")
+                found = measure(reads, doing)
+                if log is not None:
+                    log.append(found)
+                found.require()
+                return found
+
+            before = temperature("before the self-test")
             if given is not None:
                 reads.write_table(given.words)
             if calibrate is not None:
@@ -83,7 +106,9 @@ def selftest(
             reporter.update("RTL: self-test")
             calibrated = given is not None or calibrate is not None
             checks = self_test(reads, calibrated)
+            after = temperature("after the self-test")
         data = _data(columns, calibrated, checks)
+        data["temperature"] = _temperature(before, after, temperature_log)
         if calibrate is not None:
             data["calibration"] = str(calibrate)
         report = _report(data)
@@ -125,6 +150,18 @@ def _data(columns: int, calibrated: bool, checks: list[Check]) -> dict[str, Any]
     }
 
 
+def _temperature(before: Temperatures, after: Temperatures, log: Path | None) -> dict[str, Any]:
+    from ...boards.temperature import LIMIT_C, UNCERTAINTY_C
+
+    return {
+        "before_c": [round(value, 2) for value in before.celsius],
+        "after_c": [round(value, 2) for value in after.celsius],
+        "uncertainty_c": UNCERTAINTY_C,
+        "limit_c": LIMIT_C,
+        "log": None if log is None else str(log),
+    }
+
+
 def _report(data: dict[str, Any]) -> RenderableType:
     state = "calibrated" if data["calibrated"] else "not calibrated"
     table = plain_table(
@@ -142,6 +179,15 @@ def _report(data: dict[str, Any]) -> RenderableType:
             f"{row['lowest']} to {row['highest']}",
         )
     lines = [f"{data['readings']} readings, {len(data['failures'])} outside their limits"]
+    heat = data["temperature"]
+    for when in ("before", "after"):
+        values = ", ".join(f"{value:.1f}" for value in heat[f"{when}_c"])
+        lines.append(
+            f"converters {when}: {values} degC (+-{heat['uncertainty_c']:g}; "
+            f"limit {heat['limit_c']:g})"
+        )
+    if heat["log"] is not None:
+        lines.append(f"temperatures added to: {heat['log']}")
     if "calibration" in data:
         lines.append(f"calibration written: {data['calibration']}")
     return Group(table, *lines)

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .interface import cycles_from_ps
-from .spi import SerialClock, SerialTiming
+from .spi import SerialClock, SerialTiming, constant_bit
 
 CHANNELS = 4
 FRAME_BITS = 24
@@ -92,10 +92,17 @@ CONFIGURATION = (
     register_frame(Register.CONTROL, CONTROL_SETTINGS, CONTROL_VALUE),
     register_frame(Register.RANGE, ALL_CHANNELS, RANGE_10V),
     register_frame(Register.POWER, 0, POWER_VALUE),
+    register_frame(Register.DAC, ALL_CHANNELS, ZERO_CODE),
 )
-"""Writes that set the part up while CLR keeps its outputs at 0 V."""
-ZERO_ALL = register_frame(Register.DAC, ALL_CHANNELS, ZERO_CODE)
-"""All channels at 0 V."""
+"""Writes that set the part up, the first three while CLR keeps its outputs at 0 V; the last
+one brings all channels to 0 V."""
+
+write_layout = data.StructLayout({"code": 16, "channel": 2, "setup": range(len(CONFIGURATION) + 1)})
+"""A write: frame ``setup - 1`` of the configuration, or with 0 there a code to a channel."""
+CODE_BITS = 18
+"""Of a write of a code, those that are not always 0: they are the frame's lowest."""
+FIXED = (0, *(frame.as_bits() << 1 for frame in CONFIGURATION))
+"""By ``setup``: the bit that follows, by the bits after the one that is out."""
 
 
 class QuadDac(wiring.Component):
@@ -103,8 +110,8 @@ class QuadDac(wiring.Component):
 
     Members
     -------
-    frame : In(stream of ``frame_layout``)
-        A register write.
+    frame : In(stream of ``write_layout``)
+        A write.
     idle : Out(1)
         The last write has been taken over by the part.
     sclk, sync_n, sdin, ldac_n : Out(1)
@@ -115,10 +122,11 @@ class QuadDac(wiring.Component):
         self.ldac_cycles = max(1, cycles_from_ps(max(LDAC_LOW_PS, LDAC_TO_SYNC_PS), clk_hz))
         self.clock = SerialClock(serial_timing(clk_hz), FRAME_BITS, idle_level=1)
         # Internal state, named for proofs.
-        self.shift = Signal(FRAME_BITS)
+        self.shift = Signal(CODE_BITS)
+        self.setup = Signal(range(len(CONFIGURATION) + 1))
         super().__init__(
             {
-                "frame": In(stream.Signature(frame_layout)),
+                "frame": In(stream.Signature(write_layout)),
                 "idle": Out(1),
                 "sclk": Out(1, init=1),
                 "sync_n": Out(1, init=1),
@@ -130,33 +138,36 @@ class QuadDac(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.clock = clock = self.clock
-        shift = self.shift
+        shift, write = self.shift, self.frame.payload
         wait = Signal(range(self.ldac_cycles))
+        sending = Signal()
         m.d.comb += [
             self.sclk.eq(clock.sclk),
             self.sync_n.eq(~clock.select),
-            self.sdin.eq(shift[-1]),
             clock.bits.eq(FRAME_BITS),
+            self.idle.eq(~sending),
+            self.frame.ready.eq(~sending),
+            clock.start.eq(~sending & self.frame.valid),
         ]
+        # The first bit of every frame is 0 and already on the line.
+        low = Signal()
+        m.d.comb += low.eq(clock.left <= CODE_BITS)
         with m.If(clock.trailing):
+            fixed = constant_bit(FIXED, self.setup, clock.left)
+            m.d.sync += self.sdin.eq(fixed | (low & shift[-1]))
+        with m.If(clock.trailing & low):
             m.d.sync += shift.eq(shift << 1)
-        with m.FSM():
-            with m.State("IDLE"):
-                m.d.comb += [
-                    self.idle.eq(1),
-                    self.frame.ready.eq(1),
-                    clock.start.eq(self.frame.valid),
-                ]
-                with m.If(self.frame.valid):
-                    m.d.sync += shift.eq(Cat(self.frame.payload.as_value(), 0, 0))
-                    m.next = "SHIFT"
-            with m.State("SHIFT"), m.If(clock.idle):
+        with m.If(clock.start):
+            m.d.sync += [
+                sending.eq(1),
+                self.setup.eq(write.setup),
+                shift.eq(Mux(write.setup == 0, Cat(write.code, write.channel), 0)),
+            ]
+        with m.If(sending & clock.idle):
+            with m.If(self.ldac_n):
                 m.d.sync += [self.ldac_n.eq(0), wait.eq(self.ldac_cycles - 1)]
-                m.next = "LDAC"
-            with m.State("LDAC"):
-                with m.If(wait != 0):
-                    m.d.sync += wait.eq(wait - 1)
-                with m.Else():
-                    m.d.sync += self.ldac_n.eq(1)
-                    m.next = "IDLE"
+            with m.Elif(wait != 0):
+                m.d.sync += wait.eq(wait - 1)
+            with m.Else():
+                m.d.sync += [self.ldac_n.eq(1), sending.eq(0)]
         return m

@@ -8,22 +8,29 @@ Sources: "features" is the front page of the AD7606C-16 data sheet; "family" is
 the AD7606 data sheet, Rev. C, p. 28 (the select puts out the first bit, rising
 clock edges the following ones; 64 clocks read eight channels on two lines) and
 the AD7609's, Rev. A, p. 27 (each bit is valid on the falling edge); "no-OS" is
-Analog Devices' own driver (drivers/adc/ad7606). ``assumed`` numbers come from no
-table that was at hand and are to be checked before a board is built.
+Analog Devices' own driver (drivers/adc/ad7606), and "IIO" its application
+(projects/ad7606x-iio). ``assumed`` numbers come from no table that was at hand and are to
+be checked before a board is built.
+
+Every channel has a diagnostic multiplexer, which can put the part's temperature sensor in
+the place of the input (Analog Devices EngineerZone, document 15877: registers 0x28 to
+0x2B, software mode, +-10 V; channel 8 is the most accurate one, none is a precision
+channel). It is set by sending the whole configuration again.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
 
-from amaranth import Cat, Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth import Module, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
-from .adc_part import CHANNELS, CODE_BITS, LINES, READ_BITS, AdcPart
+from .adc_part import CODE_BITS, LINES, READ_BITS, AdcPart
+from .gather import ParallelGatherer, SerialGatherer
 from .interface import cycles_from_ps, sample_layout
-from .spi import SerialClock
+from .spi import SerialClock, constant_bit
 
 REGISTER_BITS = 16
 
@@ -77,6 +84,10 @@ class Register(IntEnum):
     RANGE_V5_V6 = 0x05
     RANGE_V7_V8 = 0x06
     BANDWIDTH = 0x07
+    DIAGNOSTIC_MUX_V1_V2 = 0x28
+    DIAGNOSTIC_MUX_V3_V4 = 0x29
+    DIAGNOSTIC_MUX_V5_V6 = 0x2A
+    DIAGNOSTIC_MUX_V7_V8 = 0x2B
 
 
 TWO_LINES = 0b01 << 3
@@ -85,6 +96,25 @@ RANGE_10V = 0x33
 """Two channels at +-10 V single-ended: no-OS ad7606c_range_table, entry 0b0011."""
 WIDE = 0xFF
 """BANDWIDTH, one bit per channel: 220 kHz."""
+MUXES = (
+    Register.DIAGNOSTIC_MUX_V1_V2,
+    Register.DIAGNOSTIC_MUX_V3_V4,
+    Register.DIAGNOSTIC_MUX_V5_V6,
+    Register.DIAGNOSTIC_MUX_V7_V8,
+)
+"""no-OS AD7606_REG_DIAGNOSTIC_MUX_CH."""
+MUX_BITS = 3
+"""Of a channel in them, the lower one's first; 0 is the input (IIO AD7606_DIAGN_MUX_CH_VAL)."""
+MUX_SENSOR = 1
+"""IIO TEMPERATURE_MUX."""
+SENSOR_25C_V = 0.69068
+SENSOR_V_PER_K = 0.019328
+"""The sensor's voltage at 25 degC and its slope: IIO get_chn_temperature, "equation specified
+in device datasheet", one for AD7606B and AD7606C."""
+SENSOR_PS = 100_000_000
+"""IIO waits 100 us after it has set the multiplexer."""
+SENSOR_CHANNEL = 7
+"""V8, the most accurate one (document 15877)."""
 READ_FLAG = 1 << 14
 """A frame with this bit reads a register, and takes the part from ADC to register mode."""
 
@@ -102,9 +132,25 @@ CONFIGURATION = (
     register_frame(Register.RANGE_V5_V6, RANGE_10V),
     register_frame(Register.RANGE_V7_V8, RANGE_10V),
     register_frame(Register.BANDWIDTH, WIDE),
+    *(register_frame(mux, 0) for mux in MUXES),
     register_frame(Register.ADC_MODE, 0),
 )
-"""Frames that set the parts up, from ADC mode back to ADC mode."""
+"""Frames that set the parts up, from ADC mode back to ADC mode. A read-out sends what the last
+one is made of: zeros."""
+SENSING = tuple(
+    MUX_SENSOR << MUX_BITS | MUX_SENSOR if frame >> 8 in MUXES else 0 for frame in CONFIGURATION
+)
+"""What is set in them besides for the temperature sensor in place of every input."""
+
+
+def sensor_volts(celsius: float) -> float:
+    """Voltage that a channel converts while its multiplexer is on the sensor."""
+    return SENSOR_25C_V + SENSOR_V_PER_K * (celsius - 25)
+
+
+def sensor_celsius(volts: float) -> float:
+    """Temperature of the die at such a voltage."""
+    return (volts - SENSOR_25C_V) / SENSOR_V_PER_K + 25
 
 
 PART = AdcPart(
@@ -130,6 +176,8 @@ PART = AdcPart(
     noise_codes=NOISE_CODES,
     configuration=CONFIGURATION,
     sdi_ps=max(SDI_SETUP_PS, SDI_HOLD_PS),
+    sensing=SENSING,
+    sensor_ps=SENSOR_PS,
 )
 """The part as the card sets it up."""
 
@@ -145,11 +193,16 @@ class AdcBank(wiring.Component):
         Clock that is really there.
     part : AdcPart
         The part; one without registers leaves ``command`` and ``sdi`` alone.
+    compact : bool
+        Whether the bits are gathered by :class:`~ohmloom.hw.afe.gather.SerialGatherer`.
 
     Members
     -------
-    command : In(stream of 16 bits)
-        Register frames; not during a conversion.
+    command : In(stream of ``setup``)
+        A register frame of the part's configuration, by its place; not during a conversion.
+    sensor : In(1)
+        The frames put the temperature sensors in the place of the inputs; stable while any
+        of them is sent.
     convert : In(1)
         Strobe, taken while ``idle``.
     idle : Out(1)
@@ -169,21 +222,29 @@ class AdcBank(wiring.Component):
         If the words of so many chips cannot be handed on while the next ones arrive.
     """
 
-    def __init__(self, chips: int, clk_hz: int, part: AdcPart = PART) -> None:
-        self.lines = LINES * chips
-        timing = part.serial_timing(clk_hz)
+    def __init__(
+        self, chips: int, clk_hz: int, part: AdcPart = PART, compact: bool = False
+    ) -> None:
+        lines = LINES * chips
+        timing = part.serial_timing(clk_hz, chips, compact)
         word_cycles = 2 * timing.half * CODE_BITS
-        if self.lines > word_cycles:
+        if lines > word_cycles:
             raise ValueError(
-                f"{chips} ADC chips give {self.lines} words every {word_cycles} cycles at "
+                f"{chips} ADC chips give {lines} words every {word_cycles} cycles at "
                 f"{clk_hz} Hz, one a cycle can be handed on: at most {word_cycles // LINES} chips"
             )
         # Not before this many cycles can BUSY have come through the synchroniser.
         self.blank_cycles = cycles_from_ps(part.busy_ps, clk_hz) + 2
         self.clock = SerialClock(timing, READ_BITS, idle_level=1)
+        gatherer = SerialGatherer if compact else ParallelGatherer
+        self.gatherer = gatherer(lines, self.clock)
+        self.frames = part.configuration or (0,)
+        self.sensing = part.sensing
+        command = data.StructLayout({"setup": range(len(self.frames))})
         super().__init__(
             {
-                "command": In(stream.Signature(REGISTER_BITS)),
+                "command": In(stream.Signature(command)),
+                "sensor": In(1),
                 "convert": In(1),
                 "idle": Out(1),
                 "samples": Out(stream.Signature(sample_layout(), always_ready=True)),
@@ -192,37 +253,50 @@ class AdcBank(wiring.Component):
                 "cs_n": Out(1, init=1),
                 "sclk": Out(1, init=1),
                 "sdi": Out(1),
-                "dout": In(self.lines),
+                "dout": In(lines),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.clock = clock = self.clock
+        m.submodules.gatherer = gatherer = self.gatherer
         busy = Signal()
         m.submodules.busy = FFSynchronizer(self.busy, busy)
 
-        command = Signal(REGISTER_BITS)
+        setup = Signal(range(len(self.frames)))
         wait = Signal(range(self.blank_cycles))
-        emitting = Signal(range(self.lines + 1))
+        reading = Signal()
         m.d.comb += [
             self.sclk.eq(clock.sclk),
             self.cs_n.eq(~clock.select),
-            self.sdi.eq(command[-1]),
+            clock.bits.eq(REGISTER_BITS),
+            gatherer.lines.eq(self.dout),
+            gatherer.enable.eq(reading),
+            self.samples.valid.eq(gatherer.valid),
+            self.samples.payload["column"].eq(gatherer.place),
+            self.samples.payload["code"].eq(gatherer.word),
         ]
+        # The first bit of every frame is 0 and already on the line.
         with m.If(clock.trailing):
-            m.d.sync += command.eq(command << 1)
-
-        reading = Signal()
+            words, more = ([word << 1 for word in w] for w in (self.frames, self.sensing))
+            bit = constant_bit(words, setup, clock.left[:4])
+            if self.sensing:
+                bit |= self.sensor & constant_bit(more, setup, clock.left[:4])
+            m.d.sync += self.sdi.eq(bit)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.idle.eq(1), self.command.ready.eq(~self.convert)]
                 with m.If(self.convert):
-                    m.d.sync += [self.convst.eq(1), wait.eq(self.blank_cycles - 1)]
+                    m.d.sync += [
+                        self.convst.eq(1),
+                        setup.eq(len(self.frames) - 1),
+                        wait.eq(self.blank_cycles - 1),
+                    ]
                     m.next = "BLANK"
                 with m.Elif(self.command.valid):
-                    m.d.comb += [clock.start.eq(1), clock.bits.eq(REGISTER_BITS)]
-                    m.d.sync += command.eq(self.command.payload)
+                    m.d.comb += clock.start.eq(1)
+                    m.d.sync += setup.eq(self.command.payload.setup)
                     m.next = "COMMAND"
             with m.State("COMMAND"), m.If(clock.idle):
                 m.next = "IDLE"
@@ -237,38 +311,6 @@ class AdcBank(wiring.Component):
                 m.next = "READ"
             with m.State("READ"):
                 m.d.comb += reading.eq(1)
-                with m.If(clock.idle & (emitting == 0)):
+                with m.If(clock.idle & ~gatherer.busy):
                     m.next = "IDLE"
-
-        # Each line's bits are gathered into words; complete words leave one a cycle
-        # while the next ones arrive.
-        bit = Signal(range(CODE_BITS))
-        channel = Signal(range(CHANNELS // LINES))
-        emitted_channel = Signal.like(channel)
-        line = Signal(range(self.lines))
-        words = Signal(CODE_BITS * self.lines)
-        ready = Signal(CODE_BITS * self.lines)
-        with m.If(emitting != 0):
-            m.d.sync += [
-                emitting.eq(emitting - 1),
-                line.eq(line + 1),
-                ready.eq(ready >> CODE_BITS),
-            ]
-        with m.If(reading & clock.active):
-            # Bit-sliced: the same bit of every line lies side by side.
-            arrived = Cat(self.dout, words[: -self.lines])
-            m.d.sync += [bit.eq(bit + 1), words.eq(arrived)]
-            with m.If(bit == CODE_BITS - 1):
-                m.d.sync += [
-                    ready.eq(Cat(arrived[i :: self.lines] for i in range(self.lines))),
-                    emitting.eq(self.lines),
-                    line.eq(0),
-                    emitted_channel.eq(channel),
-                    channel.eq(channel + 1),
-                ]
-        m.d.comb += [
-            self.samples.valid.eq(emitting != 0),
-            self.samples.payload["column"].eq(Cat(emitted_channel, line)),
-            self.samples.payload["code"].eq(ready[:CODE_BITS]),
-        ]
         return m

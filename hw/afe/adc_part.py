@@ -8,7 +8,7 @@ and one model serve them, each with an :class:`AdcPart`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .interface import cycles_from_ps
 from .spi import SerialTiming
@@ -62,6 +62,11 @@ class AdcPart:
         Frames that write the card's settings; none: the part has no registers.
     sdi_ps:
         Set-up and hold times of their bits.
+    sensing:
+        Bits that are set in each of these frames besides while the parts are to convert their
+        own temperature sensors; none: they cannot.
+    sensor_ps:
+        From such a frame until the sensor has settled.
     """
 
     name: str
@@ -86,6 +91,8 @@ class AdcPart:
     noise_codes: float
     configuration: tuple[int, ...] = ()
     sdi_ps: int = 0
+    sensing: tuple[int, ...] = ()
+    sensor_ps: int = 0
 
     @property
     def filter_ps(self) -> int:
@@ -105,11 +112,30 @@ class AdcPart:
         """
         return math.log(math.sqrt(self.order) * 2 ** (CODE_BITS + 1))
 
-    def serial_timing(self, clk_hz: int) -> SerialTiming:
-        """Phases of a frame at ``clk_hz``: half a period must also hold the data's way back."""
+    def serial_timing(self, clk_hz: int, chips: int = 1, compact: bool = False) -> SerialTiming:
+        """Phases of a frame at ``clk_hz``: half a period must also hold the data's way back.
+
+        ``compact``: a period has a cycle for each data line, and so has the time before the
+        first edge; the first line's bit is taken a cycle after its edge.
+
+        Raises
+        ------
+        ValueError
+            If bits come too late for a compact card.
+        """
         half_ps = max(self.sclk_level_ps, self.bit_ps + self.board_ps, self.sdi_ps)
         lead_ps = max(self.cs_to_sclk_ps, self.msb_ps + self.board_ps)
-        return SerialTiming.of_part(clk_hz, self.sclk_max_hz, half_ps, lead_ps, self.cs_high_ps)
+        fastest = SerialTiming.of_part(clk_hz, self.sclk_max_hz, half_ps, lead_ps, self.cs_high_ps)
+        if not compact:
+            return fastest
+        late_ps = self.bit_ps + self.board_ps
+        if late_ps * clk_hz > 10**12:
+            raise ValueError(
+                f"bits of {self.name} come {late_ps} ps after their edge, a compact card takes "
+                f"the first one after a cycle: at most {10**12 // late_ps} Hz, not {clk_hz} Hz"
+            )
+        half = max(fastest.half, -(-LINES * chips // 2))
+        return replace(fastest, half=half, lead=max(fastest.lead, half))
 
     def read_start_cycle(self, clk_hz: int) -> int:
         """Cycle, counted from the convert strobe, in which the read-out starts.
@@ -119,13 +145,15 @@ class AdcPart:
         """
         return cycles_from_ps(self.convert_ps, clk_hz) + 3
 
-    def readout_cycles(self, chips: int, clk_hz: int) -> int:
+    def readout_cycles(self, chips: int, clk_hz: int, compact: bool = False) -> int:
         """Cycles from one convert strobe to the earliest next one.
 
         The frame must be over and the last word of every line handed on, whichever
         is later; one more cycle closes the read-out. The read-out is longer than the
         acquisition, which goes on meanwhile.
         """
-        timing = self.serial_timing(clk_hz)
-        words_out = timing.edge_cycle(READ_BITS - 1) + 1 + LINES * chips
-        return self.read_start_cycle(clk_hz) + max(timing.frame_cycles(READ_BITS), words_out) + 1
+        timing = self.serial_timing(clk_hz, chips, compact)
+        frame = timing.frame_cycles(READ_BITS)
+        if not compact:
+            frame = max(frame, timing.edge_cycle(READ_BITS - 1) + 1 + LINES * chips)
+        return self.read_start_cycle(clk_hz) + frame + 1

@@ -10,13 +10,17 @@ end, and that one edge lets the switches of all chips of a bank move at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
+from functools import reduce
+from operator import xor
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .spi import SerialClock, SerialTiming
+from .spi import SerialClock, SerialTiming, constant_bit
 
 SWITCHES = 8
 
@@ -62,22 +66,13 @@ SOFT_RESET = (0xA3, 0x05)
 """Written one after the other to SOFT_RESETB: DS, "Software Reset"."""
 
 
-def crc_step(crc: Value, bits: Value, feeding: Value | int = 1) -> Value:
-    """One step of the chips' CRCs, bit-sliced: bit ``j`` of all chips is slice ``j``.
-
-    Parameters
-    ----------
-    crc : Value, 8 * chips bits
-        Present remainders.
-    bits : Value, chips bits
-        The next bit of each chip.
-    feeding : Value, 1 bit
-        When low, the remainders are shifted out instead.
-    """
-    n = len(bits)
-    feedback = Mux(feeding, crc[7 * n :] ^ bits, 0)
-    taps = [feedback if CRC_POLYNOMIAL >> j & 1 else Const(0, n) for j in range(8)]
-    return Cat(Const(0, n), crc[: 7 * n]) ^ Cat(*taps)
+def crc(word: int) -> int:
+    """Check value of the 16 bits of ``word``."""
+    remainder = word << 8
+    for place in reversed(range(8, CRC_FRAME_BITS)):
+        if remainder >> place & 1:
+            remainder ^= (1 << 8 | CRC_POLYNOMIAL) << place - 8
+    return remainder
 
 
 def serial_timing(clk_hz: int, edge_cycles: int = 1) -> SerialTiming:
@@ -96,27 +91,68 @@ def update_cycles(clk_hz: int, edge_cycles: int = 1) -> int:
     return serial_timing(clk_hz, edge_cycles).frame_cycles(CRC_FRAME_BITS)
 
 
-def frame_layout(groups: int, chips: int) -> data.StructLayout:
-    """One frame: groups addressed, register, data of each chip, and whether it has a CRC."""
+class Write(enum.Enum, shape=2):
+    """What a frame writes."""
+
+    LINES = 0
+    """The switches of one bank, from line masks."""
+    SOFT_RESET_1 = 1
+    SOFT_RESET_2 = 2
+    """The same to every chip, with a CRC: the two steps of a software reset."""
+    ENABLE_CRC = 3
+    """The same to every chip, without a CRC: all checks on."""
+
+
+def _frame(register: Register, value: int) -> int:
+    word = register << SWITCHES | value
+    return word << 8 | crc(word)
+
+
+_COMMON = {
+    Write.SOFT_RESET_1: _frame(Register.SOFT_RESETB, SOFT_RESET[0]),
+    Write.SOFT_RESET_2: _frame(Register.SOFT_RESETB, SOFT_RESET[1]),
+    Write.ENABLE_CRC: Register.ERR_CONFIG << SWITCHES | ERR_CONFIG_ALL,
+}
+_OPEN = {Write.LINES: _frame(Register.SW_DATA, 0), **_COMMON}
+_CLOSED = {Write.LINES: _frame(Register.SW_DATA, 0xFF), **_COMMON}
+
+
+def frame_layout(banks: int, lines: int) -> data.StructLayout:
+    """One frame: what it writes, and for ``LINES`` the bank, its line masks, and whether it is
+    to ground every line whatever they are."""
     return data.StructLayout(
-        {
-            "groups": groups,
-            "register": 7,
-            "data": data.ArrayLayout(SWITCHES, chips),
-            "crc": 1,
-        }
+        {"write": Write, "bank": range(banks), "a": lines, "b": lines, "ground": 1}
     )
 
 
+@dataclass(frozen=True)
+class Bank:
+    """Chips with one select: a line has one switch of a chip on each of its ways.
+
+    Attributes
+    ----------
+    lines : int
+        Lines, a multiple of eight.
+    ways : int
+        3: ``a``, ``b`` and 0 V; 2: ``a`` and 0 V.
+    """
+
+    lines: int
+    ways: int
+
+    @property
+    def chips(self) -> int:
+        """Chips: those of the first way, then those of the second, and so on."""
+        return self.ways * self.lines // SWITCHES
+
+
 class SwitchBanks(wiring.Component):
-    """Writes registers of groups of chips that share clock and data lines.
+    """Writes registers of banks of chips that share clock and data lines.
 
     Parameters
     ----------
-    groups : int
-        Groups, each with its own select.
-    chips : int
-        Data lines: chips of the largest group.
+    banks : sequence of Bank
+        Each with its own select. Data line ``i`` goes to chip ``i`` of each.
     clk_hz : int
         Clock that is really there.
     edge_cycles : int
@@ -126,7 +162,8 @@ class SwitchBanks(wiring.Component):
     Members
     -------
     frame : In(stream of :func:`frame_layout`)
-        A register write.
+        A register write. A line in ``a`` and in ``b``, or in neither, goes to 0 V; so does
+        one that is in ``b`` alone where there is no such way.
     loaded, latch : Out(1), In(1)
         The write is complete but for its last edge; ``latch`` makes that edge.
     moving : Out(1)
@@ -135,69 +172,104 @@ class SwitchBanks(wiring.Component):
         Pins.
     """
 
-    def __init__(self, groups: int, chips: int, clk_hz: int, edge_cycles: int = 1) -> None:
-        self.groups = groups
-        self.chips = chips
+    def __init__(self, banks: Sequence[Bank], clk_hz: int, edge_cycles: int = 1) -> None:
+        self.banks = tuple(banks)
+        self.lines = max(bank.lines for bank in banks)
+        self.chips = max(bank.chips for bank in banks)
         timing = serial_timing(clk_hz, edge_cycles)
         self.clock = SerialClock(timing, CRC_FRAME_BITS, idle_level=0)
         super().__init__(
             {
-                "frame": In(stream.Signature(frame_layout(groups, chips))),
+                "frame": In(stream.Signature(frame_layout(len(banks), self.lines))),
                 "loaded": Out(1),
                 "latch": In(1),
                 "moving": Out(1),
                 "sclk": Out(1),
-                "cs_n": Out(groups, init=(1 << groups) - 1),
-                "sdi": Out(chips),
+                "cs_n": Out(len(banks), init=(1 << len(banks)) - 1),
+                "sdi": Out(self.chips),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.clock = clock = self.clock
-        payload = self.frame.payload
-        n = self.chips
-        command = Signal(8)
-        # Bit-sliced: the same bit of every chip lies side by side, the first one out on top.
-        words = Signal(SWITCHES * n)
-        crc = Signal(8 * n)
-        position = Signal(range(CRC_FRAME_BITS))
-
+        payload, left = self.frame.payload, clock.left
+        write = Signal(Write)
+        begin, ours = Signal(), Signal()
         m.d.comb += [
             self.sclk.eq(clock.sclk),
             self.frame.ready.eq(clock.idle),
             clock.start.eq(self.frame.valid),
-            clock.bits.eq(Mux(payload.crc, CRC_FRAME_BITS, FRAME_BITS)),
+            clock.bits.eq(Mux(payload.write == Write.ENABLE_CRC, FRAME_BITS, CRC_FRAME_BITS)),
             clock.hold.eq(~self.latch),
             self.loaded.eq(clock.held),
             self.moving.eq(~clock.idle & ~clock.held),
+            begin.eq(clock.idle & self.frame.valid),
+            # The bit that follows is of the lines' own: of their masks, or of the CRC.
+            ours.eq(clock.trailing & (left <= FRAME_BITS)),
         ]
-        with m.If(clock.idle & clock.start):
-            m.d.sync += [
-                self.cs_n.eq(~payload.groups),
-                # The first bit, "write", is 0 and already on the lines.
-                command.eq(Cat(0, payload.register)),
-                words.eq(Cat(payload.data[i][j] for j in range(SWITCHES) for i in range(n))),
-                crc.eq(0),
-                position.eq(0),
-            ]
         with m.If(clock.release):
             m.d.sync += self.cs_n.eq(-1)
+        with m.If(begin):
+            m.d.sync += [write.eq(payload.write), self.cs_n.eq(0)]
+            with m.If(payload.write == Write.LINES):
+                m.d.sync += self.cs_n.eq(~(1 << payload.bank))
 
-        following = Signal.like(crc)
-        m.d.comb += following.eq(crc_step(crc, self.sdi, position < FRAME_BITS))
-        with m.If(clock.trailing):
-            m.d.sync += [
-                position.eq(position + 1),
-                command.eq(command << 1),
-                crc.eq(following),
+        load = begin & (payload.write == Write.LINES) & ~payload.ground
+        loaded = {"a": payload.a & ~payload.b, "b": payload.b & ~payload.a}
+        ways = {"a": self.lines, "b": max((b.lines for b in self.banks if b.ways == 3), default=0)}
+        bits = {
+            (way, chip): self._word(
+                m, loaded[way].word_select(chip, SWITCHES), load, ours, f"{way}{chip}"
+            )
+            for way, lines in ways.items()
+            for chip in range(lines // SWITCHES)
+        }
+
+        # What is the same whatever the masks are: of open switches, and of closed ones.
+        opened, closed = (
+            constant_bit([words[each] << 1 for each in Write], write.as_value(), left)
+            for words in (_OPEN, _CLOSED)
+        )
+
+        def following(bank: Bank, line: int) -> tuple[Value, Value]:
+            """The masks' share of a data line's next bit, and the rest of it."""
+            way, chip = divmod(line, bank.lines // SWITCHES)
+            if way == bank.ways - 1:
+                other = bits["b", chip] if bank.ways == 3 else 0
+                return bits["a", chip] ^ other, closed
+            return bits["ab"[way], chip], opened
+
+        masked = left <= FRAME_BITS
+        for line in range(self.chips):
+            choices = [
+                (n, following(bank, line)) for n, bank in enumerate(self.banks) if line < bank.chips
             ]
-            with m.If(clock.last):
-                m.d.sync += self.sdi.eq(0)
-            with m.Elif(position < 7):
-                m.d.sync += self.sdi.eq(command[7].replicate(n))
-            with m.Elif(position < FRAME_BITS - 1):
-                m.d.sync += [self.sdi.eq(words[-n:]), words.eq(words << n)]
-            with m.Else():
-                m.d.sync += self.sdi.eq(following[-n:])
+            for n, (share, rest) in choices:
+                with m.If(clock.trailing & ~self.cs_n[n]):
+                    m.d.sync += self.sdi[line].eq((share & masked) ^ rest)
         return m
+
+    def _word(self, m: Module, value: Value, load: Value, ours: Value, name: str) -> Value:
+        """The bits that a word adds to its frame: its own eight, then those of its CRC.
+
+        The CRC of ``word * x^8`` is the lowest eight bits of the quotient by the polynomial
+        times the polynomial, and a bit of that quotient is a bit of the word and some of the
+        quotient's higher ones. So the quotient takes the place of the word as that is shifted
+        out, and no CRC needs a register of its own. All of it is linear: what the command
+        before the word adds is the same for every word.
+        """
+        left = self.clock.left
+        word = Signal(SWITCHES, name=name)
+        taps = [k for k in range(1, 8) if CRC_POLYNOMIAL >> k & 1]
+        checking = left <= 8
+        quotient = word[-1]
+        for k in taps:
+            quotient = quotient ^ (word[-1 - k] & (left < 9 + k))
+        with m.If(load):
+            m.d.sync += word.eq(value)
+        with m.Elif(ours):
+            # Behind the word go zeros, so that nothing is left of it.
+            m.d.sync += word.eq(Cat(quotient & ~checking, word))
+        check = reduce(xor, (word[-1 - k] for k in taps), word[-1])
+        return Mux(checking, check, word[-1])

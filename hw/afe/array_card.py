@@ -5,19 +5,23 @@ each row on rail A, rail B or 0 V, each column on its TIA or 0 V, and each gate 
 GATE_PROGRAM, GATE_ON or 0 V; AD7606C-16 converters read the TIAs, or AD7606, which are
 slower and cheaper. The parts' numbers are in their drivers; ``docs/array-card.md`` has
 pins, wiring and timing.
+
+In :data:`~ohmloom.hw.ranges.TEMPERATURE_RANGE` AD7606C-16 converters are on their own
+temperature sensors, and the TIAs in range 0. Their settings are sent when the range is
+entered or left; until then no switch takes its setting and no conversion may begin, so the
+settling that comes before every conversion begins afterwards. AD7606 have no such sensor:
+the range pins show that number, as they show any that has no TIA.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-
-from amaranth import Array, Cat, Module, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth import Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from ..geometry import Geometry
+from ..ranges import TEMPERATURE_RANGE
 from . import ad5754r, ad7606, ad7606c, adgs1414d
 from .adc_part import CHANNELS, LINES, AdcPart
 from .interface import (
@@ -65,22 +69,34 @@ STOP_CYCLES = 2
 """Cycles from the guard's decision until DAC clear and switch reset are at the pins; the
 fast gates take one."""
 
-GROUPS = len(SwitchGroup)
-
 ADCS = {part.name: part for part in (ad7606c.PART, ad7606.PART)}
 """Converters that the card can carry."""
+WAIT_PS = max(
+    SWITCH_RESET_PS,
+    adgs1414d.RESET_PS,
+    *(max(part.reset_driven_ps, part.setup_driven_ps) for part in ADCS.values()),
+    ad5754r.POWER_UP_PS,
+)
+"""Every wait of the initialisation: the longest one, so that there is one number."""
+
+
+def banks(geometry: Geometry) -> dict[SwitchGroup, adgs1414d.Bank]:
+    """The switch chips of each group."""
+    return {
+        SwitchGroup.ROWS: adgs1414d.Bank(geometry.rows, ways=3),
+        SwitchGroup.COLUMNS: adgs1414d.Bank(geometry.columns, ways=2),
+        SwitchGroup.GATES: adgs1414d.Bank(geometry.columns, ways=3),
+    }
 
 
 def chips_of_group(group: SwitchGroup, geometry: Geometry) -> int:
     """Switch chips of a group: three per eight rows or gates, two per eight columns."""
-    lines = geometry.rows if group is SwitchGroup.ROWS else geometry.columns
-    ways = 2 if group is SwitchGroup.COLUMNS else 3
-    return ways * lines // adgs1414d.SWITCHES
+    return banks(geometry)[group].chips
 
 
 def sdi_lines(geometry: Geometry) -> int:
     """Data lines that the groups share: chips of the largest one."""
-    return max(chips_of_group(group, geometry) for group in SwitchGroup)
+    return max(bank.chips for bank in banks(geometry).values())
 
 
 def pins_signature(geometry: Geometry, adc: AdcPart = ad7606c.PART) -> wiring.Signature:
@@ -107,7 +123,7 @@ def pins_signature(geometry: Geometry, adc: AdcPart = ad7606c.PART) -> wiring.Si
             "adc_dout": In(LINES * geometry.columns // CHANNELS),
             "gate_a": Out(1),
             "gate_b": Out(1),
-            "tile_select": Out(12),
+            **({"tile_select": Out(12)} if geometry.tiles > 1 else {}),
             "tia_range": Out(3),
             **({"source": Out(1)} if geometry.has_source else {}),
             "interlock": In(1, init=1),
@@ -121,7 +137,9 @@ def plane_period_cycles(
     """Cycles of each step of a plane in a TIA range, by the parts' data sheets."""
     return {
         PlaneStep.SETTLE: cycles_from_ps(settle_ps(tia_range, adc), clk_hz),
-        PlaneStep.READOUT: adc.readout_cycles(geometry.columns // CHANNELS, clk_hz),
+        PlaneStep.READOUT: adc.readout_cycles(
+            geometry.columns // CHANNELS, clk_hz, geometry.compact
+        ),
         PlaneStep.SWITCH: adgs1414d.update_cycles(clk_hz),
     }
 
@@ -136,7 +154,9 @@ class ArrayCard(wiring.Component):
     clk_hz : int
         Clock that is really there; every wait is computed from it, rounded up.
     edge_cycles : int
-        Shortest time between two changes of a line to the switches.
+        Shortest time between two changes of a line to the switches. More than one cycle:
+        what is behind these lines, tile bus and TIA range samples them, so the latter two
+        have no register here.
     adc : AdcPart
         The converters, one of :data:`ADCS`.
 
@@ -160,7 +180,8 @@ class ArrayCard(wiring.Component):
     gate_a, gate_b : Out(1)
         Fast gates of the rails, low until ready.
     tile_select, tia_range : Out
-        Tile bus and TIA range; while ``source`` is high, that of the current source.
+        Tile bus, where there is more than one tile, and TIA range; while ``source`` is
+        high, that of the current source.
     source : Out(1)
         The current source stands for rail B, and its buffer for column 0's TIA; only
         with ``Geometry.has_source``.
@@ -170,8 +191,12 @@ class ArrayCard(wiring.Component):
     Raises
     ------
     ValueError
-        If the clock is not positive, or too many columns are to be read for it.
+        If the clock is not positive, too many columns are to be read for it, or the longest
+        settling is too short for the converters' temperature sensors.
     """
+
+    PAIRS_APART = True
+    """Samples come by channel, and a pair has two of them."""
 
     def __init__(
         self,
@@ -185,14 +210,23 @@ class ArrayCard(wiring.Component):
         geometry.require_step(adgs1414d.SWITCHES, "the array card")
         self.geometry = geometry
         self.clk_hz = clk_hz
+        self.sampled = edge_cycles > 1
         self.adc_part = adc
-        self.switches = adgs1414d.SwitchBanks(GROUPS, sdi_lines(geometry), clk_hz, edge_cycles)
+        each = [banks(geometry)[group] for group in SwitchGroup]
+        self.switches = adgs1414d.SwitchBanks(each, clk_hz, edge_cycles)
         self.dac = ad5754r.QuadDac(clk_hz)
-        self.adc = ad7606c.AdcBank(geometry.columns // CHANNELS, clk_hz, adc)
+        self.adc = ad7606c.AdcBank(geometry.columns // CHANNELS, clk_hz, adc, geometry.compact)
+        # A range that the card says nothing of takes the longest settling.
+        longest = max(settle_ps(n, adc) for n in range(len(RANGES)))
+        if adc.sensing and not (len(RANGES) <= TEMPERATURE_RANGE and adc.sensor_ps <= longest):
+            raise ValueError(
+                f"the temperature sensors of {adc.name} take {adc.sensor_ps} ps and range "
+                f"{TEMPERATURE_RANGE}; the {len(RANGES)} TIA ranges settle in {longest} ps at most"
+            )
         super().__init__(
             {
                 "core": In(FrontEndSignature(geometry)),
-                "timer": Out(TimerChannel()),
+                "timer": Out(TimerChannel.lasting(cycles_from_ps(WAIT_PS, clk_hz))),
                 **pins_signature(geometry, adc).members,
             }
         )
@@ -235,10 +269,10 @@ class ArrayCard(wiring.Component):
         m.submodules.switches = self.switches
         m.submodules.dac = self.dac
         m.submodules.adc = self.adc
-        ready = Signal()
+        ready, setting = Signal(), Signal()
         self._pins(m, ready)
-        self._core(m, ready)
-        self._initialise(m, ready)
+        self._core(m, ready, setting)
+        self._initialise(m, ready, setting)
         return m
 
     def _pins(self, m: Module, ready: Signal) -> None:
@@ -265,178 +299,139 @@ class ArrayCard(wiring.Component):
         m.d.sync += [
             self.gate_a.eq(core.gate_a & ready),
             self.gate_b.eq(core.gate_b & ready),
-            self.tile_select.eq(core.tile),
-            self.tia_range.eq(core.range),
         ]
+        slow = m.d.comb if self.sampled else m.d.sync
+        sensor = core.range == TEMPERATURE_RANGE if self.adc_part.sensing else 0
+        slow += self.tia_range.eq(Mux(sensor, 0, core.range))
+        if self.geometry.tiles > 1:
+            slow += self.tile_select.eq(core.tile)
         if self.geometry.has_source:
             m.d.sync += self.source.eq(core.source & ready)
             with m.If(core.source & ready):
-                m.d.sync += self.tia_range.eq(core.source_range)
+                slow += self.tia_range.eq(core.source_range)
         closed = Signal()
         m.submodules.interlock = FFSynchronizer(self.interlock, closed, init=1)
         m.d.comb += core.interlock.eq(~closed)
 
-    def _core(self, m: Module, ready: Signal) -> None:
-        """The core's requests, taken once the parts are initialised."""
+    def _core(self, m: Module, ready: Signal, setting: Signal) -> None:
+        """The core's requests, taken once the parts are initialised.
+
+        While the converters are being set, nothing takes effect that a conversion follows.
+        """
         switches, dac, adc, core = self.switches, self.dac, self.adc, self.core
         m.d.comb += [
             core.ready.eq(ready),
-            core.loaded.eq(switches.loaded & ready),
+            core.loaded.eq(switches.loaded & ready & ~setting),
             core.dac_idle.eq(dac.idle & ready),
-            core.adc_idle.eq(adc.idle & ready),
+            core.adc_idle.eq(adc.idle & ready & ~setting),
             core.samples.valid.eq(adc.samples.valid),
             core.samples.payload.eq(adc.samples.payload),
+            core.switch.ready.eq(switches.frame.ready & ready),
+            core.dac.ready.eq(dac.frame.ready & ready),
+            switches.frame.payload.a.eq(core.switch.payload.a),
+            switches.frame.payload.b.eq(core.switch.payload.b),
+            dac.frame.payload.channel.eq(core.dac.payload.channel),
+            dac.frame.payload.code.eq(core.dac.payload.code),
         ]
         with m.If(ready):
             m.d.comb += [
-                core.active.eq(switches.moving | ~dac.idle | ~adc.idle),
-                core.switch.ready.eq(switches.frame.ready),
                 switches.frame.valid.eq(core.switch.valid),
+                switches.frame.payload.bank.eq(core.switch.payload.group),
                 switches.latch.eq(core.latch),
-                core.dac.ready.eq(dac.frame.ready),
                 dac.frame.valid.eq(core.dac.valid),
-                dac.frame.payload["register"].eq(ad5754r.Register.DAC),
-                dac.frame.payload["address"].eq(core.dac.payload.channel),
-                dac.frame.payload["data"].eq(core.dac.payload.code),
                 adc.convert.eq(core.convert),
             ]
-            self._switch_frame(m, core.switch.payload)
 
-    def _switch_frame(self, m: Module, update: data.View) -> None:
-        """The frame of a switch update. A line asked onto both ``a`` and ``b`` goes to 0 V."""
-        payload = self.switches.frame.payload
-        a, b, ground = update.a & ~update.b, update.b & ~update.a, ~(update.a ^ update.b)
-        rows, columns = self.geometry.rows, self.geometry.columns
-        settings = {
-            SwitchGroup.ROWS: Cat(a[:rows], b[:rows], ground[:rows]),
-            SwitchGroup.COLUMNS: Cat(update.a[:columns], ~update.a[:columns]),
-            SwitchGroup.GATES: Cat(a[:columns], b[:columns], ground[:columns]),
-        }
-        m.d.comb += [
-            payload["register"].eq(adgs1414d.Register.SW_DATA),
-            payload["crc"].eq(1),
-        ]
-        with m.Switch(update.group):
-            for group, lines in settings.items():
-                with m.Case(group):
-                    m.d.comb += [
-                        payload["groups"].eq(1 << group.value),
-                        payload["data"].eq(lines),
-                    ]
-
-    def _register_frame(self, register: adgs1414d.Register, value: int, crc: bool) -> data.Const:
-        """The same write to all switch chips of all groups."""
-        chips = self.switches.chips
-        return adgs1414d.frame_layout(GROUPS, chips).const(
-            {"groups": -1, "register": register, "data": [value] * chips, "crc": crc}
-        )
-
-    def _ground_frame(self, group: SwitchGroup) -> data.Const:
-        """Every line of a group at 0 V: its ground chips, which are the last ones, closed."""
-        chips = self.switches.chips
-        used = chips_of_group(group, self.geometry)
-        grounding = used // (2 if group is SwitchGroup.COLUMNS else 3)
-        closed = [0] * (used - grounding) + [0xFF] * grounding + [0] * (chips - used)
-        return adgs1414d.frame_layout(GROUPS, chips).const(
-            {
-                "groups": 1 << group.value,
-                "register": adgs1414d.Register.SW_DATA,
-                "data": closed,
-                "crc": 1,
-            }
-        )
-
-    def _initialise(self, m: Module, ready: Signal) -> None:
+    def _initialise(self, m: Module, ready: Signal, setting: Signal) -> None:
         """From power-up to all lines at 0 V, rails at 0 V and the ADCs configured.
 
-        ``safe`` brings its first state from every other one: DACs cleared, switches in
+        Its last steps, the converters' settings, are done again while the card is ready, with
+        ``setting`` high, when their temperature sensors are to be read or no longer.
+
+        ``safe`` brings its first step from every other one: DACs cleared, switches in
         reset, for longer than the drivers take to end what it has found them at.
         """
         switches, dac, adc, timer = self.switches, self.dac, self.adc, self.timer
-        waiting = Signal()
-        settings = self.adc_part.configuration
-        index = Signal(range(max(len(settings), len(ad5754r.CONFIGURATION), 1 + GROUPS) + 1))
-        with m.If(~ready):
-            # What ``safe`` has found the drivers at goes on.
-            moving = switches.moving | ~dac.idle | ~adc.idle
-            m.d.comb += [self.core.active.eq(~waiting | moving), switches.latch.eq(1)]
+        write = adgs1414d.Write
+        steps: list[tuple[stream.Interface, Value, dict[str, object]] | None] = []
 
-        @contextmanager
-        def state(name: str) -> Iterator[None]:
-            with m.State(name):
-                yield
-                with m.If(self.core.safe):
-                    m.next = "RESET"
+        def wait() -> int:
+            """A step that lasts :data:`WAIT_PS`; its number."""
+            steps.append(None)
+            return len(steps) - 1
 
-        def send(
-            name: str, port: stream.Interface, values: Sequence[data.Const | int], then: str
-        ) -> None:
-            """State ``name`` sends ``values`` and ends when the last one has been shifted out."""
-            with state(name):
-                m.d.comb += [
-                    port.valid.eq(index != len(values)),
-                    port.payload.eq(Array(values)[index]),
-                ]
-                with m.If(port.ready):
-                    m.d.sync += index.eq(index + 1)
-                    with m.If(index == len(values)):
-                        m.d.sync += index.eq(0)
-                        m.next = then
+        def to_switches(**values: object) -> None:
+            """A step that sends a frame, as the next two are."""
+            steps.append((switches.frame, switches.frame.ready, values))
 
-        def wait(name: str, duration_ps: int, then: str) -> None:
-            """State ``name`` ends after ``duration_ps``."""
-            with state(name):
-                m.d.comb += [
-                    timer.start.eq(1),
-                    timer.cycles.eq(cycles_from_ps(duration_ps, self.clk_hz)),
-                ]
-                m.next = f"{name}-WAIT"
-            with state(f"{name}-WAIT"):
-                m.d.comb += waiting.eq(1)
-                with m.If(timer.done):
-                    m.next = then
+        def to_dac(setup: int) -> None:
+            steps.append((dac.frame, dac.idle, {"setup": setup}))
 
+        def to_adcs(setup: int) -> None:
+            steps.append((adc.command, adc.idle, {"setup": setup}))
+
+        reset = wait()
+        wait()
         # With CRC: a chip that a former run has left in CRC mode takes the reset, and so
         # does one that expects 16 bits, since it writes at the 16th edge regardless.
-        resets = [
-            self._register_frame(adgs1414d.Register.SOFT_RESETB, value, crc=True)
-            for value in adgs1414d.SOFT_RESET
+        to_switches(write=write.SOFT_RESET_1)
+        to_switches(write=write.SOFT_RESET_2)
+        adc_reset = wait()
+        adc_reset_end = wait()
+        to_switches(write=write.ENABLE_CRC)
+        for group in SwitchGroup:
+            to_switches(bank=group, ground=1)
+        for setup in range(1, len(ad5754r.CONFIGURATION)):
+            to_dac(setup)
+        clear_end = wait()
+        to_dac(len(ad5754r.CONFIGURATION))
+        settings = len(steps)
+        for setup in range(len(self.adc_part.configuration)):
+            to_adcs(setup)
+
+        step, started = Signal(range(len(steps) + 1)), Signal()
+        waiting, free = Signal(), Signal()
+        again, sensing = Signal(), Signal()
+        m.d.comb += [
+            ready.eq((step == len(steps)) | again),
+            adc.sensor.eq(sensing),
+            timer.start.eq(waiting & ~started),
+            timer.cycles.eq(cycles_from_ps(WAIT_PS, self.clk_hz)),
+            # A frame that ``safe`` has found goes on, and so does what it waits for.
+            self.core.active.eq(
+                switches.moving | ~dac.idle | ~adc.idle | setting | ~(ready | (waiting & started))
+            ),
         ]
-        enable_crc = self._register_frame(
-            adgs1414d.Register.ERR_CONFIG, adgs1414d.ERR_CONFIG_ALL, crc=False
-        )
-        grounds = [self._ground_frame(group) for group in SwitchGroup]
-        with m.FSM():
-            wait("RESET", SWITCH_RESET_PS, "RESET-END")
-            with state("RESET-END"):
-                m.d.sync += self.sw_reset.eq(1)
-                m.next = "POWER-UP"
-            wait("POWER-UP", adgs1414d.RESET_PS, "SWITCH-RESET")
-            send("SWITCH-RESET", switches.frame, resets, "ADC-RESET")
-            with state("ADC-RESET"):
-                m.d.sync += self.adc_reset.eq(1)
-                m.next = "RESET-WIDTH"
-            wait("RESET-WIDTH", self.adc_part.reset_driven_ps, "ADC-RESET-END")
-            with state("ADC-RESET-END"):
-                m.d.sync += self.adc_reset.eq(0)
-                m.next = "SETUP"
-            # The converters take longer to come up than the switches.
-            wait("SETUP", max(self.adc_part.setup_driven_ps, adgs1414d.RESET_PS), "SWITCH-SETUP")
-            send("SWITCH-SETUP", switches.frame, [enable_crc, *grounds], "DAC-SETUP")
-            send("DAC-SETUP", dac.frame, ad5754r.CONFIGURATION, "DAC-CLEAR-END")
-            with state("DAC-CLEAR-END"):
-                m.d.sync += self.dac_clr.eq(1)
-                m.next = "DAC-POWER"
-            wait("DAC-POWER", ad5754r.POWER_UP_PS, "DAC-ZERO")
-            send("DAC-ZERO", dac.frame, [ad5754r.ZERO_ALL], "ADC-SETUP" if settings else "READY")
-            if settings:
-                send("ADC-SETUP", adc.command, settings, "READY")
-            with state("READY"):
-                m.d.comb += ready.eq(1)
+        with m.Switch(step):
+            for number, frame in enumerate(steps):
+                with m.Case(number):
+                    if frame is None:
+                        m.d.comb += [waiting.eq(1), free.eq(~started | timer.done)]
+                    else:
+                        port, idle, values = frame
+                        m.d.comb += [port.valid.eq(~started), free.eq(idle)]
+                        m.d.comb += [port.payload[name].eq(value) for name, value in values.items()]
+        with m.If(~ready):
+            m.d.comb += switches.latch.eq(1)
+        with m.If(free):
+            m.d.sync += started.eq(~started)
+            with m.If(started):
+                m.d.sync += step.eq(step + 1)
+        m.d.sync += [self.sw_reset.eq(step != reset), self.dac_clr.eq(step >= clear_end)]
+        # A reset of the converters that has begun goes on: it must not be too short.
+        with m.If(step == adc_reset):
+            m.d.sync += self.adc_reset.eq(1)
+        with m.If(step == adc_reset_end):
+            m.d.sync += self.adc_reset.eq(0)
+        if self.adc_part.sensing:
+            wanted = Signal()
+            m.d.sync += wanted.eq(self.core.range == TEMPERATURE_RANGE)
+            m.d.comb += setting.eq(ready & (again | (wanted != sensing)))
+            with m.If(step == len(steps)):
+                m.d.sync += again.eq(0)
+                with m.If((wanted != sensing) & adc.idle & ~self.core.convert):
+                    m.d.sync += [again.eq(1), sensing.eq(wanted), step.eq(settings)]
         with m.If(self.core.safe):
-            m.d.sync += [
-                self.sw_reset.eq(0),
-                self.dac_clr.eq(0),
-                # A reset of the converters that has begun goes on: it must not be too short.
-                index.eq(0),
-            ]
+            m.d.sync += [step.eq(0), started.eq(0), self.sw_reset.eq(0), self.dac_clr.eq(0)]
+            # The converters' reset takes them off the sensors.
+            m.d.sync += [again.eq(0), sensing.eq(0)]

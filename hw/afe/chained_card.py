@@ -19,9 +19,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..geometry import Geometry
-from . import adgs1414d
-from .array_card import ArrayCard
-from .interface import Ceilings, FrontEndSignature, FrontEndTiming, PlaneStep, TimerChannel
+from . import ad7606c, adgs1414d
+from .adc_part import AdcPart
+from .array_card import ArrayCard, pins_signature
+from .interface import Ceilings, FrontEndSignature, FrontEndTiming, PlaneStep
 
 CHAINED = (
     "sw_sclk",
@@ -32,13 +33,14 @@ CHAINED = (
     "tile_select",
     "tia_range",
 )
-"""Pins of the array card that go through the chain."""
+"""Pins of the array card that go through the chain, those that it has."""
 WAYS = 3
 """Data lines of the chain; all have the same clock and the same latch."""
 CHAIN_CLK_MAX_HZ = 12_500_000
 """A line of the chain stands for a cycle before its clock rises: 80 ns, between the set-up
 times of a 74HC595 at 2 V, 125 ns, and at 4.5 V, 25 ns (TI SN74HC595, "Timing
-Requirements", -40 to 85 C). assumed: enough at 3.3 V."""
+Requirements", -40 to 85 C). assumed: enough at 3.3 V. The latch rises as long after the
+last clock edge."""
 
 
 class PinChain(wiring.Component):
@@ -66,7 +68,7 @@ class PinChain(wiring.Component):
     def __init__(self, lines: int, ways: int, init: int = 0) -> None:
         self.ways = ways
         self.bits = -(-lines // ways)
-        self.period = 2 * self.bits + 2
+        self.period = 2 * self.bits + 1
         super().__init__(
             {
                 "lines": In(lines, init=init),
@@ -78,21 +80,19 @@ class PinChain(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        count = Signal(range(self.period))
-        held = [Signal(self.bits, name=f"held{way}") for way in range(self.ways)]
-        m.d.comb += self.data.eq(Cat(each[-1] for each in held))
-        m.d.sync += [count.eq(count + 1), self.latch.eq(0)]
-        with m.If(count == 0):
-            m.d.sync += [
-                each.eq(self.lines[way * self.bits : (way + 1) * self.bits])
-                for way, each in enumerate(held)
-            ]
-        with m.Elif(count == self.period - 1):
-            m.d.sync += [count.eq(0), self.latch.eq(1)]
-        with m.Elif(count[0]):
-            m.d.sync += self.clk.eq(1)
-        with m.Else():
-            m.d.sync += [self.clk.eq(0), *(each.eq(each << 1) for each in held)]
+        count = Signal(range(self.period), init=self.period - 1)
+        last = Signal()
+        m.d.comb += [last.eq(count == self.period - 1), self.clk.eq(count[0])]
+        m.d.sync += [count.eq(count + 1), self.latch.eq(count == self.period - 2)]
+        with m.If(last):
+            m.d.sync += count.eq(0)
+        for way in range(self.ways):
+            held = Signal(self.bits, name=f"held{way}")
+            m.d.comb += self.data[way].eq(held[-1])
+            with m.If(last):
+                m.d.sync += held.eq(self.lines[way * self.bits : (way + 1) * self.bits])
+            with m.Elif(self.clk):
+                m.d.sync += held.eq(held << 1)
         return m
 
 
@@ -101,7 +101,7 @@ class ChainedCard(wiring.Component):
 
     Parameters
     ----------
-    geometry, clk_hz
+    geometry, clk_hz, adc
         As of :class:`~ohmloom.hw.afe.array_card.ArrayCard`.
 
     Members
@@ -118,14 +118,17 @@ class ChainedCard(wiring.Component):
         If the clock is too fast for the chain.
     """
 
-    def __init__(self, geometry: Geometry, clk_hz: int) -> None:
+    PAIRS_APART = ArrayCard.PAIRS_APART
+
+    def __init__(self, geometry: Geometry, clk_hz: int, adc: AdcPart = ad7606c.PART) -> None:
         if clk_hz > CHAIN_CLK_MAX_HZ:
             raise ValueError(
                 f"a clock of {clk_hz} Hz is too fast for the pin chain, "
                 f"which takes {CHAIN_CLK_MAX_HZ} Hz"
             )
-        members = dict(ArrayCard(geometry, clk_hz).signature.members)
-        shapes = [members.pop(name) for name in CHAINED]
+        members = dict(pins_signature(geometry, adc).members)
+        self.chained = tuple(name for name in CHAINED if name in members)
+        shapes = [members.pop(name) for name in self.chained]
         lines, init = 0, 0
         for member in shapes:
             init |= (member.init or 0) << lines
@@ -133,12 +136,12 @@ class ChainedCard(wiring.Component):
         self.chain = PinChain(lines, WAYS, init)
         self.clk_hz = clk_hz
         self.edge_cycles = self.chain.period
-        self.card = ArrayCard(geometry, clk_hz, self.edge_cycles)
+        self.card = ArrayCard(geometry, clk_hz, self.edge_cycles, adc)
         super().__init__(
             {
                 **members,
                 "core": In(FrontEndSignature(geometry)),
-                "timer": Out(TimerChannel()),
+                "timer": Out(self.card.timer.signature),
                 "chain_clk": Out(1),
                 "chain_latch": Out(1),
                 "chain_data": Out(WAYS),
@@ -180,13 +183,13 @@ class ChainedCard(wiring.Component):
         wiring.connect(m, wiring.flipped(self.core), card.core)
         wiring.connect(m, wiring.flipped(self.timer), card.timer)
         m.d.comb += [
-            chain.lines.eq(Cat(getattr(card, name) for name in CHAINED)),
+            chain.lines.eq(Cat(getattr(card, name) for name in self.chained)),
             self.chain_clk.eq(chain.clk),
             self.chain_latch.eq(chain.latch),
             self.chain_data.eq(chain.data),
         ]
-        for name, member in card.signature.members.items():
-            if name in (*CHAINED, "core", "timer"):
+        for name, member in pins_signature(card.geometry, card.adc_part).members.items():
+            if name in self.chained:
                 continue
             inside, outside = getattr(card, name), getattr(self, name)
             m.d.comb += outside.eq(inside) if member.flow is Out else inside.eq(outside)

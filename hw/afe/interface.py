@@ -22,6 +22,9 @@ from amaranth.lib.wiring import In, Out
 
 from ..geometry import Geometry
 
+COUNT_BITS = 40
+"""Of the longest wait of all, a pulse's or a ``WAIT``'s."""
+
 
 class SwitchGroup(enum.Enum, shape=2):
     """Which lines a switch update sets; every line of the group at once."""
@@ -29,7 +32,7 @@ class SwitchGroup(enum.Enum, shape=2):
     ROWS = 0
     """``a``: rows on rail A, ``b``: rows on rail B, neither: 0 V."""
     COLUMNS = 1
-    """``a``: columns on their TIA, otherwise 0 V (``b`` is not used)."""
+    """``a``: columns on their TIA, otherwise 0 V (which is all that ``b`` asks for)."""
     GATES = 2
     """``a``: gates on GATE_PROGRAM, ``b``: gates on GATE_ON, neither: 0 V (off)."""
 
@@ -65,11 +68,31 @@ class TimerChannel(wiring.Signature):
 
     A strobe on ``start`` with ``cycles`` >= 1 loads the channel; ``busy`` is
     high from the next cycle and ``done`` is high for one cycle, exactly
-    ``cycles`` cycles after the strobe. ``cycles`` = 0 counts as 1.
+    ``cycles`` cycles after the strobe. ``cycles`` = 0 counts as 1. A strobe on
+    ``stop`` is one on ``start`` with ``cycles`` = 1.
+
+    Parameters
+    ----------
+    bits : int
+        Of ``cycles``, which the longest wait of the channel's user must fit.
     """
 
-    def __init__(self) -> None:
-        super().__init__({"start": Out(1), "cycles": Out(40), "busy": In(1), "done": In(1)})
+    def __init__(self, bits: int = COUNT_BITS) -> None:
+        self.bits = bits
+        super().__init__(
+            {
+                "start": Out(1),
+                "stop": Out(1),
+                "cycles": Out(bits),
+                "busy": In(1),
+                "done": In(1),
+            }
+        )
+
+    @classmethod
+    def lasting(cls, *cycles: int) -> "TimerChannel":
+        """A channel for these waits."""
+        return cls(max(1, max(cycles).bit_length()))
 
 
 class FrontEndSignature(wiring.Signature):

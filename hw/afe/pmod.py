@@ -221,6 +221,8 @@ class PmodCard(wiring.Component):
         If the clock is not positive, or too slow for the converters.
     """
 
+    PAIRS_APART = False
+
     def __init__(self, geometry: Geometry, clk_hz: int, adc: PmodAdc = PmodAdc.AD7476A) -> None:
         if clk_hz <= 0:
             raise ValueError(f"a clock of {clk_hz} Hz is not positive")

@@ -8,9 +8,10 @@ its own data registers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth import Module, Signal
+from amaranth import Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -65,6 +66,13 @@ class SerialTiming:
         return self.lead + 2 * self.half * bit
 
 
+def constant_bit(words: Sequence[int], index: Value, place: Value) -> Value:
+    """Bit ``place`` of word ``index``: constant frames take tables this way, not registers."""
+    size = 1 << len(place)
+    whole = sum(word << size * i for i, word in enumerate(words))
+    return Value.cast(Const(whole, size << len(index)).bit_select(Cat(place, index), 1))
+
+
 class SerialClock(wiring.Component):
     """Makes select and clock of one frame.
 
@@ -96,15 +104,20 @@ class SerialClock(wiring.Component):
     active, trailing : Out(1)
         Strobes in the cycle before the edge at which the part takes data, and before the
         edge at which the next bit is put out.
+    left : Out
+        Bits after the one that is out.
     last : Out(1)
         The bit that is out is the last one.
     """
 
     def __init__(self, timing: SerialTiming, max_bits: int, idle_level: int) -> None:
         self.timing = timing
+        self.max_bits = max_bits
         self.idle_level = idle_level
-        # Internal state, named for proofs.
-        self.remaining = Signal(range(max_bits + 1))
+        # Internal state, named for proofs and for what is done bit by bit.
+        self.wait = Signal(range(max(timing.half, timing.lead, timing.gap)))
+        self.high = Signal()
+        self.ended = Signal()
         super().__init__(
             {
                 "start": In(1),
@@ -117,68 +130,41 @@ class SerialClock(wiring.Component):
                 "sclk": Out(1, init=idle_level),
                 "active": Out(1),
                 "trailing": Out(1),
+                "left": Out(range(max_bits)),
                 "last": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        timing = self.timing
-        wait = Signal(range(max(timing.half, timing.lead, timing.gap)))
-        remaining = self.remaining
-        m.d.comb += self.last.eq(remaining == 1)
-
-        with m.FSM():
-            with m.State("IDLE"):
-                m.d.comb += self.idle.eq(1)
-                with m.If(self.start):
-                    m.d.sync += [
-                        self.select.eq(1),
-                        remaining.eq(self.bits),
-                        wait.eq(timing.lead - 1),
-                    ]
-                    m.next = "BEFORE"
-            with m.State("BEFORE"):
-                with m.If(wait != 0):
-                    m.d.sync += wait.eq(wait - 1)
-                with m.Else():
-                    m.d.comb += self.held.eq(self.last)
-                    with m.If(~(self.last & self.hold)):
-                        m.d.comb += self.active.eq(1)
-                        m.d.sync += [
-                            self.sclk.eq(1 - self.idle_level),
-                            wait.eq(timing.half - 1),
-                        ]
-                        m.next = "AFTER"
-            with m.State("AFTER"):
-                with m.If(wait != 0):
-                    m.d.sync += wait.eq(wait - 1)
-                with m.Else():
-                    m.d.comb += self.trailing.eq(1)
-                    m.d.sync += [
-                        self.sclk.eq(self.idle_level),
-                        remaining.eq(remaining - 1),
-                        wait.eq(timing.half - 1),
-                    ]
-                    with m.If(self.last):
-                        m.next = "TAIL"
-                    with m.Else():
-                        m.next = "BEFORE"
-            with m.State("TAIL"):
-                with m.If(wait != 0):
-                    m.d.sync += wait.eq(wait - 1)
-                with m.Else():
-                    m.d.comb += self.release.eq(1)
-                    m.d.sync += self.select.eq(0)
-                    if timing.gap > 1:
-                        m.d.sync += wait.eq(timing.gap - 2)
-                        m.next = "GAP"
-                    else:
-                        m.next = "IDLE"
-            if timing.gap > 1:
-                with m.State("GAP"):
-                    with m.If(wait != 0):
-                        m.d.sync += wait.eq(wait - 1)
-                    with m.Else():
-                        m.next = "IDLE"
+        timing, wait, high, ended = self.timing, self.wait, self.high, self.ended
+        due, begin = Signal(), Signal()
+        # The pins and what is still to wait are all the state there is: select low is idle
+        # or the gap, high with the clock at rest is before an edge or, ended, after the last.
+        m.d.comb += [
+            due.eq(wait == 0),
+            high.eq(self.sclk ^ self.idle_level),
+            self.last.eq(self.left == 0),
+            self.idle.eq(~self.select & due),
+            begin.eq(self.idle & self.start),
+            self.held.eq(self.select & ~high & ~ended & due & self.last),
+            self.active.eq(self.select & ~high & ~ended & due & ~(self.last & self.hold)),
+            self.trailing.eq(high & due),
+            self.release.eq(ended & due),
+        ]
+        with m.If(~due):
+            m.d.sync += wait.eq(wait - 1)
+        with m.If(self.active):
+            m.d.sync += [self.sclk.eq(1 - self.idle_level), wait.eq(timing.half - 1)]
+        with m.If(self.trailing):
+            m.d.sync += [
+                self.sclk.eq(self.idle_level),
+                self.left.eq(self.left - 1),
+                ended.eq(self.last),
+                wait.eq(timing.half - 1),
+            ]
+        with m.If(self.release):
+            m.d.sync += [self.select.eq(0), ended.eq(0), wait.eq(timing.gap - 1)]
+        with m.If(begin):
+            m.d.sync += [self.select.eq(1), self.left.eq(self.bits - 1), wait.eq(timing.lead - 1)]
         return m

@@ -1,5 +1,6 @@
 """The command link: UART, COBS frames with CRC-32, and the requests they carry.
 
-``protocol``, ``codec``, ``exchange`` and ``coroutine`` are plain Python for the
-host; the other modules are gateware.
+``protocol``, ``codec``, ``exchange``, ``coroutine`` and ``log_entry`` are plain Python for
+the host, ``microcode`` and ``program`` make the command processor's microprogram; the other
+modules are gateware.
 """

@@ -8,7 +8,7 @@ a zero. A zero byte ends the frame.
 
 from __future__ import annotations
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -65,15 +65,15 @@ class CobsDecoder(wiring.Component):
                     out.ok.eq(self.remaining == 0),
                 ]
                 m.d.sync += [self.remaining.eq(0), self.implied_zero.eq(0)]
-            with m.Elif(self.remaining == 0):
-                m.d.comb += self.o.valid.eq(self.implied_zero)
-                m.d.sync += [
-                    self.remaining.eq(byte - 1),
-                    self.implied_zero.eq(byte != FULL_BLOCK + 1),
-                ]
             with m.Else():
-                m.d.comb += [self.o.valid.eq(1), out.data.eq(byte)]
-                m.d.sync += self.remaining.eq(self.remaining - 1)
+                # One subtraction for a code and for a byte of the block.
+                code = self.remaining == 0
+                m.d.sync += self.remaining.eq(Mux(code, byte, self.remaining) - 1)
+                with m.If(code):
+                    m.d.comb += self.o.valid.eq(self.implied_zero)
+                    m.d.sync += self.implied_zero.eq(byte != FULL_BLOCK + 1)
+                with m.Else():
+                    m.d.comb += [self.o.valid.eq(1), out.data.eq(byte)]
         return m
 
 
@@ -107,13 +107,13 @@ class CobsEncoder(wiring.Component):
 
         byte = self.i.payload.data
         zero = Signal()
-        count = Signal(range(FULL_BLOCK + 1))
-        sent = Signal.like(count)
+        code = Signal(8, init=1)  # of the block as far as it has come
+        sent = Signal(8, init=1)  # the code of what was sent of it
         final = Signal()  # the frame ends with this block
         extra = Signal()  # its last byte was a zero: one empty block follows
         m.d.comb += [
             zero.eq(byte == 0),
-            write.addr.eq(count),
+            write.addr.eq(code),
             write.data.eq(byte),
             read.addr.eq(sent),
         ]
@@ -125,21 +125,20 @@ class CobsEncoder(wiring.Component):
                 m.d.sync += [
                     final.eq(self.i.payload.last),
                     extra.eq(self.i.payload.last & zero),
-                    sent.eq(0),
                 ]
                 with m.If(self.i.valid):
-                    m.d.sync += count.eq(count + ~zero)
-                    with m.If(self.i.payload.last | zero | (count == FULL_BLOCK - 1)):
+                    m.d.sync += code.eq(code + ~zero)
+                    with m.If(self.i.payload.last | zero | (code == FULL_BLOCK)):
                         m.next = "code"
             with m.State("code"):
-                m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(count + 1)]
+                m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(code)]
                 with m.If(self.o.ready):
                     m.next = "fetch"
             with m.State("fetch"):
                 m.d.sync += sent.eq(sent + 1)
                 m.next = "data"
-                with m.If(sent == count):
-                    m.d.sync += [count.eq(0), sent.eq(0), extra.eq(0)]
+                with m.If(sent == code):
+                    m.d.sync += [code.eq(1), sent.eq(1), extra.eq(0)]
                     m.next = "gather"
                     with m.If(extra):
                         m.next = "code"

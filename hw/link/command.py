@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import or_
-
 from amaranth import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..geometry import Geometry
-from .cobs import FrameByte
+from ..ram import Ram
+from .frame import BodyToken
+from .microcode import (
+    ADDRESS_BITS,
+    COUNTER_BITS,
+    TAPS,
+    WORD_BITS,
+    Condition,
+    Function,
+    Kind,
+    Mapped,
+    Source,
+    Strobe,
+)
+from .program import CYCLES, HEALTH, RESULT, assemble
 from .protocol import (
-    ACCESS,
-    CHANGES,
-    DONE,
-    DONE_BODY,
     HEALTH_BODY,
-    LIMIT_BYTES,
     LIMIT_VALUE_BYTES,
     MAX_PAYLOAD,
-    MAX_READ,
-    READ_HEAD,
     REFUSAL_BITS,
     REFUSAL_SHIFT,
-    REPLY,
-    RUN_HEAD,
-    STATUS_BODY,
     TRAP_BITS,
-    WRITE_HEAD,
     Info,
-    Kind,
-    Limit,
-    Space,
-    Status,
-    depth,
 )
-
-KNOWN = data.StructLayout({"kind": 8, "status": 4})
-"""What is remembered of a request."""
 
 
 class MemoryBusSignature(wiring.Signature):
@@ -118,7 +110,7 @@ class GuardSignature(wiring.Signature):
     limit, limit_index, limit_value : Out
         Strobe of a LIMIT; index and value are stable before it, for the answer:
     limit_raises, limit_locked, limit_excludes : In(1)
-        Why it is refused.
+        Why it is refused; looked at eight cycles after index and value have settled, or later.
     safe, cause : In(1)
         The guard is in its safe state; the cause is still there.
     health : In(64)
@@ -144,26 +136,65 @@ class GuardSignature(wiring.Signature):
         )
 
 
-class CommandProcessor(wiring.Component):
-    """One request at a time: check all of it, execute, reply.
-
-    What changes something (:data:`CHANGES`) is executed in the order of its numbers, and
-    the last ``window`` of them are remembered by seq, kind and status: the same again is
-    answered from that and not executed. An ABORT is executed whatever its number.
+class LogSignature(wiring.Signature):
+    """What the link counts for the log, whose first word it is.
 
     Members
     -------
-    i : stream of :class:`FrameByte`
-        Good frames without CRC.
-    length, good, bad : In
-        Payload bytes of the frame on ``i``; frame counters. See ``FrameReceiver``.
-    o : stream of :class:`FrameByte`
+    written, lost : In(1)
+        An entry that was written, or an event that was lost, has not been counted yet.
+    count_written, count_lost : Out(1)
+        Strobes: one has been.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "written": In(1),
+                "lost": In(1),
+                "count_written": Out(1),
+                "count_lost": Out(1),
+            }
+        )
+
+
+class CommandProcessor(wiring.Component):
+    """One request at a time: check all of it, execute, reply.
+
+    What changes something (:data:`~ohmloom.hw.link.protocol.CHANGES`) is executed in the
+    order of its numbers, and the last ``window`` of them are remembered by seq, kind and
+    status: the same again is answered from that and not executed. An ABORT is executed
+    whatever its number.
+
+    A small microprogrammed processor: what it does is in
+    :mod:`~ohmloom.hw.link.program`, its instructions are in
+    :mod:`~ohmloom.hw.link.microcode`. An instruction takes two cycles, in the first of
+    which its operand is read and a branch is decided, and more while it waits for a byte
+    of the frame, for a byte of the reply to go, or for something to do.
+
+    Members
+    -------
+    i : stream of bytes
+        Of a good frame without CRC, from its first one on.
+    held : In(1)
+        There is a good frame.
+    length : In
+        Bytes of its payload.
+    release : Out(1)
+        Strobe: it has been used.
+    dropped : In(1)
+        A frame was dropped that has not been counted yet.
+    counted : Out(1)
+        Strobe: one of them has been.
+    o : stream of :class:`BodyToken`
         Replies and events without CRC.
     memory : Out(MemoryBusSignature)
     core : Out(RunSignature)
     guard : Out(GuardSignature)
+    log : Out(LogSignature)
     active : Out(1)
-        A request is being executed or answered, or an event waits.
+        A request is being answered, or an event waits. (While one is executed, its
+        frame is held.)
     """
 
     def __init__(self, geometry: Geometry, clk_hz: int, front_end: str = "") -> None:
@@ -172,48 +203,174 @@ class CommandProcessor(wiring.Component):
         self.front_end = front_end
         super().__init__(
             {
-                "i": In(stream.Signature(FrameByte)),
+                "i": In(stream.Signature(8)),
+                "held": In(1),
                 "length": In(range(MAX_PAYLOAD + 1)),
-                "good": In(32),
-                "bad": In(32),
-                "o": Out(stream.Signature(FrameByte)),
+                "release": Out(1),
+                "dropped": In(1),
+                "counted": Out(1),
+                "o": Out(stream.Signature(BodyToken)),
                 "memory": Out(MemoryBusSignature()),
                 "core": Out(RunSignature()),
                 "guard": Out(GuardSignature()),
+                "log": Out(LogSignature()),
                 "active": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        bus, core, guard, byte = self.memory, self.core, self.guard, self.i.payload.data
-
-        seq, kind, status = Signal(8), Signal(8), Signal(8)
-        ended = Signal()  # the last byte of the request has been taken
-        head = Signal(8 * RUN_HEAD.size)  # the payload's first bytes
-        count = Signal(range(MAX_PAYLOAD + 1))  # words still to be read for the reply
-        lane = Signal(3)  # byte of the word
-        word = Signal(64)
-        run_seq = Signal(8)
-        done = Signal()  # an event waits
-        # The last changing requests, by the lowest bits of their numbers.
-        window = self.geometry.window
-        known = Signal(range(window + 1))  # how many
-        known_seq = Signal(8)  # of the last of them, or of the PING that made it forget them
-        counting = Signal()  # one of these has been there since the reset
-        slots = [Signal(KNOWN, name=f"known{i}") for i in range(window)]
-        place = seq[: (window - 1).bit_length()]
-        behind = Signal(8)  # how many numbers it is behind the last
-
-        # Bodies of replies, one after the other: the status, whose tail is also
-        # the body of the event, and the constant description.
+        bus, core, guard = self.memory, self.core, self.guard
         info = Info.of(self.geometry, self.clk_hz, self.front_end).pack()
-        bodies = Cat(
-            core.running,
-            Const(0, 7),
-            self.good,
-            self.bad,
-            core.cycles,
+        words, contents = assemble(self.geometry, info)
+        m.submodules.code = code = Ram(WORD_BITS, 1 << COUNTER_BITS, words)
+        m.submodules.scratch = scratch = Ram(8, 1 << ADDRESS_BITS, contents)
+
+        word = Signal(64)
+        accumulator, carry = Signal(8), Signal()
+        index = Signal(ADDRESS_BITS)
+        counter = Signal(COUNTER_BITS)
+        # After a reset the control store has nothing yet: its first word is fetched.
+        execute, started = Signal(init=1), Signal()
+        done, answering = Signal(), Signal()
+        wait, go = Signal(), Signal()
+
+        # The instruction, and its operand.
+        branch, kind = code.read.data[15], code.read.data[12:15]
+        function, address = code.read.data[9:11], code.read.data[:ADDRESS_BITS]
+        operand = Signal(8)
+        loading = ~branch & (kind == Kind.LOAD)
+
+        # What it is, told in the first cycle: a block RAM's word comes late in a cycle.
+        takes, sends, rests, stores, counts = (
+            Signal(name=name) for name in ("takes", "sends", "rests", "stores", "counts")
+        )
+        strobes = Signal(max(Strobe) + 2)
+        strobing = ~branch & (kind == Kind.STROBE)
+        with m.If(~execute):
+            m.d.sync += [
+                takes.eq(
+                    (loading & (address[:2] == Source.FRAME)) | (~branch & (kind == Kind.ALU_TAKE))
+                ),
+                sends.eq(~branch & (kind == Kind.SEND)),
+                rests.eq(strobing & code.read.data[11]),
+                stores.eq(~branch & (kind == Kind.STORE)),
+                counts.eq(~branch & (~kind[2] | (kind == Kind.LOAD))),
+            ]
+        # Only what rests waits, and that has no strobe.
+        m.d.sync += strobes.eq(Mux(~execute & strobing, code.read.data[: len(strobes)], 0))
+        idle = ~(done | self.dropped | self.log.written | self.log.lost | self.held)
+        waits = (takes & ~self.i.valid) | (sends & ~self.o.ready) | (rests & idle)
+        m.d.comb += [
+            wait.eq(started & waits),
+            go.eq(started & execute & ~wait),
+            code.read.addr.eq(counter),
+            code.read.en.eq(execute & ~wait),
+            scratch.read.addr.eq(address | Mux(code.read.data[8], index, 0)),
+            scratch.read.en.eq(~execute),
+            operand.eq(scratch.read.data),
+        ]
+        with m.If(loading), m.Switch(address[:2]):
+            with m.Case(Source.FRAME):
+                m.d.comb += operand.eq(self.i.payload)
+            with m.Case(Source.WORD):
+                m.d.comb += operand.eq(word[:8])
+            with m.Case(Source.LENGTH_LOW):
+                m.d.comb += operand.eq(self.length[:8])
+            with m.Case(Source.LENGTH_HIGH):
+                m.d.comb += operand.eq(self.length[8:])
+
+        # What a branch looks at.
+        tests = {
+            Condition.ALWAYS: Const(1),
+            Condition.ZERO: accumulator == 0,
+            Condition.CARRY: carry,
+            Condition.DONE: done,
+            Condition.DROPPED: self.dropped,
+            Condition.RUNNING: core.running,
+            Condition.SAFE: guard.safe,
+            Condition.CAUSE: guard.cause,
+            Condition.RAISES: guard.limit_raises,
+            Condition.LOCKED: guard.limit_locked,
+            Condition.EXCLUDES: guard.limit_excludes,
+            Condition.ADOPTED: bus.adopted,
+            Condition.WRITTEN: self.log.written,
+            Condition.LOST: self.log.lost,
+        }
+        true = Signal()
+        with m.Switch(code.read.data[11:15]):
+            for test, value in tests.items():
+                with m.Case(test):
+                    m.d.comb += true.eq(value)
+        high, low = TAPS
+
+        # First cycle: read, decide. Second one: execute, fetch.
+        m.d.sync += [started.eq(1), execute.eq(~execute | wait)]
+        with m.If(~execute):
+            m.d.sync += counter.eq(Cat(~(counter[high] ^ counter[low]), counter[:-1]))
+            with m.If(branch & (true ^ code.read.data[10])):
+                m.d.sync += counter.eq(code.read.data[:COUNTER_BITS])
+            with m.If(~branch & code.read.data[11]):
+                m.d.sync += accumulator.eq(0)
+
+        # Accumulator plus something: AND is accumulator - (accumulator & ~operand).
+        addend, carry_in, total = Signal(8), Signal(), Signal(10)
+        with m.Switch(function):
+            with m.Case(Function.ADD):
+                m.d.comb += addend.eq(operand)
+            with m.Case(Function.SUB):
+                m.d.comb += addend.eq(~operand)
+            with m.Case(Function.AND):
+                m.d.comb += addend.eq(~(accumulator & ~operand))
+            with m.Case(Function.OR):
+                m.d.comb += addend.eq(~accumulator & operand)
+        chained = kind == Kind.ALU_CARRY
+        subtracts = (function == Function.SUB) | (function == Function.AND)
+        m.d.comb += [
+            carry_in.eq(Mux(chained, carry, subtracts)),
+            total.eq(Cat(carry_in, accumulator) + Cat(carry_in, addend)),
+        ]
+        with m.If(go & counts):
+            m.d.sync += accumulator.eq(total[1:9])
+            with m.If(~function[1]):
+                m.d.sync += carry.eq(total[9])
+
+        # Scratch bytes, and those that are registers as well.
+        m.d.comb += [
+            scratch.write.addr.eq(scratch.read.addr),
+            scratch.write.data.eq(accumulator),
+            scratch.write.en.eq(go & stores),
+            bus.space.eq(index),
+        ]
+        assert min(Mapped) == Mapped.INDEX and min(Mapped) & 3 == 0
+        with m.If(go & stores & address[2:].all()), m.Switch(address[:2]):
+            with m.Case(Mapped.INDEX & 3):
+                m.d.sync += index.eq(accumulator)
+            with m.Case(Mapped.ADDRESS_LOW & 3):
+                m.d.sync += bus.address[:8].eq(accumulator)
+            with m.Case(Mapped.ADDRESS_HIGH & 3):
+                m.d.sync += bus.address[8:].eq(accumulator)
+
+        reading = Signal()  # the word is there in this cycle
+        m.d.sync += reading.eq(strobes[Strobe.READ])
+        select = strobes[Strobe.SELECT :]
+        m.d.comb += [
+            bus.read.eq(strobes[Strobe.READ]),
+            bus.write.eq(strobes[Strobe.WRITE]),
+            core.run.eq(strobes[Strobe.RUN]),
+            guard.abort.eq(strobes[Strobe.ABORT]),
+            guard.clear.eq(strobes[Strobe.CLEAR]),
+            guard.limit.eq(strobes[Strobe.LIMIT]),
+            guard.heard.eq(strobes[Strobe.RELEASE]),
+            self.release.eq(strobes[Strobe.RELEASE]),
+            self.counted.eq(strobes[Strobe.COUNTED] & ~select.any()),
+            self.log.count_written.eq(strobes[Strobe.COUNTED] & select[0]),
+            self.log.count_lost.eq(strobes[Strobe.COUNTED] & select[1]),
+        ]
+
+        # The word: bytes go in at the top and out at the bottom, or all of it is loaded.
+        shifts = go & (takes | sends | (~branch & (kind == Kind.ALU_SHIFT)))
+        result = Cat(
             core.saturations,
             core.illegal,
             core.stopped,
@@ -222,292 +379,45 @@ class CommandProcessor(wiring.Component):
             core.trap,
             Const(0, 8 - TRAP_BITS),
             core.trap_address,
-            Const(int.from_bytes(info, "little"), 8 * len(info)),
-            guard.health,
         )
-        status_end, info_end = STATUS_BODY.size, STATUS_BODY.size + len(info)
-        body = Signal()  # the reply has one of them, from ``index`` to ``end``
-        health_end = info_end + HEALTH_BODY.size
-        index, end = Signal(range(health_end)), Signal(range(health_end))
-
-        def attach(start: int, stop: int) -> None:
-            m.d.sync += [body.eq(1), index.eq(start), end.eq(stop - 1)]
-
-        # The verdict is registered: what it starts waits for no comparison.
-        finding, verdict, words, last_lane = Signal(8), Signal(8), Signal(16), Signal(3)
-        self._judge(m, kind, head, finding, words, last_lane)
-        changes = reduce(or_, (kind == change for change in CHANGES))
-        slot_kind, slot_status = Signal(8), Signal(4)
-        for i, slot in enumerate(slots):
-            with m.If(place == i if window > 1 else Const(1)):
-                m.d.comb += [slot_kind.eq(slot.kind), slot_status.eq(slot.status)]
-        repeated = changes & (behind < known) & (slot_kind == kind)
-        follows = ~counting | (behind == 0xFF)
-        gap = changes & ~follows & (kind != Kind.ABORT)
-
-        m.d.sync += behind.eq(known_seq - seq)
+        assert (CYCLES, RESULT, HEALTH) == (1, 2, 3)
+        wide = _one_of_four(select, bus.read_data, core.cycles, result, guard.health)
+        with m.If(reading | select.any() | shifts):
+            shifted = Cat(word[8:], Mux(takes, self.i.payload, 0))
+            m.d.sync += word.eq(Mux(shifts, shifted, wide))
+        # Six bytes behind the kind, in RUN and LIMIT, end at the top of it.
         m.d.comb += [
-            bus.space.eq(head),
             bus.write_data.eq(word),
-            core.run_address.eq(head[0:16]),
-            core.run_epoch.eq(head[16:48]),
-            guard.limit_index.eq(head[0:8]),
-            guard.limit_value.eq(head[8:]),
+            core.run_address.eq(word[16:32]),
+            core.run_epoch.eq(word[32:64]),
+            guard.limit_index.eq(word[16:24]),
+            guard.limit_value.eq(word[24:64]),
         ]
-        taken, sent = self.i.valid & self.i.ready, self.o.valid & self.o.ready
-        with m.If(taken):
-            m.d.sync += ended.eq(self.i.payload.last)
 
-        def put(value: Value, last: Value | int = 0) -> None:
-            out = self.o.payload
-            m.d.comb += [self.o.valid.eq(1), out.data.eq(value), out.last.eq(last)]
-
-        with m.FSM() as fsm:
-            m.d.comb += self.active.eq(~fsm.ongoing("idle") | done | core.done)
-
-            with m.State("idle"):
-                with m.If(done):
-                    m.d.sync += [
-                        seq.eq(run_seq),
-                        kind.eq(DONE),
-                        status.eq(Status.OK),
-                        done.eq(0),
-                    ]
-                    attach(status_end - DONE_BODY.size, status_end)
-                    m.next = "reply seq"
-                with m.Else():
-                    m.d.comb += self.i.ready.eq(1)
-                    with m.If(taken):
-                        m.d.sync += seq.eq(byte)
-                        m.next = "kind"
-
-            with m.State("kind"):
-                m.d.comb += self.i.ready.eq(1)
-                m.d.sync += index.eq(0)
-                with m.If(taken):
-                    m.d.sync += kind.eq(byte)
-                    m.next = "head"
-                    with m.If(self.i.payload.last):
-                        m.next = "weigh"
-
-            with m.State("head"):
-                m.d.comb += self.i.ready.eq(1)
-                with m.If(taken):
-                    m.d.sync += [head.word_select(index, 8).eq(byte), index.eq(index + 1)]
-                    full = index == Mux(kind == Kind.WRITE, WRITE_HEAD.size, RUN_HEAD.size) - 1
-                    with m.If(self.i.payload.last | full):
-                        m.next = "weigh"
-
-            with m.State("weigh"):
-                m.d.sync += verdict.eq(finding)
-                m.next = "judge"
-
-            with m.State("judge"):
-                m.d.sync += [
-                    status.eq(verdict),
-                    bus.address.eq(head[8:24]),
-                    lane.eq(0),
-                ]
-                m.next = "drain"
-                m.d.comb += guard.heard.eq(1)
-                with m.If(repeated):
-                    m.d.sync += status.eq(slot_status)
-                with m.Elif(gap):
-                    m.d.sync += status.eq(Status.GAP)
-                with m.Else():
-                    with m.If(changes):
-                        m.d.sync += [
-                            known.eq(Mux(~follows, 1, Mux(known == window, window, known + 1))),
-                            known_seq.eq(seq),
-                            counting.eq(1),
-                        ]
-                        for i, slot in enumerate(slots):
-                            with m.If(place == i if window > 1 else Const(1)):
-                                m.d.sync += [slot.kind.eq(kind), slot.status.eq(verdict)]
-                    with m.If(verdict == Status.OK), m.Switch(kind):
-                        with m.Case(Kind.PING):
-                            m.d.sync += [known.eq(0), known_seq.eq(seq), counting.eq(1)]
-                            attach(status_end, info_end)
-                        with m.Case(Kind.STATUS):
-                            attach(0, status_end)
-                        with m.Case(Kind.READ):
-                            m.d.sync += count.eq(words)
-                        with m.Case(Kind.WRITE), m.If(~ended):
-                            m.next = "gather"
-                        with m.Case(Kind.RUN):
-                            m.next = "run"
-                        with m.Case(Kind.ABORT):
-                            m.d.comb += guard.abort.eq(1)
-                        with m.Case(Kind.CLEAR):
-                            m.d.comb += guard.clear.eq(1)
-                        with m.Case(Kind.HEALTH):
-                            attach(info_end, health_end)
-                        with m.Case(Kind.LIMIT):
-                            m.d.comb += guard.limit.eq(1)
-
-            with m.State("gather"):
-                m.d.comb += self.i.ready.eq(1)
-                with m.If(taken):
-                    m.d.sync += [word.word_select(lane, 8).eq(byte), lane.eq(lane + 1)]
-                    with m.If(lane == 0):
-                        m.d.sync += word.eq(byte)
-                    with m.If(lane == last_lane):
-                        m.next = "write"
-
-            with m.State("write"):
-                m.d.comb += bus.write.eq(1)
-                m.d.sync += [bus.address.eq(bus.address + 1), lane.eq(0)]
-                m.next = "gather"
-                with m.If(ended):
-                    m.next = "drain"
-
-            with m.State("run"):
-                m.d.comb += core.run.eq(1)
-                m.d.sync += run_seq.eq(seq)
-                m.next = "drain"
-
-            with m.State("drain"):
-                m.d.comb += self.i.ready.eq(~ended)
-                with m.If(ended):
-                    m.next = "reply seq"
-
-            with m.State("reply seq"):
-                put(seq)
-                with m.If(sent):
-                    m.next = "reply kind"
-
-            with m.State("reply kind"):
-                put(kind | REPLY)
-                with m.If(sent):
-                    m.next = "reply status"
-
-            with m.State("reply status"):
-                put(status, last=~body & (count == 0))
-                with m.If(sent):
-                    m.next = "idle"
-                    with m.If(body):
-                        m.next = "reply body"
-                    with m.Elif(count != 0):
-                        m.next = "read"
-
-            with m.State("reply body"):
-                put(bodies.word_select(index, 8), last=index == end)
-                with m.If(sent):
-                    m.d.sync += index.eq(index + 1)
-                    with m.If(index == end):
-                        m.d.sync += body.eq(0)
-                        m.next = "idle"
-
-            with m.State("read"):
-                m.d.comb += bus.read.eq(1)
-                m.d.sync += count.eq(count - 1)
-                m.next = "fetch"
-
-            with m.State("fetch"):
-                m.d.sync += [
-                    word.eq(bus.read_data),
-                    bus.address.eq(bus.address + 1),
-                    lane.eq(0),
-                ]
-                m.next = "reply word"
-
-            with m.State("reply word"):
-                final = lane == last_lane
-                put(word[0:8], last=final & (count == 0))
-                with m.If(sent):
-                    m.d.sync += [word.eq(word >> 8), lane.eq(lane + 1)]
-                    with m.If(final):
-                        m.next = "read"
-                        with m.If(count == 0):
-                            m.next = "idle"
-
-        # After the state machine: a run that ends just now is never forgotten.
+        m.d.comb += [
+            self.i.ready.eq(go & takes),
+            self.o.valid.eq(started & execute & sends),
+            self.o.payload.data.eq(accumulator),
+            self.o.payload.end.eq(address[0]),
+            self.active.eq(answering | done | core.done),
+        ]
+        with m.If(strobes[Strobe.RELEASE] | strobes[Strobe.EVENT]):
+            m.d.sync += answering.eq(1)
+        with m.Elif(go & sends & address[0]):
+            m.d.sync += answering.eq(0)
+        # A run that ends just now is never forgotten.
         with m.If(core.done):
             m.d.sync += done.eq(1)
+        with m.Elif(strobes[Strobe.EVENT]):
+            m.d.sync += done.eq(0)
         return m
 
-    def _judge(
-        self,
-        m: Module,
-        kind: Signal,
-        head: Signal,
-        verdict: Signal,
-        words: Signal,
-        last_lane: Signal,
-    ) -> None:
-        """Status of the request from its kind, head and length.
 
-        ``words`` is the number it moves and ``last_lane`` the index of a word's
-        last byte; that one is valid as long as ``head`` stays.
-        """
-        address, busy = head[8:24], self.core.running
-        size_log2, words_in_space, read_limit = Signal(2), Signal(17), Signal(10)
-        readable, writable = Signal(), Signal()
-        with m.Switch(head[0:8]):
-            for space, access in ACCESS.items():
-                with m.Case(space):
-                    m.d.comb += [
-                        size_log2.eq(access.word_bytes.bit_length() - 1),
-                        words_in_space.eq(depth(space, self.geometry)),
-                        read_limit.eq(MAX_READ // access.word_bytes),
-                        readable.eq(access.readable),
-                        writable.eq(access.writable),
-                    ]
-        data_bytes = Signal(range(MAX_PAYLOAD + 1))
-        m.d.comb += [
-            last_lane.eq((1 << size_log2) - 1),
-            data_bytes.eq(self.length - WRITE_HEAD.size),
-            verdict.eq(Status.OK),
-        ]
-        beyond = address + words > words_in_space
-
-        def first_of(*checks: tuple[Value, Status]) -> None:
-            """The status of the first check that is true."""
-            for failed, status in reversed(checks):
-                with m.If(failed):
-                    m.d.comb += verdict.eq(status)
-
-        with m.Switch(kind):
-            with m.Case(Kind.PING, Kind.STATUS):
-                first_of((self.length != 0, Status.BAD_LENGTH))
-            with m.Case(Kind.WRITE):
-                m.d.comb += words.eq(data_bytes >> size_log2)
-                first_of(
-                    (self.length < WRITE_HEAD.size, Status.BAD_LENGTH),
-                    (~writable, Status.BAD_SPACE),
-                    ((data_bytes & last_lane) != 0, Status.BAD_LENGTH),
-                    (beyond, Status.BAD_ADDRESS),
-                    (busy, Status.BUSY),
-                    (self.memory.adopted & (head[0:8] == Space.PROFILE), Status.LOCKED),
-                )
-            with m.Case(Kind.READ):
-                m.d.comb += words.eq(head[24:40])
-                first_of(
-                    (self.length != READ_HEAD.size, Status.BAD_LENGTH),
-                    (~readable, Status.BAD_SPACE),
-                    (words > read_limit, Status.BAD_LENGTH),
-                    (beyond, Status.BAD_ADDRESS),
-                    (busy & (head[0:8] != Space.LOG), Status.BUSY),
-                )
-            with m.Case(Kind.RUN):
-                first_of(
-                    (self.length != RUN_HEAD.size, Status.BAD_LENGTH),
-                    (head[0:16] >= self.geometry.program_depth, Status.BAD_ADDRESS),
-                    (busy, Status.BUSY),
-                    (self.guard.safe, Status.SAFE),
-                )
-            with m.Case(Kind.ABORT, Kind.HEALTH):
-                first_of((self.length != 0, Status.BAD_LENGTH))
-            with m.Case(Kind.CLEAR):
-                first_of((self.length != 0, Status.BAD_LENGTH), (self.guard.cause, Status.CAUSE))
-            with m.Case(Kind.LIMIT):
-                first_of(
-                    (self.length != LIMIT_BYTES, Status.BAD_LENGTH),
-                    (head[0:8] > max(Limit), Status.BAD_ADDRESS),
-                    (busy, Status.BUSY),
-                    (self.guard.limit_raises, Status.RAISES),
-                    (self.guard.limit_locked, Status.LOCKED),
-                    (self.guard.limit_excludes, Status.EXCLUDES),
-                )
-            with m.Default():
-                m.d.comb += verdict.eq(Status.BAD_KIND)
+def _one_of_four(select: Value, *values: Value) -> Value:
+    """The selected one, in a form that takes two tables of four inputs for each bit."""
+    low, high = select[0], select[1]
+    bits = []
+    for a, b, c, d in zip(*values, strict=True):
+        first = Mux(high, low, Mux(low, b, a))
+        bits.append(Mux(high, Mux(first, d, c), first))
+    return Value.cast(Cat(*bits))

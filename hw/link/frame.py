@@ -2,153 +2,139 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Module, Mux, Signal
-from amaranth.hdl import Value
-from amaranth.lib import crc, stream, wiring
+from amaranth import Array, Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..ram import Ram
 from .cobs import FrameByte, FrameToken
+from .crc import RESIDUE, Crc32
 from .protocol import CRC_BYTES, MAX_FRAME, MAX_PAYLOAD, MIN_FRAME
+from .tally import Tally
 
 ROOM = 1024
-"""Bytes of the smallest memory for frames, which has room for the longest."""
-CRC32 = crc.catalog.CRC32_ISO_HDLC(data_width=8)
+"""Bytes of the memory of one frame."""
+
+UNCOUNTED_BITS = 10
+"""Of the frames dropped that were not counted: fewer come while the longest reply goes."""
+
+BodyToken = data.StructLayout({"data": 8, "end": 1})
+"""One byte of a frame without its CRC, or its end."""
 
 
 class FrameReceiver(wiring.Component):
     """Holds frames and passes each on only if all of it is good.
 
     A frame with broken COBS, a wrong CRC, fewer than six or more than 1022
-    bytes, or one that there is no room for, is dropped whole and counted. There is
-    room for ``window`` frames, and for 1024 bytes with a window of one, 2048 with more.
+    bytes, or one that begins while ``window`` others are held, is dropped whole and
+    counted.
 
     Parameters
     ----------
     window : int
-        Frames that are held at most.
+        Frames that are held at most, a power of two.
 
     Members
     -------
     i : stream of :class:`FrameToken`
-    o : stream of :class:`FrameByte`
-        Frames without their CRCs; one is released with its last byte.
+    o : stream of bytes
+        The held frame, without its end.
     length : Out
-        Bytes of the payload of the frame on ``o``, to the cycle after its last byte.
-    good, bad : Out(32)
-        Frames accepted and dropped since power-up.
-    dropped : Out(1)
-        Strobe: the first frame dropped since a good one.
+        Bytes of its payload.
     active : Out(1)
         A frame is held.
+    release : In(1)
+        Strobe: it has been used.
+    uncounted : Out(1)
+        A frame was dropped that has not been counted yet.
+    counted : In(1)
+        Strobe: one has been.
+    dropped : Out(1)
+        Strobe: the first frame dropped since a good one.
     """
 
     def __init__(self, window: int = 1) -> None:
         self.window = window
-        self.bytes = ROOM if window == 1 else 2 * ROOM
         super().__init__(
             {
                 "i": In(stream.Signature(FrameToken, always_ready=True)),
-                "o": Out(stream.Signature(FrameByte)),
+                "o": Out(stream.Signature(8)),
                 "length": Out(range(MAX_PAYLOAD + 1)),
-                "good": Out(32),
-                "bad": Out(32),
-                "dropped": Out(1),
                 "active": Out(1),
+                "release": In(1),
+                "uncounted": Out(1),
+                "counted": In(1),
+                "dropped": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.crc = check = CRC32.create()
-        m.submodules.buffer = buffer = Ram(8, self.bytes)
+        m.submodules.crc = check = Crc32()
+        m.submodules.bad = bad = Tally(UNCOUNTED_BITS)
+        m.submodules.buffer = buffer = Ram(8, self.window * ROOM)
         write, read = buffer.write, buffer.read
 
         token = self.i.payload
-        count = Signal(range(MAX_FRAME + 2))  # saturates at one too many
-        overrun = Signal()
-        sent = Signal(range(MAX_FRAME))
-        fresh = Signal()  # the read port has not fetched byte ``sent`` yet
+        count = Signal(range(MAX_FRAME + 2))  # stays at one too many
+        # Numbers of frames: the lowest bits say where each lies.
+        coming, held = Signal(range(2 * self.window)), Signal(range(2 * self.window))
+        late = Signal()  # the one that comes has no room
+        place = Signal(range(ROOM))  # of the byte after the one on ``o``
+        fetched = Signal()
         quiet = Signal()  # the last frame was dropped
-
-        # A ring of bytes: held frames begin at ``first``, the coming one goes to ``free``.
-        first, free = Signal(range(self.bytes)), Signal(range(self.bytes))
-        held = Signal(range(self.bytes + 1))
-        lengths = Array(
-            Signal(range(MAX_PAYLOAD + 1), name=f"length{i}") for i in range(self.window)
-        )
-        oldest, newest = Signal(range(self.window)), Signal(range(self.window))
-        frames = Signal(range(self.window + 1))
-        kept, released = Signal(), Signal()
-        room = Signal()
+        lost = Signal()
+        lengths = Array(Signal(range(ROOM), name=f"length{i}") for i in range(self.window))
+        full = (coming ^ held) == self.window
+        begins = count == 0
         m.d.comb += [
-            self.active.eq(frames != 0),
-            room.eq(held + count < self.bytes),
+            self.active.eq(coming != held),
+            self.length.eq(lengths[held[:-1]]),
+            check.byte.eq(token.data),
+            check.step.eq(self.i.valid & ~token.end),
+            check.restart.eq(self.i.valid & token.end),
+            write.addr.eq(Cat(count[:10], coming[:-1])),
+            write.data.eq(token.data),
+            write.en.eq(self.i.valid & ~token.end & ~full),
         ]
-
         with m.If(self.i.valid):
             with m.If(token.end):
-                m.d.comb += check.start.eq(1)
-                m.d.sync += [count.eq(0), overrun.eq(0)]
-                m.d.comb += kept.eq(
-                    token.ok
-                    & check.match_detected
-                    & (count >= MIN_FRAME)
-                    & (count <= MAX_FRAME)
-                    & ~overrun
-                    & (frames != self.window)
-                )
-                with m.If(kept):
+                m.d.sync += count.eq(0)
+                good = token.ok & (check.value == RESIDUE) & (count >= MIN_FRAME)
+                with m.If(good & (count <= MAX_FRAME) & ~late):
                     m.d.sync += [
-                        self.good.eq(self.good + 1),
-                        lengths[newest].eq(count - MIN_FRAME),
-                        newest.eq(_next(newest, self.window)),
-                        free.eq(free + count),
+                        lengths[coming[:-1]].eq(count - MIN_FRAME),
+                        coming.eq(coming + 1),
                         quiet.eq(0),
                     ]
                 with m.Else():
-                    m.d.comb += self.dropped.eq(~quiet)
-                    m.d.sync += [self.bad.eq(self.bad + 1), quiet.eq(1)]
+                    m.d.comb += [lost.eq(1), self.dropped.eq(~quiet)]
+                    m.d.sync += quiet.eq(1)
             with m.Else():
-                m.d.comb += [check.valid.eq(1), check.data.eq(token.data)]
                 with m.If(count <= MAX_FRAME):
                     m.d.sync += count.eq(count + 1)
-                with m.If(~room):
-                    m.d.sync += overrun.eq(1)
-
+                with m.If(begins):
+                    m.d.sync += late.eq(full)
         m.d.comb += [
-            write.addr.eq(free + count),
-            write.data.eq(token.data),
-            write.en.eq(self.i.valid & ~token.end & room & (count < MAX_FRAME)),
-            self.o.valid.eq(self.active & ~fresh),
-            self.o.payload.data.eq(read.data),
-            self.o.payload.last.eq(sent == self.length + 1),
-            read.addr.eq(first + Mux(self.o.valid & self.o.ready, sent + 1, sent)),
+            bad.up.eq(lost),
+            bad.down.eq(self.counted),
+            self.uncounted.eq(bad.some),
         ]
-        # Without a frame, and after one, what the read port has is of no use.
-        m.d.sync += fresh.eq(~self.active)
-        with m.If(fresh):
-            m.d.sync += self.length.eq(lengths[oldest])
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += sent.eq(sent + 1)
-            with m.If(self.o.payload.last):
-                m.d.comb += released.eq(1)
-                m.d.sync += [
-                    sent.eq(0),
-                    fresh.eq(1),
-                    first.eq(first + self.length + MIN_FRAME),
-                    oldest.eq(_next(oldest, self.window)),
-                ]
-        m.d.sync += [
-            frames.eq(frames + kept - released),
-            held.eq(held + Mux(kept, count, 0) - Mux(released, self.length + MIN_FRAME, 0)),
+
+        taken = self.o.valid & self.o.ready
+        m.d.comb += [
+            self.o.valid.eq(fetched),
+            self.o.payload.eq(read.data),
+            read.addr.eq(Cat(place, held[:-1])),
+            read.en.eq(~fetched | taken),
         ]
+        with m.If(self.release | ~self.active):
+            m.d.sync += [place.eq(0), fetched.eq(0)]
+        with m.Elif(read.en):
+            m.d.sync += [place.eq(place + 1), fetched.eq(1)]
+        with m.If(self.release):
+            m.d.sync += held.eq(held + 1)
         return m
-
-
-def _next(index: Signal, window: int) -> Value:
-    """The index after it, round and round."""
-    return Mux(index == window - 1, 0, index + 1)
 
 
 class FrameTransmitter(wiring.Component):
@@ -156,44 +142,36 @@ class FrameTransmitter(wiring.Component):
 
     Members
     -------
-    i, o : streams of :class:`FrameByte`
-        Frames without and with their CRC.
-    active : Out(1)
-        The CRC is being sent.
+    i : stream of :class:`BodyToken`
+        Frames without their CRC.
+    o : stream of :class:`FrameByte`
+        Frames with it.
     """
 
     def __init__(self) -> None:
         super().__init__(
             {
-                "i": In(stream.Signature(FrameByte)),
+                "i": In(stream.Signature(BodyToken)),
                 "o": Out(stream.Signature(FrameByte)),
-                "active": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.crc = check = CRC32.create()
+        m.submodules.crc = check = Crc32()
         index = Signal(range(CRC_BYTES))
-
-        with m.If(self.active):
-            m.d.comb += [
-                self.o.valid.eq(1),
-                self.o.payload.data.eq(check.crc.word_select(index, 8)),
-                self.o.payload.last.eq(index == CRC_BYTES - 1),
-            ]
-            with m.If(self.o.ready):
-                m.d.sync += index.eq(index + 1)
-                with m.If(self.o.payload.last):
-                    m.d.comb += check.start.eq(1)
-                    m.d.sync += self.active.eq(0)
-        with m.Else():
-            m.d.comb += [
-                self.o.valid.eq(self.i.valid),
-                self.o.payload.data.eq(self.i.payload.data),
-                self.i.ready.eq(self.o.ready),
-            ]
-            with m.If(self.i.valid & self.o.ready):
-                m.d.comb += [check.valid.eq(1), check.data.eq(self.i.payload.data)]
-                m.d.sync += self.active.eq(self.i.payload.last)
+        token, sent = self.i.payload, self.o.valid & self.o.ready
+        last = token.end & (index == CRC_BYTES - 1)
+        m.d.comb += [
+            self.o.valid.eq(self.i.valid),
+            self.o.payload.data.eq(Mux(token.end, ~check.value[:8], token.data)),
+            self.o.payload.last.eq(last),
+            self.i.ready.eq(self.o.ready & (~token.end | last)),
+            check.byte.eq(token.data),
+            check.step.eq(sent),
+            check.shift.eq(token.end),
+            check.restart.eq(sent & last),
+        ]
+        with m.If(sent & token.end):
+            m.d.sync += index.eq(index + 1)
         return m

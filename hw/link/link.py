@@ -10,7 +10,13 @@ from amaranth.lib.wiring import In, Out
 
 from ..geometry import Geometry
 from .cobs import CobsDecoder, CobsEncoder
-from .command import CommandProcessor, GuardSignature, MemoryBusSignature, RunSignature
+from .command import (
+    CommandProcessor,
+    GuardSignature,
+    LogSignature,
+    MemoryBusSignature,
+    RunSignature,
+)
 from .frame import FrameReceiver, FrameTransmitter
 from .uart import UartRx, UartTx
 
@@ -37,6 +43,8 @@ class Link(wiring.Component):
         See :class:`RunSignature`.
     guard : Out(GuardSignature)
         To the guard.
+    log : Out(LogSignature)
+        To the event log; its entries are read as any other memory.
     dropped : Out(1)
         Strobe: a broken frame, the first since a good one.
     active : Out(1)
@@ -56,6 +64,7 @@ class Link(wiring.Component):
                 **MemoryBusSignature().members,
                 **RunSignature().members,
                 "guard": Out(GuardSignature()),
+                "log": Out(LogSignature()),
                 "dropped": Out(1),
                 "active": Out(1),
             }
@@ -81,9 +90,11 @@ class Link(wiring.Component):
         m.d.comb += [
             uart_rx.rx.eq(self.rx),
             self.tx.eq(uart_tx.tx),
+            command.held.eq(receiver.active),
             command.length.eq(receiver.length),
-            command.good.eq(receiver.good),
-            command.bad.eq(receiver.bad),
+            receiver.release.eq(command.release),
+            command.dropped.eq(receiver.uncounted),
+            receiver.counted.eq(command.counted),
             self.dropped.eq(receiver.dropped),
         ]
         for port in (command.memory, command.core):
@@ -92,7 +103,8 @@ class Link(wiring.Component):
                 m.d.comb += outside.eq(inside) if member.flow is Out else inside.eq(outside)
 
         wiring.connect(m, command.guard, wiring.flipped(self.guard))
+        wiring.connect(m, command.log, wiring.flipped(self.log))
 
-        chain = (uart_rx, decoder, receiver, command, transmitter, encoder, uart_tx)
+        chain = (uart_rx, decoder, receiver, command, encoder, uart_tx)
         m.d.comb += self.active.eq(Cat(*(each.active for each in chain)) != 0)
         return m

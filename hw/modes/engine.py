@@ -1,8 +1,9 @@
 """The mode engine: adopts the profile, knows each tile's mode, and grants drives of cells.
 
 The profile is looked at a quarter of a word at a time, so that one comparison does for
-all limits. A grant loads the limits of the tile's mode for the warden
-(:mod:`ohmloom.hw.modes.warden`); there is one set of them, so one mode at once.
+all limits. Before a grant and while it lasts the warden (:mod:`ohmloom.hw.modes.warden`)
+is shown the limits of the tile's mode, again and again; there is one set of them, so one
+mode at once.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ from ..profile import (
     HEADER_FIELDS,
     MAGIC,
     MODE_FIELDS,
+    MODE_SLOTS,
     PROFILE_QUARTERS,
     QUARTER_BITS,
     QUARTERS,
     SLOT_WORDS,
-    SLOTS,
     VERSION,
     WAY_FIELDS,
+    WAY_SLOTS,
     Kind,
     ModeStatus,
     ProfileStatus,
@@ -46,7 +48,9 @@ TILE_BITS = 5
 """Of a tile's word in the mode memory: known, fault and the mode's number."""
 STEPS = SLOT_WORDS * QUARTERS
 """Quarters of a slot, which takes a cycle more to walk."""
-FIRST_MODE, FIRST_WAY, LAST_SLOT = 1, 1 + SLOTS, 2 * SLOTS
+FIRST_LIMIT, LAST_LIMIT = QUARTERS, QUARTERS + 6
+"""Quarters of a slot that limit codes."""
+FIRST_MODE, FIRST_WAY, LAST_SLOT = 1, 1 + MODE_SLOTS, MODE_SLOTS + WAY_SLOTS
 """Slots as the walk counts them; slot 0 is the header."""
 HEAD_BITS = sum(field.width for field in WAY_FIELDS)
 FAULT_KIND = len(Kind)
@@ -54,6 +58,9 @@ FAULT_KIND = len(Kind)
 GRANTED = (Op.PULSE, Op.SWEEP, Op.PROGRAM, Op.READ)
 """Instructions that ask; the last one is never refused."""
 WALK_CYCLES = STEPS + 1
+SHOWN_CYCLES = STEPS + LAST_LIMIT - 2 * FIRST_LIMIT + 1
+"""From the first limit that is shown until all of them have been shown again, at most: those
+of the walk that loads a slot are the first ones."""
 GRANT_CYCLES = WALK_CYCLES + 3
 """From ``ask`` to ``answered`` where a mode is looked up and no lock bits are."""
 ADOPT_CYCLES = (2 * LAST_SLOT + 1) * WALK_CYCLES + 2
@@ -66,11 +73,14 @@ class DriveSignature(wiring.Signature):
     Members
     -------
     granted : Out(1)
-        All others are valid, and have been for two cycles at least.
+        All others are valid, and have been for two cycles at least; the limits have been
+        shown once at least, and go on being shown.
     tile : Out
         The tile.
-    gate_low, gate_high, gap_low, gap_high, rail_low, rail_high, limited : Out
-        As in :class:`~ohmloom.hw.profile.Drive`.
+    quarter, limit : Out
+        Which quarter of the mode's or way's words is shown, and what it is; from
+        :data:`FIRST_LIMIT` to :data:`LAST_LIMIT` they are gate_low, gate_high, gap_low,
+        gap_high, rail_low, rail_high and limited of :class:`~ohmloom.hw.profile.Drive`.
     width : Out
         Clock cycles of the longest opening, less one.
     once, source : Out(1)
@@ -82,13 +92,8 @@ class DriveSignature(wiring.Signature):
             {
                 "granted": Out(1),
                 "tile": Out(12),
-                "gate_low": Out(QUARTER_BITS),
-                "gate_high": Out(QUARTER_BITS),
-                "gap_low": Out(QUARTER_BITS),
-                "gap_high": Out(QUARTER_BITS),
-                "rail_low": Out(QUARTER_BITS),
-                "rail_high": Out(QUARTER_BITS),
-                "limited": Out(2),
+                "quarter": Out(range(STEPS)),
+                "limit": Out(QUARTER_BITS),
                 "width": Out(CYCLE_BITS),
                 "once": Out(1),
                 "source": Out(1),
@@ -159,7 +164,7 @@ class ModeEngine(wiring.Component):
         self.clear, self.beyond = Signal(), Signal()
         self.wrong = Signal()
         self.asking, self.remaining = Signal(), Signal(8)
-        self.row, self.column = Signal(9), Signal(16)
+        self.row, self.column = Signal(9), Signal(16 if geometry.verify else 9)
         # Only a configuration resets these; the guard's safe state does not.
         self.modes, self.ways = (
             Signal(4, reset_less=True, name=name) for name in ("modes", "ways")
@@ -219,7 +224,10 @@ class ModeEngine(wiring.Component):
         pulse, read = operands(word, Op.PULSE), operands(word, Op.READ)
         for op in (*GRANTED, Op.MODE):
             assert [field.name for field in LAYOUTS[op]][0] == "tile"
-        is_op = {op: opcode == op for op in (*GRANTED, Op.ADOPT, Op.RESTORE, Op.MODE)}
+        is_op = {
+            op: (opcode == op) & geometry.has(op)
+            for op in (*GRANTED, Op.ADOPT, Op.RESTORE, Op.MODE)
+        }
         mode = cut(self.head, MODE_FIELDS)
         way = cut(self.head, WAY_FIELDS)
         known, fault, number = self.tile_data[0], self.tile_data[1], self.tile_data[2:]
@@ -227,14 +235,15 @@ class ModeEngine(wiring.Component):
         asking, sourced, single = self.asking, Signal(), Signal()
         previous = Signal(QUARTER_BITS)
         left = self.remaining
-        adding, testing, loading = Signal(), Signal(), Signal()
+        adding, testing, loading, another = Signal(), Signal(), Signal(), Signal()
+        still = Signal()  # no quarter is looked at
         slot, step, row, column = self.slot, self.step, self.row, self.column
-        quarter = Signal(range(STEPS))
+        quarter = drive.quarter
         last = Signal()
         m.d.comb += [
             self.active.eq(1),
             self.profile_address.eq(Cat(step[: (STEPS - 1).bit_length()], slot)),
-            quarter.eq(step - 1),
+            drive.limit.eq(self.profile_data),
             last.eq(step == STEPS),
             self.adopted.eq(self.holds),
             self.status.eq(self.said),
@@ -250,12 +259,14 @@ class ModeEngine(wiring.Component):
             self.operand.param.eq(way["param"]),
         ]
         self._locks(m, tile)
-        with m.If(adding | testing | loading):
-            m.d.sync += [previous.eq(self.profile_data), step.eq(step + 1)]
-            with m.If(last):
-                m.d.sync += [step.eq(0), slot.eq(slot + 1)]
-        with m.Else():
+        walking = adding | testing | loading
+        m.d.sync += [quarter.eq(step), previous.eq(self.profile_data), step.eq(step + 1)]
+        with m.If(still | ((adding | testing) & last)):
             m.d.sync += step.eq(0)
+        with m.Elif(Mux(walking, last, step == LAST_LIMIT)):
+            m.d.sync += step.eq(FIRST_LIMIT)
+        with m.If(((adding | testing) & last) | another):
+            m.d.sync += slot.eq(slot + 1)
         wrong, nonzero = self._sum(m, adding & (step != 0), quarter, previous)
         bad = self._test(m, testing & (step != 0), quarter, previous)
         self._load(m, loading & (step != 0), quarter)
@@ -283,7 +294,10 @@ class ModeEngine(wiring.Component):
         with m.FSM() as self.fsm:
             with m.State("IDLE"):
                 m.d.comb += self.active.eq(0)
-                m.d.sync += [asking.eq(self.ask), slot.eq(0), self.on_way.eq(0)]
+                m.d.sync += [asking.eq(self.ask), self.on_way.eq(0)]
+                m.d.comb += still.eq(~drive.granted)
+                with m.If(still):
+                    m.d.sync += slot.eq(0)
                 with m.If(self.start & is_op[Op.ADOPT]):
                     m.next = "SUM"
                     with m.If(self.holds):
@@ -295,6 +309,7 @@ class ModeEngine(wiring.Component):
                 with m.If(last & (slot == LAST_SLOT)):
                     m.next = "JUDGE"
             with m.State("JUDGE"):
+                m.d.comb += still.eq(1)
                 m.d.sync += slot.eq(FIRST_MODE)
                 m.next = "TEST"
                 with m.If(nonzero):
@@ -312,6 +327,7 @@ class ModeEngine(wiring.Component):
                         adopt(ProfileStatus.OK)
 
             with m.State("LOOK"):
+                m.d.comb += still.eq(1)
                 m.d.sync += [slot.eq(FIRST_MODE + number), self.kind.eq(Kind.NONE)]
                 m.next = "LOAD"
                 with m.If(~known):
@@ -338,7 +354,6 @@ class ModeEngine(wiring.Component):
             with m.State("CHECK"):
                 m.d.sync += [
                     self.kind.eq(mode["kind"]),
-                    slot.eq(FIRST_WAY),
                     row.eq(pulse["row"]),
                     column.eq(pulse["column"]),
                     left.eq(pulse["count"]),
@@ -346,10 +361,12 @@ class ModeEngine(wiring.Component):
                 ]
                 with m.If(is_op[Op.READ]):
                     answer(ModeStatus.OK)
-                    with m.If(mode["write_once"]):
-                        m.d.sync += [row.eq(0), column.eq(read["cell"])]
-                        m.next = "LOCATE"
+                    if geometry.verify:
+                        with m.If(mode["write_once"]):
+                            m.d.sync += [row.eq(0), column.eq(read["cell"])]
+                            m.next = "LOCATE"
                 with m.Elif(is_op[Op.MODE]):
+                    m.d.sync += slot.eq(FIRST_WAY)
                     m.next = "NEXT"
                     with m.If(mode["write_once"]):
                         answer(ModeStatus.FORBIDDEN)
@@ -386,15 +403,17 @@ class ModeEngine(wiring.Component):
                         grant()
                 with m.If(~self.clearing & (self.beyond | ~self.lock_data)):
                     answer(ModeStatus.LOCKED)
-            with m.State("LOCATE"):
-                with m.If(column >= columns):
-                    m.d.sync += [column.eq(column - columns), row.eq(row + 1)]
-                with m.Else():
-                    m.d.sync += self.watching.eq(1)
-                    m.next = "ANSWER"
+            if geometry.verify:
+                with m.State("LOCATE"):
+                    with m.If(column >= columns):
+                        m.d.sync += [column.eq(column - columns), row.eq(row + 1)]
+                    with m.Else():
+                        m.d.sync += self.watching.eq(1)
+                        m.next = "ANSWER"
 
             # The way from mode to mode.
             with m.State("NEXT"):
+                m.d.comb += still.eq(1)
                 m.d.sync += self.on_way.eq(1)
                 m.next = "LOAD"
                 with m.If(slot == FIRST_WAY + self.ways):
@@ -402,6 +421,7 @@ class ModeEngine(wiring.Component):
             with m.State("WAY"):
                 m.d.sync += row.eq(0)
                 with m.If((way["start"] != number) | (way["to"] != wanted)):
+                    m.d.comb += another.eq(1)
                     m.next = "NEXT"
                 with m.Elif(way["irreversible"] & (self.arm != self._key(tile, wanted))):
                     answer(ModeStatus.UNARMED)
@@ -494,7 +514,7 @@ class ModeEngine(wiring.Component):
                 m.d.sync += wrong.eq(data != MAGIC)
             with m.If(in_header & (quarter == 1)):
                 m.d.sync += [self.modes.eq(modes), self.ways.eq(ways)]
-                with m.If((version != VERSION) | (modes > SLOTS) | (ways > SLOTS)):
+                with m.If((version != VERSION) | (modes > MODE_SLOTS) | (ways > WAY_SLOTS)):
                     m.d.sync += wrong.eq(1)
             with m.If(quarter[0]):
                 m.d.sync += total.eq(Mux(in_header & (quarter == 3), ~pair, total + pair))
@@ -524,23 +544,16 @@ class ModeEngine(wiring.Component):
         return bad & used
 
     def _load(self, m: Module, taken: Value, quarter: Signal) -> None:
-        """The slot's first word and its limits; the width less one, a quarter at a time."""
+        """The slot's first word; its width less one, a quarter at a time."""
         data, drive = self.profile_data, self.drive
         borrow, less = Signal(), Signal(QUARTER_BITS + 1)
         m.d.comb += less.eq(data - borrow)
-        limits = (
-            drive.gate_low, drive.gate_high, drive.gap_low, drive.gap_high,
-            drive.rail_low, drive.rail_high, drive.limited,
-        )  # fmt: skip
         width = [drive.width[at : at + QUARTER_BITS] for at in range(0, CYCLE_BITS, QUARTER_BITS)]
         with m.If(taken), m.Switch(quarter):
             with m.Case(0):
                 m.d.sync += [self.head[:QUARTER_BITS].eq(data), borrow.eq(1)]
             with m.Case(1):
                 m.d.sync += self.head[QUARTER_BITS:].eq(data)
-            for n, limit in enumerate(limits, start=QUARTERS):
-                with m.Case(n):
-                    m.d.sync += limit.eq(data)
             for n, part in enumerate(width, start=3 * QUARTERS):
                 with m.Case(n):
                     m.d.sync += [part.eq(less), borrow.eq(less[-1])]

@@ -2,8 +2,9 @@
 
 The guard knows what the front end may be asked; the warden what the cells may. All
 comparisons are registered, and gate B takes one look-up table more: the guard opens no
-gate before codes, lines and tile have stood for two cycles, and a grant's limits do not
-change while it lasts.
+gate before codes have stood for :data:`WEIGHING_CYCLES`, lines and tile for two cycles, and
+a grant's limits do not change while it lasts. They are shown one after the other, so that
+one comparison does for all of them.
 
 Of the current source a code is a current and not a voltage: a mode that has it limits
 only the width.
@@ -19,9 +20,11 @@ from ..afe.interface import FrontEndSignature, TimerChannel
 from ..geometry import Geometry
 from ..guard import StandingSignature
 from ..isa import LIMIT_NEGATIVE, LIMIT_POSITIVE
-from .engine import DriveSignature
+from .engine import FIRST_LIMIT, LAST_LIMIT, SHOWN_CYCLES, DriveSignature
 
 assert (LIMIT_POSITIVE, LIMIT_NEGATIVE) == (1, 2)
+WEIGHING_CYCLES = SHOWN_CYCLES + 2
+"""From a code's change until all limits have been shown since, and it has been weighed."""
 
 
 class Warden(wiring.Component):
@@ -44,7 +47,9 @@ class Warden(wiring.Component):
 
     def __init__(self, geometry: Geometry) -> None:
         # Internal state, named for proofs.
-        self.rail_fits, self.gate_fits, self.is_tile = Signal(), Signal(), Signal()
+        self.in_range, self.in_gap, self.in_rails = Signal(), Signal(), Signal()
+        self.rail_fits, self.gate_fits, self.limited = Signal(), Signal(), Signal()
+        self.is_tile = Signal()
         self.sourced, self.brief = Signal(), Signal()
         self.allowed, self.blocked, self.was_open = Signal(), Signal(), Signal()
         super().__init__(
@@ -79,8 +84,9 @@ class Warden(wiring.Component):
         opens = fe.gate_b & ~self.was_open
         m.d.sync += brief.eq(drive.width == 0)
         m.d.comb += [
-            self.timer.start.eq(opens | (~fe.gate_b & self.was_open)),
-            self.timer.cycles.eq(Mux(fe.gate_b, drive.width, 1)),
+            self.timer.start.eq(opens),
+            self.timer.stop.eq(~fe.gate_b & self.was_open),
+            self.timer.cycles.eq(drive.width),
         ]
         over = Mux(self.was_open, self.timer.done, brief)
         with m.If(~drive.granted):
@@ -97,17 +103,36 @@ class Warden(wiring.Component):
 
     def _compare(self, m: Module) -> None:
         """What stands against the limits, in two registered steps."""
-        drive, standing = self.drive, self.standing
-        rail, gate = standing.rail, standing.gate
-        limited = Mux(rail[-1], drive.limited[0], drive.limited[1])
-        in_gap = (gate >= drive.gap_low) & (gate < drive.gap_high)
-        in_range = (gate >= drive.gate_low) & (gate <= drive.gate_high)
+        drive, standing, limit = self.drive, self.standing, self.drive.limit
+        low, high, gap_low, gap_high, rail_low, rail_high, limited = range(
+            FIRST_LIMIT, LAST_LIMIT + 1
+        )
+        assert rail_low == 8
+        code = Mux(drive.quarter[-1], standing.rail, standing.gate)
+        below, equal = Signal(), Signal()
+        m.d.comb += [below.eq(code < limit), equal.eq(code == limit)]
+        with m.Switch(drive.quarter):
+            with m.Case(low):
+                m.d.sync += self.in_range.eq(~below)
+            with m.Case(high), m.If(~(below | equal)):
+                m.d.sync += self.in_range.eq(0)
+            with m.Case(gap_low):
+                m.d.sync += self.in_gap.eq(~below)
+            with m.Case(gap_high), m.If(~below):
+                m.d.sync += self.in_gap.eq(0)
+            with m.Case(rail_low):
+                m.d.sync += self.in_rails.eq(~below)
+            with m.Case(rail_high), m.If(~(below | equal)):
+                m.d.sync += self.in_rails.eq(0)
+            with m.Case(limited):
+                m.d.sync += [
+                    self.rail_fits.eq(self.in_rails),
+                    self.gate_fits.eq(self.in_range & ~self.in_gap),
+                    self.limited.eq(Mux(standing.rail[-1], limit[0], limit[1])),
+                ]
+        fits = self.rail_fits & (~self.limited | (self.gate_fits & ~standing.through))
         m.d.sync += [
-            self.rail_fits.eq((rail >= drive.rail_low) & (rail <= drive.rail_high)),
-            self.gate_fits.eq(~limited | (in_range & ~in_gap & ~standing.through)),
             self.is_tile.eq(self.core.tile == drive.tile),
             self.sourced.eq(self.core.source),
-            self.allowed.eq(
-                self.is_tile & Mux(self.sourced, drive.source, self.rail_fits & self.gate_fits)
-            ),
+            self.allowed.eq(self.is_tile & Mux(self.sourced, drive.source, fits)),
         ]

@@ -12,10 +12,13 @@ from .unit import ADDRESS_BITS, PostUnit
 class ResidualAdd(PostUnit):
     """``clamp(round_half_even((a * mantissa_a + b * mantissa_b + bias) / 2**shift))``.
 
-    The scaler takes the bias (times 1), then both products, one a cycle.
+    The scaler takes the bias (times 1), then both products, one a cycle: this unit is
+    for :class:`~.scaler.Scaler` alone.
     """
 
     OP = Op.ADD
+    SCALES = True
+    STRAYS = True
     CYCLES = 7
     """Of a value."""
     OVERHEAD = 2
@@ -57,7 +60,7 @@ class ResidualAdd(PostUnit):
                     self.act_address.eq(a),
                     self.act_read.eq(1),
                     scaler.load.eq(1),
-                    scaler.value.eq(bias),
+                    scaler.bias.eq(bias),
                     scaler.mantissa.eq(1),
                 ]
                 m.next = "READ-B"
@@ -78,12 +81,8 @@ class ResidualAdd(PostUnit):
                     scaler.value.eq(self.act_data_in),
                     scaler.mantissa.eq(scale["mantissa_b"]),
                 ]
-                m.next = "MULTIPLY"
-            with m.State("MULTIPLY"):
-                m.next = "SHIFT"
-            with m.State("SHIFT"):
-                m.next = "CLAMP"
-            with m.State("CLAMP"):
+                m.next = "SCALING"
+            with m.State("SCALING"), m.If(scaler.ready):
                 m.next = "WRITE"
             with m.State("WRITE"):
                 m.d.comb += [self.act_address.eq(operand["out"] + index), self.act_write.eq(1)]

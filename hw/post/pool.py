@@ -5,7 +5,6 @@ from __future__ import annotations
 from amaranth import Array, Module, Mux, Signal, signed
 
 from ..fields import cut, operands
-from ..geometry import Geometry
 from ..isa import (
     LOOP_FIELDS,
     POOL_LOOPS,
@@ -15,15 +14,8 @@ from ..isa import (
     Grid,
     Op,
 )
-from .unit import ADDRESS_BITS, PostUnit
-
-WINDOW_BITS = 16
-"""A window has at most 255 x 255 < 2^16 activations."""
-
-
-def sum_bits(geometry: Geometry) -> int:
-    """Bits of a window's sum, which cannot overflow: ``act_width + 16``."""
-    return geometry.act_width + WINDOW_BITS
+from .scaler import Scaler
+from .unit import ADDRESS_BITS, PostUnit, sum_bits
 
 
 class Pool(PostUnit):
@@ -34,18 +26,20 @@ class Pool(PostUnit):
     """
 
     OP = Op.POOL
+    SCALES = True
+    STRAYS = True
 
     @staticmethod
-    def cycles(grid: Grid, average: bool) -> int:
+    def cycles(grid: Grid, average: bool, scaling: int = Scaler.LATENCY) -> int:
         """Cycles of an instruction, from its start to ``done``.
 
-        Two for the window's word; for each window its activations, 2, and 4 more to
-        scale an average; one for each turn of a loop.
+        Two for the window's word and one for the end; for each window its activations, 2,
+        and those of the scaler for an average; one for each turn of a loop.
         """
         inner, middle, outer = (loop.count for loop in grid.loops)
         windows = inner * middle * outer
         turns = windows + middle * outer + outer
-        return 2 + windows * (grid.rows * grid.columns + 2 + 4 * average) + turns
+        return 3 + windows * (grid.rows * grid.columns + 2 + scaling * average) + turns
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -79,7 +73,8 @@ class Pool(PostUnit):
             self.param_address.eq(operand["param"] + word),
             self.act_address.eq(address),
             self.act_data.eq(Mux(average, self.scaler.result, total)),
-            self.scaler.value.eq(total + scale["bias"]),
+            self.scaler.value.eq(total),
+            self.scaler.bias.eq(scale["bias"]),
             self.scaler.mantissa.eq(scale["mantissa"]),
             self.scaler.shift.eq(scale["shift"]),
             next_act.eq(act[level] + loop["act_step"]),
@@ -148,14 +143,12 @@ class Pool(PostUnit):
                 with m.Else():
                     m.next = "WRITE"
             with m.State("LOAD"):
-                m.d.comb += self.scaler.load.eq(1)
-                m.next = "MULTIPLY"
-            with m.State("MULTIPLY"):
-                m.next = "SHIFT"
-            with m.State("SHIFT"):
-                m.next = "CLAMP"
-            with m.State("CLAMP"):
-                m.next = "WRITE"
+                m.d.comb += [word.eq(POOL_WORDS), self.scaler.load.eq(1)]
+                m.next = "SCALING"
+            with m.State("SCALING"):
+                m.d.comb += word.eq(POOL_WORDS)
+                with m.If(self.scaler.ready):
+                    m.next = "WRITE"
             with m.State("WRITE"):
                 m.d.comb += [
                     self.act_address.eq(out[0]),
@@ -175,12 +168,15 @@ class Pool(PostUnit):
                 with m.If(turn[level] + 1 == loop["count"]):
                     m.d.sync += [turn[level].eq(0), level.eq(level + 1)]
                     with m.If(level == POOL_LOOPS - 1):
-                        m.d.comb += self.done.eq(1)
-                        m.next = "IDLE"
+                        m.next = "END"
                 with m.Else():
                     m.d.sync += [turn[level].eq(turn[level] + 1), level.eq(0)]
                     for n in range(POOL_LOOPS):
                         with m.If(n <= level):
                             m.d.sync += [act[n].eq(next_act), out[n].eq(next_out)]
                     begin(next_act)
+            # So that no path leads from parameter memory to what follows an instruction.
+            with m.State("END"):
+                m.d.comb += self.done.eq(1)
+                m.next = "IDLE"
         return m

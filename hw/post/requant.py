@@ -13,21 +13,23 @@ class Requantiser(PostUnit):
     """``act[out+k] = clamp(round_half_even((acc[k] + bias) * mantissa / 2**shift))``."""
 
     OP = Op.REQUANT
-    CYCLES = 6
-    """Of an output."""
+    SCALES = True
+    CYCLES = 2
+    """Of an output, beside those of the scaler."""
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         operand = operands(self.instruction, self.OP)
         param = cut(self.param_data, REQUANT_FIELDS)
-        index = Signal(8)
+        index = Signal(range(self.geometry.pairs + 1))
 
         m.d.comb += [
             self.param_address.eq(operand["param"] + index),
             self.acc_address.eq(index),
             self.act_address.eq(operand["out"] + index),
             self.act_data.eq(self.scaler.result),
-            self.scaler.value.eq(self.acc_value + param["bias"]),
+            self.scaler.value.eq(self.acc_value),
+            self.scaler.bias.eq(param["bias"]),
             self.scaler.mantissa.eq(param["mantissa"]),
             self.scaler.shift.eq(param["shift"]),
             self.active.eq(1),
@@ -43,17 +45,13 @@ class Requantiser(PostUnit):
                 m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.comb += self.scaler.load.eq(1)
-                m.next = "MULTIPLY"
-            with m.State("MULTIPLY"):
-                m.next = "SHIFT"
-            with m.State("SHIFT"):
-                m.next = "CLAMP"
-            with m.State("CLAMP"):
+                m.next = "SCALING"
+            with m.State("SCALING"), m.If(self.scaler.ready):
                 m.next = "WRITE"
             with m.State("WRITE"):
                 m.d.comb += self.act_write.eq(1)
                 m.d.sync += index.eq(index + 1)
-                with m.If(index + 1 >= operand["count"]):
+                with m.If((index + 1)[: len(index)] == operand["count"][: len(index)]):
                     m.d.comb += self.done.eq(1)
                     m.next = "IDLE"
                 with m.Else():

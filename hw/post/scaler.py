@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import In, Member
 
 from ..geometry import Geometry
-from ..isa import MANTISSA_BITS, SHIFT_BITS
+from ..isa import BIAS_BITS, MANTISSA_BITS, SHIFT_BITS
 from .unit import scaler_signature, value_bits
 
 
-class Scaler(wiring.Component):
-    """``clamp(round_half_even((sum of value * mantissa) / 2**shift))``.
+def members(geometry: Geometry) -> dict[str, Member]:
+    """What every scaler has: the side of the units, and the bounds."""
+    return {
+        "unit": In(scaler_signature(geometry)),
+        "clamp_lo": In(signed(geometry.act_width)),
+        "clamp_hi": In(signed(geometry.act_width)),
+    }
 
-    ``result`` is that of the last ``load`` four cycles after it.
+
+class Scaler(wiring.Component):
+    """``clamp(round_half_even((sum of (value + bias) * mantissa) / 2**shift))``.
 
     Members
     -------
     unit : In(scaler_signature)
-        ``load`` strobes take ``value``, ``mantissa`` and ``shift``; with ``accumulate``
-        the product is added to the one before, which may be a cycle ago.
+        What is to be scaled. It is taken with ``load``.
     clamp_lo, clamp_hi : In
         Bounds of the result, inclusive.
     """
@@ -30,23 +36,18 @@ class Scaler(wiring.Component):
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
-        super().__init__(
-            {
-                "unit": In(scaler_signature(geometry)),
-                "clamp_lo": In(signed(geometry.act_width)),
-                "clamp_hi": In(signed(geometry.act_width)),
-            }
-        )
+        super().__init__(members(geometry))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         unit = self.unit
         # Two bits are enough for the sum of three products of an ADD, which are far shorter.
-        product_bits = value_bits(self.geometry) + MANTISSA_BITS + 1
+        biased_bits = max(value_bits(self.geometry), BIAS_BITS) + 1
+        product_bits = biased_bits + MANTISSA_BITS + 1
 
-        multiply = Signal()
+        multiply, shifting = Signal(), Signal()
         accumulate = Signal()
-        value = Signal.like(unit.value)
+        value = Signal(signed(biased_bits))
         mantissa = Signal.like(unit.mantissa)
         shift = Signal(SHIFT_BITS)
         product = Signal(signed(product_bits))
@@ -56,11 +57,16 @@ class Scaler(wiring.Component):
         sticky = Signal()
         rounded = Signal(signed(product_bits))
 
-        m.d.sync += multiply.eq(unit.load)
+        # Of loads that follow each other, only the last one makes a result.
+        m.d.sync += [
+            multiply.eq(unit.load),
+            shifting.eq(multiply & ~unit.load),
+            unit.ready.eq(shifting & ~unit.load),
+        ]
         with m.If(unit.load):
             m.d.sync += [
                 accumulate.eq(unit.accumulate),
-                value.eq(unit.value),
+                value.eq(unit.value + unit.bias),
                 mantissa.eq(unit.mantissa),
                 shift.eq(unit.shift),
             ]

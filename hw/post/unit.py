@@ -13,22 +13,44 @@ from ..isa import BIAS_BITS, MANTISSA_BITS, SHIFT_BITS, Op
 
 ADDRESS_BITS = 17
 """One more than a memory address: an address past the end is seen, it does not wrap."""
+WINDOW_BITS = 16
+"""A window has at most 255 x 255 < 2^16 activations."""
+
+
+def sum_bits(geometry: Geometry) -> int:
+    """Bits of a window's sum, which cannot overflow: ``act_width + 16``."""
+    return geometry.act_width + WINDOW_BITS
 
 
 def value_bits(geometry: Geometry) -> int:
-    """Bits of a value that is scaled: an accumulator or a window's sum, and a bias."""
-    return max(geometry.acc_width, BIAS_BITS) + 1
+    """Bits of a value that is scaled: an accumulator, or a window's sum where it has ``POOL``."""
+    return max(geometry.acc_width, sum_bits(geometry) * geometry.pool)
 
 
 def scaler_signature(geometry: Geometry) -> wiring.Signature:
-    """What a unit says to the scaler and hears from it; see :class:`~.scaler.Scaler`."""
+    """What a unit says to the scaler and hears from it.
+
+    Members
+    -------
+    load : Out(1)
+        Strobe: a value is to be scaled. All that belongs to it stays until ``ready``.
+    accumulate : Out(1)
+        The product is added to the one before, which may be a cycle ago
+        (:class:`~.scaler.Scaler` alone).
+    value, bias, mantissa, shift : Out
+        See there.
+    ready, result : In(1), In
+        Strobe: from the next cycle on ``result`` is that of the last ``load``.
+    """
     return wiring.Signature(
         {
             "load": Out(1),
             "accumulate": Out(1),
             "value": Out(signed(value_bits(geometry))),
+            "bias": Out(signed(BIAS_BITS)),
             "mantissa": Out(signed(MANTISSA_BITS + 1)),
             "shift": Out(SHIFT_BITS),
+            "ready": In(1),
             "result": In(signed(geometry.act_width)),
         }
     )
@@ -37,9 +59,10 @@ def scaler_signature(geometry: Geometry) -> wiring.Signature:
 class PostUnit(wiring.Component):
     """Executes one instruction on activations.
 
-    A subclass names its instruction in ``OP`` and has an ``elaborate`` that leaves its
-    idle state at ``start``. It may be reset at any cycle, and is when an address is
-    beyond its memory.
+    A subclass names its instruction in ``OP``, says whether it uses the scaler and whether
+    parameter memory gives it addresses, and has an ``elaborate`` that leaves its idle state
+    at ``start``. While idle it is silent: its strobes are low. It may be reset at any cycle,
+    and is when an address is beyond its memory.
 
     Members
     -------
@@ -49,7 +72,7 @@ class PostUnit(wiring.Component):
         Strobe instead of ``done``: the data cannot be processed.
     act_address, act_read, act_data_in : Out, Out, In
         Activation memory, one cycle of latency. ``act_read`` says that the address
-        counts: past the end it ends the run.
+        counts: if it ``STRAYS`` and is past the end, it ends the run.
     act_write, act_data : Out
         Writes at ``act_address``.
     param_address, param_read, param_data : Out, Out, In
@@ -63,6 +86,11 @@ class PostUnit(wiring.Component):
     """
 
     OP: ClassVar[Op]
+    SCALES: ClassVar[bool] = False
+    """It uses the scaler."""
+    STRAYS: ClassVar[bool] = False
+    """Its addresses come from parameter memory too. All others are operands, which the
+    sequencer has checked."""
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry

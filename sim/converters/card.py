@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import OhmloomError
+from ...hw.afe.ad7606c import NOISE_CODES, sensor_volts
 from ..numerics import (
     Z_FRACTION_BITS,
     FloatArray,
@@ -68,6 +69,8 @@ class Converters:
         the law by its measured table.
     gate_on_volts:
         Gate voltage of a transistor that is fully on [V]; assumed, 4 mA.
+    celsius:
+        Temperature of the ADC's dice [degC], which their sensors give; None: they have none.
     """
 
     dac_volts_span: float = 10.0
@@ -77,6 +80,7 @@ class Converters:
     gate_threshold: float = 1.0
     gate_k: float = 250e-6
     gate_on_volts: float = 5.0
+    celsius: float | None = 25.0
 
     @property
     def dac_lsb(self) -> float:
@@ -227,6 +231,28 @@ class Converters:
         """ADC codes of voltages behind the buffer [V], half to even, clipped at the rails."""
         codes = np.rint(np.asarray(volts, dtype=np.float64) / self.adc_lsb)
         return np.clip(codes, ADC_MIN, ADC_MAX).astype(np.int64)
+
+    def temperature_codes(self, z: ArrayLike) -> IntArray:
+        """ADC codes of its temperature sensors, with the converter's noise.
+
+        Parameters
+        ----------
+        z:
+            Normal deviates, 12 fraction bits.
+
+        Raises
+        ------
+        ConverterError
+            If it has none, or is at a temperature that no part works at.
+        """
+        if self.celsius is None:
+            raise ConverterError("these converters have no temperature sensor")
+        if not -100 <= self.celsius <= 300:
+            raise ConverterError(f"converters at {self.celsius:g} degC, accepted is -100 to 300")
+        one = 1 << Z_FRACTION_BITS
+        mean = round(sensor_volts(self.celsius) / self.adc_lsb * one)
+        noise = np.asarray(z, dtype=np.int64) * round(NOISE_CODES * one) >> Z_FRACTION_BITS
+        return np.clip(round_half_even_shift(mean + noise, Z_FRACTION_BITS), ADC_MIN, ADC_MAX)
 
     def convert(
         self, total: ArrayLike, variance: ArrayLike, z: ArrayLike, gain: Gain, var_exponent: int

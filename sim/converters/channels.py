@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...hw.afe.tia import RANGES
+from ...hw.ranges import TEMPERATURE_RANGE
 from ...hw.tables import GAIN_FRACTION_BITS, unpack_entry
 from ..numerics import FloatArray, IntArray, round_half_even_shift
 from .card import ADC_MAX, ADC_MIN, ConverterError, Converters, Gain
@@ -129,6 +130,16 @@ class Readout:
             amperes = amperes * factor
         codes = self.converters.current_codes(amperes, tia_range)
         return self._codes(codes, (codes == ADC_MIN) | (codes == ADC_MAX), tia_range, columns)[0]
+
+    def temperature_codes(self, z: ArrayLike, columns: IntArray | slice) -> IntArray:
+        """Codes of the converters' temperature sensors; TIAs and their errors are not in them."""
+        codes = self.converters.temperature_codes(z)
+        if self._mend is not None:
+            gain, offset = self._mend
+            codes = calibrate(
+                codes, gain[TEMPERATURE_RANGE, columns], offset[TEMPERATURE_RANGE, columns]
+            )
+        return codes
 
     def _codes(
         self,

@@ -59,6 +59,8 @@ class PmodConverters(Converters):
         resistor is no current source.
     gate_threshold, gate_k, gate_on_volts:
         Not used: gates are on or off.
+    celsius:
+        There is no temperature sensor.
     """
 
     dac_volts_span: float = 1.25
@@ -66,6 +68,7 @@ class PmodConverters(Converters):
     tia_ohms: tuple[float, ...] = (4.7e3,)
     source_ohms: tuple[float, ...] = ()
     limit_amperes: tuple[float, ...] = ()
+    celsius: float | None = None
 
     def __post_init__(self) -> None:
         values = self.limit_amperes

@@ -17,7 +17,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...hw.afe import ad5754r, ad7606c, adgs1414d
-from ...hw.afe.adc_part import AdcPart
+from ...hw.afe.adc_part import CHANNELS, AdcPart
 from ...hw.afe.array_card import ArrayCard
 from ...hw.afe.tia import RANGES, tau_ps
 from ...hw.geometry import Geometry
@@ -39,6 +39,7 @@ def lags(clk_hz: int, adc: AdcPart = ad7606c.PART) -> Lags:
         filter_tau=double * cycles_per_ps,
         range_taus=tuple((tau_ps(n) - tau_ps(0)) * cycles_per_ps for n in range(len(RANGES))),
         input_delay=adgs1414d.T_ON_PS * cycles_per_ps,
+        sensor_tau=adc.sensor_ps / adc.settle_taus * cycles_per_ps,
         dac_tau=ad5754r.SETTLE_PS / DAC_SETTLE_TAUS * cycles_per_ps,
     )
 
@@ -93,6 +94,7 @@ def watched(geometry: Geometry) -> tuple[Watched, ...]:
         Watched("tile", AnalogCard.set_tile),
         Watched("source", lambda card, now, value: card.set_source(now, bool(value))),
         Watched("tia_range", AnalogCard.set_range),
+        Watched("sensor", AnalogCard.set_sensor),
         Watched("train", lambda card, now, value: card.set_train(now, bool(value))),
         Watched("waiting", lambda card, now, value: card.set_waiting(now, bool(value))),
         Watched(
@@ -124,7 +126,10 @@ class Bench(wiring.Component):
     dac0 .. dac3 : Out(16)
         Codes of the DAC channels.
     tile, tia_range, source, gate_a, gate_b : Out
-        The pins of the same names; a controller without the current source has no such pin.
+        The pins of the same names; a controller without the current source has no such pin,
+        and one of a single tile no ``tile_select``.
+    sensor : Out(8)
+        Channels of the converters that are on their temperature sensor.
     sample, codes, tag_inference, tag_epoch, tag_index
         A conversion: ``sample`` toggles, ``codes`` is wanted before it ends.
     changing : Out(4)
@@ -164,6 +169,7 @@ class Bench(wiring.Component):
                 "tile": Out(12),
                 "tia_range": Out(3),
                 "source": Out(1),
+                "sensor": Out(CHANNELS),
                 "gate_a": Out(1),
                 "gate_b": Out(1),
                 "sample": Out(1),
@@ -194,11 +200,12 @@ class Bench(wiring.Component):
             self.columns.eq(Cat(chips.column_tia, chips.column_ground)),
             self.gates.eq(Cat(chips.gate_program, chips.gate_on, chips.gate_ground)),
             *(getattr(self, f"dac{n.value}").eq(chips.rails[n.value]) for n in Dac),
-            self.tile.eq(top.pins.tile_select),
+            self.tile.eq(top.pins.tile_select if self.geometry.tiles > 1 else 0),
             self.tia_range.eq(top.pins.tia_range),
             self.source.eq(top.pins.source if self.geometry.has_source else 0),
             self.gate_a.eq(top.pins.gate_a),
             self.gate_b.eq(top.pins.gate_b),
+            self.sensor.eq(chips.sensor),
             self.sample.eq(chips.sample),
             chips.codes.as_value().eq(self.codes),
             self.tag_inference.eq(top.tag.inference),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...errors import OhmloomError
+from ...hw.afe.adc_part import CHANNELS
 from ...hw.geometry import Geometry
 from ...hw.isa import Dac
 from ..array import ArrayError, SimulatedArray
@@ -67,7 +68,8 @@ class Lags:
 
     ``range_taus`` is what each TIA range adds to ``input_tau``; empty: nothing.
     ``filter_tau`` is that of a second-order Butterworth filter behind them, sqrt(2) / w;
-    0: there is none.
+    0: there is none. ``sensor_tau`` is what the converters' temperature sensors add to
+    ``input_tau``.
     """
 
     input_tau: float
@@ -75,6 +77,7 @@ class Lags:
     dac_tau: float
     range_taus: tuple[float, ...] = ()
     filter_tau: float = 0.0
+    sensor_tau: float = 0.0
 
 
 class AnalogCard:
@@ -122,6 +125,7 @@ class AnalogCard:
         self._resting_since: int | None = None
         self._waiting_since = 0
         self.source = False
+        self.sensor = np.zeros(columns, bool)
         self._part_begun = 0
         self._line_from, self._line_since = 0, 0
         self._inside: np.ndarray | None = None
@@ -177,6 +181,14 @@ class AnalogCard:
         if self.source:
             self._refuse_during_pulse("the range of the current source moved")
         self.tia_range = tia_range
+        self._set_tau(time)
+        self._retarget(time)
+
+    def set_sensor(self, time: int, channels: int) -> None:
+        """Channels of each converter, a bit each, are on its temperature sensor, no others."""
+        self._refuse_during_pulse("the converters were set")
+        each = np.array([bool(channels >> n & 1) for n in range(CHANNELS)])
+        self.sensor = each[np.arange(self.geometry.columns) % CHANNELS]
         self._set_tau(time)
         self._retarget(time)
 
@@ -246,6 +258,8 @@ class AnalogCard:
 
     def convert(self, time: int, tag: ConversionTag) -> np.ndarray:
         """ADC codes of all columns sampled at ``time``, shape (columns,), int64."""
+        if self.sensor.any() and (self._pulse_begun is not None or self.source or tag.inference):
+            raise CardFault(f"cycle {time}: temperature sensors are converted by a READ alone")
         if self._pulse_begun is not None:
             return self._convert_pulse(time - SAMPLE_LAG_CYCLES)
         self._rest(time - SAMPLE_LAG_CYCLES)
@@ -255,7 +269,6 @@ class AnalogCard:
         columns = self.geometry.columns
         bits = self._driven_rows()
         sensed = self.lines.column_tia & self.lines.gate_on
-        gain = self._gain()
         device = self.array.device
         self.conversions += 1
         total, variance = (
@@ -275,9 +288,15 @@ class AnalogCard:
                 )
             cell = (self.tile * self.geometry.rows + rows) * columns + selected
             _, _, z[selected] = self.array.verify_totals(cell)
-        codes, _ = self.readout.convert(
-            total, variance, z, gain, device.var_exponent, self.tia_range, slice(columns)
-        )
+        codes = np.zeros(columns, np.int64)
+        if not self.sensor.any() or self._dac[Dac.RAIL_A] != 0x8000:
+            codes, _ = self.readout.convert(
+                total, variance, z, self._gain(), device.var_exponent, self.tia_range,
+                slice(columns),
+            )  # fmt: skip
+        if self.sensor.any():
+            temperatures = self.readout.temperature_codes(z, slice(columns))
+            codes = np.where(self.sensor, temperatures, codes)
         # Once settled to half an LSB the remainder rounds to nothing.
         late = np.rint(self._input.residual(time)).astype(np.int64)
         return np.clip(codes + late, -(1 << 15), (1 << 15) - 1)
@@ -342,7 +361,9 @@ class AnalogCard:
     def _set_tau(self, time: int) -> None:
         """The lag of the inputs in the present range, unless its pins are the source's."""
         taus = self._lags.range_taus
-        if not self.source and self.tia_range < len(taus):
+        if self.sensor.any():
+            self._input.set_tau(time, self._lags.input_tau + self._lags.sensor_tau)
+        elif not self.source and self.tia_range < len(taus):
             self._input.set_tau(time, self._lags.input_tau + taus[self.tia_range])
 
     def _line_cell(self) -> np.ndarray:
@@ -395,6 +416,9 @@ class AnalogCard:
             gain = self._gain()
             codes = np.where(sensed, total[0] * gain.mantissa / 2.0**gain.shift, 0.0)
             codes = np.clip(codes, -TIA_RAIL_CODES, TIA_RAIL_CODES)
+        if self.sensor.any():
+            sensors = self.readout.temperature_codes(0, slice(self.geometry.columns))
+            codes = np.where(self.sensor, sensors, codes)
         self._input.set_target(time, codes)
 
     def _refuse_during_pulse(self, what: str) -> None:

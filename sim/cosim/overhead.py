@@ -10,7 +10,6 @@ from ...hw.afe.interface import PlaneStep
 from ...hw.afe.tia import SETTLE_TAUS, pole_ps, settle_ps, tau_ps
 from ...hw.image import Image
 from ...hw.isa import Instruction, Op, instruction
-from ...hw.post.requant import Requantiser
 from ...hw.postprocess import cycles
 from ..engine.post import POST
 
@@ -41,15 +40,19 @@ def overhead(image: Image, period: dict[PlaneStep, int], excess: int) -> dict[st
     rest (fetching, decoding, handshakes).
     """
     code = inference(image)
+    params = image.params.tolist()
+
+    def taken(instr: Instruction) -> int:
+        return cycles(instr, params, image.geometry)
+
     mvms = sum(instr.op is Op.MVM for instr in code)
     causes = {
         "first plane: gather and switch update": mvms
         * (image.geometry.rows + 1 + period[PlaneStep.SWITCH]),
         "last plane: conversion and read-out": mvms * period[PlaneStep.READOUT],
-        "requantise": Requantiser.CYCLES
-        * sum(instr["count"] for instr in code if instr.op is Op.REQUANT),
+        "requantise": sum(taken(instr) for instr in code if instr.op is Op.REQUANT),
     }
-    others = sum(cycles(instr, image.params.tolist()) for instr in code if instr.op in POST)
+    others = sum(taken(instr) for instr in code if instr.op in POST)
     if others:
         causes["tables, pools, sums"] = others
     causes["fetch, decode, handshakes"] = excess - sum(causes.values())

@@ -37,9 +37,9 @@ from ...hw.isa import (
     unpack_sweep,
 )
 from ...hw.line import CODE_MAX, CODE_MIN, unpack_line
-from ...hw.ranges import AUTO, JUMPS, RANGE_BITS
+from ...hw.ranges import AUTO, JUMPS, RANGE_BITS, TEMPERATURE_RANGE
 from ..array import SimulatedArray
-from ..converters import Channels, Converters, Gain, Readout
+from ..converters import ADC_MAX, ADC_MIN, Channels, Converters, Gain, Readout
 from ..numerics import Domain, IntArray, draw_normal, round_half_even_shift, scale
 from .errors import EngineError
 from .modes import ModeKeeper, Warden, WardenStopped
@@ -465,6 +465,8 @@ class NumpyEngine:
         reset_s = self.registers[Reg.RESET_CYCLES] / self.clk_hz
         set_s = self.registers[Reg.SET_CYCLES] / self.clk_hz
         tia_range = self._range()
+        if tia_range == TEMPERATURE_RANGE:
+            raise EngineError(f"address {address}: TIA range {tia_range} is for a READ alone")
 
         code, used, least, most = np.zeros((4, cells.size), dtype=np.int64)
         done, worn = np.zeros((2, cells.size), dtype=bool)
@@ -512,7 +514,9 @@ class NumpyEngine:
         for n, (c, r, s) in enumerate(zip(code, ranges, saturated, strict=True)):
             self.cell_memory[n] = pack_result(int(c), 0, CellStatus.READ, int(r), bool(s))
         # A code of a range that the controller has chosen says nothing of a written cell.
-        for n, word in enumerate(self.cell_memory[: 0 if auto else cells.size]):
+        # Neither does a temperature.
+        silent = auto or self._range() == TEMPERATURE_RANGE
+        for n, word in enumerate(self.cell_memory[: 0 if silent else cells.size]):
             row, column = divmod(instr["cell"] + n, self.image.geometry.columns)
             found, _, railed = unpack_reading(int(word))
             self.modes.read(instr["tile"], row, column, found, railed)
@@ -674,7 +678,11 @@ class NumpyEngine:
         total, variance, z = self.array.verify_totals(cells)
         noise = z if self.read_noise else 0
         exponent = self.array.device.var_exponent
-        gain, columns = self._gain(address, tia_range), cells % self.image.geometry.columns
+        columns = cells % self.image.geometry.columns
+        if tia_range == TEMPERATURE_RANGE:
+            codes = self.readout.temperature_codes(noise, columns)
+            return codes, (codes == ADC_MIN) | (codes == ADC_MAX)
+        gain = self._gain(address, tia_range)
         return self.readout.convert(total, variance, noise, gain, exponent, tia_range, columns)
 
     def _range(self) -> int:

@@ -3,6 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from ohmloom.boards.temperature import load_log
+
 
 def test_a_sound_card_is_calibrated_and_its_table_makes_it_better(
     command: Any, tmp_path: Path
@@ -37,3 +41,43 @@ def test_a_table_that_is_none_or_for_another_card(command: Any, tmp_path: Path) 
     path.write_text(f'{{"columns": 16, "words": {[32768] * 128}}}')
     refused = command("selftest", "--table", path)
     assert refused.code == 2 and "is for 16 columns, the card has 8" in refused.sentence
+
+
+def test_the_temperature_is_measured_and_logged_before_and_after(
+    command: Any, tmp_path: Path
+) -> None:
+    log = tmp_path / "folder" / "bench.jsonl"
+    found = command("selftest", "--celsius", 42.5, "--temperature-log", log)
+    assert found.code == 0
+    for when in ("before", "after"):
+        assert f"converters {when}: 42.5 degC (+-5; limit 85)" in found.out
+    first = log.read_text()
+    data = command("selftest", "--temperature-log", log, "--json").data
+    heat = data["temperature"]
+    assert heat["before_c"] == pytest.approx([25], abs=0.02) == heat["after_c"]
+    assert (heat["uncertainty_c"], heat["limit_c"], heat["log"]) == (5, 85, str(log))
+    assert log.read_text().startswith(first)
+    times = [reading.time for reading in load_log(log)]
+    assert times == sorted(times)
+    assert [(reading.doing, len(reading.celsius)) for reading in load_log(log)] == [
+        ("before the self-test", 1),
+        ("after the self-test", 1),
+        ("before the self-test", 1),
+        ("after the self-test", 1),
+    ]
+
+
+@pytest.mark.slow
+def test_each_converter_has_its_temperature(command: Any) -> None:
+    heat = command("selftest", "--columns", 16, "--json").data["temperature"]
+    assert heat["before_c"] == pytest.approx([25, 25], abs=0.02) == heat["after_c"]
+
+
+def test_a_card_too_hot_is_logged_and_not_tested(command: Any, tmp_path: Path) -> None:
+    log = tmp_path / "bench.jsonl"
+    hot = command("selftest", "--celsius", 91, "--temperature-log", log)
+    assert hot.code == 2 and hot.out == ""
+    said = "converter 0 is at 91.0 degC (before the self-test), accepted is up to 85 degC"
+    assert hot.sentence == said
+    assert [reading.celsius for reading in load_log(log)] == [(pytest.approx(91, abs=0.02),)]
+    assert "accepted is -100 to 300" in command("selftest", "--celsius", "nan").sentence

@@ -7,28 +7,50 @@ from hypothesis import strategies as st
 
 from ohmloom.hw.accumulator import Accumulator
 from ohmloom.hw.geometry import Geometry
+from ohmloom.hw.pair_accumulator import PairAccumulator
 
-GEOMETRY = Geometry(rows=8, columns=16, acc_width=40)
+GEOMETRY = Geometry(rows=8, columns=16, act_width=9, acc_width=40)
 
 
-def accumulate(planes: list[tuple[list[int], list[int]]], negate_last: bool) -> tuple[list, int]:
-    """Feed each plane's ``(order, codes)``; the accumulators and the saturation count."""
-    dut = Accumulator(GEOMETRY)
+def accumulate(
+    planes: list[tuple[list[int], list[int]]], negate_last: bool, made: type = Accumulator
+) -> tuple[list, int]:
+    """Feed each plane's ``(order, codes)``; the accumulators and the saturation count.
+
+    What was in them before is cleared.
+    """
+    dut = made(GEOMETRY)
+    adjacent = made is Accumulator
     values: list[int] = []
     saturations = 0
 
     async def bench(ctx):
         nonlocal saturations
+        ctx.set(dut.enable, 1)
+        for column in range(0, GEOMETRY.columns, 2):
+            ctx.set(dut.samples.payload["column"], column)
+            ctx.set(dut.samples.payload["code"], 0xABCD + column)
+            ctx.set(dut.samples.valid, 1)
+            await ctx.tick()
+        ctx.set(dut.samples.valid, 0)
+        await ctx.tick()
+        assert ctx.get(dut.idle)
         ctx.set(dut.clear, 1)
         await ctx.tick()
         ctx.set(dut.clear, 0)
-        while not ctx.get(dut.idle):
+        for _ in range(GEOMETRY.pairs):
+            assert not ctx.get(dut.idle)
             await ctx.tick()
-        ctx.set(dut.enable, 1)
+        assert ctx.get(dut.idle)
         for plane, (order, codes) in enumerate(planes):
             ctx.set(dut.plane, plane)
             ctx.set(dut.negate, negate_last and plane == len(planes) - 1)
+            before = None
             for column in order:
+                if column >> 1 == before and not adjacent:
+                    ctx.set(dut.samples.valid, 0)
+                    await ctx.tick()
+                before = column >> 1
                 ctx.set(dut.samples.payload["column"], column)
                 ctx.set(dut.samples.payload["code"], codes[column] & 0xFFFF)
                 ctx.set(dut.samples.valid, 1)
@@ -57,9 +79,13 @@ plane = st.tuples(
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(plane, min_size=1, max_size=5), st.booleans())
-def test_equals_numpy(planes, negate_last):
-    values, saturations = accumulate(planes, negate_last)
+@given(
+    st.lists(plane, min_size=1, max_size=GEOMETRY.act_width),
+    st.booleans(),
+    st.sampled_from([Accumulator, PairAccumulator]),
+)
+def test_equals_numpy(planes, negate_last, made):
+    values, saturations = accumulate(planes, negate_last, made)
     total = np.zeros(GEOMETRY.pairs, np.int64)
     for p, (_, codes) in enumerate(planes):
         difference = np.array(codes[0::2], np.int64) - np.array(codes[1::2], np.int64)

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import connect
 
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import CellStatus, unpack_reading, unpack_result
-from ohmloom.hw.timers import Timers
+from ohmloom.hw.timers import COUNT_BITS, Timers
 from ohmloom.hw.verify import WriteVerify
 
 GEOMETRY = Geometry(rows=8, columns=8)
@@ -26,7 +26,7 @@ class Bench(Elaboratable):
 
     def __init__(self, timing, clk_hz):
         self.engine = WriteVerify(GEOMETRY, timing, clk_hz)
-        self.timers = Timers(1)
+        self.timers = Timers([COUNT_BITS])
 
     def elaborate(self, platform):
         m = Module()

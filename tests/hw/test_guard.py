@@ -16,7 +16,7 @@ from ohmloom.hw.isa import Dac, Op, Reg, encode, instruction, pack_level
 from ohmloom.hw.link.coroutine import AsyncLinkClient
 from ohmloom.hw.link.exchange import GuardStopped, LinkRefused
 from ohmloom.hw.link.protocol import GuardState, Limit, Reason, Space
-from ohmloom.hw.timers import Timers
+from ohmloom.hw.timers import COUNT_BITS, Timers
 from ohmloom.sim.cosim.bench import Bench
 
 CLK_HZ = 1_000_000_000
@@ -48,7 +48,7 @@ class GuardBench(Elaboratable):
         geometry: Geometry = GEOMETRY,
     ) -> None:
         self.guard = Guard(geometry, timing, ceilings, CLK_HZ, energy_shift=0)
-        self.timers = Timers(2)
+        self.timers = Timers([COUNT_BITS] * 2)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -78,13 +78,20 @@ class Driver:
         await self.ctx.tick()
         self.ctx.set(self.host.heard, 0)
 
-    async def dac(self, channel: Dac, code: int) -> None:
+    async def dac(self, channel: Dac, code: int) -> int:
+        """Ask until it is taken or refused; cycles until then."""
         ctx, dac = self.ctx, self.core.dac
         ctx.set(dac.payload.channel, channel)
         ctx.set(dac.payload.code, code)
         ctx.set(dac.valid, 1)
+        waited = 0
+        while not ctx.get(dac.ready):
+            assert not ctx.get(self.afe.dac.valid) and waited < 10
+            await ctx.tick()
+            waited += 1
         await ctx.tick()
         ctx.set(dac.valid, 0)
+        return waited
 
     async def switch(self, group: SwitchGroup, a: int, b: int) -> None:
         ctx, switch = self.ctx, self.core.switch
@@ -410,11 +417,56 @@ REFUSALS = [
 ]
 
 
+COMPACT = replace(GEOMETRY, compact=True)
+SIZES = pytest.mark.parametrize("geometry", [GEOMETRY, COMPACT], ids=["fast", "compact"])
+
+
+@SIZES
+def test_a_code_waits_for_its_limits_where_they_are_in_a_memory(simulate, geometry):
+    bench = GuardBench(geometry=geometry)
+
+    async def test(ctx):
+        driver = Driver(ctx, bench)
+        await driver.start()
+        written = [Dac.RAIL_A, Dac.RAIL_B, Dac.RAIL_B, Dac.GATE_ON, Dac.RAIL_A]
+        waits = [await driver.dac(channel, ZERO + 1) for channel in written]
+        assert waits == ([0, 1, 0, 1, 1] if geometry.compact else [0] * 5)
+        for channel in Dac:
+            for code in (CEILINGS.low[channel], CEILINGS.high[channel], ZERO):
+                await driver.dac(channel, code)
+                assert driver.health()[:2] == (GuardState.OPEN, Reason.NONE)
+                assert ctx.get(bench.guard.codes[channel]) == code
+
+    simulate(bench, test)
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+@pytest.mark.parametrize("channel", Dac)
+@SIZES
+def test_a_code_beside_its_limits_is_not_sent(simulate, geometry, channel, change):
+    bench = GuardBench(geometry=geometry)
+    bounds = CEILINGS.low if change < 0 else CEILINGS.high
+
+    async def test(ctx):
+        driver = Driver(ctx, bench)
+        await driver.start()
+        await driver.dac(channel, bounds[channel])
+        await driver.dac(Dac((channel + 1) % len(Dac)), ZERO)
+        await driver.dac(channel, bounds[channel] + change)
+        assert driver.health()[:2] == (GuardState.SAFE, Reason.DAC_CODE)
+        assert ctx.get(bench.guard.codes[channel]) == bounds[channel]
+
+    simulate(bench, test)
+
+
+@SIZES
 @pytest.mark.parametrize(
     ("ask", "reason", "counter"), REFUSALS, ids=[ask.__name__ for ask, _, _ in REFUSALS]
 )
-def test_what_is_refused_is_not_sent_and_brings_the_safe_state(simulate, ask, reason, counter):
-    bench = GuardBench()
+def test_what_is_refused_is_not_sent_and_brings_the_safe_state(
+    simulate, ask, reason, counter, geometry
+):
+    bench = GuardBench(geometry=geometry)
 
     async def test(ctx):
         driver = Driver(ctx, bench)
@@ -461,8 +513,9 @@ def test_what_is_refused_never_leaves_even_in_its_own_cycle(simulate):
     simulate(bench, test)
 
 
-def test_limits_only_go_down_once_and_keep_what_stands(simulate):
-    bench = GuardBench()
+@SIZES
+def test_limits_only_go_down_once_and_keep_what_stands(simulate, geometry):
+    bench = GuardBench(geometry=geometry)
 
     async def test(ctx):
         driver = Driver(ctx, bench)
@@ -473,6 +526,8 @@ def test_limits_only_go_down_once_and_keep_what_stands(simulate):
         async def lower(limit: Limit, value: int) -> str:
             ctx.set(host.limit_index, limit)
             ctx.set(host.limit_value, value)
+            # Long before the link looks, which is eight cycles later.
+            await ctx.tick().repeat(3)
             verdicts = [
                 name
                 for name in ("raises", "locked", "excludes")

@@ -36,7 +36,7 @@ class Bench(Elaboratable):
         )
         self.engine = MvmEngine(geometry, timing, clk_hz)
         self.accumulator = Accumulator(geometry)
-        self.timers = Timers(1)
+        self.timers = Timers([self.engine.timer.signature.bits])
         self.jump = jump
 
     def elaborate(self, platform):

@@ -12,12 +12,13 @@ from ohmloom.hw.profile import (
     MAGIC,
     MODE_BASE,
     MODE_SENTENCES,
+    MODE_SLOTS,
     PROFILE_SENTENCES,
     PROFILE_WORDS,
     SLOT_WORDS,
-    SLOTS,
     VERSION,
     WAY_BASE,
+    WAY_SLOTS,
     Drive,
     Kind,
     ModeRecord,
@@ -54,12 +55,12 @@ def profiles(draw) -> Profile:
                 source=st.booleans(),
                 unwritten=st.integers(-0x8000, 0x7FFF),
             ),
-            max_size=SLOTS,
+            max_size=MODE_SLOTS,
         )
     )
     pairs = [(a, b) for a in range(len(modes)) for b in range(len(modes)) if a != b]
     ways = []
-    for start, to in draw(st.lists(st.sampled_from(pairs), max_size=SLOTS)) if pairs else []:
+    for start, to in draw(st.lists(st.sampled_from(pairs), max_size=WAY_SLOTS)) if pairs else []:
         ways.append(
             WayRecord(
                 start, to, draw(drives()), draw(CODE), draw(st.booleans()), draw(st.booleans())

@@ -29,7 +29,8 @@ from ohmloom.hw.isa import (
     unpack_sample,
 )
 from ohmloom.hw.pulse import PulseSequencer
-from ohmloom.hw.timers import Timers
+from ohmloom.hw.stairs import gap_cycles
+from ohmloom.hw.timers import COUNT_BITS, Timers
 
 GEOMETRY = Geometry(rows=8, columns=8, param_depth=64)
 PARAM = 23
@@ -49,7 +50,7 @@ class Bench(Elaboratable):
         self.param = memory.Memory(shape=64, depth=depth, init=record)
         self.cell = memory.Memory(shape=32, depth=GEOMETRY.cells, init=[0x55AA] * GEOMETRY.cells)
         self.engine = PulseSequencer(geometry, timing, clk_hz)
-        self.timers = Timers(3)
+        self.timers = Timers([COUNT_BITS] * 3)
         self.jump = jump
 
     def elaborate(self, platform):
@@ -324,6 +325,20 @@ def test_a_stair_climbs_and_comes_back(execute):
     assert fe.faults == [] and run.trains == 1
     run, fe = execute(replace(stairs, interval=199 + gap))
     assert run.status is PulseStatus.LATE and len(fe.pulses) == 1
+
+
+@pytest.mark.parametrize("drive", [1, 2, 6, 7, 8])
+def test_a_stair_waits_until_its_next_step_is_found(execute, front_end_times, drive):
+    times = front_end_times(dac_settle=drive, switch=1)
+    gap = gap_cycles(LOAD, SHIFT, drive)
+    stairs = Staircase(
+        start=0x8000, stop=0x8200, step=0x100, width=60, interval=60 + gap, delay=40, both=True
+    )
+    run, fe = execute(stairs, times=times)
+    assert [pulse.rails[Dac.RAIL_B] for pulse in fe.pulses] == stairs.codes()
+    assert (run.status, fe.faults) == (PulseStatus.DONE, [])
+    run, fe = execute(replace(stairs, interval=59 + gap), times=times)
+    assert run.status is PulseStatus.LATE and fe.faults == []
 
 
 @pytest.mark.parametrize(

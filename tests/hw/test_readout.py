@@ -19,17 +19,23 @@ CODES = st.one_of(st.integers(-(2**15), 2**15 - 1), st.sampled_from([-(2**15), 2
 
 @pytest.fixture(scope="session")
 def averaged(simulate):
-    """``averaged(conversions, average, column, count)`` -> words, cycles of idle at each."""
+    """``averaged(conversions, average, column, count)`` -> words, cycles of idle at each.
+
+    A mean is announced in the cycle before it, and the last conversion of a group is known.
+    """
 
     def run(conversions, average, column, count):
         dut = Averager(GEOMETRY)
         words, taken, now = [], [], 0
+        announced = False
 
         async def bench(ctx):
             nonlocal now
 
             async def tick():
-                nonlocal now
+                nonlocal now, announced
+                assert ctx.get(dut.write) == announced
+                announced = bool(ctx.get(dut.found))
                 if ctx.get(dut.write):
                     words.append(unpack_sample(ctx.get(dut.result)))
                 now += 1
@@ -42,6 +48,7 @@ def averaged(simulate):
                 while not ctx.get(dut.idle):
                     await tick()
                 taken.append(now)
+                assert ctx.get(dut.last) == (len(taken) % (1 << average) == 0)
                 ctx.set(dut.convert, 1)
                 await tick()
                 ctx.set(dut.convert, 0)
@@ -65,7 +72,7 @@ def averaged(simulate):
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_means_are_exact(averaged, data):
-    average, column = data.draw(st.integers(0, 3)), data.draw(st.integers(0, 7))
+    average, column = data.draw(st.integers(0, 5)), data.draw(st.integers(0, 7))
     count = data.draw(st.integers(1, 8 - column))
     conversion = st.lists(CODES, min_size=8, max_size=8)
     size = 2 << average

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 import pytest
 from amaranth import Module
@@ -10,11 +11,13 @@ from amaranth.hdl import Elaboratable
 from amaranth.lib import memory
 from amaranth.lib.wiring import connect
 
-from ohmloom.hw.bounds import BOUNDS, REGISTER_BOUNDS
+from ohmloom.hw.bounds import BOUNDS, REGISTER_BOUNDS, register_bits
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import LAYOUTS, OPCODE_BITS, WORD_BITS, Dac, Op, Reg, encode, instruction
+from ohmloom.hw.profile import arm_key
+from ohmloom.hw.registers import SIGNED
 from ohmloom.hw.sequencer import ASKING, ENGINES, MVM, PULSE, SEQUENCER, STROBES, VERIFY, Sequencer
-from ohmloom.hw.timers import Timers
+from ohmloom.hw.timers import COUNT_BITS, Timers
 
 GEOMETRY = Geometry(rows=8, columns=8, program_depth=256)
 HALT = instruction(Op.HALT)
@@ -34,7 +37,7 @@ class Bench(Elaboratable):
         self.permits = permits
         self.code = memory.Memory(shape=64, depth=geometry.program_depth, init=words)
         self.sequencer = Sequencer(geometry, timing, clk_hz)
-        self.timers = Timers(1)
+        self.timers = Timers([COUNT_BITS])
 
     def elaborate(self, platform):
         m = Module()
@@ -45,6 +48,7 @@ class Bench(Elaboratable):
         read = self.code.read_port()
         m.d.comb += [
             read.addr.eq(sequencer.code_address),
+            read.en.eq(sequencer.code_enable),
             sequencer.code_data.eq(read.data),
             sequencer.step.eq(timers.step),
             sequencer.permitted.eq(self.permits),
@@ -67,14 +71,15 @@ class Run:
     owners: set[int] = field(default_factory=set)
 
 
-@pytest.fixture(scope="session")
-def execute(simulate, front_end, front_end_times):
+@pytest.fixture(scope="session", params=[False, True], ids=["fast", "compact"])
+def execute(request, simulate, front_end, front_end_times):
     """``execute(words or instructions, (address, epoch), ...)`` -> runs, front end."""
 
     def run(
         program, *entries, times=None, ready_after=0, geometry=GEOMETRY, faulty=None, permits=True
     ):
         times = times or front_end_times()
+        geometry = replace(geometry, compact=request.param)
         words = [word if isinstance(word, int) else encode(word) for word in program]
         dut = Bench(words, times.timing, times.CLK_HZ, geometry, permits)
         seq, now = dut.sequencer, dut.timers.now
@@ -145,12 +150,26 @@ def test_nop_takes_three_cycles(execute):
     assert cost(execute, NOP, NOP) == 2 * DISPATCH
 
 
+def kept(reg: Reg, value: int) -> int:
+    """What the register holds of a value that was written."""
+    if reg is Reg.ARM:
+        return value if value in {arm_key(*k) for k in product(range(64), range(8))} else 0
+    low = value & (1 << register_bits(reg, GEOMETRY)) - 1
+    if reg in SIGNED and low >> GEOMETRY.act_width - 1:
+        return low - (1 << GEOMETRY.act_width)
+    return low - (1 << 32) if low >> 31 else low
+
+
 @pytest.mark.parametrize("reg", Reg)
-@pytest.mark.parametrize("value", [0x1234_5678, -1, -(2**31), 2**31 - 1])
+@pytest.mark.parametrize(
+    "value", [0x1234_5678, -1, -(2**31), 2**31 - 1, arm_key(63, 7), arm_key(64, 1), arm_key(5, 8)]
+)
 def test_set_writes_its_register_and_no_other(execute, reg, value):
-    before = [instruction(Op.SET, reg=other, value=7 + other) for other in Reg]
+    others = {other: 1 + other % 4 for other in Reg} | {Reg.ARM: arm_key(5, 3), Reg.LINE: 0}
+    others[Reg.TOGETHER] = 0
+    before = [instruction(Op.SET, reg=other, value=kept) for other, kept in others.items()]
     (run,), _ = execute([*before, instruction(Op.SET, reg=reg, value=value), HALT])
-    assert run.registers == {other: 7 + other for other in Reg} | {reg: value}
+    assert run.registers == others | {reg: kept(reg, value)}
 
 
 def test_registers_last_from_run_to_run(execute):
@@ -216,13 +235,14 @@ def test_what_is_not_permitted_ends_the_run_and_moves_nothing(execute):
 
 
 def test_the_key_lasts_until_the_next_change_of_mode_or_run(execute):
-    arm = instruction(Op.SET, reg=Reg.ARM, value=0x4152)
+    key = arm_key(0, 1)
+    arm = instruction(Op.SET, reg=Reg.ARM, value=key)
     change = instruction(Op.MODE, tile=0, to=1)
     runs, _ = execute(
         [arm, NOP, HALT, NOP, HALT, arm, change, HALT, arm, instruction(Op.ADOPT), HALT],
         (0, 0), (3, 0), (5, 0), (8, 0),
     )  # fmt: skip
-    assert [run.registers[Reg.ARM] for run in runs] == [0x4152, 0, 0, 0x4152]
+    assert [run.registers[Reg.ARM] for run in runs] == [key, 0, 0, key]
 
 
 def test_engines_run_one_after_the_other_and_give_the_front_end_back(execute):

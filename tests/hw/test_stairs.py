@@ -17,6 +17,7 @@ LSB = 10 / 32768
 def test_the_gap_is_the_formula_of_the_gateware():
     assert gap_cycles(load=6, shift=7, drive=12) == 24
     assert gap_cycles(load=6, shift=90, drive=12) == 105
+    assert gap_cycles(load=6, shift=7, drive=3) == gap_cycles(load=6, shift=7, drive=7) == 19
 
 
 def test_fifty_millivolts_a_second_is_exact_to_a_cycle():

@@ -1,5 +1,6 @@
 """The timer service: exact waits, and jumps that change nothing but the wait."""
 
+import pytest
 from amaranth import Module
 from amaranth.lib.wiring import connect
 from amaranth.sim import Simulator
@@ -9,9 +10,15 @@ from hypothesis import strategies as st
 from ohmloom.hw.timers import QUIET_CYCLES, TimerMux, Timers
 
 
-def run(lengths: list[int], jump: bool, quiet: bool = True) -> tuple[list[int], int, int]:
-    """Start all channels at once; the ``now`` at which each is done, steps, skipped."""
-    dut = Timers(len(lengths))
+def run(
+    lengths: list[int], jump: bool, quiet: bool = True, compact: bool = False
+) -> tuple[list[int], int, int]:
+    """Start all channels at once; the ``now`` at which each is done, steps, skipped.
+
+    Each channel is just wide enough.
+    """
+    widths = [max(1, cycles.bit_length()) for cycles in lengths]
+    dut = Timers(widths, compact=compact)
     seen: dict[int, int] = {}
     steps = skipped = 0
 
@@ -28,6 +35,7 @@ def run(lengths: list[int], jump: bool, quiet: bool = True) -> tuple[list[int], 
             ctx.set(dut.channel[i].start, 0)
         while len(seen) < len(lengths):
             for i in range(len(lengths)):
+                assert ctx.get(dut.channel[i].busy) == (i not in seen)
                 if ctx.get(dut.channel[i].done):
                     seen[i] = ctx.get(dut.now) - started
             steps += 1
@@ -42,19 +50,21 @@ def run(lengths: list[int], jump: bool, quiet: bool = True) -> tuple[list[int], 
     return [seen[i] for i in range(len(lengths))], steps, skipped
 
 
-def test_done_comes_exactly_after_the_cycles_asked_for():
-    assert run([1, 2, 3, 50], jump=False)[0] == [1, 2, 3, 50]
+@pytest.mark.parametrize("compact", [False, True])
+def test_done_comes_exactly_after_the_cycles_asked_for(compact):
+    assert run([1, 2, 3, 50, 63], jump=False, compact=compact)[0] == [1, 2, 3, 50, 63]
 
 
-def test_zero_counts_as_one():
-    assert run([0], jump=False)[0] == [1]
+@pytest.mark.parametrize("compact", [False, True])
+def test_zero_counts_as_one(compact):
+    assert run([0, 50], jump=False, compact=compact)[0] == [1, 50]
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.integers(1, 400), min_size=1, max_size=3))
-def test_jumps_keep_every_moment(lengths):
-    plain, plain_steps, none = run(lengths, jump=False)
-    jumped, steps, skipped = run(lengths, jump=True)
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=3), st.booleans())
+def test_jumps_keep_every_moment(lengths, compact):
+    plain, plain_steps, none = run(lengths, jump=False, compact=compact)
+    jumped, steps, skipped = run(lengths, jump=True, compact=compact)
     assert jumped == plain == lengths
     assert none == 0
     assert steps + skipped == plain_steps
@@ -71,8 +81,65 @@ def test_no_jump_while_something_else_runs():
     assert skipped == 0 and steps == 300
 
 
+@pytest.mark.parametrize("compact", [False, True])
+def test_what_is_stopped_is_over_a_cycle_later(compact):
+    dut = Timers([8, 8], compact=compact)
+    channel, other = dut.channel
+
+    async def bench(ctx):
+        def state(port):
+            return ctx.get(port.busy), ctx.get(port.done)
+
+        for delay in (0, 3):
+            for port in dut.channel:
+                ctx.set(port.cycles, 100)
+                ctx.set(port.start, 1)
+            await ctx.tick()
+            ctx.set(channel.start, 0)
+            ctx.set(other.start, 0)
+            for _ in range(delay):
+                assert state(channel) == (1, 0)
+                await ctx.tick()
+            ctx.set(channel.stop, 1)
+            await ctx.tick()
+            # It is in its last cycle for as long as it is held there, and one more.
+            for _ in range(3):
+                assert state(channel) == (1, 1) and state(other) == (1, 0)
+                await ctx.tick()
+            ctx.set(channel.stop, 0)
+            assert state(channel) == (1, 1)
+            await ctx.tick()
+            assert state(channel) == (0, 0) and state(other) == (1, 0)
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(bench)
+    sim.run()
+
+
+def test_a_timer_starts_anew_at_any_time():
+    dut = Timers([8], compact=True)
+    (channel,) = dut.channel
+
+    async def bench(ctx):
+        ctx.set(channel.start, 1)
+        for cycles in (9, 1, 0, 7):
+            ctx.set(channel.cycles, cycles)
+            await ctx.tick()
+            assert ctx.get(channel.done) == (cycles < 2)
+        ctx.set(channel.start, 0)
+        for _ in range(6):
+            await ctx.tick()
+        assert ctx.get(channel.done) and ctx.get(channel.busy)
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(bench)
+    sim.run()
+
+
 def test_a_shared_channel_ends_for_the_one_that_has_it():
-    timers, mux = Timers(1), TimerMux(3)
+    timers, mux = Timers([4]), TimerMux([2, 4, 4])
     m = Module()
     m.submodules += [timers, mux]
     connect(m, timers.channel[0], mux.channel)

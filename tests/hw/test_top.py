@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.back import rtlil
 from amaranth.hdl import UnusedElaboratable
 from amaranth.lib import wiring
@@ -24,7 +24,7 @@ from ohmloom.hw.afe.interface import (
     SwitchGroup,
     TimerChannel,
 )
-from ohmloom.hw.geometry import Geometry
+from ohmloom.hw.geometry import Geometry, GeometryError
 from ohmloom.hw.isa import (
     ONCE,
     CellStatus,
@@ -80,6 +80,8 @@ HALT = instruction(Op.HALT)
 
 class PowersOfTwo(wiring.Component):
     """A front end without parts: even columns convert to the driven rows as a number."""
+
+    PAIRS_APART = True
 
     def __init__(self, ready_cycles: int = 10) -> None:
         self.ready_cycles = ready_cycles
@@ -154,7 +156,7 @@ class PowersOfTwo(wiring.Component):
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
         m.d.comb += [
-            column.eq(left - 1),
+            column.eq(Cat((left - 1)[2], (left - 1)[:2])),
             core.samples.valid.eq((left != 0) & (left <= GEOMETRY.columns)),
             core.samples.payload["column"].eq(column),
             core.samples.payload["code"].eq(
@@ -207,12 +209,19 @@ class Serial:
         return received
 
 
-@pytest.fixture(scope="session")
-def controller(simulate):
+FAST_AND_COMPACT = [pytest.param(False, id="fast"), pytest.param(True, id="compact")]
+
+
+@pytest.fixture(
+    scope="session",
+    params=[FAST_AND_COMPACT[0], pytest.param(True, id="compact", marks=pytest.mark.slow)],
+)
+def controller(request, simulate):
     """``controller(test, watch=...)``: ``test(ctx, top, client)`` beside ``watch(ctx, top)``."""
 
     def run(test, watch=None, ready_cycles=10):
-        top = Top(GEOMETRY, CLK_HZ, BAUD, PowersOfTwo(ready_cycles))
+        geometry = replace(GEOMETRY, compact=request.param)
+        top = Top(geometry, CLK_HZ, BAUD, PowersOfTwo(ready_cycles))
         serial = Serial(top)
 
         async def bench(ctx):
@@ -295,6 +304,7 @@ def test_a_run_waits_until_the_front_end_is_ready(controller):
     controller(test, ready_cycles=ready)
 
 
+@pytest.mark.parametrize("controller", FAST_AND_COMPACT, indirect=True)
 def test_a_layer_runs_from_activations_to_activations(controller):
     x = np.array([-256, 255, 1, 0, -1, 77, -100, 13])
     layer = (
@@ -499,9 +509,18 @@ def test_a_rate_that_cannot_be_met_is_refused():
         warnings.simplefilter("ignore", UnusedElaboratable)
         with pytest.raises(BaudError, match="cannot make 3000000 baud"):
             Top(GEOMETRY, 25_000_000, 3_000_000, PowersOfTwo())
+
+
+def test_a_front_end_that_samples_a_pair_at_once_is_not_for_a_compact_controller():
+    class InOrder(PowersOfTwo):
+        PAIRS_APART = False
+
+    with pytest.raises(GeometryError, match="InOrder samples the columns of a pair in a row"):
+        Top(replace(GEOMETRY, compact=True), CLK_HZ, BAUD, InOrder())
         gc.collect()
 
 
+@pytest.mark.parametrize("controller", FAST_AND_COMPACT, indirect=True)
 def test_pulses_run_and_are_refused_and_stopped(controller, allow):
     train = Train(rail=0x9000, width=400, pulses=2, interval=600, inside=1, delay=100)
     pulse = instruction(Op.PULSE, tile=1, row=2, column=4, count=1, down=0, param=2)
@@ -525,7 +544,9 @@ def test_pulses_run_and_are_refused_and_stopped(controller, allow):
         done = await client.run(0, 0)
         # By the formulas of docs/gateware.md with L = S = 1 and D = 40.
         opening = 12 + 8 + 40
-        assert done.cycles == 5 + 5 + GRANT_CYCLES + opening + 600 + 400 + 3 + 1 + 1 + 40
+        rail_writes = 2 if top.geometry.compact else 0  # each waits for its limits
+        closing = 3 + 1 + 1 + 40
+        assert done.cycles == 10 + GRANT_CYCLES + opening + 600 + 400 + closing + rail_writes
         outcome, *samples = await client.read_words(Space.CELL, 0, 3)
         assert unpack_outcome(outcome) == (2, PulseStatus.DONE)
         assert [unpack_sample(word) for word in samples] == [(1234, False)] * 2
@@ -552,7 +573,8 @@ def test_modes_hold_from_end_to_end(controller):
     profile = Profile(
         (
             ModeRecord(Kind.ANALOG, within),
-            ModeRecord(Kind.NONVOLATILE, within, write_once=True),
+            # Any code says "unwritten".
+            ModeRecord(Kind.NONVOLATILE, within, write_once=True, unwritten=32767),
         ),
         (WayRecord(0, 1, within, param=2, sweep=False, irreversible=True),),
     )
@@ -562,6 +584,8 @@ def test_modes_hold_from_end_to_end(controller):
     change = instruction(Op.MODE, tile=1, to=1)
     adopt, restore = instruction(Op.ADOPT), instruction(Op.RESTORE, tile=1, mode=0)
     program = [pulse, HALT, adopt, restore, pulse, HALT, change, HALT, arm, change, HALT]
+    read = instruction(Op.READ, tile=1, cell=2 * GEOMETRY.columns + 4, count=1)
+    ranges = [instruction(Op.SET, reg=Reg.TIA_RANGE, value=value) for value in (7, 0)]
     openings = []
 
     async def watch(ctx, top):
@@ -605,5 +629,10 @@ def test_modes_hold_from_end_to_end(controller):
         assert len(openings) == 10
         assert await client.read_words(Space.LOCK, address, 1) == [0]
         assert await refused(client, 0) is ModeStatus.LOCKED and len(openings) == 10
+        # A temperature says nothing of a written cell, a code of it does.
+        for tia_range, unlocked in zip(ranges, (0, 1), strict=True):
+            await client.write_words(Space.PROGRAM, 0, words(tia_range, read, HALT))
+            await client.run(0, 0)
+            assert await client.read_words(Space.LOCK, address, 1) == [unlocked]
 
     controller(test, watch)

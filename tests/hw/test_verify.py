@@ -16,7 +16,7 @@ from ohmloom.hw.afe.interface import SwitchGroup
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import LINE_WORDS, CellStatus, Dac, pack_level, unpack_result
 from ohmloom.hw.line import Line, Piece, pack_line
-from ohmloom.hw.timers import Timers
+from ohmloom.hw.timers import COUNT_BITS, Timers
 from ohmloom.hw.verify import WriteVerify
 
 GEOMETRY = Geometry(rows=16, columns=8, param_depth=64)
@@ -62,7 +62,7 @@ class Bench(Elaboratable):
         self.cell = memory.Memory(shape=32, depth=GEOMETRY.cells, init=cells)
         self.param = memory.Memory(shape=64, depth=GEOMETRY.param_depth, init=table)
         self.engine = WriteVerify(GEOMETRY, timing, clk_hz)
-        self.timers = Timers(1)
+        self.timers = Timers([COUNT_BITS])
         self.jump = jump
 
     def elaborate(self, platform):

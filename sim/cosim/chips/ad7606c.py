@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import In, Out
 
 from ....hw.afe import ad7606c as part
-from ....hw.afe.adc_part import READ_BITS
+from ....hw.afe.adc_part import CHANNELS, READ_BITS
 from .simultaneous import AdcFault, BankModel
 from .watch import Watch
 
@@ -23,13 +23,16 @@ class AdcBankModel(BankModel):
     -------
     sdi : In(1)
         Register frames.
+    sensor : Out(8)
+        Channels whose multiplexer is on the temperature sensor: ``codes`` is to be that.
 
     The others, and what is raised, as of :class:`BankModel`; ``configured`` is high when the
     card's settings have been written and the parts are in ADC mode.
     """
 
     def __init__(self, chips: int, clk_hz: int) -> None:
-        super().__init__(chips, clk_hz, part.PART, late=False, more={"sdi": In(1)})
+        more = {"sdi": In(1), "sensor": Out(CHANNELS)}
+        super().__init__(chips, clk_hz, part.PART, late=False, more=more)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -49,8 +52,11 @@ class AdcBankModel(BankModel):
                 any_bit.eq(any_bit | self.sdi),
             ]
         wanted = {part.Register(f >> 8 & 0x3F): f & 0xFF for f in part.CONFIGURATION}
-        del wanted[part.Register.ADC_MODE]
+        for register in (part.Register.ADC_MODE, *part.MUXES):
+            del wanted[register]
         settings = Signal(data.StructLayout({register.name: 8 for register in wanted}))
+        node = data.ArrayLayout(part.MUX_BITS, CHANNELS // len(part.MUXES))
+        muxes = Signal(data.ArrayLayout(node, len(part.MUXES)))
         register_mode = Signal()
         frame_end = deselect & (count == part.REGISTER_BITS)
         reading = shift[14]
@@ -63,6 +69,12 @@ class AdcBankModel(BankModel):
                     for register in wanted:
                         with m.Case(register), m.If(~reading):
                             m.d.sync += settings[register.name].eq(shift[:8])
+                    for mux, register in enumerate(part.MUXES):
+                        with m.Case(register), m.If(~reading):
+                            m.d.sync += muxes[mux].eq(shift[: node.size])
+                            # There are other nodes; the card has no use for them.
+                            known = part.MUX_SENSOR << part.MUX_BITS | part.MUX_SENSOR
+                            m.d.comb += bad_command.eq((shift[:8] & (0xFF ^ known)).any())
                     with m.Default():
                         m.d.comb += bad_command.eq(1)
                 with m.If(reading):
@@ -71,9 +83,12 @@ class AdcBankModel(BankModel):
             m.d.sync += register_mode.eq(0)
 
         with m.If(seen.reset_end):
-            m.d.sync += [register_mode.eq(0), settings.eq(0)]
+            m.d.sync += [register_mode.eq(0), settings.eq(0), muxes.eq(0)]
         right = Cat(settings[r.name] == value for r, value in wanted.items()).all()
         m.d.comb += self.configured.eq(right & ~register_mode)
+        for channel in range(CHANNELS):
+            place, which = divmod(channel, node.length)
+            m.d.comb += self.sensor[channel].eq(muxes[place][which] == part.MUX_SENSOR)
 
         # Complaints.
         moved_before = Signal()

@@ -11,7 +11,7 @@ from enum import IntEnum
 from functools import reduce
 from operator import and_, or_
 
-from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -33,6 +33,14 @@ class SwitchFault(IntEnum):
     """A read, or a write to a register that the card does not use."""
     NOT_READY = 5
     """A frame within 120 us of power-up or reset."""
+
+
+def crc_step(crc: Value, bits: Value) -> Value:
+    """One step of the chips' CRCs, bit-sliced: bit ``j`` of all chips is slice ``j``."""
+    n = len(bits)
+    feedback = crc[7 * n :] ^ bits
+    taps = [feedback if part.CRC_POLYNOMIAL >> j & 1 else Const(0, n) for j in range(8)]
+    return Cat(Const(0, n), crc[: 7 * n]) ^ Cat(*taps)
 
 
 class SwitchBankModel(wiring.Component):
@@ -91,7 +99,7 @@ class SwitchBankModel(wiring.Component):
             m.d.sync += count.eq(Mux(count > part.CRC_FRAME_BITS, count, count + 1))
             with m.If(count < part.FRAME_BITS):
                 m.d.sync += shifted.eq(Cat(self.sdi, shifted[:-n]))
-            m.d.sync += crc.eq(part.crc_step(crc, self.sdi))
+            m.d.sync += crc.eq(crc_step(crc, self.sdi))
             m.d.sync += [
                 end_plain.eq(count == part.FRAME_BITS - 1),
                 end_crc.eq(count == part.CRC_FRAME_BITS - 1),

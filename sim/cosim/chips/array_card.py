@@ -45,6 +45,8 @@ class ArrayCardChips(wiring.Component):
         ``sample`` toggles when the ADC inputs are held; ``codes`` is what they convert to.
     configured : Out(1)
         The converters have their settings; the AD7606's are straps of the card.
+    sensor : Out(8)
+        Channels of the converters, the same in all, that are on their temperature sensor.
     faults : Out
         Sticky fault code of each part: ``rows``, ``columns``, ``gates`` (SwitchFault),
         ``dac`` (DacFault), ``adc`` (AdcFault).
@@ -74,6 +76,7 @@ class ArrayCardChips(wiring.Component):
                 "sample": Out(1),
                 "codes": In(data.ArrayLayout(CODE_BITS, columns)),
                 "configured": Out(1),
+                "sensor": Out(CHANNELS),
                 "faults": Out(FAULTS),
                 "fault": Out(1),
             }
@@ -108,6 +111,8 @@ class ArrayCardChips(wiring.Component):
         m.submodules.adc = adc = model(self.geometry.columns // CHANNELS, self.clk_hz)
         if self.adc_part.configuration:
             m.d.comb += adc.sdi.eq(pins.adc_sdi)
+        if self.adc_part.sensing:
+            m.d.comb += self.sensor.eq(adc.sensor)
         m.d.comb += [
             dac.sclk.eq(pins.dac_sclk),
             dac.sync_n.eq(pins.dac_sync),

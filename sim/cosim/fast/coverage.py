@@ -173,12 +173,13 @@ class Covered(wiring.Component):
     ----------
     design : Component
         Not elaborated before; its members must be signals.
-    driven : mapping of str to Signal
-        Further inputs, and what inside the design they drive.
+    driven, shown : mapping of str to Signal
+        Further inputs, and what inside the design they drive; further outputs, and what
+        they show.
 
     Members
     -------
-    (those of ``design``, and ``driven``)
+    (those of ``design``, ``driven`` and ``shown``)
     present : Out
         The registers of all machines, one after the other.
     seen : Out
@@ -192,10 +193,13 @@ class Covered(wiring.Component):
     """
 
     def __init__(
-        self, design: wiring.Component, driven: Mapping[str, Signal] | None = None
+        self,
+        design: wiring.Component,
+        driven: Mapping[str, Signal] | None = None,
+        shown: Mapping[str, Signal] | None = None,
     ) -> None:
         self.design = design
-        self.driven = dict(driven or {})
+        self.driven, self.shown = dict(driven or {}), dict(shown or {})
         self.fragment = Fragment.get(design, None)
         self.machines = instrument(self.fragment)
         self.present_bits = sum(len(machine.state) for machine in self.machines)
@@ -204,6 +208,7 @@ class Covered(wiring.Component):
             {
                 **design.signature.members,
                 **{name: In(len(each), init=each.init) for name, each in self.driven.items()},
+                **{name: Out(len(each)) for name, each in self.shown.items()},
                 "present": Out(self.present_bits),
                 "seen": Out(seen),
             }
@@ -217,6 +222,7 @@ class Covered(wiring.Component):
             m.d.comb += outside.eq(inside) if member.flow is Out else inside.eq(outside)
         m.d.comb += [
             *(inside.eq(getattr(self, name)) for name, inside in self.driven.items()),
+            *(getattr(self, name).eq(inside) for name, inside in self.shown.items()),
             self.present.eq(Cat(machine.state for machine in self.machines)),
             self.seen.eq(Cat((each.seen_states, each.seen_transitions) for each in self.machines)),
         ]

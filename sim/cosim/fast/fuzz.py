@@ -37,7 +37,7 @@ from ....hw.link.exchange import pack_words
 from ....hw.link.protocol import RUN_HEAD, WRITE_HEAD, Info, Space
 from ....hw.link.protocol import Kind as Request
 from ....hw.link.uart import UartRx, UartTx
-from ....hw.profile import SLOTS, Drive, Kind, ModeRecord, Profile, pack_profile, quarters
+from ....hw.profile import MODE_SLOTS, Drive, Kind, ModeRecord, Profile, pack_profile, quarters
 from ..bench import Bench
 from .build import library
 
@@ -397,7 +397,7 @@ def prologue() -> bytes:
     )
     kinds = [kind for kind in Kind if kind is not Kind.NONE]
     modes = tuple(ModeRecord(kind, drive, verify=True, source=True) for kind in 2 * kinds)
-    profile = pack_profile(Profile(modes[:SLOTS], ()))
+    profile = pack_profile(Profile(modes[:MODE_SLOTS], ()))
     start = [
         instruction(Op.ADOPT),
         instruction(Op.RESTORE, tile=0, mode=0),

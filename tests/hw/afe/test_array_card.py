@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from amaranth import Elaboratable, Module
+from amaranth import Cat, Elaboratable, Module, Signal
 from amaranth.lib.wiring import In, Out, connect
 from amaranth.sim import Simulator
 
@@ -22,6 +22,7 @@ from ohmloom.hw.afe.array_card import (
     pins_signature,
     settle_ps,
 )
+from ohmloom.hw.afe.chained_card import ChainedCard
 from ohmloom.hw.afe.interface import PlaneStep, SwitchGroup
 from ohmloom.hw.afe.tia import AMPLIFIER_BANDWIDTH_HZ, pole_ps
 from ohmloom.hw.geometry import Geometry
@@ -29,12 +30,33 @@ from ohmloom.hw.timers import Timers
 from ohmloom.sim.cosim.chips.array_card import ArrayCardChips
 
 SMALL = Geometry(rows=8, columns=8)
-CASES = [
-    pytest.param(geometry, clk_hz, id=f"{geometry.rows}x{geometry.columns}-{clk_hz // 10**6}MHz")
+SIZES = [
+    (geometry, clk_hz)
     for geometry in (SMALL, Geometry(rows=16, columns=24), Geometry())
     for clk_hz in (48_000_000, 12_000_000)
 ]
-each_adc = pytest.mark.parametrize("adc", [ad7606c.PART, ad7606.PART], ids=lambda part: part.name)
+SIZES += [
+    (Geometry(rows=16, columns=16, tiles=1, power=False, compact=True), 12_000_000),
+    (Geometry(rows=24, columns=8, compact=True), 12_000_000),
+    (Geometry(rows=8, columns=24, compact=True), 48_000_000),
+]
+ADCS = (ad7606c.PART, ad7606.PART)
+TOO_FAST = (Geometry(rows=8, columns=24, compact=True), 48_000_000, ad7606.PART)
+
+
+def name_of(geometry, clk_hz):
+    size = f"{geometry.rows}x{geometry.columns}-{clk_hz // 10**6}MHz"
+    return size + "-compact" * geometry.compact
+
+
+CASES = [pytest.param(*size, id=name_of(*size)) for size in SIZES]
+ADC_CASES = [
+    pytest.param(*size, adc, id=f"{name_of(*size)}-{adc.name}")
+    for size in SIZES
+    for adc in ADCS
+    if (*size, adc) != TOO_FAST
+]
+each_adc = pytest.mark.parametrize(("geometry", "clk_hz", "adc"), ADC_CASES)
 ULX3S_HEADER_PINS = 56
 GROUPS = {
     SwitchGroup.ROWS: ("row_a", "row_b", "row_ground"),
@@ -46,11 +68,23 @@ GROUPS = {
 class Bench(Elaboratable):
     """Card, chips, and the timer service with its time jump."""
 
-    def __init__(self, geometry, clk_hz, *, jump=True, believed_hz=None, adc=ad7606c.PART):
+    delay = 0
+    """Cycles from the card to the pins of switches, tile bus and range."""
+
+    def __init__(
+        self,
+        geometry,
+        clk_hz,
+        *,
+        jump=True,
+        believed_hz=None,
+        card=ArrayCard,
+        adc=ad7606c.PART,
+    ):
         self.geometry = geometry
-        self.card = ArrayCard(geometry, believed_hz or clk_hz, adc=adc)
+        self.card = card(geometry, believed_hz or clk_hz, adc=adc)
         self.chips = ArrayCardChips(geometry, clk_hz, adc)
-        self.timers = Timers(1)
+        self.timers = Timers([self.card.timer.signature.bits])
         self.core = self.card.core
         self.jump = jump
         self.clk_hz = clk_hz
@@ -60,8 +94,10 @@ class Bench(Elaboratable):
         m.submodules.card, m.submodules.chips = card, chips = self.card, self.chips
         m.submodules.timers = timers = self.timers
         connect(m, timers.channel[0], card.timer)
+        slow = self.slow(m)
         for name, member in chips.pins.signature.members.items():
-            here, there = getattr(card, name), getattr(chips.pins, name)
+            here = slow[name] if name in slow else getattr(card, name)
+            there = getattr(chips.pins, name)
             m.d.comb += there.eq(here) if member.flow is In else here.eq(there)
         m.d.comb += [
             timers.quiet.eq(~card.core.active),
@@ -69,6 +105,10 @@ class Bench(Elaboratable):
             chips.skipped.eq(timers.skipped),
         ]
         return m
+
+    def slow(self, m):
+        """Pins of the chips that are not pins of the card, by name."""
+        return {}
 
     def run(self, bench):
         """Run ``bench(ctx)`` once the card is ready; no chip may complain."""
@@ -110,7 +150,7 @@ class Bench(Elaboratable):
         await ctx.tick()
         ctx.set(self.core.latch, 0)
         # The edge leaves the card, and the model's outputs follow two cycles later.
-        await ctx.tick().repeat(3)
+        await ctx.tick().repeat(3 + self.delay)
 
     async def convert(self, ctx, codes):
         """A conversion of ``codes``; the samples in order of arrival, and its cycles."""
@@ -134,16 +174,40 @@ class Bench(Elaboratable):
         return samples, cycles
 
 
+class ChainedBench(Bench):
+    """The chips behind the 74HC595s of a chained card."""
+
+    def __init__(self, geometry, clk_hz):
+        super().__init__(geometry, clk_hz, card=ChainedCard)
+        self.delay = 2 * self.card.chain.period
+
+    def slow(self, m):
+        chain, size = self.card.chain, self.card.chain.bits
+        lines = Signal(size * chain.ways, init=chain.lines.init)
+        clk, latch = Signal(), Signal()
+        m.d.sync += [clk.eq(self.card.chain_clk), latch.eq(self.card.chain_latch)]
+        for way in range(chain.ways):
+            shifted = Signal(size, name=f"shifted{way}")
+            with m.If(self.card.chain_clk & ~clk):
+                m.d.sync += shifted.eq(Cat(self.card.chain_data[way], shifted))
+            with m.If(self.card.chain_latch & ~latch):
+                m.d.sync += lines[way * size : (way + 1) * size].eq(shifted)
+        members, pins, place = pins_signature(self.geometry).members, {}, 0
+        for name in self.card.chained:
+            pins[name] = lines[place : place + members[name].shape]
+            place += members[name].shape
+        return pins
+
+
 def expected(group, width, a, b):
     """Lines on each of the group's ways; a line asked onto two goes to ground."""
     every = (1 << width) - 1
     if group is SwitchGroup.COLUMNS:
-        return a, a ^ every
+        return a & ~b, (a & ~b) ^ every
     return a & ~b, b & ~a, ~(a ^ b) & every
 
 
 @each_adc
-@pytest.mark.parametrize(("geometry", "clk_hz"), CASES)
 def test_initialisation_leaves_everything_grounded_and_configured(geometry, clk_hz, adc):
     bench = Bench(geometry, clk_hz, adc=adc)
     rows, columns = (1 << geometry.rows) - 1, (1 << geometry.columns) - 1
@@ -175,7 +239,6 @@ def test_initialisation_is_the_same_without_jumps():
 
 @each_adc
 @pytest.mark.parametrize("step", [PlaneStep.SWITCH, PlaneStep.READOUT])
-@pytest.mark.parametrize(("geometry", "clk_hz"), CASES)
 def test_cycles_are_those_of_the_formulas(geometry, clk_hz, step, adc):
     bench = Bench(geometry, clk_hz, adc=adc)
     wanted = bench.card.plane_period_cycles()[step]
@@ -194,9 +257,13 @@ def test_cycles_are_those_of_the_formulas(geometry, clk_hz, step, adc):
     bench.run(switch if step is PlaneStep.SWITCH else readout)
 
 
-@pytest.mark.parametrize(("geometry", "clk_hz"), CASES)
-def test_switch_updates_wait_for_their_latch(geometry, clk_hz):
-    bench = Bench(geometry, clk_hz)
+@pytest.mark.parametrize(("geometry", "clk_hz", "kind"), [
+    *(pytest.param(*case.values, Bench, id=case.id) for case in CASES),
+    *(pytest.param(geometry, 12_000_000, ChainedBench, id=f"chained-{n}")
+      for n, geometry in enumerate((SIZES[-3][0], Geometry(rows=8, columns=16)))),
+])  # fmt: skip
+def test_switch_updates_wait_for_their_latch(geometry, clk_hz, kind):
+    bench = kind(geometry, clk_hz)
     rng = random.Random(1)
 
     async def check(ctx):
@@ -219,8 +286,13 @@ def test_switch_updates_wait_for_their_latch(geometry, clk_hz):
     bench.run(check)
 
 
+def test_a_compact_card_at_a_clock_too_fast_for_its_converters_is_refused():
+    geometry, clk_hz, adc = TOO_FAST
+    with pytest.raises(ValueError, match="bits of AD7606 come .* not 48000000 Hz"):
+        ArrayCard(geometry, clk_hz, adc=adc)
+
+
 @each_adc
-@pytest.mark.parametrize(("geometry", "clk_hz"), CASES)
 def test_read_out_gives_every_columns_code_once(geometry, clk_hz, adc):
     bench = Bench(geometry, clk_hz, adc=adc)
     rng = random.Random(2)
@@ -331,11 +403,144 @@ def test_the_range_pins_are_the_source_s_while_it_is_selected():
     bench.run(check)
 
 
-def test_a_card_without_the_source_has_no_pin_for_it():
+SENSOR_CASES = [(Bench, 48_000_000), (Bench, 12_000_000), (ChainedBench, 12_000_000)]
+each_sensor = pytest.mark.parametrize(("kind", "clk_hz"), SENSOR_CASES)
+
+
+def setting_cycles(clk_hz):
+    """From two cycles after the change of range until the frames have been sent."""
+    each = ad7606c.PART.serial_timing(clk_hz).frame_cycles(ad7606c.REGISTER_BITS)
+    return len(ad7606c.CONFIGURATION) * (each + 2) + 1
+
+
+@each_sensor
+def test_the_temperature_range_puts_every_channel_on_its_sensor_and_another_one_off(kind, clk_hz):
+    bench = kind(SMALL, clk_hz)
+    core, chips = bench.core, bench.chips
+
+    async def check(ctx):
+        for tia_range, sensor in ((2, 0), (7, 0xFF), (5, 0), (7, 0xFF), (6, 0)):
+            ctx.set(core.range, tia_range)
+            await ctx.tick().repeat(2)
+            cycles = await bench.until(ctx, core.adc_idle)
+            assert ctx.get(core.ready) and ctx.get(chips.sensor) == sensor
+            assert ctx.get(chips.configured)
+            assert cycles == (0 if tia_range == 2 else setting_cycles(clk_hz))
+            await ctx.tick().repeat(bench.delay + 1)
+            # The TIAs have no such range: they are in the least sensitive one.
+            assert ctx.get(chips.pins.tia_range) == (0 if tia_range == 7 else tia_range)
+            samples, _ = await bench.convert(ctx, list(range(8)))
+            assert sorted(samples) == [(i, i) for i in range(8)]
+
+    bench.run(check)
+
+
+@pytest.mark.parametrize("clk_hz", [48_000_000, 12_000_000])
+@pytest.mark.parametrize("to", [7, 3])
+def test_a_conversion_is_whole_wherever_the_range_changes_in_it(clk_hz, to):
+    bench = Bench(SMALL, clk_hz)
+    core, chips, codes = bench.core, bench.chips, [7, 1, 2, 3, 4, 5, 6, 0]
+    off, on = (0, 0xFF) if to == 7 else (0xFF, 0)
+
+    async def check(ctx):
+        whole = 0
+        for offset in (-2, -1, 0, 1, 2, 3, 5, 8, 13, 40, 90, 140):
+            ctx.set(core.range, 10 - to)
+            await ctx.tick().repeat(2)
+            await bench.until(ctx, core.adc_idle)
+            for i, code in enumerate(codes):
+                ctx.set(chips.codes[i], code)
+            taken, samples = None, []
+            for cycle in range(-2, 1_500):
+                if cycle == offset:
+                    ctx.set(core.range, to)
+                # An engine converts when its time has come and the converters are idle.
+                strobe = cycle >= 0 and taken is None and ctx.get(core.adc_idle)
+                ctx.set(core.convert, strobe)
+                if strobe:
+                    taken = ctx.get(chips.sensor)
+                if ctx.get(core.samples.valid):
+                    samples.append(ctx.get(core.samples.payload["column"]))
+                if samples:
+                    assert len(samples) == 8 or ctx.get(chips.sensor) == taken
+                await ctx.tick()
+            assert sorted(samples) == list(range(8)) and taken in (off, on)
+            assert ctx.get(chips.sensor) == on and ctx.get(core.adc_idle)
+            whole += taken == off
+        assert 0 < whole < 12
+
+    bench.run(check)
+
+
+def test_no_switch_takes_its_setting_while_the_converters_are_set():
+    """So the settling before a conversion begins after the last frame."""
+    bench = Bench(SMALL, 48_000_000)
+    core, chips = bench.core, bench.chips
+
+    async def check(ctx):
+        for tia_range, sensor in ((7, 0xFF), (0, 0)):
+            ctx.set(core.range, tia_range)
+            await bench.load(ctx, SwitchGroup.ROWS, 1, 0)
+            cycles = await bench.until(ctx, core.loaded)
+            assert cycles > 200 and ctx.get(core.adc_idle)
+            assert ctx.get(chips.sensor) == sensor and ctx.get(chips.configured)
+            await bench.latch(ctx)
+
+    bench.run(check)
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 40, 200, 415, 500])
+def test_safe_takes_the_converters_off_their_sensors(after):
+    bench = Bench(SMALL, 48_000_000)
+    core, chips = bench.core, bench.chips
+
+    async def check(ctx):
+        for still in (0, 7):
+            ctx.set(core.range, 7)
+            await ctx.tick().repeat(after)
+            ctx.set(core.range, still)
+            ctx.set(core.safe, 1)
+            await ctx.tick().repeat(60)
+            assert not ctx.get(core.ready)
+            ctx.set(core.safe, 0)
+            await bench.until(ctx, core.ready, limit=30_000)
+            assert ctx.get(chips.sensor) == 0 and ctx.get(chips.configured)
+            assert ctx.get(core.adc_idle) == (still == 0)
+            await bench.until(ctx, core.adc_idle)
+            assert ctx.get(chips.sensor) == (0xFF if still else 0)
+            ctx.set(core.range, 0)
+            await ctx.tick().repeat(2)
+            await bench.until(ctx, core.adc_idle)
+
+    bench.run(check)
+
+
+def test_converters_without_a_sensor_are_left_alone():
+    bench = Bench(SMALL, 12_000_000, adc=ad7606.PART)
+    core = bench.core
+
+    async def check(ctx):
+        ctx.set(core.range, 7)
+        for _ in range(20):
+            await ctx.tick()
+            assert ctx.get(core.adc_idle) and ctx.get(bench.card.tia_range) == 7
+        assert not ctx.get(bench.chips.sensor)
+
+    bench.run(check)
+
+
+def test_a_sensor_slower_than_every_range_is_refused():
+    slow = replace(ad7606c.PART, sensor_ps=10**10)
+    with pytest.raises(ValueError, match="sensors of AD7606C-16 take 10000000000 ps and range 7"):
+        ArrayCard(SMALL, 48_000_000, adc=slow)
+
+
+def test_a_card_has_no_pins_for_what_there_is_not():
     plain = replace(SMALL, power=False)
     assert "source" not in pins_signature(plain).members
     assert pin_count(plain) == pin_count(SMALL) - 1
     assert pin_count(replace(SMALL, pulse=False)) == pin_count(plain)
+    assert pin_count(replace(SMALL, tiles=1)) == pin_count(SMALL) - 12
     timings = [ArrayCard(geometry, 48_000_000).timing() for geometry in (SMALL, plain)]
     assert [timing.source_ps for timing in timings] == [SOURCE_PS, None]
 
@@ -475,6 +680,17 @@ def test_the_page_gives_the_cycles_of_every_step():
         row = re.search(rf"\| {step.value} \|.*\| (\d+) \| (\d+) \|", PAGE)
         assert row, step
         assert [int(value) for value in row.groups()] == [cycles[step] for cycles in wanted]
+
+
+def test_the_page_gives_the_frames_of_the_temperature_sensors():
+    cycles = [setting_cycles(clk_hz) for clk_hz in (48_000_000, 12_000_000)]
+    text = PAGE
+    assert f"| frames, cycles | {cycles[0]} | {cycles[1]} |" in text
+    assert f"| frames, time | {cycles[0] / 48:.1f} us | {cycles[1] / 12:.1f} us |" in text
+    assert f"{len(ad7606c.CONFIGURATION)} frames, with" in text
+    code = round(ad7606c.sensor_volts(25) / 10 * 32768)
+    kelvin = (ad7606c.sensor_volts(26) - ad7606c.sensor_volts(25)) / 10 * 32768
+    assert f"so 25 degC is code {code} and a kelvin {kelvin:.0f} codes" in text
 
 
 def test_the_page_gives_the_ad7606_s_cycles():

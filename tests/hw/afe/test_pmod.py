@@ -31,7 +31,7 @@ from ohmloom.hw.afe.pmod import (
 )
 from ohmloom.hw.geometry import Geometry, GeometryError
 from ohmloom.hw.isa import Dac
-from ohmloom.hw.timers import Timers
+from ohmloom.hw.timers import COUNT_BITS, Timers
 from ohmloom.hw.top import Top
 from ohmloom.sim.converters.pmod import PmodConverters
 from ohmloom.sim.cosim.chips.pmod import BreadboardFault, PmodChips
@@ -58,7 +58,7 @@ class Bench(Elaboratable):
         self.geometry = geometry
         self.card = PmodCard(geometry, believed_hz or clk_hz, adc)
         self.chips = PmodChips(geometry, clk_hz, adc)
-        self.timers = Timers(1)
+        self.timers = Timers([COUNT_BITS])
         self.core = self.card.core
         self.jump = jump
         self.clk_hz = clk_hz

@@ -17,6 +17,7 @@ class LinkBench:
     Attributes
     ----------
     memories : word of (space, address); CELL reads what LEVEL wrote
+    written, lost : entries of the log and lost events that the link has still to count
     writes, runs : what the link did, in order
     received : bytes that it sent
     run_cycles : length of a run in clock cycles
@@ -32,6 +33,7 @@ class LinkBench:
         self.runs: list[tuple[int, int]] = []
         self.received = bytearray()
         self.run_cycles = 50
+        self.written = self.lost = 0
         self.result = (0x0123_4567_89AB_CDEF, 0xFEDC_BA98)
 
     # The background benches wait with single ticks only: a simulation that ends
@@ -67,6 +69,16 @@ class LinkBench:
             ctx.set(dut.read_data, self.memories.get((space, address), 0))
             await ctx.tick()
             ctx.set(dut.read_data, 0xDEAD_DEAD_DEAD_DEAD)  # valid in one cycle only
+
+    async def log(self, ctx) -> None:
+        """What the log has the link count."""
+        log = self.dut.log
+        while True:
+            ctx.set(log.written, self.written > 0)
+            ctx.set(log.lost, self.lost > 0)
+            await ctx.tick()
+            self.written -= ctx.get(log.count_written)
+            self.lost -= ctx.get(log.count_lost)
 
     async def core(self, ctx) -> None:
         """Runs that take ``run_cycles``."""
@@ -148,7 +160,7 @@ def link_bench(simulate) -> Callable:
         simulate(
             bench.dut,
             testbench,
-            background=(bench.listen, bench.memory, bench.core),
+            background=(bench.listen, bench.memory, bench.core, bench.log),
             cycles=cycles,
         )
         return bench

@@ -19,8 +19,8 @@ from ohmloom.hw.link.protocol import MAX_PAYLOAD
 class ReceivePath(wiring.Component):
     """Decoder and receiver, a byte a cycle."""
 
-    def __init__(self) -> None:
-        self.decoder, self.receiver = CobsDecoder(), FrameReceiver()
+    def __init__(self, window: int) -> None:
+        self.decoder, self.receiver = CobsDecoder(), FrameReceiver(window)
         super().__init__({"i": In(stream.Signature(8, always_ready=True))})
 
     def elaborate(self, platform: object) -> Module:
@@ -33,11 +33,12 @@ class ReceivePath(wiring.Component):
 
 @pytest.fixture
 def receive(simulate):
-    """``receive(line, stall=0)``: frames that came out, good and bad counts."""
+    """``receive(line, stall=0, window=1)``: frames that came out, how many were dropped."""
 
-    def run(line: bytes, *, stall: int = 0):
-        dut, frames, counts = ReceivePath(), [], []
-        out = dut.receiver.o
+    def run(line: bytes, *, stall: int = 0, window: int = 1):
+        dut, frames, dropped = ReceivePath(window), [], []
+        receiver = dut.receiver
+        out = receiver.o
 
         async def feed(ctx):
             for byte in line:
@@ -45,30 +46,37 @@ def receive(simulate):
                 ctx.set(dut.i.payload, byte)
                 await ctx.tick()
             ctx.set(dut.i.valid, 0)
-            while ctx.get(dut.receiver.active):
+            while ctx.get(receiver.active) or ctx.get(receiver.uncounted):
                 await ctx.tick()
-            await ctx.tick().repeat(5)
-            counts.extend([ctx.get(dut.receiver.good), ctx.get(dut.receiver.bad)])
 
         async def collect(ctx):
-            frame = bytearray()
             while True:
-                ctx.set(out.ready, 1)
-                while not ctx.get(out.valid):
+                while not ctx.get(receiver.active):
                     await ctx.tick()
-                byte = ctx.get(out.payload)
-                frame.append(byte.data)
-                if byte.last:
-                    assert ctx.get(dut.receiver.length) == len(frame) - 2
-                    frames.append(bytes(frame))
-                    frame.clear()
+                frame = bytearray()
+                while len(frame) < ctx.get(receiver.length) + 2:
+                    ctx.set(out.ready, 1)
+                    while not ctx.get(out.valid):
+                        await ctx.tick()
+                    frame.append(ctx.get(out.payload))
+                    await ctx.tick()
+                    ctx.set(out.ready, 0)
+                    for _ in range(stall):
+                        await ctx.tick()
+                frames.append(bytes(frame))
+                ctx.set(receiver.release, 1)
                 await ctx.tick()
-                ctx.set(out.ready, 0)
-                for _ in range(stall):
-                    await ctx.tick()
+                ctx.set(receiver.release, 0)
 
-        simulate(dut, feed, background=[collect])
-        return frames, *counts
+        async def count(ctx):
+            while True:
+                uncounted = ctx.get(receiver.uncounted)
+                dropped.extend(uncounted * [1])
+                ctx.set(receiver.counted, uncounted)
+                await ctx.tick()
+
+        simulate(dut, feed, background=[collect, count])
+        return frames, len(dropped)
 
     return run
 
@@ -83,7 +91,7 @@ def test_good_frames_pass(receive, stall):
     frames = [Frame(i, 255 - i, rng.randbytes(n)) for i, n in enumerate((0, 1, 40, 0))]
     # Gaps of delimiters give the slow reader time.
     line = b"".join(encode_frame(frame) + bytes(200) for frame in frames)
-    assert receive(line, stall=stall) == ([raw(frame) for frame in frames], len(frames), 0)
+    assert receive(line, stall=stall) == ([raw(frame) for frame in frames], 0)
 
 
 def test_the_longest_frame_passes_and_one_more_byte_does_not(receive):
@@ -91,21 +99,22 @@ def test_the_longest_frame_passes_and_one_more_byte_does_not(receive):
     body = raw(longest) + b"\x55"
     too_long = cobs_encode(body + zlib.crc32(body).to_bytes(4, "little")) + b"\0"
     line = encode_frame(longest) + bytes(1100) + too_long + encode_frame(longest)
-    assert receive(line) == ([raw(longest)] * 2, 2, 1)
-    assert receive(too_long[:-1] * 5 + b"\0" + encode_frame(longest)) == ([raw(longest)], 1, 1)
+    assert receive(line) == ([raw(longest)] * 2, 1)
+    assert receive(too_long[:-1] * 5 + b"\0" + encode_frame(longest)) == ([raw(longest)], 1)
 
 
 def test_every_flipped_bit_drops_the_frame(receive):
-    good = encode_frame(Frame(1, 4, b"\x10\x00\x07\x00\x00\x00"))
+    frame = Frame(1, 4, b"\x10\x00\x07\x00\x00\x00")
+    good = encode_frame(frame)
     line, dropped = bytearray(), 0
     for bit in range(8 * (len(good) - 1)):
         broken = bytearray(good)
         broken[bit // 8] ^= 1 << bit % 8
         dropped += sum(bool(piece) for piece in broken.split(b"\0"))
         line += broken
-    assert receive(bytes(line)) == ([], 0, dropped)
+    assert receive(bytes(line)) == ([], dropped)
     # The same loop without the flip accepts: the test can tell the difference.
-    assert receive((good + bytes(20)) * 3)[1:] == (3, 0)
+    assert receive((good + bytes(20)) * 3) == ([raw(frame)] * 3, 0)
 
 
 def test_short_and_empty_frames(receive):
@@ -113,16 +122,27 @@ def test_short_and_empty_frames(receive):
     short = [cobs_encode(bytes(n)) for n in range(1, 6)]
     empty_body = cobs_encode(zlib.crc32(b"").to_bytes(4, "little"))
     line = b"\0\0\0" + b"\0".join([*short, empty_body]) + b"\0\0"
-    assert receive(line) == ([], 0, 6)
+    assert receive(line) == ([], 6)
 
 
-@pytest.mark.parametrize(("stall", "dropped"), [(0, 0), (8, 1)])
-def test_a_frame_that_arrives_too_early_is_dropped_whole(receive, stall, dropped):
-    # The first one is released before (0) or after (8) the second one has ended.
-    first, second = Frame(1, 2, bytes(30)), Frame(2, 2, b"\xee" * 30)
-    line = encode_frame(first) + encode_frame(second) + bytes(400) + encode_frame(second)
-    frames = [raw(first), *(2 - dropped) * [raw(second)]]
-    assert receive(line, stall=stall) == (frames, 3 - dropped, dropped)
+@pytest.mark.parametrize(("gap", "dropped"), [(100, 0), (10, 1)])
+def test_a_frame_that_begins_too_early_is_dropped_whole(receive, gap, dropped):
+    # The first one is released before (100) or after (10) the second one begins.
+    first, second = Frame(1, 2, bytes(30)), Frame(2, 2, b"\xee" * 90)
+    line = encode_frame(first) + bytes(gap) + encode_frame(second) + bytes(400)
+    frames = [raw(first), *(1 - dropped) * [raw(second)], raw(first)]
+    assert receive(line + encode_frame(first), stall=1) == (frames, dropped)
+
+
+@pytest.mark.parametrize("window", [2, 4])
+def test_as_many_frames_as_its_window_are_held(receive, window):
+    long = [Frame(i, 3, random.Random(i).randbytes(200)) for i in range(window)]
+    short = [Frame(100 + i, 1, b"") for i in range(window)]
+    line = b"".join(map(encode_frame, long + short)) + bytes(1500 * window)
+    line += b"".join(map(encode_frame, short))
+    # The short ones that come at once are too many.
+    frames, dropped = receive(line, stall=5, window=window)
+    assert frames == [raw(frame) for frame in long + short] and dropped == window
 
 
 def test_garbage_never_blocks_the_next_frame(receive):
@@ -131,9 +151,8 @@ def test_garbage_never_blocks_the_next_frame(receive):
     line = bytearray()
     for _ in range(60):
         line += rng.randbytes(rng.randrange(1, 60)) + b"\0" + encode_frame(good) + bytes(20)
-    frames, accepted, bad = receive(bytes(line))
-    assert frames == [raw(good)] * 60
-    assert accepted == 60 and bad >= 60
+    frames, bad = receive(bytes(line))
+    assert frames == [raw(good)] * 60 and bad >= 60
 
 
 @pytest.mark.parametrize("wait", [0, 2])
@@ -144,9 +163,11 @@ def test_transmitter_appends_the_crc(simulate, wait):
     async def feed(ctx):
         for body in bodies:
             ctx.set(dut.i.valid, 1)
-            for i, byte in enumerate(body):
-                ctx.set(dut.i.payload, {"data": byte, "last": i == len(body) - 1})
+            for byte in body:
+                ctx.set(dut.i.payload, {"data": byte, "end": 0})
                 await ctx.tick().until(dut.i.ready)
+            ctx.set(dut.i.payload, {"data": 0x99, "end": 1})
+            await ctx.tick().until(dut.i.ready)
             ctx.set(dut.i.valid, 0)
 
     async def collect(ctx):

@@ -12,6 +12,7 @@ from ohmloom.hw.link.exchange import LinkRefused
 from ohmloom.hw.link.protocol import (
     DONE,
     DONE_BODY,
+    LOG_HEAD,
     READ_HEAD,
     REPLY,
     RUN_HEAD,
@@ -91,7 +92,7 @@ def test_longest_request_and_reply(link_bench):
     words = [0] * 200 + [random.Random(6).randrange(1 << 16) for _ in range(306)]
 
     async def test(ctx, bench):
-        client = AsyncLinkClient(bench.transport(ctx), timeout=0.005)
+        client = AsyncLinkClient(bench.transport(ctx), timeout=0.02)
         await client.write_words(Space.ACT, 0, words)
         assert [data for _, _, data in bench.writes] == words
         assert await client.read_words(Space.ACT, 0, 507) == [*words, 0]
@@ -271,17 +272,38 @@ def test_a_window_of_long_requests_at_the_rate_of_the_line(link_bench):
 
 
 def test_the_log_is_read_during_a_run(link_bench):
+    entry = 0x0007_2300_0000_0001
+
     async def test(ctx, bench):
-        bench.memories[Space.LOG, 0] = 0x0020_0000_0000_0002
-        bench.memories[Space.LOG, 1] = 0x0007_2300_0000_0001
-        bench.run_cycles = 8000
+        bench.memories[Space.LOG, 1] = bench.memories[Space.LOG, 32] = entry
+        bench.run_cycles = 100_000
         await ask(ctx, bench, Frame(1, Kind.RUN, RUN(0, 0)))
-        (reply,) = await ask(ctx, bench, Frame(2, Kind.READ, R(Space.LOG, 0, 2)))
-        assert reply.payload[0] == Status.OK and len(reply.payload) == 17
-        (reply,) = await ask(ctx, bench, Frame(3, Kind.READ, R(Space.LOG, 33, 1)))
-        assert reply.payload[0] == Status.BAD_ADDRESS
+        bench.written, bench.lost = 300, 2
+        await ctx.tick().repeat(300 * 60)
+        for first, count, words in (
+            (0, 2, LOG_HEAD.pack(300, 2, 32) + entry.to_bytes(8, "little")),
+            (0, 1, LOG_HEAD.pack(300, 2, 32)),
+            (0, 0, b""),
+            (32, 1, entry.to_bytes(8, "little")),
+        ):
+            (reply,) = await ask(ctx, bench, Frame(2, Kind.READ, R(Space.LOG, first, count)))
+            assert reply.payload == bytes([Status.OK]) + words
+        (reply,) = await ask(ctx, bench, Frame(3, Kind.READ, R(Space.LOG, 32, 2)))
+        assert reply.payload == bytes([Status.BAD_ADDRESS])
 
     link_bench(test)
+
+
+@pytest.mark.slow
+def test_the_number_of_lost_events_stays_at_its_maximum(link_bench):
+    async def test(ctx, bench):
+        bench.lost = 0x1_0003
+        while bench.lost:
+            await ctx.tick()
+        (reply,) = await ask(ctx, bench, Frame(2, Kind.READ, R(Space.LOG, 0, 1)))
+        assert LOG_HEAD.unpack(reply.payload[1:]) == (0, 0xFFFF, 32)
+
+    link_bench(test, cycles=3_000_000)
 
 
 def test_a_run_that_ends_during_a_reply_is_reported(link_bench):

@@ -5,19 +5,25 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from amaranth import Module
-from amaranth.lib import wiring
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data, wiring
 
+from ohmloom.hw.modes.engine import FIRST_LIMIT, LAST_LIMIT
 from ohmloom.hw.modes.warden import Warden
-from ohmloom.hw.timers import Timers
+from ohmloom.hw.timers import COUNT_BITS, Timers
 
 from .conftest import GEOMETRY
 
 GRANT = {
-    "gate_low": 0x8100, "gate_high": 0x9100, "gap_low": 0x8400, "gap_high": 0x8500,
-    "rail_low": 0x7000, "rail_high": 0x9000, "width": 9, "limited": 1, "tile": 2,
-    "once": 0, "source": 0,
+    "width": 9, "tile": 2, "once": 0, "source": 0,
 }  # fmt: skip
+LIMITS = {
+    "gate_low": 0x8100, "gate_high": 0x9100, "gap_low": 0x8400, "gap_high": 0x8500,
+    "rail_low": 0x7000, "rail_high": 0x9000, "limited": 1,
+}  # fmt: skip
+"""In the order in which the mode engine shows them."""
+WEIGHED = 2 * len(LIMITS)
+"""Cycles until limits that are shown all the time have been shown from first to last."""
 STANDING = {"rail": 0x8800, "gate": 0x8200, "through": 0}
 
 
@@ -26,18 +32,26 @@ class Watched(wiring.Component):
 
     def __init__(self) -> None:
         self.warden = Warden(GEOMETRY)
+        self.limits = Signal(data.ArrayLayout(16, len(LIMITS)))
         super().__init__({})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.warden = self.warden
-        m.submodules.timers = timers = Timers(1)
+        m.submodules.timers = timers = Timers([COUNT_BITS])
         wiring.connect(m, timers.channel[0], self.warden.timer)
+        drive, last = self.warden.drive, Signal()
+        m.d.comb += last.eq(drive.quarter >= LAST_LIMIT)
+        m.d.sync += drive.quarter.eq(Mux(last, FIRST_LIMIT, drive.quarter + 1))
+        m.d.comb += drive.limit.eq(self.limits[(drive.quarter - FIRST_LIMIT)[:3]])
         return m
 
 
-async def grant(ctx, warden, **changes: int) -> None:
+async def grant(ctx, bench, **changes: int) -> None:
     """A grant with what stands, seen by the registers."""
+    warden = bench.warden
+    for n, (name, value) in enumerate(LIMITS.items()):
+        ctx.set(bench.limits[n], changes.get(name, value))
     for name, value in (GRANT | changes).items():
         if name in GRANT:
             ctx.set(getattr(warden.drive, name), value)
@@ -46,7 +60,7 @@ async def grant(ctx, warden, **changes: int) -> None:
             ctx.set(getattr(warden.standing, name), value)
     ctx.set(warden.core.tile, changes.get("core_tile", GRANT["tile"]))
     ctx.set(warden.core.source, changes.get("core_source", 0))
-    await ctx.tick().repeat(2)
+    await ctx.tick().repeat(WEIGHED)
     ctx.set(warden.drive.granted, changes.get("granted", 1))
     await ctx.tick()
 
@@ -100,7 +114,7 @@ def test_gate_b_opens_within_the_grant(simulate, changes, expected):
     bench = Watched()
 
     async def testbench(ctx):
-        await grant(ctx, bench.warden, **changes)
+        await grant(ctx, bench, **changes)
         assert await request(ctx, bench.warden, 1) == expected
 
     simulate(bench, testbench)
@@ -112,7 +126,7 @@ def test_an_opening_is_cut_at_its_cycle(simulate, width, asked):
     bench = Watched()
 
     async def testbench(ctx):
-        await grant(ctx, bench.warden, width=width)
+        await grant(ctx, bench, width=width)
         longest = width + 1
         expected = (OPEN * longest + REFUSED * asked)[:asked]
         for _ in range(3):
@@ -130,7 +144,7 @@ def test_with_once_there_is_one_opening_a_grant(simulate, once, second):
     async def testbench(ctx):
         warden = bench.warden
         for _ in range(2):
-            await grant(ctx, warden, once=once)
+            await grant(ctx, bench, once=once)
             assert await request(ctx, warden, 2) == OPEN * 2
             assert await request(ctx, warden, 2) == second
             ctx.set(warden.drive.granted, 0)
@@ -140,15 +154,18 @@ def test_with_once_there_is_one_opening_a_grant(simulate, once, second):
     simulate(bench, testbench)
 
 
-def test_what_stands_is_compared_two_cycles_later_and_not_more(simulate):
+@pytest.mark.parametrize("phase", range(len(LIMITS)))
+def test_what_stands_is_weighed_when_all_limits_have_been_shown_since(simulate, phase):
     bench = Watched()
 
     async def testbench(ctx):
         warden = bench.warden
         for rail, expected in ((0x9001, REFUSED), (0x9000, OPEN)):
-            await grant(ctx, warden)
+            await grant(ctx, bench)
+            while ctx.get(warden.drive.quarter) != FIRST_LIMIT + phase:
+                await ctx.tick()
             ctx.set(warden.standing.rail, rail)
-            await ctx.tick().repeat(2)
+            await ctx.tick().repeat(WEIGHED)
             assert await request(ctx, warden, 1) == expected
 
     simulate(bench, testbench)

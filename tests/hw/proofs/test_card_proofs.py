@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from amaranth import Cat, Const, Module, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.hdl import Assert, Cover
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
@@ -25,48 +25,72 @@ class TheDacShiftsOutWhatItAccepted(wiring.Component):
 
     def __init__(self, dac: ad5754r.QuadDac) -> None:
         self.dac = dac
-        super().__init__({"payload": In(22), "valid": In(1)})
+        super().__init__({"payload": In(ad5754r.write_layout.size), "valid": In(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.dac = dac = self.dac
         m.d.comb += [dac.frame.payload.as_value().eq(self.payload), dac.frame.valid.eq(self.valid)]
-        accepted, seen = Signal(FRAME), Signal(FRAME)
+        payload = dac.frame.payload
+        asked, accepted, seen = Signal(FRAME), Signal(FRAME), Signal(FRAME)
+        with m.Switch(payload.setup):
+            with m.Case(0):
+                m.d.comb += asked.eq(Cat(payload.code, payload.channel))
+            for setup, frame in enumerate(ad5754r.CONFIGURATION, start=1):
+                with m.Case(setup):
+                    m.d.comb += asked.eq(frame.as_value())
         count = Signal(range(FRAME + 2))
         sclk, sync_n, ldac_n = Signal(init=1), Signal(init=1), Signal(init=1)
         m.d.sync += [sclk.eq(dac.sclk), sync_n.eq(dac.sync_n), ldac_n.eq(dac.ldac_n)]
         with m.If(dac.frame.valid & dac.frame.ready):
-            m.d.sync += [accepted.eq(self.payload), count.eq(0), seen.eq(0)]
+            m.d.sync += [accepted.eq(asked), count.eq(0), seen.eq(0)]
         edge = Signal()
         m.d.comb += edge.eq(sclk & ~dac.sclk & ~dac.sync_n)
         with m.If(edge):
             m.d.sync += [seen.eq(Cat(dac.sdin, seen[:-1])), count.eq(count + 1)]
         # Invariants: a driver that takes a frame has ended the one before; in a frame, what
-        # has been seen, what is to be shifted and the bits that remain make up the frame.
-        clock, bits = dac.clock, Signal(range(FRAME + 2))
+        # has been seen, what is out, what is to be shifted and the bits that are left make
+        # up the frame.
+        clock, bits, code = dac.clock, Signal(range(FRAME + 2)), Signal(ad5754r.CODE_BITS)
         low = ~dac.sclk
-        m.d.comb += bits.eq(count + edge)
+        m.d.comb += [bits.eq(count + edge), code.eq(Mux(dac.setup == 0, accepted, 0))]
         with m.If(dac.idle):
             m.d.comb += Assert(clock.idle & dac.sync_n & dac.ldac_n)
         with m.If(dac.sync_n):
             m.d.comb += [Assert(dac.sclk), Assert(dac.idle | (count == FRAME))]
             m.d.comb += Assert(dac.idle | (seen == accepted))
-            m.d.comb += Assert(~(clock.active | clock.trailing | clock.release | clock.held))
+            m.d.comb += Assert(~clock.ended & ~dac.sdin)
         with m.Else():
             m.d.comb += [
-                Assert(~dac.idle & ~clock.idle & dac.ldac_n),
-                Assert(bits + clock.remaining == FRAME + low),
-                Assert((bits <= FRAME) & (clock.remaining <= FRAME)),
-                Assert((low == 0) | (bits != 0)),
+                Assert(~dac.idle & dac.ldac_n),
+                Assert((bits <= FRAME) & (~low | (bits != 0))),
                 Assert(seen == accepted >> (FRAME - count).as_unsigned()),
-                Assert(dac.shift == (accepted << (bits - low).as_unsigned())[:FRAME]),
             ]
+            with m.If(clock.ended):
+                m.d.comb += Assert((bits == FRAME) & ~low & ~dac.sdin)
+            with m.Else():
+                shifted = Mux(clock.left < ad5754r.CODE_BITS, ad5754r.CODE_BITS - clock.left, 0)
+                m.d.comb += [
+                    Assert(bits + clock.left == FRAME - 1 + low),
+                    Assert(dac.sdin == accepted.bit_select(clock.left, 1)),
+                    Assert(dac.shift == (code << shifted.as_unsigned()[:5])[: len(code)]),
+                ]
+            # What was accepted is what the driver has kept of it.
+            with m.Switch(dac.setup):
+                with m.Case(0):
+                    m.d.comb += Assert(accepted[ad5754r.CODE_BITS :] == 0)
+                for setup, frame in enumerate(ad5754r.CONFIGURATION, start=1):
+                    with m.Case(setup):
+                        m.d.comb += Assert(accepted == frame.as_value())
+                with m.Default():
+                    m.d.comb += Assert(accepted == 0)
         with m.If(dac.sync_n & ~sync_n):
             m.d.comb += [
                 Assert(count == FRAME),
                 Assert(seen == accepted),
                 Assert(~dac.idle),
-                Cover(accepted == 0x25_A5A5),
+                Cover(accepted == 0x02_A5A5),
+                Cover(accepted == ad5754r.CONFIGURATION[-1].as_value()),
             ]
         with m.If(ldac_n & ~dac.ldac_n):
             m.d.comb += [Assert(dac.sync_n), Assert(seen == accepted), Assert(count == FRAME)]
@@ -78,7 +102,8 @@ class Lossy(ad5754r.QuadDac):
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
-        m.d.comb += self.sdin.eq(self.clock.last & self.frame.valid)
+        with m.If(self.clock.trailing & (self.clock.left == 1) & self.frame.valid):
+            m.d.sync += self.sdin.eq(1)
         return m
 
 

@@ -8,17 +8,21 @@ with it. The guard is a small one, so that every limit is reached within a few c
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 from amaranth import Const, Module, Mux, Signal, Value
 from amaranth.hdl import Assert, Cover
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
 from ohmloom.hw.afe.interface import Ceilings, FrontEndTiming, SwitchGroup
 from ohmloom.hw.geometry import Geometry
-from ohmloom.hw.guard import DUTY_MAX, Guard
+from ohmloom.hw.guard import DUTY_MAX, CodeLimits, Guard
 from ohmloom.hw.isa import Dac
 from ohmloom.hw.link.protocol import RISING, Limit, Reason
+from ohmloom.hw.ram import Ram
 
 CLK_HZ = 1_000_000_000
 ZERO = 0x8000
@@ -40,9 +44,45 @@ CEILINGS = Ceilings(
 )
 
 
-def guard(kind: type[Guard] = Guard, **faults: object) -> Guard:
+class Registers(wiring.Component):
+    """A :class:`~ohmloom.hw.ram.Ram` whose words a specification can see."""
+
+    def __init__(self, width: int, depth: int, init: list[int]) -> None:
+        self.words = Signal(data.ArrayLayout(width, depth), init=init)
+        self.memory = SimpleNamespace(attrs={})
+        super().__init__(Ram(width, depth).signature)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        read, write = self.read, self.write
+        same = write.en & (write.addr == read.addr)
+        word = self.words[read.addr]
+        m.d.sync += read.data.eq(Mux(same, ~word, word))
+        with m.If(write.en):
+            m.d.sync += self.words[write.addr].eq(write.data)
+        return m
+
+
+class VisibleLimits(CodeLimits):
+    memory = Registers
+
+
+def guard(kind: type[Guard] = Guard, compact: bool = False, **faults: object) -> Guard:
     """A small guard, in which the energy limit counts single code x code x cycles."""
-    return kind(GEOMETRY, TIMING, CEILINGS, CLK_HZ, energy_shift=0, **faults)
+    visible = type(kind.__name__, (kind,), {"code_limits": VisibleLimits})
+    geometry = replace(GEOMETRY, compact=compact)
+    return visible(geometry, TIMING, CEILINGS, CLK_HZ, energy_shift=0, **faults)
+
+
+def present_limits(guard: Guard) -> dict[Limit, Value]:
+    """The limits as they are, wherever they are kept."""
+    low, high = (
+        getattr(words, "words", words)
+        for words in (guard.store.words["low"], guard.store.words["high"])
+    )
+    codes: dict[Limit, Value] = {Limit(Limit.LOW_RAIL_A + dac): Value.cast(low[dac]) for dac in Dac}
+    codes |= {Limit(Limit.HIGH_RAIL_A + dac): Value.cast(high[dac]) for dac in Dac}
+    return codes | guard.limits
 
 
 class GuardSpec(wiring.Component):
@@ -50,6 +90,7 @@ class GuardSpec(wiring.Component):
 
     def __init__(self, guard: Guard) -> None:
         self.guard = guard
+        self.present = present_limits(guard)
         self.free = {
             "_".join(map(str, path)): value
             for path, member, value in guard.signature.flatten(guard)
@@ -117,7 +158,12 @@ class GuardSpec(wiring.Component):
 
     def limits(self, m: Module) -> None:
         """Helper: the limits are never laxer than the ceilings, and 0 V is always allowed."""
-        for limit, present in self.guard.limits.items():
+        store = self.guard.store
+        if store.compact:
+            for words in store.words.values():
+                word = words.words[store.asked]
+                m.d.comb += Assert(store.unread | (words.read.data == word))
+        for limit, present in self.present.items():
             ceiling = self.guard.ceilings[limit]
             m.d.comb += Assert(present >= ceiling if limit in RISING else present <= ceiling)
             if limit < Limit.HIGH_RAIL_A:
@@ -129,10 +175,21 @@ class GuardSpec(wiring.Component):
 
     def standing(self, m: Module, codes: list[Signal]) -> None:
         """Helper: the codes are within the limits."""
-        limits = self.guard.limits
+        limits = self.present
         for n, code in enumerate(codes):
             low, high = Limit(Limit.LOW_RAIL_A + n), Limit(Limit.HIGH_RAIL_A + n)
             m.d.comb += Assert((code >= limits[low]) & (code <= limits[high]))
+
+    def limit_of_pulse(self, m: Module, limit: Limit) -> Signal:
+        """A limit as it stood before the pulse, in which it does not change."""
+        guard, most = self.guard, ceiling(limit)
+        held = Signal(range(most + 1), init=most, name=f"{limit.name.lower()}_before")
+        with m.If(~guard.core.gate_b | guard.core.source | guard.safe):
+            m.d.sync += held.eq(guard.limits[limit])
+        m.d.comb += Assert(held <= most)
+        self.started = Signal()
+        m.d.sync += self.started.eq(1)
+        return held
 
     def distance(self, code: Signal) -> Value:
         return Mux(code > ZERO, code - ZERO, ZERO - code)
@@ -159,7 +216,7 @@ class CodesAreWithinLimits(GuardSpec):
     """No code leaves that is outside its channel's ceiling or present limit, none stands there."""
 
     def check(self, m: Module) -> None:
-        afe, limits = self.guard.afe, self.guard.limits
+        afe, limits = self.guard.afe, self.present
         self.limits(m)
         for n, code in enumerate(self.codes(m)):
             low, high = Limit(Limit.LOW_RAIL_A + n), Limit(Limit.HIGH_RAIL_A + n)
@@ -327,14 +384,16 @@ class PulsesAreShort(GuardSpec):
         m.d.sync += opened.eq(Mux(afe.gate_b & ~afe.source, opened + 1, 0))
         self.limits(m)
         m.d.comb += [
-            Assert(guard.safe | (opened == guard.opened)),
             Assert(~guard.safe | (opened == 0)),
-            Assert(guard.opened <= longest),
             Assert(opened <= longest),
             Cover(opened == longest),
         ]
+        # In a pulse no limit changes but for the next one.
+        limit = self.limit_of_pulse(m, Limit.WIDTH)
+        with m.If(self.started & ~guard.safe):
+            m.d.comb += Assert(opened + guard.width_left == limit)
         with m.If(afe.gate_b & ~afe.source):
-            m.d.comb += Assert(opened < guard.limits[Limit.WIDTH])
+            m.d.comb += Assert(opened < limit)
         # What the limit is not for.
         long = Signal(4)
         m.d.sync += long.eq(Mux(afe.gate_b, Mux(long == 15, 15, long + 1), 0))
@@ -356,9 +415,13 @@ class PulsesAreRare(GuardSpec):
         m.d.comb += following.eq(bucket + Mux(afe.gate_b & ~afe.source, one, 0))
         m.d.sync += bucket.eq(Mux(following > refill, following - refill, 0))
         self.limits(m)
+        spent, refilled, duty = guard.spent, guard.refilled, guard.limits[Limit.DUTY]
         m.d.comb += [
             Assert(bucket <= cap),
-            Assert(bucket + guard.credit <= cap),
+            Assert(bucket + refilled <= spent << DUTY_MAX),
+            Assert(spent <= ceiling(Limit.BUDGET)),
+            # What was refilled is a multiple of the refill.
+            Assert((refilled & ((one >> duty) - 1)[:DUTY_MAX]) == 0),
             Cover(bucket >= 4 << DUTY_MAX),
         ]
 
@@ -391,14 +454,10 @@ class PulsesHaveLittleEnergy(GuardSpec):
         energy = Signal(12)
         on_the_rail = afe.gate_b & ~afe.source
         m.d.sync += energy.eq(Mux(on_the_rail, energy + power, 0))
-        # The limit as it stands before the pulse, in which no limit changes.
-        limit = Signal(6, init=ceiling(Limit.ENERGY))
-        with m.If(~guard.core.gate_b | guard.core.source | guard.safe):
-            m.d.sync += limit.eq(guard.limits[Limit.ENERGY])
+        limit = self.limit_of_pulse(m, Limit.ENERGY)
         m.d.comb += [
             Assert(energy <= ceiling(Limit.ENERGY)),
-            Assert(limit <= ceiling(Limit.ENERGY)),
-            Assert(guard.safe | (energy + guard.energy_left == limit)),
+            Assert(guard.safe | ~self.started | (energy + guard.energy_left == limit)),
             Cover((energy == ceiling(Limit.ENERGY)) & (power == 8)),
         ]
         with m.If(on_the_rail):
@@ -432,10 +491,10 @@ class StopsCloseAtOnce(GuardSpec):
         with m.Elif(silence != longest):
             m.d.sync += silence.eq(silence + 1)
         present = guard.limits[Limit.WATCHDOG]
-        m.d.comb += [Assert(silence <= longest), Assert(guard.silence <= longest)]
-        m.d.comb += Assert(
-            (silence == guard.silence) | ((silence >= present) & (guard.silence >= present))
-        )
+        # What is left, and one more; a lower limit begins with the next good frame.
+        left = (1 << len(guard.silence)) - 1 - guard.silence
+        counted = Mux(left > 1, silence + left == present + 1, silence >= present)
+        m.d.comb += [Assert(silence <= longest), Assert(~guard.known | counted)]
         stop = Signal()
         stopped, was_open = Signal(), Signal()
         m.d.comb += stop.eq(afe.interlock | host.abort | guard.core.safe)
@@ -450,7 +509,7 @@ class StopsCloseAtOnce(GuardSpec):
             Assert(~refused_before | guard.safe),
             Assert(~guard.safe | (quiet & ~afe.convert)),
             Assert(afe.safe == guard.safe),
-            Assert(~afe.gate_b | (silence < longest)),
+            Assert(~afe.gate_b | ((silence < longest) & (silence < present))),
             Cover(was_open & stop),
             Cover(was_open & refused & (guard.reason == Reason.NONE) & (silence >= 2)),
             Cover(was_open & (silence == longest)),
@@ -478,8 +537,8 @@ class LimitsGoDownOnce(GuardSpec):
     def check(self, m: Module) -> None:
         guard = self.guard
         self.limits(m)
-        for limit, present in guard.limits.items():
-            before = Signal.like(present, init=ceiling(limit), name=f"before_{limit.name}")
+        for limit, present in self.present.items():
+            before = Signal(len(present), init=ceiling(limit), name=f"before_{limit.name}")
             changes = Signal(2, name=f"changes_{limit.name}")
             changed = present != before
             m.d.sync += before.eq(present)
@@ -549,7 +608,7 @@ class Generous(Guard):
 
     def _pulse(self, m: Module, passed: Signal) -> dict[Reason, Value]:
         causes = super()._pulse(m, passed)
-        m.d.sync += self.credit.eq(self.ceilings[Limit.BUDGET] << DUTY_MAX)
+        m.d.sync += self.spent.eq(0)
         return causes
 
 
@@ -650,16 +709,22 @@ def slow_but(fast: type[GuardSpec] | None, specs) -> list:
     ]
 
 
+SIZES = pytest.mark.parametrize("compact", [False, True], ids=["fast", "compact"])
+
+
+@SIZES
 @pytest.mark.parametrize("spec", slow_but(FAST, SPECS))
-def test_it_holds_for_ever(assert_formal, spec):
-    assert_formal(spec(guard()), depth=SPECS[spec])
+def test_it_holds_for_ever(assert_formal, spec, compact):
+    assert_formal(spec(guard(compact=compact)), depth=SPECS[spec])
 
 
+@SIZES
 @pytest.mark.parametrize("spec", slow_but(None, SPECS))
-def test_what_it_speaks_of_can_happen(assert_formal, spec):
-    assert_formal(spec(guard()), depth=COVER_DEPTH, mode="cover")
+def test_what_it_speaks_of_can_happen(assert_formal, spec, compact):
+    assert_formal(spec(guard(compact=compact)), depth=COVER_DEPTH, mode="cover")
 
 
+@SIZES
 @pytest.mark.parametrize(
     ("spec", "kind", "options"),
     [
@@ -673,9 +738,9 @@ def test_what_it_speaks_of_can_happen(assert_formal, spec):
         for spec, kind, options in FAULTS
     ],
 )
-def test_it_finds_a_guard_that_does_not(assert_formal, spec, kind, options):
+def test_it_finds_a_guard_that_does_not(assert_formal, spec, kind, options, compact):
     with pytest.raises(AssertionError, match="failed assertion"):
-        assert_formal(spec(guard(kind, **options)), depth=COVER_DEPTH, mode="bmc")
+        assert_formal(spec(guard(kind, compact, **options)), depth=COVER_DEPTH, mode="bmc")
 
 
 def test_every_specification_has_a_planted_fault():

@@ -22,15 +22,28 @@ from ohmloom.hw.fields import operands
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.guard import Guard
 from ohmloom.hw.isa import OPCODE_BITS, Dac, Op
-from ohmloom.hw.modes.engine import FIRST_MODE, FIRST_WAY, LAST_SLOT, STEPS, ModeEngine
-from ohmloom.hw.modes.warden import Warden
-from ohmloom.hw.profile import ARM_KEY, QUARTERS, SLOTS
+from ohmloom.hw.modes.engine import (
+    FIRST_LIMIT,
+    FIRST_MODE,
+    FIRST_WAY,
+    LAST_LIMIT,
+    LAST_SLOT,
+    SHOWN_CYCLES,
+    STEPS,
+    ModeEngine,
+)
+from ohmloom.hw.modes.warden import WEIGHING_CYCLES, Warden
+from ohmloom.hw.profile import ARM_KEY, MODE_SLOTS, QUARTER_BITS, WAY_SLOTS
 
 CLK_HZ = 1_000_000_000
 ZERO = 0x8000
 GEOMETRY = Geometry(rows=8, columns=8, tiles=4, power=False)
 TIMING = FrontEndTiming(settle_ps=2000, dac_settle_ps=1000, switch_ps=1000, pulse_min_ps=1000)
-"""The guard lets a gate open after two cycles, its least."""
+"""The guard lets a gate open after its least cycles."""
+LIMITS = ("gate_low", "gate_high", "gap_low", "gap_high", "rail_low", "rail_high", "limited")
+"""What the warden is shown, in this order."""
+MOST = 31
+"""Where counters of cycles end: beyond all that they are compared with."""
 CEILINGS = Ceilings(
     low=(0,) * len(Dac),
     high=(0xFFFF,) * len(Dac),
@@ -89,6 +102,20 @@ class Spec(wiring.Component):
         m.d.sync += held.eq(value)
         return value
 
+    def since(self, m: Module, changed: Value, name: str, most: int = MOST) -> Signal:
+        """Cycles since it changed, up to ``most``: 0 in the cycle in which it has."""
+        count, now = Signal(range(most + 1), name=name), Signal(range(most + 1), name=f"{name}_now")
+        m.d.comb += now.eq(Mux(changed, 0, count))
+        m.d.sync += count.eq(Mux(now == most, most, now + 1))
+        return now
+
+    def age(self, m: Module, quarter: Signal) -> Signal:
+        """Cycles since the limits that have been shown last, all of them, began to be shown."""
+        age = Signal(range(MOST + 1), init=MOST)
+        shown = LAST_LIMIT - FIRST_LIMIT + 1
+        m.d.sync += age.eq(Mux(quarter == LAST_LIMIT, shown, Mux(age == MOST, MOST, age + 1)))
+        return age
+
     def before(self, m: Module, value: Value, name: str) -> Signal:
         """The value of the cycle before; 0 in the first one."""
         register = Signal.like(value, name=name)
@@ -99,16 +126,22 @@ class Spec(wiring.Component):
 # The warden before the guard.
 
 
+SAID = ("tile", "width", "once", "source")
+"""What a grant says without showing it."""
+
+
 class WardenSpec(Spec):
     """A warden and a guard; the grant keeps its contract, all else is free."""
 
     def __init__(self, warden: Warden) -> None:
         self.warden = warden
-        self.guard = Guard(GEOMETRY, TIMING, CEILINGS, CLK_HZ)
+        self.guard = Guard(GEOMETRY, TIMING, CEILINGS, CLK_HZ, WEIGHING_CYCLES)
         free = {f"warden_{n}": v for n, v in free_inputs(warden, "fe", "standing", "timer").items()}
         free.pop("warden_core_source", None)
         guard = free_inputs(self.guard, "core", "timer", "skipped")
-        super().__init__(free | {f"guard_{n}": v for n, v in guard.items()})
+        super().__init__(
+            free | {f"guard_{n}": v for n, v in guard.items()}, shown=QUARTER_BITS * len(LIMITS)
+        )
 
     def build(self, m: Module) -> None:
         m.submodules.warden, m.submodules.guard = self.warden, self.guard
@@ -118,26 +151,45 @@ class WardenSpec(Spec):
         m.d.comb += [timer.busy.eq(self.left != 0), timer.done.eq(self.left == 1)]
         with m.If(timer.start):
             m.d.sync += self.left.eq(Mux(timer.cycles == 0, 1, timer.cycles))
+        with m.Elif(timer.stop):
+            m.d.sync += self.left.eq(1)
         with m.Elif(self.left != 0):
             m.d.sync += self.left.eq(self.left - 1)
         self.contract(m)
 
     def contract(self, m: Module) -> None:
-        """A grant's limits stand while it lasts, and have for two cycles when it begins."""
+        """What a grant says stands while it lasts, and has for two cycles when it begins.
+
+        Its limits are shown one after the other, all of them not long ago.
+        """
         drive = self.warden.drive
-        limits = Cat(
-            *(getattr(drive, name) for name in drive.signature.members if name != "granted")
-        )
-        held = self.before(m, limits, "limits_before")
+        said = Cat(*(getattr(drive, name) for name in SAID))
+        held = self.before(m, said, "said_before")
         since = Signal(2)
-        with m.If(limits != held):
+        with m.If(said != held):
             m.d.sync += since.eq(1)
         with m.Elif(since != 3):
             m.d.sync += since.eq(since + 1)
-        m.d.comb += Assume(~drive.granted | ((limits == held) & (since >= 2)))
+        granted = drive.granted
+        m.d.comb += Assume(~granted | ((said == held) & (since >= 2)))
         # The safe state resets the mode engine.
-        m.d.comb += Assume(~drive.granted | ~self.before(m, self.guard.safe, "was_safe"))
-        self.since, self.held = since, (limits == held)
+        m.d.comb += Assume(~granted | ~self.before(m, self.guard.safe, "was_safe"))
+        self.stood, self.held = since, (said == held)
+
+        quarter = drive.quarter
+        for n in range(len(LIMITS)):
+            word = self.shown.word_select(n, QUARTER_BITS)
+            m.d.comb += Assume((quarter != FIRST_LIMIT + n) | (drive.limit == word))
+        was = self.before(m, quarter, "quarter_before")
+        later = (quarter > FIRST_LIMIT) & (quarter <= LAST_LIMIT)
+        m.d.comb += Assume(~later | (was + 1 == quarter))
+        changed = self.shown != self.before(m, self.shown, "shown_before")
+        self.shown_since, self.shown_age = self.since(m, changed, "same"), self.age(m, quarter)
+        recent = Signal()
+        m.d.comb += recent.eq(
+            (self.shown_age <= SHOWN_CYCLES) & (self.shown_since >= self.shown_age)
+        )
+        m.d.comb += Assume(~granted | (recent & self.before(m, recent, "recent_before")))
 
     def codes(self, m: Module) -> tuple[Signal, Signal]:
         """Codes of RAIL_B and GATE_PROGRAM that have left since the front end was ready."""
@@ -182,44 +234,61 @@ class DrivesAreWithinTheGrant(WardenSpec):
         afe = guard.afe
         rail, gate = self.codes(m)
         through = self.through(m)
+        low, high, gap_low, gap_high, rail_low, rail_high, polarities = (
+            self.shown.word_select(n, QUARTER_BITS) for n in range(len(LIMITS))
+        )
         rail_fits, gate_fits, limited = Signal(), Signal(), Signal()
         m.d.comb += [
-            rail_fits.eq((rail >= drive.rail_low) & (rail <= drive.rail_high)),
-            limited.eq(Mux(rail >= ZERO, drive.limited[0], drive.limited[1])),
-            gate_fits.eq(
-                ~limited
-                | (
-                    (gate >= drive.gate_low)
-                    & (gate <= drive.gate_high)
-                    & ((gate < drive.gap_low) | (gate >= drive.gap_high))
-                    & ~through
-                )
-            ),
+            rail_fits.eq((rail >= rail_low) & (rail <= rail_high)),
+            limited.eq(Mux(rail >= ZERO, polarities[0], polarities[1])),
+            gate_fits.eq((gate >= low) & (gate <= high) & ((gate < gap_low) | (gate >= gap_high))),
         ]
+        fits = rail_fits & (~limited | (gate_fits & ~through))
         with m.If(afe.gate_b):
             m.d.comb += [
                 Assert(drive.granted),
                 Assert(afe.tile == drive.tile),
                 Assert(rail_fits),
-                Assert(gate_fits),
-                Cover((rail == drive.rail_high) & limited & (gate == drive.gap_high)),
-                Cover((rail == drive.rail_low) & ~limited & through & (drive.tile == 3)),
+                Assert(~limited | (gate_fits & ~through)),
+                Cover((rail == rail_high) & limited & (gate == gap_high)),
+                Cover((rail == rail_low) & ~limited & through & (drive.tile == 3)),
+            ]
+        # What has been shown since the codes changed is what the registers have seen.
+        changed = Cat(rail, gate) != self.before(m, Cat(rail, gate), "codes_before")
+        codes_since = self.since(m, changed, "codes_same")
+        m.d.comb += Assert(codes_since + guard.dac_left >= WEIGHING_CYCLES)
+        quarter, age = drive.quarter, self.shown_age
+        behind = Signal(range(LAST_LIMIT))
+        m.d.comb += behind.eq(quarter - FIRST_LIMIT)
+        inside = (quarter > FIRST_LIMIT) & (quarter <= LAST_LIMIT)
+        with m.If(inside & (codes_since >= behind) & (self.shown_since >= behind)):
+            seen = [quarter > FIRST_LIMIT + n for n in range(len(LIMITS))]
+            m.d.comb += [
+                Assert(warden.in_range == ((gate >= low) & (~seen[1] | (gate <= high)))),
+                Assert(
+                    ~seen[2]
+                    | (warden.in_gap == ((gate >= gap_low) & (~seen[3] | (gate < gap_high))))
+                ),
+                Assert(
+                    ~seen[4]
+                    | (warden.in_rails == ((rail >= rail_low) & (~seen[5] | (rail <= rail_high))))
+                ),
+            ]
+        known = Signal()
+        m.d.comb += known.eq((age != MOST) & (codes_since >= age) & (self.shown_since >= age))
+        with m.If(known):
+            m.d.comb += [
+                Assert(warden.rail_fits == rail_fits),
+                Assert(warden.gate_fits == gate_fits),
+                Assert(warden.limited == limited),
             ]
         # What the guard still waits for is what the registers have not yet seen.
-        tile = guard.tile
-        for steps, seen in ((1, 1), (0, 2)):
-            stood = (guard.dac_left <= steps) & (guard.switch_left <= steps) & (self.since >= seen)
-            with m.If(stood & self.held):
-                if steps:
-                    m.d.comb += [
-                        Assert(warden.rail_fits == rail_fits),
-                        Assert(warden.gate_fits == gate_fits),
-                        Assert(warden.is_tile == (tile == drive.tile)),
-                    ]
-                else:
-                    m.d.comb += Assert(
-                        warden.allowed == (rail_fits & gate_fits & (tile == drive.tile))
-                    )
+        tile, left = guard.tile, guard.switch_left
+        with m.If((left <= 1) & (self.stood >= 1) & self.held):
+            m.d.comb += Assert(warden.is_tile == (tile == drive.tile))
+        same = known & self.before(m, known, "was_known") & (codes_since != 0)
+        with m.If((left == 0) & (self.stood >= 2) & self.held & same & (self.shown_since != 0)):
+            m.d.comb += Assert(warden.allowed == (fits & (tile == drive.tile)))
         m.d.comb += Assert(~warden.sourced)
 
 
@@ -249,7 +318,7 @@ class OpeningsAreShort(WardenSpec):
         super().contract(m)
         self.still = self.before(m, self.warden.drive.granted, "granted_before")
         brief = self.warden.brief
-        with m.If((self.since >= 1) & self.held):
+        with m.If((self.stood >= 1) & self.held):
             m.d.comb += Assert(brief == (self.warden.drive.width == 0))
 
 
@@ -378,7 +447,7 @@ class EngineSpec(Spec):
             Assert(~(granted & at["ANSWER"] & self.asks) | ~engine.on_way),
             Assert(~at["WAY"] | engine.on_way),
             Assert(~at["CHECK"] | ~engine.on_way),
-            Assert(engine.step <= STEPS),
+            Assert(engine.step <= Mux(at["SUM"] | at["TEST"] | at["LOAD"], STEPS, LAST_LIMIT)),
             Assert(~(at["SUM"] | at["JUDGE"] | at["TEST"]) | is_op[Op.ADOPT]),
             Assert(~at["LOCATE"] | is_op[Op.READ]),
             Assert(~(at["LOCATE"] | at["LOCK"] | engine.watching) | ~engine.on_way),
@@ -403,18 +472,17 @@ class EngineSpec(Spec):
         )  # fmt: skip
         m.d.comb += there.eq((self.where_fixed[4:] == slot) & taken & inside & ~at["NEXT"])
         self.there = there
-        drive = engine.drive
-        names = ("gate_low", "gate_high", "gap_low", "gap_high", "rail_low", "rail_high")
         with m.If(there), m.Switch(quarter):
             with m.Case(0):
                 m.d.comb += Assert(engine.head[:16] == self.value_fixed)
             with m.Case(1):
                 m.d.comb += Assert(engine.head[16:] == self.value_fixed[:8])
-            for n, name in enumerate(names, start=QUARTERS):
-                with m.Case(n):
-                    m.d.comb += Assert(getattr(drive, name) == self.value_fixed)
-            with m.Case(10):
-                m.d.comb += Assert(drive.limited == self.value_fixed[:2])
+        # What is shown in a grant is of that slot.
+        asked = self.before(m, engine.profile_address, "address_before")
+        shows = granted | at["CHECK"] | at["LOCK"] | at["LOCKED"] | at["WAY"]
+        with m.If(shows | (loads & (engine.step != 0))):
+            m.d.comb += Assert(asked == Cat(engine.drive.quarter, engine.slot))
+            m.d.comb += Assert(loaded == engine.slot)
         # A grant that is no recipe's is of the mode of its tile.
         mode = engine.tile_data[2:]
         standing = (
@@ -439,7 +507,7 @@ class EngineSpec(Spec):
         ]
         # The header's numbers, and so the slots, are never beyond the profile.
         walks = at["SUM"] | at["JUDGE"] | at["TEST"]
-        few = (engine.modes <= SLOTS) & (engine.ways <= SLOTS)
+        few = (engine.modes <= MODE_SLOTS) & (engine.ways <= WAY_SLOTS)
         counted = at["JUDGE"] | (at["SUM"] & ((engine.slot != 0) | (engine.step > 2)))
         last_way = FIRST_WAY + engine.ways
         m.d.comb += [
@@ -456,15 +524,40 @@ class AGrantStands(EngineSpec):
     """What a grant says has stood for two cycles when it begins, and stands while it lasts."""
 
     def claim(self, m: Module) -> None:
-        drive, at = self.engine.drive, self.at
-        names = [name for name in drive.signature.members if name != "granted"]
-        limits = Cat(*(getattr(drive, name) for name in names))
+        engine, drive, at = self.engine, self.engine.drive, self.at
+        limits = Cat(*(getattr(drive, name) for name in SAID))
         held = self.before(m, limits, "limits_before")
         since = Signal(2)
         with m.If(limits != held):
             m.d.sync += since.eq(1)
         with m.Elif(since != 3):
             m.d.sync += since.eq(since + 1)
+        # Its slot's limits are shown from first to last.
+        quarter, asked = drive.quarter, self.before(m, engine.slot, "slot_before")
+        was = self.before(m, quarter, "quarter_before")
+        later = (quarter > FIRST_LIMIT) & (quarter <= LAST_LIMIT)
+        changed = asked != self.before(m, asked, "slot_before_that")
+        same, age = self.since(m, changed, "same"), self.age(m, quarter)
+        recent = Signal()
+        m.d.comb += recent.eq((age <= SHOWN_CYCLES) & (same >= age))
+        m.d.comb += Assert(~later | (was + 1 == quarter))
+        m.d.comb += Assert(~drive.granted | (recent & self.before(m, recent, "recent_before")))
+        step = engine.step
+        with m.If(at["LOAD"] & (step != 0)):
+            m.d.comb += [
+                Assert((asked == engine.slot) & (quarter + 1 == step) & (same + 1 >= step)),
+                Assert((step <= LAST_LIMIT + 1) | (age == step - FIRST_LIMIT - 1)),
+            ]
+        looked = at["CHECK"] | at["LOCK"] | at["LOCKED"] | at["WAY"]
+        with m.If(drive.granted | looked):
+            again = (step == FIRST_LIMIT) & (quarter == LAST_LIMIT)
+            first = (step == FIRST_LIMIT) & (quarter == 0)
+            m.d.comb += [
+                Assert((step >= FIRST_LIMIT) & (asked == engine.slot) & (same >= age)),
+                Assert(same + 1 >= STEPS),
+                Assert(again | first | (quarter + 1 == step)),
+                Assert(age + LAST_LIMIT + 1 <= SHOWN_CYCLES + Mux(again, LAST_LIMIT + 1, step)),
+            ]
         with m.If(drive.granted):
             m.d.comb += [
                 Assert(limits == held),
@@ -488,19 +581,12 @@ class AGrantIsOfTheTilesMode(EngineSpec):
         value = self.value_fixed
         its_mode = drive.granted & ~self.recipe & self.asks & self.mine
         with m.If(its_mode & (slot == FIRST_MODE + self.word[2:])):
-            for n, limit in enumerate(
-                (
-                    drive.gate_low, drive.gate_high, drive.gap_low, drive.gap_high,
-                    drive.rail_low, drive.rail_high,
-                ),
-                start=QUARTERS,
-            ):  # fmt: skip
-                m.d.comb += Assert((quarter != n) | (limit == value))
+            shown = (quarter == drive.quarter) & (quarter >= FIRST_LIMIT) & (quarter <= LAST_LIMIT)
             m.d.comb += [
-                Assert((quarter != 10) | (drive.limited == value[:2])),
+                Assert(~shown | (drive.limit == value)),
                 Assert((quarter != 0) | (drive.once == value[3])),
                 Assert((quarter != 0) | (drive.source == value[5])),
-                Cover((quarter == 9) & (drive.rail_high == 0x1234)),
+                Cover(shown & (drive.limit == 0x1234)),
             ]
 
 
@@ -772,7 +858,7 @@ ENGINE = {
 }
 """Depth of the induction of each specification."""
 SPECS = WARDEN | ENGINE
-COVER_DEPTH = 16
+COVER_DEPTH = 16 + WEIGHING_CYCLES
 """Of the warden's specifications."""
 GRANT_DEPTH, RECIPE_DEPTH = 32, 48
 """Of the engine's, whose walks take their time."""

@@ -72,15 +72,17 @@ PROFILE = Profile(
 
 @dataclass
 class Card:
-    """A controller with one of the front ends and its chips, elaborated.
-
-    ``initialisation`` is the machine that ends in READY.
-    """
+    """A controller with one of the front ends and its chips, elaborated."""
 
     covered: Covered
     clk_hz: int
     code_bits: int
-    initialisation: str
+
+    @classmethod
+    def of(cls, bench: Any, clk_hz: int, code_bits: int) -> Card:
+        driven = {"interlock": bench.chips.interlock, "abort": bench.top.abort}
+        shown = {"ready": bench.top.afe.core.ready}
+        return cls(Covered(bench, driven, shown), clk_hz, code_bits)
 
 
 class Rig:
@@ -96,7 +98,6 @@ class Rig:
         self.covered = covered = card.covered
         self.geometry: Geometry = covered.design.geometry
         self.code_bits = card.code_bits
-        self.initialisation = card.initialisation
         self.engine = Engine(path, ports(covered), BIT_CYCLES)
         clk_hz = card.clk_hz
         job: Any = SimpleNamespace(clk_hz=clk_hz, bit_cycles=BIT_CYCLES, jump=True)
@@ -117,7 +118,7 @@ class Rig:
     async def _play(self, scenario: Callable) -> None:
         pins: Any = self
         await self.harness.begin(pins)
-        self.until(self.initialisation, "READY")
+        self.until_ready()
         await self.link.ping()
         await scenario(self)
         self.step(20)
@@ -143,6 +144,15 @@ class Rig:
             if self.state(path) in states:
                 return
         raise TimeoutError(f"{path} is in {self.state(path)} and never in {states}")
+
+    @property
+    def ready(self) -> bool:
+        """Whether the front end is initialised."""
+        return bool(self.engine.get("ready"))
+
+    def until_ready(self) -> None:
+        while not self.ready:
+            self.step()
 
     def set(self, name: str, value: int) -> None:
         self.engine.set(name, value)
@@ -186,8 +196,7 @@ class Rig:
         self.step(REPLY_CYCLES // 10)
         self.engine.received()
         await self.link.clear()
-        while self.state(self.initialisation) != "READY":
-            self.step()
+        self.until_ready()
 
     async def set_up(self, **registers: int) -> None:
         """A profile, the modes of both tiles, the rails for reading, and registers."""
@@ -210,8 +219,7 @@ class Rig:
 def array_card() -> Card:
     """The array card's bench."""
     bench = Bench(GEOMETRY, CLK_HZ, CLK_HZ // BIT_CYCLES)
-    driven = {"interlock": bench.chips.interlock, "abort": bench.top.abort}
-    return Card(Covered(bench, driven), CLK_HZ, ad7606c.CODE_BITS, "top.afe")
+    return Card.of(bench, CLK_HZ, ad7606c.CODE_BITS)
 
 
 class PmodBench(wiring.Component):
@@ -261,9 +269,7 @@ class PmodBench(wiring.Component):
 def pmod() -> Card:
     """The breadboard's bench."""
     bench = PmodBench()
-    driven = {"interlock": bench.chips.interlock, "abort": bench.top.abort}
-    initialisation = "top.afe.initialisation"
-    return Card(Covered(bench, driven), PMOD_HZ, ad7476a.CODE_BITS, initialisation)
+    return Card.of(bench, PMOD_HZ, ad7476a.CODE_BITS)
 
 
 CARDS = {"array_card": array_card, "pmod": pmod}

@@ -214,7 +214,7 @@ async def trains_that_fail(rig):
 async def trains_that_are_ended(rig):
     """The controller's abort input in each state that looks at it."""
     await rig.set_up()
-    for state in ("ROWS", "DRIVE-WAIT", "READY", "PULSE", "CLOSED", "SETTLE", "AFTER"):
+    for state in ("ROWS", "DRIVE-WAIT", "READY", "OPEN", "PULSE", "CLOSED", "SETTLE", "AFTER"):
         await rig.start(pulse(), params=pack_pulse(READ_AFTER))
         await abort_in(rig, state)
 
@@ -234,7 +234,9 @@ async def charges(rig):
     await rig.run(ON_THE_LINE, params=pack_pulse(CHARGE))
     reading(rig, 100)
     await rig.run(ON_THE_LINE, params=pack_pulse(replace(CHARGE, after=0)))
-    states = ("SOURCE-WAIT", "ROWS", "DRIVE-WAIT", "READY", "PULSE", "CLOSED", "SETTLE", "AFTER")
+    states = (
+        "SOURCE-WAIT", "ROWS", "DRIVE-WAIT", "READY", "OPEN", "PULSE", "CLOSED", "SETTLE", "AFTER",
+    )  # fmt: skip
     for state in states:
         await rig.start(ON_THE_LINE, params=pack_pulse(CHARGE))
         await abort_in(rig, state)
@@ -347,38 +349,6 @@ async def stops(rig):
         await rig.recover()
 
 
-async def stops_while_starting(rig):
-    """The interlock opens in each state of the front end's initialisation.
-
-    The way from the pin to the front end takes some cycles, so the first start is
-    watched and each following one, which is the same, is stopped that much before.
-    """
-
-    async def starting():
-        rig.step(5000)
-        rig.engine.received()
-        await rig.request(Kind.CLEAR)
-        return rig.engine.edges
-
-    rig.stop()
-    begun = await starting()
-    states = [rig.state(AFE)]
-    while states[-1] != "READY":
-        rig.step()
-        states.append(rig.state(AFE))
-    rig.set("interlock", 0)
-    delay = 0
-    while rig.state(AFE) == "READY":
-        rig.step()
-        delay += 1
-    rig.stop()
-    for state in dict.fromkeys(states):
-        begun = await starting()
-        last = len(states) - 1 - states[::-1].index(state)
-        rig.step(begun + last + 1 - delay - rig.engine.edges)
-        rig.stop()
-
-
 async def requests(rig):
     """Every request, whole, cut short, too long, twice, and with replies of every shape."""
     link = rig.link
@@ -432,7 +402,7 @@ async def breadboard(rig):
 ON_THE_BREADBOARD = (breadboard,)
 SCENARIOS = (
     instructions, products, tensors, cells, groups, targets, trains, trains_that_fail,
-    trains_that_are_ended, charges, modes, stops, stops_while_starting, requests,
+    trains_that_are_ended, charges, modes, stops, requests,
 )  # fmt: skip
 
 EXCUSED = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -153,6 +155,42 @@ def test_a_single_read_is_of_a_single_cell(card):
     card.set_lines(0, row_a=mask(8, 1, 2))
     with pytest.raises(CardFault, match="single read"):
         card.convert(9000, SINGLE)
+
+
+def test_temperature_sensors_stand_for_the_columns_whose_multiplexer_is_on_them(card):
+    card.set_lines(0, row_a=mask(8, 2))
+    card.set_gate_a(0, True)
+    card.set_lines(0, gate_on=mask(8, 3))
+    currents = card.convert(900_000, SINGLE)
+    card.set_sensor(900_000, 0xF0)
+    sensed = card.convert(1_800_000, SINGLE)
+    assert currents[3] > 0 and not currents[4:].any()
+    assert abs(sensed[3] - currents[3]) < 0.1 * currents[3] and not sensed[:3].any()
+    assert np.all(np.abs(sensed[4:] - CARD.temperature_codes(0)) <= 4)
+    # The filter of the input has to settle both ways.
+    card.set_sensor(1_800_000, 0)
+    assert np.all(card.convert(1_800_010, SINGLE)[4:] > 100)
+    assert not card.convert(2_700_000, SINGLE)[4:].any()
+    card.set_sensor(2_700_000, 0xFF)
+    assert np.all(card.convert(2_700_010, SINGLE)[4:] < CARD.temperature_codes(0) - 100)
+    # Without a voltage on the rail too.
+    card.set_dac(2_700_000, Dac.RAIL_A, 0x8000)
+    assert np.all(np.abs(card.convert(4_000_000, SINGLE) - CARD.temperature_codes(0)) <= 4)
+
+
+@pytest.mark.parametrize("what", ["pulse", "source", "inference"])
+def test_temperature_sensors_are_for_single_reads(card, what):
+    card.set_sensor(0, 0xFF)
+    if what == "pulse":
+        card.set_gate_b(10, True)
+    if what == "source":
+        card.set_source(10, True)
+    tag = replace(SINGLE, inference=what == "inference")
+    with pytest.raises(CardFault, match="by a READ alone"):
+        card.convert(9000, tag)
+    if what == "pulse":
+        with pytest.raises(CardFault, match="the converters were set while"):
+            card.set_sensor(20, 0)
 
 
 def test_a_tile_that_does_not_exist_is_a_fault(card):

@@ -380,7 +380,11 @@ def both(device, adc: PmodAdc, planted, card=PmodCard) -> tuple[Whole, Whole]:
     return Rig(device, converters, adc, card).run(program, planted), wanted
 
 
-@pytest.fixture(scope="module", params=PmodAdc, ids=lambda adc: adc.name)
+@pytest.fixture(
+    scope="module",
+    params=[PmodAdc.AD7476A, pytest.param(PmodAdc.MAX11125, marks=pytest.mark.slow)],
+    ids=lambda adc: adc.name,
+)
 def runs(device, request):
     """``(found, wanted)`` with each kind of converter."""
     return both(device, request.param, faults(request.param))

@@ -413,8 +413,13 @@ def test_a_read_unlocks_a_cell_that_says_it_is_unwritten() -> None:
     rail = instruction(Op.DAC, channel=Dac.RAIL_A, code=CARD.read_code(made.array.device.v_read))
     made.array.pulse([1], 1.0, 1e-3, 200e-6)  # a cell that somebody has written
     read = instruction(Op.READ, tile=0, cell=0, count=3)
+    sensors, tias = (instruction(Op.SET, reg=Reg.TIA_RANGE, value=value) for value in (7, 0))
     do(made, rail, read)
     assert not made.modes.unwritten.any()  # the tile's mode is not known
+    # A temperature, here one below what says "unwritten", is not a cell's.
+    made.converters = made.readout.converters = replace(CARD, celsius=-11.0)
+    do(made, mode(0), sensors, read, tias)
+    assert made.cell_memory[0] and not made.modes.unwritten.any()
     do(made, mode(0), read)
     assert np.flatnonzero(made.modes.unwritten).tolist() == [0, 2]
 

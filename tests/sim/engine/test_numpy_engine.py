@@ -19,6 +19,7 @@ from ohmloom.hw.isa import (
     instruction,
     pack_level,
     pack_requant,
+    unpack_reading,
     unpack_requant,
     unpack_result,
 )
@@ -380,6 +381,26 @@ def test_read_returns_codes_and_changes_no_state():
         assert abs(code - expected) < 6.4 * 0.01 * expected + 1
     assert np.array_equal(made.array.g, before)
     assert made.array.reads[2].flat[60] == 2  # one by the last verify, one now
+
+
+def test_temperatures_are_read_with_any_rail_and_by_a_read_alone():
+    made = engine()
+    sensors = instruction(Op.SET, reg=Reg.TIA_RANGE, value=7)
+    read = instruction(Op.READ, tile=0, cell=0, count=8)
+    off = instruction(Op.DAC, channel=Dac.RAIL_A, code=0x8000)
+    program = instruction(Op.PROGRAM, tile=0, cell=0, count=1)
+    code = (sensors, off, read, instruction(Op.HALT), program, instruction(Op.HALT))
+    made.image = dataclasses.replace(made.image, code=code, entries={"read": 0, "program": 4})
+    made.run("read")
+    mean = int(CARD.temperature_codes(0))
+    readings = [unpack_reading(int(word)) for word in made.cell_memory[:8]]
+    assert all(abs(code - mean) <= 4 for code, _, _ in readings)
+    assert {tuple(rest) for _, *rest in readings} == {(7, False)}
+    before = made.array.pulses.copy()
+    made.cell_memory[0] = 0
+    with pytest.raises(EngineError, match="address 4: TIA range 7 is for a READ alone"):
+        made.run("program")
+    assert np.array_equal(made.array.pulses, before)
 
 
 def test_waits_and_pulses_take_their_time():

@@ -34,10 +34,11 @@ class Shape:
         return cycles + [(1, idle_clock, 0)] * self.gap
 
 
-def read_bank(dut, clk_hz, cycles, idle, codes):
+def read_bank(dut, clk_hz, cycles, idle, codes, *outputs):
     """Play pin cycles to a bank of converters: ``(words per data line, fault code)``.
 
-    A bit is taken before each falling edge of the serial clock.
+    A bit is taken before each falling edge of the serial clock. The values of ``outputs`` at
+    the end follow.
     """
     lines = [[] for _ in range(len(dut.dout))]
     fault = []
@@ -54,7 +55,7 @@ def read_bank(dut, clk_hz, cycles, idle, codes):
                 ctx.set(getattr(dut, name), level)
             before, shown = pins, ctx.get(dut.dout)
             await ctx.tick()
-        fault.append(ctx.get(dut.fault))
+        fault.extend(ctx.get(output) for output in (dut.fault, *outputs))
 
     sim = Simulator(dut)
     sim.add_clock(1 / clk_hz)
@@ -64,7 +65,7 @@ def read_bank(dut, clk_hz, cycles, idle, codes):
         [int("".join(map(str, bits[k : k + 16])), 2) for k in range(0, len(bits), 16)]
         for bits in lines
     ]
-    return words, fault[0]
+    return words, *fault
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ohmloom.hw.afe.ad7606c import CONFIGURATION, READ_FLAG
+from ohmloom.hw.afe.ad7606c import CONFIGURATION, READ_FLAG, SENSING
 from ohmloom.sim.cosim.chips.ad7606c import AdcBankModel, AdcFault
 
 from .conftest import read_bank
@@ -56,7 +56,7 @@ class Bench:
     def run(self, chips=1, codes=()):
         """``(words per data line, AdcFault)``; a bit is taken before each falling edge."""
         dut = AdcBankModel(chips, CLK_HZ)
-        words, fault = read_bank(dut, CLK_HZ, self.cycles, IDLE, codes)
+        words, fault, self.sensor = read_bank(dut, CLK_HZ, self.cycles, IDLE, codes, dut.sensor)
         return words, AdcFault(fault)
 
 
@@ -74,7 +74,8 @@ def test_read_out_gives_each_channel_on_its_line(bench):
     assert [line[-4:] for line in words] == [codes[k : k + 4] for k in range(0, 16, 4)]
 
 
-@pytest.mark.parametrize("missing", range(1, 8))
+# Those of the multiplexers are what they are after a reset.
+@pytest.mark.parametrize("missing", [1, 2, 3, 4, 5, 6, 11])
 def test_every_setting_is_needed(bench, missing):
     frames = [frame for i, frame in enumerate(CONFIGURATION) if i != missing]
     assert bench.configure(frames).convert().run()[1] is AdcFault.NOT_CONFIGURED
@@ -88,6 +89,26 @@ def test_a_wrong_setting_is_not_the_cards(bench):
 @pytest.mark.parametrize("frame", [CONFIGURATION[1], READ_FLAG | 0x3F00, 0x8200])
 def test_bad_register_frames_are_faults(bench, frame):
     assert bench.reset().frame(word(frame)).run()[1] is AdcFault.COMMAND
+
+
+SENSOR_ON = [frame | more for frame, more in zip(CONFIGURATION, SENSING, strict=True)]
+
+
+@pytest.mark.parametrize("missing", [None, 7, 8, 9, 10])
+def test_each_multiplexer_takes_two_channels_to_the_sensor(bench, missing):
+    frames = [frame for i, frame in enumerate(SENSOR_ON) if i != missing]
+    bench.configure(frames).convert().read()
+    assert bench.run(codes=range(8))[1] is AdcFault.NONE
+    pair = 0 if missing is None else 0b11 << 2 * (missing - 7)
+    assert bench.sensor == 0xFF & ~pair
+    bench.reset()
+    assert bench.run()[1] is AdcFault.NONE and bench.sensor == 0
+
+
+@pytest.mark.parametrize("value", [0x02, 0x10, 0x40, 0x80])
+def test_what_the_card_has_no_use_for_in_a_multiplexer_is_a_fault(bench, value):
+    frames = [frame | value if i == 8 else frame for i, frame in enumerate(CONFIGURATION)]
+    assert bench.configure(frames).run()[1] is AdcFault.COMMAND
 
 
 @pytest.mark.parametrize("clocks", [0, 16, 63, 65])

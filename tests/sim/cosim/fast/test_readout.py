@@ -25,6 +25,7 @@ from ohmloom.boards.selftest import (
     reference_ohms,
     self_test,
 )
+from ohmloom.boards.temperature import TemperatureError, celsius_of_code, measure
 from ohmloom.hw.afe.array_card import plane_period_cycles
 from ohmloom.hw.afe.interface import PlaneStep
 from ohmloom.hw.afe.tia import RANGES
@@ -33,10 +34,10 @@ from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.image import Image, LayerSpan, Span
 from ohmloom.hw.isa import Dac, Op, Reg, encode, instruction, pack_requant, unpack_reading
 from ohmloom.hw.link.protocol import Space
-from ohmloom.hw.ranges import AUTO
+from ohmloom.hw.ranges import AUTO, TEMPERATURE_RANGE
 from ohmloom.hw.tables import IDENTITY, pack_entry
 from ohmloom.sim.converters import Channels, Converters
-from ohmloom.sim.cosim.bench import lags
+from ohmloom.sim.cosim.bench import Bench, lags
 from ohmloom.sim.cosim.card import Lags
 from ohmloom.sim.cosim.fast.plugged import plugged
 from ohmloom.sim.cosim.resistors import Resistors
@@ -77,10 +78,11 @@ def plug() -> Iterator[Callable[..., LinkReader]]:
             sigma: float = 0.0,
             analog: Lags | None = None,
             array: Any = None,
+            card: Converters = CARD,
         ) -> LinkReader:
             array = array or Resistors(ohms(), sigma, SEED)
             wire = boards.enter_context(
-                plugged(GEOMETRY, CLK_HZ, BIT_CYCLES, array, CARD, channels=channels, analog=analog)
+                plugged(GEOMETRY, CLK_HZ, BIT_CYCLES, array, card, channels=channels, analog=analog)
             )
             return LinkReader(LinkClient(wire, timeout=0.1))
 
@@ -181,6 +183,83 @@ def test_readings_are_the_numpy_engine_s_word_for_word(plug, calibrated):
                 assert reading.amperes == pytest.approx(amperes, rel=0.03)
             else:
                 assert abs(reading.amperes) < 20 * 10 / 32768 / 500e6
+
+
+WARM = replace(CARD, celsius=61.5)
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_temperatures_are_the_numpy_engine_s_word_for_word(plug, calibrated):
+    """Between reads of cells: with noise, errors of TIAs, which do not matter, and a table."""
+    channels = Channels.of(*errors())
+    words = words_of(channels)
+    mend = [pack_entry(32768 + 50 * n, n) for n in range(COLUMNS)]
+    words[TEMPERATURE_RANGE * COLUMNS :] = mend
+    table = np.array(words, np.uint32).reshape(8, COLUMNS) if calibrated else None
+    reads = plug(channels, sigma=1e-4, card=WARM)
+    if calibrated:
+        reads.write_table(words)
+    count, settings = 2 * COLUMNS, ((1, 0), (7, 0), (7, 3), (0, 1), (7, 1))
+    code, entries = [instruction(Op.HALT)], {"setup": 0}
+    for number, (tia_range, average) in enumerate(settings):
+        entries[str(number)] = len(code)
+        code += [
+            instruction(Op.DAC, channel=Dac.RAIL_A, code=rail_code(TEST_V)),
+            instruction(Op.SET, reg=Reg.TIA_RANGE, value=tia_range),
+            instruction(Op.SET, reg=Reg.AVERAGE, value=average),
+            instruction(Op.READ, tile=0, cell=0, count=count),
+            instruction(Op.HALT),
+        ]
+    image = Image(GEOMETRY, tuple(code), entries, np.zeros(1, np.uint64), 1, Span(0, 1), ())
+    array: Any = Resistors(ohms(), 1e-4, SEED)
+    engine = NumpyEngine(image, array, WARM, CLK_HZ, SEED, channels=channels, calibration=table)
+    spread = set()
+    for number, (tia_range, average) in enumerate(settings):
+        engine.run(str(number))
+        wanted = [Reading(*unpack_reading(int(word))) for word in engine.cell_memory[:count]]
+        found = reads.read(0, 0, count, TEST_V, tia_range, average)
+        assert found == wanted
+        if tia_range == TEMPERATURE_RANGE:
+            spread |= {reading.code for reading in found}
+            for reading in found if not calibrated else ():
+                assert celsius_of_code(reading.code) == pytest.approx(61.5, abs=0.06)
+    assert len(spread) > 1
+
+
+def test_the_temperature_of_a_bench_needs_no_voltage_on_a_rail(plug):
+    found = measure(plug(sigma=1e-4, card=WARM), "a test")
+    assert found.celsius == pytest.approx((61.5,), abs=0.06)
+
+
+def test_a_sensor_that_settles_slower_than_its_range_is_found(plug):
+    """A planted fault, as the one below."""
+    slow = replace(lags(CLK_HZ), sensor_tau=0.3 * lags(CLK_HZ).range_taus[-1])
+    late = replace(lags(CLK_HZ), sensor_tau=3 * lags(CLK_HZ).range_taus[-1])
+    codes = [
+        plug(card=WARM, analog=analog).read(0, 0, 1, 0.0, TEMPERATURE_RANGE)[0].code
+        for analog in (None, slow, late)
+    ]
+    assert codes[0] == codes[1] != codes[2]
+
+
+def test_a_multiplexer_that_is_not_written_gives_no_temperature(plug, monkeypatch):
+    """A planted fault: the frame of the last two channels leaves them on their inputs."""
+
+    class Forgetful(Bench):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            frames = list(self.card.adc.sensing)
+            frames[-2] = 0
+            self.card.adc.sensing = tuple(frames)
+
+    monkeypatch.setattr("ohmloom.sim.cosim.fast.plugged.Bench", Forgetful)
+    reads = plug(card=WARM)
+    codes = [reading.code for reading in reads.read(0, 0, COLUMNS, TEST_V, TEMPERATURE_RANGE)]
+    wanted = [reading.code for reading in reference(0, 0, 0.0, cells=COLUMNS)]
+    assert codes[6:] == wanted[6:]
+    assert [celsius_of_code(code) for code in codes[:6]] == pytest.approx([61.5] * 6, abs=0.06)
+    with pytest.raises(TemperatureError, match="converter 0 says -10.7 degC"):
+        measure(reads, "a test")
 
 
 def network(planes: int, tia_range: int) -> tuple[Image, int]:
