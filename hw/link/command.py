@@ -201,6 +201,9 @@ class CommandProcessor(wiring.Component):
         self.geometry = geometry
         self.clk_hz = clk_hz
         self.front_end = front_end
+        # Internal state, named for who follows the program: where it is, a strobe with which
+        # that instruction is fetched, and whether a branch has led there.
+        self.counter, self.fetching, self.jumped = Signal(COUNTER_BITS), Signal(), Signal()
         super().__init__(
             {
                 "i": In(stream.Signature(8)),
@@ -229,7 +232,7 @@ class CommandProcessor(wiring.Component):
         word = Signal(64)
         accumulator, carry = Signal(8), Signal()
         index = Signal(ADDRESS_BITS)
-        counter = Signal(COUNTER_BITS)
+        counter = self.counter
         # After a reset the control store has nothing yet: its first word is fetched.
         execute, started = Signal(init=1), Signal()
         done, answering = Signal(), Signal()
@@ -265,7 +268,8 @@ class CommandProcessor(wiring.Component):
             wait.eq(started & waits),
             go.eq(started & execute & ~wait),
             code.read.addr.eq(counter),
-            code.read.en.eq(execute & ~wait),
+            self.fetching.eq(execute & ~wait),
+            code.read.en.eq(self.fetching),
             scratch.read.addr.eq(address | Mux(code.read.data[8], index, 0)),
             scratch.read.en.eq(~execute),
             operand.eq(scratch.read.data),
@@ -308,7 +312,9 @@ class CommandProcessor(wiring.Component):
         m.d.sync += [started.eq(1), execute.eq(~execute | wait)]
         with m.If(~execute):
             m.d.sync += counter.eq(Cat(~(counter[high] ^ counter[low]), counter[:-1]))
-            with m.If(branch & (true ^ code.read.data[10])):
+            jumps = branch & (true ^ code.read.data[10])
+            m.d.sync += self.jumped.eq(jumps)
+            with m.If(jumps):
                 m.d.sync += counter.eq(code.read.data[:COUNTER_BITS])
             with m.If(~branch & code.read.data[11]):
                 m.d.sync += accumulator.eq(0)

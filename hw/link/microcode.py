@@ -137,6 +137,26 @@ class At:
 
 
 @dataclass(frozen=True)
+class Step:
+    """An instruction as it stands in the control store.
+
+    Attributes
+    ----------
+    name:
+        The label before it, and how far behind that it is.
+    place:
+        Value of the program counter.
+    onward, jump:
+        Names of the instructions that can follow it: the next one, and that of a branch.
+    """
+
+    name: str
+    place: int
+    onward: str | None
+    jump: str | None
+
+
+@dataclass(frozen=True)
 class _Branch:
     test: Condition
     invert: bool
@@ -219,6 +239,25 @@ class Program:
     def jump(self, target: str) -> None:
         """To ``target``."""
         self.branch(Condition.ALWAYS, target)
+
+    def steps(self) -> list[Step]:
+        """All instructions in the order in which they were given."""
+        names, label, first = [], "", 0
+        starts = {line: name for name, line in self._labels.items()}
+        for n in range(len(self._lines)):
+            if n in starts:
+                label, first = starts[n], n
+            names.append(f"{label}+{n - first}" if n > first or not label else label)
+        names.append("")  # behind the last one, which is a branch
+        found, place = [], 0
+        for n, line in enumerate(self._lines):
+            branch = line if isinstance(line, _Branch) else None
+            always = branch is not None and branch.test is Condition.ALWAYS
+            onward = None if always else names[n + 1]
+            jump = names[self._labels[branch.target]] if branch is not None else None
+            found.append(Step(names[n], place, onward, jump))
+            place = following(place)
+        return found
 
     def assembled(self) -> tuple[list[int], list[int]]:
         """The words of the control store, and the scratch memory's first contents."""

@@ -602,6 +602,11 @@ class _Writer:
         p.jump("bytes")
 
 
+def write(geometry: Geometry, info: bytes) -> Program:
+    """The program of a controller that says ``info`` of itself."""
+    return _Writer(geometry, info).write()
+
+
 def assemble(geometry: Geometry, info: bytes) -> tuple[list[int], list[int]]:
-    """Control store and scratch memory of a controller that says ``info`` of itself."""
-    return _Writer(geometry, info).write().assembled()
+    """Its control store and scratch memory."""
+    return write(geometry, info).assembled()

@@ -8,7 +8,7 @@ and transition comes out of the design. Any simulator can run it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ from amaranth.hdl import Fragment, Value
 from amaranth.hdl._ast import Assign, Switch
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
+from ....hw.link.microcode import Step
 
 ANY = "*"
 """Stands for any state but the first, which a reset leads back to."""
@@ -56,6 +58,65 @@ class Machine:
     state: Signal = field(repr=False)
     seen_states: Signal = field(repr=False)
     seen_transitions: Signal = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Microprogram:
+    """A microprogram, which is followed as a state machine of its instructions.
+
+    Attributes
+    ----------
+    path : str
+        What it is called.
+    steps : sequence of Step
+        Its instructions.
+    counter, fetching, jumped : Signal
+        Where it is; strobe: this instruction is fetched; a branch has led there.
+    """
+
+    path: str
+    steps: Sequence[Step]
+    counter: Signal
+    fetching: Signal
+    jumped: Signal
+
+    def followed(self, m: Module) -> Machine:
+        """Keep in ``m`` what it does."""
+        size = 1 << len(self.counter)
+        fetched, onward, jumped = (
+            Signal(size, name=f"{kind}_seen") for kind in ("fetched", "onward", "jumped")
+        )
+        before, known = Signal.like(self.counter), Signal()
+        with m.If(self.fetching):
+            m.d.sync += [
+                before.eq(self.counter),
+                known.eq(1),
+                fetched.bit_select(self.counter, 1).eq(1),
+            ]
+            with m.If(known & self.jumped):
+                m.d.sync += jumped.bit_select(before, 1).eq(1)
+            with m.Elif(known):
+                m.d.sync += onward.bit_select(before, 1).eq(1)
+        transitions = [
+            (Transition(step.name, after), bits[step.place])
+            for step in self.steps
+            for after, bits in ((step.onward, onward), (step.jump, jumped))
+            if after is not None
+        ]
+        seen_states = Signal(len(self.steps), name="steps_seen")
+        seen_transitions = Signal(len(transitions), name="transitions_seen")
+        m.d.comb += [
+            seen_states.eq(Cat(fetched[step.place] for step in self.steps)),
+            seen_transitions.eq(Cat(bit for _, bit in transitions)),
+        ]
+        return Machine(
+            self.path,
+            tuple(step.name for step in self.steps),
+            tuple(transition for transition, _ in transitions),
+            self.counter,
+            seen_states,
+            seen_transitions,
+        )
 
 
 def instrument(fragment: Fragment, path: tuple[str, ...] = ()) -> list[Machine]:
@@ -176,6 +237,8 @@ class Covered(wiring.Component):
     driven, shown : mapping of str to Signal
         Further inputs, and what inside the design they drive; further outputs, and what
         they show.
+    programs : sequence of Microprogram
+        Those of ``design``.
 
     Members
     -------
@@ -189,7 +252,7 @@ class Covered(wiring.Component):
     Attributes
     ----------
     machines : list of Machine
-        In the order of ``present`` and ``seen``.
+        In the order of ``present``; ``seen`` has those of the microprograms behind them.
     """
 
     def __init__(
@@ -197,13 +260,18 @@ class Covered(wiring.Component):
         design: wiring.Component,
         driven: Mapping[str, Signal] | None = None,
         shown: Mapping[str, Signal] | None = None,
+        programs: Sequence[Microprogram] = (),
     ) -> None:
         self.design = design
         self.driven, self.shown = dict(driven or {}), dict(shown or {})
         self.fragment = Fragment.get(design, None)
         self.machines = instrument(self.fragment)
         self.present_bits = sum(len(machine.state) for machine in self.machines)
-        seen = sum(len(m.states) + len(m.transitions) for m in self.machines)
+        # Followed in a module of its own: what it needs is told before it is elaborated.
+        self._following = Module()
+        followed = [program.followed(self._following) for program in programs]
+        self.all = [*self.machines, *followed]
+        seen = sum(len(m.states) + len(m.transitions) for m in self.all)
         super().__init__(
             {
                 **design.signature.members,
@@ -217,6 +285,7 @@ class Covered(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.design = _Elaborated(self.fragment)
+        m.submodules.following = self._following
         for name, member in self.design.signature.members.items():
             inside, outside = getattr(self.design, name), getattr(self, name)
             m.d.comb += outside.eq(inside) if member.flow is Out else inside.eq(outside)
@@ -224,14 +293,14 @@ class Covered(wiring.Component):
             *(inside.eq(getattr(self, name)) for name, inside in self.driven.items()),
             *(getattr(self, name).eq(inside) for name, inside in self.shown.items()),
             self.present.eq(Cat(machine.state for machine in self.machines)),
-            self.seen.eq(Cat((each.seen_states, each.seen_transitions) for each in self.machines)),
+            self.seen.eq(Cat((each.seen_states, each.seen_transitions) for each in self.all)),
         ]
         return m
 
     def coverage(self, seen: int) -> Coverage:
         """What the value of ``seen`` means."""
         found = Coverage()
-        for machine in self.machines:
+        for machine in self.all:
             both: list[set[str]] = []
             for things in (machine.states, machine.transitions):
                 both.append({str(thing) for i, thing in enumerate(things) if seen >> i & 1})

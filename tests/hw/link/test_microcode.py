@@ -20,7 +20,7 @@ from ohmloom.hw.link.microcode import (
     Strobe,
     following,
 )
-from ohmloom.hw.link.program import assemble
+from ohmloom.hw.link.program import assemble, write
 from ohmloom.hw.link.protocol import Info
 
 
@@ -45,6 +45,21 @@ def test_the_program_fits(geometry):
     assert len(words) == 1 << COUNTER_BITS and len(scratch) <= 252
     assert all(0 <= word < 1 << 16 for word in words)
     assert all(0 <= byte < 1 << 8 for byte in scratch)
+
+
+def test_steps_are_the_instructions_of_the_control_store():
+    info = Info.of(Geometry(), 48_000_000).pack()
+    steps = write(Geometry(), info).steps()
+    words, _ = assemble(Geometry(), info)
+    at = {step.name: step.place for step in steps}
+    assert len(at) == len(steps) == sum(word != 0 for word in words)
+    for step in steps:
+        word = words[step.place]
+        branch, test = word >> 15, word >> 11 & 15
+        assert (step.jump is not None) == bool(branch)
+        assert step.jump is None or at[step.jump] == word & (1 << COUNTER_BITS) - 1
+        assert (step.onward is None) == (bool(branch) and test == Condition.ALWAYS)
+        assert step.onward is None or at[step.onward] == following(step.place)
 
 
 def run(simulate, monkeypatch, program: Program, sent: int, frame: bytes = b"") -> list[int]:

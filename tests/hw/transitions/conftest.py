@@ -20,7 +20,8 @@ from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import Dac, Instruction, Op, Reg, encode, instruction
 from ohmloom.hw.link.coroutine import AsyncLinkClient
 from ohmloom.hw.link.exchange import LinkError, LinkRefused, RunResult
-from ohmloom.hw.link.protocol import RUN_HEAD, Kind, Space
+from ohmloom.hw.link.program import write
+from ohmloom.hw.link.protocol import RUN_HEAD, Info, Kind, Space
 from ohmloom.hw.profile import Drive, ModeRecord, Profile, WayRecord, pack_profile, quarters
 from ohmloom.hw.profile import Kind as Mode
 from ohmloom.hw.top import Top
@@ -28,7 +29,7 @@ from ohmloom.sim.converters import Converters
 from ohmloom.sim.cosim.bench import Bench
 from ohmloom.sim.cosim.chips.pmod import PmodChips
 from ohmloom.sim.cosim.fast.build import library, ports
-from ohmloom.sim.cosim.fast.coverage import Coverage, Covered
+from ohmloom.sim.cosim.fast.coverage import Coverage, Covered, Microprogram
 from ohmloom.sim.cosim.fast.engine import Engine
 from ohmloom.sim.cosim.fast.harness import FastHarness, complete
 
@@ -82,7 +83,13 @@ class Card:
     def of(cls, bench: Any, clk_hz: int, code_bits: int) -> Card:
         driven = {"interlock": bench.chips.interlock, "abort": bench.top.abort}
         shown = {"ready": bench.top.afe.core.ready}
-        return cls(Covered(bench, driven, shown), clk_hz, code_bits)
+        command = bench.top.link.command
+        info = Info.of(command.geometry, command.clk_hz, command.front_end).pack()
+        steps = write(command.geometry, info).steps()
+        program = Microprogram(
+            "top.link.command", steps, command.counter, command.fetching, command.jumped
+        )
+        return cls(Covered(bench, driven, shown, [program]), clk_hz, code_bits)
 
 
 class Rig:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from amaranth import Module, ResetInserter, Signal
+from amaranth import Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from ohmloom.sim.cosim.fast.coverage import Coverage, Covered
+from ohmloom.hw.link.microcode import Step
+from ohmloom.sim.cosim.fast.coverage import Coverage, Covered, Microprogram
 
 
 class Door(wiring.Component):
@@ -141,3 +142,49 @@ def test_excuses_are_held_to_what_they_say(visit):
 def test_a_part_has_names_of_its_own(visit):
     part = visit(*WHOLE).part("leaf", "other")
     assert list(part.machines) == ["other"] and not part.complaints({})
+
+
+class Looping(wiring.Component):
+    """Takes two cycles an instruction: one to three, then back to two if asked, or to one."""
+
+    def __init__(self) -> None:
+        self.counter, self.fetching = Signal(2, init=1), Signal(init=1)
+        self.jumped = Signal()
+        super().__init__({"ask": In(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.sync += self.fetching.eq(~self.fetching)
+        with m.If(~self.fetching):
+            m.d.sync += self.jumped.eq(self.counter == 3)
+            m.d.sync += self.counter.eq(self.counter + 1)
+            with m.If(self.counter == 3):
+                m.d.sync += self.counter.eq(Mux(self.ask, 2, 1))
+        return m
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+def test_a_microprogram_is_followed_from_instruction_to_instruction(asked: int) -> None:
+    """Only one of two ends of a branch is taken: the other one is missing."""
+    design = Looping()
+    steps = [
+        Step("one", 1, "two", None),
+        Step("two", 2, "three", None),
+        Step("three", 3, None, "two" if asked else "one"),
+        Step("never", 0, "one", "two"),
+    ]
+    program = Microprogram("p", steps, design.counter, design.fetching, design.jumped)
+    covered = Covered(design, programs=[program])
+    found = []
+
+    async def testbench(ctx) -> None:
+        ctx.set(covered.ask, asked)
+        await ctx.tick().repeat(20)
+        found.append(covered.coverage(ctx.get(covered.seen)))
+
+    sim = Simulator(covered)
+    sim.add_clock(1e-6)
+    sim.add_testbench(testbench)
+    sim.run()
+    assert found[0].machines["p"].missing == ["never", "never -> one", "never -> two"]
+    assert found[0].machines["p"].seen_states == {"one", "two", "three"}
