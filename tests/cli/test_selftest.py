@@ -8,6 +8,7 @@ import pytest
 from ohmloom.boards.temperature import load_log
 
 
+@pytest.mark.slow
 def test_a_sound_card_is_calibrated_and_its_table_makes_it_better(
     command: Any, tmp_path: Path
 ) -> None:

@@ -24,7 +24,7 @@ def reference(job):
     return engine.infer(job.samples).output
 
 
-@pytest.mark.parametrize("device", ["cspbbr3_ogb", "ideal"])
+@pytest.mark.parametrize("device", ["cspbbr3_ogb", pytest.param("ideal", marks=pytest.mark.slow)])
 def test_rtl_equals_the_numpy_engine(make_job, tmp_path, device):
     job = make_job(device)
     stages = []
@@ -47,7 +47,13 @@ def test_an_inference_takes_little_more_than_the_front_end_needs(make_job, tmp_p
     assert min(report.overhead.values()) >= 0
 
 
-@pytest.mark.parametrize("fault", list(Fault))
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(fault, marks=[pytest.mark.slow] * (fault is Fault.ADC), id=fault.value)
+        for fault in Fault
+    ],
+)
 def test_a_planted_fault_is_found(make_job, tmp_path, fault):
     report = run_cosim(make_job(samples=1, cells=1, fault=fault), folder=tmp_path).report
     assert report.mismatches == 1
