@@ -18,6 +18,7 @@ from ohmloom.hw.afe import ad7476a, ad7606c
 from ohmloom.hw.afe.pmod import PmodCard
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import Dac, Instruction, Op, Reg, encode, instruction
+from ohmloom.hw.link.codec import Frame, encode_frame
 from ohmloom.hw.link.coroutine import AsyncLinkClient
 from ohmloom.hw.link.exchange import LinkError, LinkRefused, RunResult
 from ohmloom.hw.link.program import write
@@ -126,6 +127,7 @@ class Rig:
         pins: Any = self
         await self.harness.begin(pins)
         self.until_ready()
+        self.answer(7, Kind.CLEAR)  # before a PING any number is taken
         await self.link.ping()
         await scenario(self)
         self.step(20)
@@ -168,6 +170,12 @@ class Rig:
         """A request that the client has no method for; a refusal is an answer too."""
         with suppress(LinkRefused):
             await self.link._perform(self.link.exchanges._request(kind, payload))
+
+    def answer(self, seq: int, kind: int, payload: bytes = b"", edges: int = 4000) -> None:
+        """A frame as it is, and time for what comes of it."""
+        self.engine.send(encode_frame(Frame(seq, kind, payload)))
+        self.step(edges + 2 * BIT_CYCLES * 10 * len(payload))
+        self.engine.received()
 
     async def load(self, *code: Instruction | int, params: Sequence[int] = ()) -> None:
         """A program from address 0 on, with its HALT, and parameters from 0 on."""

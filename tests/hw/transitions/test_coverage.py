@@ -39,8 +39,11 @@ from ohmloom.hw.line import Line, Piece, pack_line
 from ohmloom.hw.link.codec import Frame, encode_frame
 from ohmloom.hw.link.exchange import GuardStopped, LinkError, LinkRefused
 from ohmloom.hw.link.protocol import (
+    LIMIT_VALUE_BYTES,
+    MAX_READ,
     READ_HEAD,
     REPLY,
+    RUN_HEAD,
     WRITE_HEAD,
     Kind,
     Limit,
@@ -389,6 +392,71 @@ async def requests(rig):
     await idle(rig)
 
 
+async def refusals(rig):
+    """Every request that the link refuses, repeats, gaps, a busy controller, the log."""
+    low, high = LIMIT_VALUE_BYTES, 1 << 16
+    await rig.set_up()
+    numbers = iter(range(1, 200))
+
+    def change(kind, payload=b""):
+        rig.answer(next(numbers), kind, payload)
+
+    rig.answer(0, Kind.PING)
+    for kind in (Kind.STATUS, Kind.HEALTH):
+        rig.answer(0, kind, b"?")
+    for kind in (Kind.ABORT, Kind.CLEAR, Kind.RUN, Kind.LIMIT):
+        change(kind, b"?")
+    for index, value in ((99, 1), (Limit.WIDTH, high**2), (Limit.DUTY, 16)):
+        change(Kind.LIMIT, bytes([index]) + value.to_bytes(low, "little"))
+    change(Kind.RUN, RUN_HEAD.pack(rig.geometry.program_depth, 0))
+    change(Kind.WRITE, WRITE_HEAD.pack(16, 0))
+    change(Kind.WRITE, WRITE_HEAD.pack(Space.CELL, 0) + bytes(4))
+    change(Kind.WRITE, WRITE_HEAD.pack(Space.PROFILE, 0) + bytes(2))
+    rig.answer(0, Kind.READ, READ_HEAD.pack(Space.PARAM, 0, MAX_READ // 8 + 1))
+    rig.answer(0, Kind.READ, READ_HEAD.pack(Space.PARAM, rig.geometry.param_depth, 1))
+    rig.answer(0, Kind.READ, READ_HEAD.pack(Space.LOG, 0, 3), 10_000)
+
+    # The same number again: answered, not executed; with another kind, or too far on, a gap.
+    seq = next(numbers)
+    for number, kind in (
+        (seq, Kind.CLEAR),
+        (seq, Kind.CLEAR),
+        (seq, Kind.RUN),
+        (seq + 9, Kind.RUN),
+    ):
+        rig.answer(number, kind)
+    rig.set("interlock", 0)
+    rig.answer(seq + 40, Kind.ABORT)
+    rig.answer(seq + 41, Kind.CLEAR)
+    rig.set("interlock", 1)
+    await rig.link.ping()
+    await rig.recover()
+
+    # While it runs. Between requests time would jump to its end.
+    for kind, payload in (
+        (Kind.RUN, RUN_HEAD.pack(0, 0)),
+        (Kind.LIMIT, bytes([Limit.WIDTH]) + bytes(low)),
+        (Kind.READ, READ_HEAD.pack(Space.LOG, 0, 1)),
+    ):
+        await rig.start(instruction(Op.WAIT, cycles=100_000))
+        await rig.request(kind, payload)
+        await idle(rig)
+
+    # A run that ends while the next one is being asked for.
+    for ends in range(200, 1200, 40):
+        await rig.load(instruction(Op.WAIT, cycles=ends))
+        rig.answer(0, Kind.PING)
+        for seq in (1, 2):
+            rig.engine.send(encode_frame(Frame(seq, Kind.RUN, RUN_HEAD.pack(0, 0))))
+        rig.step(8000)
+        rig.engine.received()
+        await rig.link.ping()
+
+    # More than 256 frames.
+    for _ in range(300):
+        rig.answer(0, 100, edges=1500)
+
+
 async def breadboard(rig):
     """The pmod front end: initialised, a code written, a cell read; stopped, and so again."""
     rail = instruction(Op.DAC, channel=Dac.RAIL_A, code=ZERO)
@@ -403,11 +471,21 @@ ON_THE_BREADBOARD = (breadboard,)
 SCENARIOS = (
     instructions, products, tensors, cells, groups, targets, trains, trains_that_fail,
     trains_that_are_ended, charges, modes, stops, requests,
+    refusals,
 )  # fmt: skip
 
 EXCUSED = {
     ("top.pulse", "SOURCE-WAIT -> END"): "the source is selected there, so ISOLATE comes first",
-}
+    ("top.link.command", "count+9 -> counted"): "after 2^32 frames",
+    **{
+        ("top.link.command", each): "two events of a kind come further apart: test_log.py"
+        for each in (
+            "idle+4 -> lost", "lost", *(f"lost+{n}" for n in range(1, 12)), "lost -> lost+1",
+            *(f"lost+{n} -> lost+{n + 1}" for n in range(1, 11)),
+            "lost+7 -> idle", "lost+11 -> idle",
+        )
+    },
+}  # fmt: skip
 """What cannot happen in the whole controller, and why."""
 
 
