@@ -677,6 +677,7 @@ async def ready(ctx, client) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_a_program_that_asks_too_much_is_stopped_and_the_host_is_told_why(whole):
     async def test(ctx, bench, client):
         with pytest.raises(GuardStopped, match="DAC code lay outside") as stopped:
@@ -742,6 +743,7 @@ def test_an_open_interlock_stops_and_keeps_everything_stopped(whole):
     whole(test)
 
 
+@pytest.mark.slow
 def test_a_run_without_its_host_may_only_read(whole):
     async def test(ctx, bench, client):
         await client.lower({Limit.WATCHDOG: 1_000})

@@ -521,6 +521,7 @@ def test_a_front_end_that_samples_a_pair_at_once_is_not_for_a_compact_controller
         gc.collect()
 
 
+@pytest.mark.slow
 def test_pulses_run_and_are_refused_and_stopped(controller, allow):
     train = Train(rail=0x9000, width=400, pulses=2, interval=600, inside=1, delay=100)
     pulse = instruction(Op.PULSE, tile=1, row=2, column=4, count=1, down=0, param=2)

@@ -88,6 +88,7 @@ def test_every_request_through_the_client(link_bench):
     link_bench(test)
 
 
+@pytest.mark.slow
 def test_longest_request_and_reply(link_bench):
     words = [0] * 200 + [random.Random(6).randrange(1 << 16) for _ in range(306)]
 

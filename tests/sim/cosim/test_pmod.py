@@ -382,7 +382,7 @@ def both(device, adc: PmodAdc, planted, card=PmodCard) -> tuple[Whole, Whole]:
 
 @pytest.fixture(
     scope="module",
-    params=[PmodAdc.AD7476A, pytest.param(PmodAdc.MAX11125, marks=pytest.mark.slow)],
+    params=[pytest.param(adc, marks=pytest.mark.slow) for adc in PmodAdc],
     ids=lambda adc: adc.name,
 )
 def runs(device, request):
