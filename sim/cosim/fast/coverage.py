@@ -267,11 +267,11 @@ class Covered(wiring.Component):
         self.fragment = Fragment.get(design, None)
         self.machines = instrument(self.fragment)
         self.present_bits = sum(len(machine.state) for machine in self.machines)
-        # Followed in a module of its own: what it needs is told before it is elaborated.
+        # Made here, since the width of ``seen`` follows from it.
         self._following = Module()
         followed = [program.followed(self._following) for program in programs]
-        self.all = [*self.machines, *followed]
-        seen = sum(len(m.states) + len(m.transitions) for m in self.all)
+        self._counted = [*self.machines, *followed]
+        seen = sum(len(m.states) + len(m.transitions) for m in self._counted)
         super().__init__(
             {
                 **design.signature.members,
@@ -293,14 +293,14 @@ class Covered(wiring.Component):
             *(inside.eq(getattr(self, name)) for name, inside in self.driven.items()),
             *(getattr(self, name).eq(inside) for name, inside in self.shown.items()),
             self.present.eq(Cat(machine.state for machine in self.machines)),
-            self.seen.eq(Cat((each.seen_states, each.seen_transitions) for each in self.all)),
+            self.seen.eq(Cat((each.seen_states, each.seen_transitions) for each in self._counted)),
         ]
         return m
 
     def coverage(self, seen: int) -> Coverage:
         """What the value of ``seen`` means."""
         found = Coverage()
-        for machine in self.all:
+        for machine in self._counted:
             both: list[set[str]] = []
             for things in (machine.states, machine.transitions):
                 both.append({str(thing) for i, thing in enumerate(things) if seen >> i & 1})
