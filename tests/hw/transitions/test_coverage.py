@@ -478,7 +478,7 @@ EXCUSED = {
     ("top.pulse", "SOURCE-WAIT -> END"): "the source is selected there, so ISOLATE comes first",
     ("top.link.command", "count+9 -> counted"): "after 2^32 frames",
     **{
-        ("top.link.command", each): "events of a kind come further apart here: test_log.py, test_link.py"
+        ("top.link.command", each): "none is lost here: test_log.py and test_link.py lose some"
         for each in (
             "idle+4 -> lost", "lost", *(f"lost+{n}" for n in range(1, 12)), "lost -> lost+1",
             *(f"lost+{n} -> lost+{n + 1}" for n in range(1, 11)),
