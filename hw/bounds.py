@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from .geometry import Geometry
 from .isa import LAYOUTS, POOL_WORDS, PULSE_FIELDS, SWEEP_FIELDS, Instruction, Op, Reg
-from .ranges import RANGE_BITS
+from .ranges import RANGE_BITS, TEMPERATURE_RANGE
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,7 @@ REGISTER_BOUNDS: MappingProxyType[Op, tuple[RegisterBound, ...]] = MappingProxyT
             RegisterBound(Reg.TOGETHER, 0, "columns"),
             RegisterBound(Reg.RAIL_SET, 0, 0xFFFF),
             RegisterBound(Reg.RAIL_RESET, 0, 0xFFFF),
+            RegisterBound(Reg.TIA_RANGE, 0, TEMPERATURE_RANGE - 1),
         ),
         Op.READ: (
             RegisterBound(Reg.AVERAGE, 0, 15),

@@ -23,6 +23,10 @@ OPTIONAL: MappingProxyType[Op, str] = MappingProxyType(
 )
 """Instructions that a controller may lack, and the field of :class:`Geometry` that says so."""
 
+TRANSISTORS = frozenset((Op.SWEEP, Op.MODE, Op.PROGRAM))
+"""Instructions that limit the current by the gate lines of an array with transistors, or
+whose rail moves under bias that does not: a host does it by ``PULSE`` in a passive one."""
+
 
 class GeometryError(OhmloomError, ValueError):
     """Dimensions that a controller cannot have."""
@@ -73,6 +77,10 @@ class Geometry:
         takes a kilobyte of memory.
     log_depth:
         Entries of the event log, 0 or a power of two up to 1024.
+    passive:
+        The cells have no transistor. A pulse is then half-selected by biased columns
+        (``PULSE`` with ``others``, docs/array-card.md), its current is limited by the
+        array, and there is no ``SWEEP``, ``MODE``, ``PROGRAM`` nor current source.
     compact:
         Gives clock rate and cycles for area, for a small FPGA at a slow clock: what a
         block does then, and what it costs in cycles, is said where it is done.
@@ -103,6 +111,7 @@ class Geometry:
     locks: int = 1 << 16
     window: int = 4
     log_depth: int = 32
+    passive: bool = False
     compact: bool = False
     step: int = 8
 
@@ -212,24 +221,27 @@ class Geometry:
     @property
     def features(self) -> int:
         """What it has, one bit each from bit 0: LUT, POOL, ADD, ARGMAX, PULSE, SWEEP, MODE,
-        PROGRAM, READ, and above them the current source, targets, wear and calibration."""
+        PROGRAM, READ, and above them the current source, targets, wear, calibration, and
+        that it is for passive arrays."""
         known = sum(self.has(op) << bit for bit, op in enumerate(OPTIONAL))
-        above = (self.has_source, self.line, self.wear, self.calibration)
+        above = (self.has_source, self.line, self.wear, self.calibration, self.passive)
         return known | sum(has << len(OPTIONAL) + bit for bit, has in enumerate(above))
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """Names of the flags of what it has not."""
         flags = (field.name for field in fields(self) if getattr(self, field.name) is False)
-        return tuple(name for name in flags if name != "compact")
+        return tuple(name for name in flags if name not in ("passive", "compact"))
 
     @property
     def has_source(self) -> bool:
         """Whether a ``PULSE`` may come from the current source."""
-        return self.pulse and self.power
+        return self.pulse and self.power and not self.passive
 
     def has(self, op: Op) -> bool:
         """Whether the controller executes ``op``."""
+        if self.passive and op in TRANSISTORS:
+            return False
         return op not in OPTIONAL or getattr(self, OPTIONAL[op])
 
 

@@ -35,6 +35,7 @@ from .afe.interface import (
     cycles_from_ps,
 )
 from .geometry import Geometry
+from .half_select import HalfSelect
 from .isa import Dac
 from .link.command import GuardSignature
 from .link.protocol import GuardState, Limit, Reason
@@ -48,7 +49,7 @@ ENERGY_SHIFT = 16
 REFUSALS_MAX = 255
 
 CODES = (Reason.DAC_CODE, Reason.SWITCH_CODE)
-GATES = (Reason.BOTH_GATES, Reason.UNSETTLED, Reason.MOVED, Reason.READ_VOLTAGE)
+GATES = (Reason.BOTH_GATES, Reason.UNSETTLED, Reason.MOVED, Reason.READ_VOLTAGE, Reason.BIAS)
 PULSES = (Reason.WIDTH, Reason.DUTY, Reason.ENERGY)
 STOPS = (Reason.INTERLOCK, Reason.ABORT, Reason.LINK_LOST, Reason.REQUEST)
 COUNTED = (CODES, GATES, PULSES, STOPS)
@@ -193,14 +194,15 @@ def count_up(value: Value, loading: Value) -> Value:
 
 
 class StandingSignature(wiring.Signature):
-    """What stands at rail B and at the gates of the columns.
+    """What stands at the selected cells.
 
     Members
     -------
     rail, gate : Out(16)
-        Codes of RAIL_B and GATE_PROGRAM that have been let through.
+        Codes of RAIL_B and GATE_PROGRAM that have been let through; in a passive array the
+        selected cell's voltage and the limiter's, as such codes.
     through : Out(1)
-        A column's gate is on GATE_ON.
+        A column's gate is on GATE_ON, which limits nothing.
     """
 
     def __init__(self) -> None:
@@ -245,7 +247,7 @@ class Guard(wiring.Component):
     Raises
     ------
     CeilingError
-        If the ceilings make no sense.
+        If the ceilings make no sense, or have no limiter for a passive array.
     """
 
     code_limits = CodeLimits
@@ -283,14 +285,17 @@ class Guard(wiring.Component):
         }
         self.lowered = Signal(len(Limit))
         self.codes = Array(Signal(16, init=self.zero, name=f"code_{dac.name}") for dac in Dac)
+        self.limiter = ceilings.limiter
+        if geometry.passive and self.limiter is None:
+            raise CeilingError("a front end without a limiter, and an array without transistors")
         reach = [max(self.zero - ceilings.low[dac], ceilings.high[dac] - self.zero) for dac in Dac]
+        gates = [ceilings.high[dac] - self.zero for dac in (Dac.GATE_PROGRAM, Dac.GATE_ON)]
+        # In a passive array a cell may get any voltage that has a code.
+        highest = 1 << 15 if geometry.passive else reach[Dac.RAIL_B]
         self.distance_a = Signal(range(reach[Dac.RAIL_A] + 1))
-        self.distance_b = Signal(range(reach[Dac.RAIL_B] + 1))
-        self.gate_volts = Signal(
-            range(
-                max(ceilings.high[dac] - self.zero for dac in (Dac.GATE_PROGRAM, Dac.GATE_ON)) + 1
-            )
-        )
+        self.distance_b = Signal(range(highest + 1))
+        self.gate_volts = Signal(range(max(*gates, self.limiter or 0) + 1))
+        self.uneven = Signal()
         self.power = Signal(len(self.distance_b) + len(self.gate_volts))
         self.dac_left = Signal(range(self.dac_cycles + 1), init=self.dac_cycles)
         self.read_left = Signal(range(self.dac_cycles + 1), init=self.dac_cycles)
@@ -397,9 +402,6 @@ class Guard(wiring.Component):
             afe.range.eq(core.range),
             afe.source.eq(core.source & self.has_source),
             afe.source_range.eq(core.source_range),
-            self.standing.rail.eq(self.codes[Dac.RAIL_B]),
-            self.standing.gate.eq(self.codes[Dac.GATE_PROGRAM]),
-            self.standing.through.eq(self.on_on),
         ]
 
         with m.If(afe.dac.valid & afe.dac.ready):
@@ -428,21 +430,16 @@ class Guard(wiring.Component):
                 self.on_on.eq(0),
             ]
 
-        def above(channel: Dac) -> Value:
-            code = self.codes[channel] - self.zero
-            never_below = self.ceilings[Limit(Limit.LOW_RAIL_A + channel)] >= self.zero
-            return code[:-1] if never_below else Mux(code < 0, 0, code[:-1])
+        gate_volts = self._passive(m) if self.geometry.passive else self._transistors(m)
 
-        def distance(channel: Dac) -> Value:
-            code = self.codes[channel] - self.zero
+        def distance(standing: Value) -> Value:
+            code = standing - self.zero
             return Mux(code[-1], ~count_down(code[:], code[-1])[:-1], code[:])
 
-        program = Mux(self.on_program, above(Dac.GATE_PROGRAM), 0)
-        on = Mux(self.on_on, above(Dac.GATE_ON), 0)
         m.d.sync += [
-            self.distance_a.eq(distance(Dac.RAIL_A)),
-            self.distance_b.eq(distance(Dac.RAIL_B)),
-            self.gate_volts.eq(Mux(program > on, program, on)),
+            self.distance_a.eq(distance(self.codes[Dac.RAIL_A])),
+            self.distance_b.eq(distance(self.standing.rail)),
+            self.gate_volts.eq(gate_volts),
         ]
         # With little room, at a slow clock, without a register behind the multiplier.
         domain = m.d.comb if self.geometry.compact else m.d.sync
@@ -451,6 +448,41 @@ class Guard(wiring.Component):
             Reason.DAC_CODE: known & outside,
             Reason.SWITCH_CODE: core.switch.valid & two_ways,
         }
+
+    def _transistors(self, m: Module) -> Value:
+        """What stands at cells with transistors; the highest gate voltage that a gate is on."""
+        m.d.comb += [
+            self.standing.rail.eq(self.codes[Dac.RAIL_B]),
+            self.standing.gate.eq(self.codes[Dac.GATE_PROGRAM]),
+            self.standing.through.eq(self.on_on),
+        ]
+
+        def above(channel: Dac) -> Value:
+            code = self.codes[channel] - self.zero
+            never_below = self.ceilings[Limit(Limit.LOW_RAIL_A + channel)] >= self.zero
+            return code[:-1] if never_below else Mux(code < 0, 0, code[:-1])
+
+        program = Mux(self.on_program, above(Dac.GATE_PROGRAM), 0)
+        on = Mux(self.on_on, above(Dac.GATE_ON), 0)
+        return Mux(program > on, program, on)
+
+    def _passive(self, m: Module) -> Value:
+        """What stands at the selected cell of an array without; the limiter's gate voltage."""
+        assert self.limiter is not None
+        m.submodules.bias = bias = HalfSelect(self.zero)
+        m.d.comb += [
+            bias.rail.eq(self.codes[Dac.RAIL_B]),
+            bias.program.eq(self.codes[Dac.GATE_PROGRAM]),
+            bias.on.eq(self.codes[Dac.GATE_ON]),
+            bias.on_program.eq(self.on_program),
+            bias.on_on.eq(self.on_on),
+            self.standing.rail.eq(bias.cell),
+            self.standing.gate.eq(self.zero + self.limiter),
+        ]
+        # A column on its TIA has no bias.
+        sensed = self.sensing & (self.on_program | self.on_on)
+        m.d.sync += self.uneven.eq(bias.uneven | sensed)
+        return Const(self.limiter, len(self.gate_volts))
 
     def _gates(self, m: Module, passed: Signal) -> dict[Reason, Value]:
         """What a gate may not open on."""
@@ -491,7 +523,7 @@ class Guard(wiring.Component):
             ]
         moving = core.dac.valid | core.switch.valid | core.latch | tiled | turned
         too_high = self.sensing & (self.distance_b > limits[Limit.SENSE])
-        return {
+        causes: dict[Reason, Value] = {
             Reason.BOTH_GATES: core.gate_a & core.gate_b,
             Reason.UNSETTLED: (core.gate_a & ~read_settled)
             | (core.gate_b & (~(dac_settled & lines_settled) | on_its_way)),
@@ -499,6 +531,9 @@ class Guard(wiring.Component):
             Reason.READ_VOLTAGE: (core.gate_a & (self.distance_a > limits[Limit.READ]))
             | (core.gate_b & too_high),
         }
+        if self.geometry.passive:
+            causes[Reason.BIAS] = core.gate_b & self.uneven
+        return causes
 
     def _pulse(self, m: Module, passed: Signal) -> dict[Reason, Value]:
         """How long gate B may stay open, and when the next time jump must end.
@@ -594,7 +629,8 @@ class Guard(wiring.Component):
 
         The bits that power has are kept inverted, and power is added to them.
         """
-        limit, power = self.limits[Limit.ENERGY] << self.energy_shift, self.power
+        limit, power = Signal.like(self.energy_left), self.power
+        m.d.comb += limit.eq(self.limits[Limit.ENERGY] << self.energy_shift)
         bits = len(power)
         left, low = Signal.like(self.energy_left), Signal(bits + 1)
         m.d.comb += [

@@ -9,6 +9,8 @@ moment that was asked for, the instruction ends as ``LATE`` rather than late.
 A record stays in parameter memory and is read again whenever a time of it begins, so the
 fields need no registers of their own; nobody writes there during a run.
 
+In a passive array the lines of the gates bias the columns (:mod:`.half_select`).
+
 With the current source a pulse charges or discharges one cell. Its samples are the
 voltage of the line, and one of them at a limit closes the gate. The cell's gate is off
 before its row leaves the line, so that it keeps its charge.
@@ -157,6 +159,7 @@ class PulseSequencer(wiring.Component):
             brief.eq(~time[longest:].any() & (time[:longest] < least[:longest])),
         ]
         limited = Signal()  # the gate limits at this code of the rail
+        others = Signal()  # columns that are not selected are biased too
 
         status = Signal(OUTCOME_FIELDS[1].width)
         place = Signal(range(self.geometry.cells))  # of the last sample
@@ -352,6 +355,8 @@ class PulseSequencer(wiring.Component):
                             after.eq(~self.silent & ~self.sweep & (pulse["after"] != 0)),
                             both.eq(sweep["both"]),
                         ]
+                        if self.geometry.passive:
+                            m.d.sync += others.eq(pulse["others"])
                         if self.has_source:
                             m.d.sync += [
                                 source.eq(pulse["source"] & ~self.sweep),
@@ -390,6 +395,11 @@ class PulseSequencer(wiring.Component):
                 outside = op.count[len(count) :].any() | (behind > Mux(op.down, rows, columns))
                 several = (op.count != 1) | (code != 1) | (pulse["limit"] != 0)
                 unable = pulse["source"] & ~self.sweep & (several if self.has_source else 1)
+                if self.geometry.passive:
+                    # One cell behind the limiter, and a biased column is on no TIA.
+                    unable |= (op.count != 1) | (inside != 0)
+                else:
+                    unable |= pulse["others"] & ~self.sweep
                 with m.If(refused | mixed | outside | unable):
                     m.d.sync += status.eq(PulseStatus.REFUSED)
                     m.next = "FINISH"
@@ -438,7 +448,13 @@ class PulseSequencer(wiring.Component):
             with m.State("GATES"):
                 m.d.comb += of_rows.eq(0)
                 program = limited & ~reading
-                switch(SwitchGroup.GATES, program, ~program, "DRIVE")
+                if self.geometry.passive:
+                    # The selected column's bias, and all the others'.
+                    rest = Mux(others & ~reading, ~mask[:columns], 0)
+                    m.d.comb += fe.switch.payload["b"].eq(rest)
+                    switch(SwitchGroup.GATES, program, 0, "DRIVE")
+                else:
+                    switch(SwitchGroup.GATES, program, ~program, "DRIVE")
 
             with m.State("DRIVE"):
                 m.d.sync += index.eq(Mux(self.sweep, 0, LOOK_CYCLES - 1))

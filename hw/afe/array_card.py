@@ -55,6 +55,9 @@ BUDGET_PS = 1000 * 10**12
 BUDGET_DUTY = 1
 """assumed: 1000 s of pulses at once, one half of the time in the long run: what a card
 without forced cooling is built for."""
+LIMITER_CODES = round(1.5 * CODES_PER_V)
+"""assumed: 1.5 V, the fixed gate voltage of the limiter on the backplane of a passive array;
+62.5 uA, which lies in every compliance window of the device catalogue."""
 ENERGY_PS = RAIL_CODES * GATE_CODES // 4 * 10**12
 """assumed: a quarter of full rail and full gate voltage for a second, 5 V at 3 V."""
 WATCHDOG_PS = 10 * 10**12
@@ -246,9 +249,11 @@ class ArrayCard(wiring.Component):
     def ceilings(self) -> Ceilings:
         """What the card may ever be asked to drive."""
         zero = ad5754r.ZERO_CODE
+        passive = self.geometry.passive  # the gates' lines bias columns, either way
+        gate_low = zero - GATE_CODES if passive else zero
         # In the order of isa.Dac: rail A, rail B, GATE_PROGRAM, GATE_ON.
         return Ceilings(
-            low=(zero - READ_CODES, zero - RAIL_CODES, zero, zero),
+            low=(zero - READ_CODES, zero - RAIL_CODES, gate_low, gate_low),
             high=(zero + READ_CODES, zero + RAIL_CODES - 1, zero + GATE_CODES, zero + GATE_CODES),
             read=READ_CODES,
             sense=RAIL_CODES,
@@ -257,6 +262,7 @@ class ArrayCard(wiring.Component):
             duty=BUDGET_DUTY,
             energy_ps=ENERGY_PS,
             watchdog_ps=WATCHDOG_PS,
+            limiter=LIMITER_CODES if passive else None,
             zero_code=zero,
         )
 

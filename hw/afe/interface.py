@@ -210,6 +210,9 @@ class Ceilings:
         is on, times the width of the pulse.
     watchdog_ps:
         Longest silence of the host while rail B drives.
+    limiter:
+        In a passive array, the gate voltage that limits the current of rail B, in codes
+        from 0 V; None: the front end has no limiter, and is for arrays with transistors.
     zero_code:
         Code of 0 V, which every channel has after initialisation.
     """
@@ -223,6 +226,7 @@ class Ceilings:
     duty: int
     energy_ps: int
     watchdog_ps: int
+    limiter: int | None = None
     zero_code: int = 0x8000
 
 

@@ -23,6 +23,7 @@ PULSE_FIELDS = (
         Field("after", 8),
         Field("source", 1),
         Field("source_range", 2),
+        Field("others", 1),
     ),
     (Field("width", CYCLE_BITS, positive=True), Field("pulses", 16, positive=True)),
     (Field("interval", CYCLE_BITS),),
@@ -83,6 +84,27 @@ def limited(code: int, limit: int) -> bool:
     return bool(limit & (LIMIT_POSITIVE if code >= 0x8000 else LIMIT_NEGATIVE))
 
 
+def selected_code(rail: int, column: int, others: int) -> int | None:
+    """Voltage of the selected cell of a passive array, as a code of rail B.
+
+    Parameters
+    ----------
+    rail, column, others:
+        Codes of the selected row, the selected column and the other columns; other rows
+        are at 0 V.
+
+    Returns
+    -------
+    None where it has no code, or where another cell gets more than half of it, rounded up.
+    """
+    row, chosen, rest = (code - 0x8000 for code in (rail, column, others))
+    most = (abs(row - chosen) + 1) // 2
+    if max(abs(chosen), abs(rest), abs(row - rest)) > most:
+        return None
+    code = row - chosen + 0x8000
+    return code if 0 <= code < 1 << 16 else None
+
+
 @dataclass(frozen=True)
 class Train:
     """What a ``PULSE`` does; times in clock cycles.
@@ -93,7 +115,8 @@ class Train:
         DAC code of rail B; its side of 0x8000 is the polarity.
     gate, limit:
         Code of GATE_PROGRAM, and for which polarities it limits the current (sum of
-        LIMIT_POSITIVE and LIMIT_NEGATIVE). For the others gates are on GATE_ON.
+        LIMIT_POSITIVE and LIMIT_NEGATIVE). For the others gates are on GATE_ON. In a
+        passive array it is the selected column's voltage, 0 V for the others.
     width, pulses, interval:
         Time that the fast gate is open, number of pulses, and time from one opening to
         the next.
@@ -108,6 +131,8 @@ class Train:
         The pulse comes from the current source behind rail B, in this range: one pulse on
         one cell, samples are the voltage of the line (ADC codes of the buffer), and those
         after it are taken with the gate closed and the cell on the line.
+    others:
+        In a passive array: the other columns are on GATE_ON meanwhile, instead of 0 V.
     v_low, v_high, react:
         With ``source``: at a sample inside that is at or beyond one of the two, the gate
         is closed, ``react + 1`` cycles after its last conversion.
@@ -128,6 +153,7 @@ class Train:
     average: int = 0
     source: int = 0
     source_range: int = 0
+    others: int = 0
     v_low: int = -1 << 15
     v_high: int = (1 << 15) - 1
     react: int = 0

@@ -30,6 +30,10 @@ def lacking(image: Image, info: Info) -> list[str]:
     ):
         if needed > there:
             found.append(f"it needs {needed} {name}, the board has {there}")
+    if geometry.passive != bool(info.features >> len(OPTIONAL) + 4 & 1):
+        kinds = ("with transistors", "without transistors")
+        mine, other = kinds if not geometry.passive else reversed(kinds)
+        found.append(f"it was made for an array {mine}, the board is for one {other}")
     used = {instr.op for instr in image.code}
     for bit, op in enumerate(OPTIONAL):
         if op in used and not info.features >> bit & 1:

@@ -122,6 +122,7 @@ class Reason(IntEnum):
     WIDTH = 11
     DUTY = 12
     ENERGY = 13
+    BIAS = 14
 
 
 SENTENCES: MappingProxyType[Reason, str] = MappingProxyType(
@@ -140,6 +141,7 @@ SENTENCES: MappingProxyType[Reason, str] = MappingProxyType(
         Reason.WIDTH: "a pulse was longer than its limit",
         Reason.DUTY: "the gate-on time was used up",
         Reason.ENERGY: "a pulse had more energy than its limit",
+        Reason.BIAS: "a cell that was not selected would have had more than half of the voltage",
     }
 )
 """What a host says of a reason."""

@@ -1,7 +1,16 @@
 """The array protocol, and the array on the device model."""
 
 from .errors import ArrayError, Unsupported
+from .half_select import HALF_SELECT_MAX, pulse_lines
 from .protocol import Array, Limits
 from .simulated import SimulatedArray
 
-__all__ = ["Array", "ArrayError", "Limits", "SimulatedArray", "Unsupported"]
+__all__ = [
+    "HALF_SELECT_MAX",
+    "Array",
+    "ArrayError",
+    "Limits",
+    "SimulatedArray",
+    "Unsupported",
+    "pulse_lines",
+]

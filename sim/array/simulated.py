@@ -670,6 +670,17 @@ class SimulatedArray:
         z = self._verify_draw(cells) * _Z_UNIT
         return self._conductance(part) * (1.0 + noise * z)
 
+    def currents(self, cells: ArrayLike, volts: ArrayLike) -> FloatArray:
+        """Currents [A] of cells at voltages [V], of their shape, as they are and without noise."""
+        cells = self._distinct(cells)
+        part = self._fetch(cells)
+        across = np.broadcast_to(np.asarray(volts, dtype=np.float64), cells.shape)
+        amperes = np.empty(cells.shape)
+        for mode, here in self._by_mode(part):
+            kelvin = np.full(across[here].shape, self.temperature_k)
+            amperes[here] = mode.family.current(mode.p, part.take(here), across[here], kelvin)
+        return amperes
+
     def column_totals(self, tile: int, bits: ArrayLike) -> tuple[IntArray, IntArray]:
         """Exact sums of a tile's codes over the driven rows.
 

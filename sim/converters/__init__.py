@@ -10,6 +10,7 @@ from .card import (
     Gain,
 )
 from .channels import Channels, Readout, calibrate
+from .half_select import HalfSelected, Scheme, half_select
 
 __all__ = [
     "ADC_BITS",
@@ -20,6 +21,9 @@ __all__ = [
     "ConverterError",
     "Converters",
     "Gain",
+    "HalfSelected",
     "Readout",
+    "Scheme",
     "calibrate",
+    "half_select",
 ]

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...errors import OhmloomError
 from ...hw.afe.ad7606c import NOISE_CODES, sensor_volts
+from ...hw.afe.array_card import CODES_PER_V, LIMITER_CODES
 from ..numerics import (
     Z_FRACTION_BITS,
     FloatArray,
@@ -69,6 +70,8 @@ class Converters:
         the law by its measured table.
     gate_on_volts:
         Gate voltage of a transistor that is fully on [V]; assumed, 4 mA.
+    limiter_volts:
+        Gate voltage of the transistor that limits rail B's current in a passive array.
     celsius:
         Temperature of the ADC's dice [degC], which their sensors give; None: they have none.
     """
@@ -80,6 +83,7 @@ class Converters:
     gate_threshold: float = 1.0
     gate_k: float = 250e-6
     gate_on_volts: float = 5.0
+    limiter_volts: float = LIMITER_CODES / CODES_PER_V
     celsius: float | None = 25.0
 
     @property
@@ -134,6 +138,16 @@ class Converters:
     def gate_on_code(self) -> int:
         """Gate DAC code of a transistor that is fully on."""
         return self.dac_code(self.gate_on_volts)
+
+    @property
+    def limiter_code(self) -> int:
+        """Gate DAC code of what the limiter of a passive array has."""
+        return self.dac_code(self.limiter_volts)
+
+    @property
+    def limiter_a(self) -> float:
+        """Compliance current of a passive array [A]."""
+        return float(self.i_cc(self.limiter_code))
 
     @cached_property
     def _gate_currents(self) -> FloatArray:

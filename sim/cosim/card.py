@@ -17,7 +17,7 @@ from ...errors import OhmloomError
 from ...hw.afe.adc_part import CHANNELS
 from ...hw.geometry import Geometry
 from ...hw.isa import Dac
-from ..array import ArrayError, SimulatedArray
+from ..array import ArrayError, SimulatedArray, pulse_lines
 from ..converters import Channels, Converters, Readout
 from ..devices import DeviceError
 from ..engine.pulses import column_currents, line_volts
@@ -129,6 +129,7 @@ class AnalogCard:
         self._part_begun = 0
         self._line_from, self._line_since = 0, 0
         self._inside: np.ndarray | None = None
+        self._columns: np.ndarray | None = None
         self._dac = [0x8000] * len(Dac)
         self._rails = Settling(len(Dac), lags.dac_tau)
         self._input = (
@@ -203,6 +204,7 @@ class AnalogCard:
             self._rest(time)
             self._pulse_begun = (time, *self._pulse_levels(time))
             self._part_begun, self._inside = time, None
+            self._columns = self._biases(time) if self.geometry.passive else None
             if self.source:
                 self.pulses += 1
                 self._line_from, self._line_since = self._line_code(0.0), time
@@ -268,7 +270,7 @@ class AnalogCard:
             return self._convert_line(time - SAMPLE_LAG_CYCLES, self._line_code(0.0))
         columns = self.geometry.columns
         bits = self._driven_rows()
-        sensed = self.lines.column_tia & self.lines.gate_on
+        sensed = self._sensed()
         device = self.array.device
         self.conversions += 1
         total, variance = (
@@ -344,6 +346,8 @@ class AnalogCard:
         assert self._pulse_begun is not None
         begun = self._pulse_begun[0]
         self.conversions += 1
+        if self._columns is not None:
+            raise CardFault(f"cycle {time}: a conversion while columns are biased")
         if self.source:
             return self._convert_line(time, self._charge(time))
         if self._inside is None:
@@ -401,13 +405,18 @@ class AnalogCard:
     def _driven_rows(self) -> np.ndarray:
         return self.lines.row_a & self.gate_a
 
+    def _sensed(self) -> np.ndarray:
+        """Columns whose cells are on their TIAs."""
+        tia = self.lines.column_tia
+        return tia if self.geometry.passive else tia & self.lines.gate_on
+
     def _gain(self):
         volts = self.converters.dac_volts(self._dac[Dac.RAIL_A])
         return self.converters.gain(self.array.device.g_lsb, volts, self.tia_range)
 
     def _retarget(self, time: int) -> None:
         """What the ADC inputs now head for, in ADC codes."""
-        sensed = self.lines.column_tia & self.lines.gate_on
+        sensed = self._sensed()
         bits = self._driven_rows()
         if self._dac[Dac.RAIL_A] == 0x8000 or not bits.any() or not sensed.any():
             codes = np.zeros(self.geometry.columns)
@@ -427,13 +436,29 @@ class AnalogCard:
 
     def _pulse_levels(self, time: int) -> tuple[float, float]:
         """Volts of rail B and I_cc of the program gate at ``time``, settled or not."""
-        lsb = self.converters.dac_lsb
-        late = np.rint(self._rails.residual(time) / lsb).astype(int)
-        rail = self._dac[Dac.RAIL_B] + int(late[Dac.RAIL_B])
-        gate = self._dac[Dac.GATE_PROGRAM] + int(late[Dac.GATE_PROGRAM])
+        rail, gate = (self._level(time, dac) for dac in (Dac.RAIL_B, Dac.GATE_PROGRAM))
         return self.converters.dac_volts(rail), float(self.converters.i_cc(gate))
 
+    def _level(self, time: int, dac: Dac) -> int:
+        """Code that a DAC's voltage at ``time`` would have."""
+        late = self._rails.residual(time)[dac] / self.converters.dac_lsb
+        return self._dac[dac] + int(np.rint(late))
+
+    def _biases(self, time: int) -> np.ndarray:
+        """Volts of the columns of a passive array while gate B is open, shape (columns,)."""
+        lines, volts = self.lines, self.converters.dac_volts
+        if lines.column_tia.any():
+            raise CardFault(f"cycle {time}: a pulse with a column on its TIA, which has no bias")
+        program, on = (volts(self._level(time, dac)) for dac in (Dac.GATE_PROGRAM, Dac.GATE_ON))
+        return np.where(lines.gate_program, program, np.where(lines.gate_on, on, 0.0))
+
     def _pulse(self, volts: float, i_cc: float, cycles: int) -> None:
+        if self._columns is not None:
+            self.pulses += pulse_lines(
+                self.array, self.tile, np.where(self.lines.row_b, volts, 0.0), self._columns,
+                cycles / self.clk_hz, self.converters.limiter_a,
+            )  # fmt: skip
+            return
         for cells, _, limit in self._pulsed(i_cc):
             self.pulses += cells.size
             self.array.pulse(cells.ravel(), volts, cycles / self.clk_hz, limit)

@@ -43,6 +43,7 @@ from ..converters import ADC_MAX, ADC_MIN, Channels, Converters, Gain, Readout
 from ..numerics import Domain, IntArray, draw_normal, round_half_even_shift, scale
 from .errors import EngineError
 from .modes import ModeKeeper, Warden, WardenStopped
+from .passive import PassivePulser
 from .post import POST, PostProcessor
 from .protocol import Trace
 from .pulses import LinePulser
@@ -465,8 +466,6 @@ class NumpyEngine:
         reset_s = self.registers[Reg.RESET_CYCLES] / self.clk_hz
         set_s = self.registers[Reg.SET_CYCLES] / self.clk_hz
         tia_range = self._range()
-        if tia_range == TEMPERATURE_RANGE:
-            raise EngineError(f"address {address}: TIA range {tia_range} is for a READ alone")
 
         code, used, least, most = np.zeros((4, cells.size), dtype=np.int64)
         done, worn = np.zeros((2, cells.size), dtype=bool)
@@ -545,14 +544,24 @@ class NumpyEngine:
             raw = unpack_fields(PULSE_FIELDS[0], words[0])
             source = dict(zip((f.name for f in PULSE_FIELDS[0]), raw, strict=True))["source"]
         warden = self.modes.grant(address, instr, instr.op, instr["tile"], at, pulses, bool(source))
-        pulser = LinePulser(
+        common = (
             self.array, self.converters, self.clk_hz, cells, self._range(), read,
             warden, self.readout,
         )  # fmt: skip
+        if geometry.passive:
+            pulser = PassivePulser(*common)
+            pulser.on = self.dac[Dac.GATE_ON]
+        else:
+            pulser = LinePulser(*common)
         record = unpack_pulse(words) if instr.op is Op.PULSE else unpack_sweep(words)
         if isinstance(record, Train):
             self._check(address, instr, "count", not (record.after and down and count > 1))
-            self._check(address, instr, "count", not record.source or count == 1)
+            single = bool(record.source) or geometry.passive
+            self._check(address, instr, "count", not single or count == 1)
+            if bool(record.others) > geometry.passive:
+                raise EngineError(f"address {address}: the columns of this array take no bias")
+            if geometry.passive and record.inside:
+                raise EngineError(f"address {address}: a biased column has no sample inside")
             if record.source and not geometry.has_source:
                 raise EngineError(f"address {address}: this controller has no current source")
             groups = record.pulses * (record.inside + record.after)

@@ -193,19 +193,8 @@ def line_volts(array: SimulatedArray, cells: IntArray, amperes: float) -> FloatA
 
     That of the store, and the drop over what is in series with it.
     """
-    volts = array.sense_voltage(cells)
-    part = array.state.reshape(-1).take(cells)
-    kelvin = np.full(cells.shape, array.temperature_k)
-    drop = np.empty(cells.shape)
-    for index in np.unique(part.mode):
-        mode, here = array.device.modes[index], part.mode == index
-        at = (mode.p, part.take(here))
-        zero, one = (np.full(drop[here].shape, v) for v in (0.0, 1.0))
-        siemens = mode.family.current(*at, one, kelvin[here]) - mode.family.current(
-            *at, zero, kelvin[here]
-        )
-        drop[here] = amperes / siemens
-    return volts + drop
+    siemens = array.currents(cells, 1.0) - array.currents(cells, 0.0)
+    return array.sense_voltage(cells) + amperes / siemens
 
 
 def column_currents(

@@ -67,6 +67,14 @@ def test_the_current_source_is_said_above_the_instructions():
     assert all(lacking.has(op) for op in Op)
 
 
+def test_a_passive_array_is_said_and_has_no_transistors():
+    whole, passive = Geometry(), Geometry(passive=True)
+    assert passive.features >> len(OPTIONAL) + 4 == 1 and not whole.features >> len(OPTIONAL) + 4
+    lacking = {op for op in Op if whole.has(op) and not passive.has(op)}
+    assert lacking == {Op.SWEEP, Op.MODE, Op.PROGRAM}
+    assert not passive.has_source and "passive" not in whole.left_out
+
+
 def test_an_instruction_reaches_the_whole_of_the_largest_geometry():
     largest = Geometry(**{name: high for name, (_, high) in LIMITS.items()})
     instruction(

@@ -487,8 +487,75 @@ def test_what_is_refused_is_not_sent_and_brings_the_safe_state(
     simulate(bench, test)
 
 
+PASSIVE = replace(GEOMETRY, passive=True)
+BIASED = replace(CEILINGS, low=(ZERO - 100, ZERO - 1000, ZERO - 400, ZERO - 400), limiter=7)
+
+
+@pytest.mark.parametrize("compact", [False, True])
+@pytest.mark.parametrize(
+    ("rail", "program", "on", "b", "sensed", "opens"),
+    [
+        (300, -300, 0, 0, 0, True),
+        (400, -200, 200, 0xFE, 0, True),
+        (301, -300, 0, 0, 0, True),  # half, rounded up
+        (302, -300, 0, 0, 0, False),
+        (300, -302, 0, 0, 0, False),
+        (400, -200, 200, 0, 0, False),  # the other columns are at 0 V
+        (400, -200, 301, 0xFE, 0, False),
+        (-300, 300, 0, 0, 0, True),
+        (300, 300, 0, 0, 0, False),
+        (100, -100, 0, 0, 1, False),
+    ],
+)
+def test_no_other_cell_of_a_passive_array_gets_more_than_half(
+    simulate, compact, rail, program, on, b, sensed, opens
+):
+    bench = GuardBench(BIASED, geometry=replace(PASSIVE, compact=compact))
+
+    async def test(ctx):
+        driver = Driver(ctx, bench)
+        await driver.start()
+        codes = {Dac.RAIL_B: rail, Dac.GATE_PROGRAM: program, Dac.GATE_ON: on}
+        for channel, code in codes.items():
+            await driver.dac(channel, ZERO + code)
+        await driver.switch(SwitchGroup.GATES, 1, b)
+        await driver.switch(SwitchGroup.COLUMNS, sensed, 0)
+        await ctx.tick().repeat(DAC + 1)
+        standing = bench.guard.standing
+        assert (ctx.get(standing.rail), ctx.get(standing.gate)) == (
+            ZERO + rail - program, ZERO + BIASED.limiter,
+        )  # fmt: skip
+        ctx.set(driver.core.gate_b, 1)
+        assert ctx.get(driver.afe.gate_b) == opens
+        await ctx.tick()
+        wanted = (GuardState.OPEN, Reason.NONE) if opens else (GuardState.SAFE, Reason.BIAS)
+        assert driver.health()[:2] == wanted
+        if not opens:
+            await ctx.tick()
+            assert driver.health()[2] == [0, 1, 0, 0]
+
+    simulate(bench, test)
+
+
+def test_the_energy_in_a_passive_array_is_that_of_cell_and_limiter(simulate):
+    ceilings = replace(BIASED, energy_ps=600 * 7 * 1000 * 50)
+    bench = GuardBench(ceilings, geometry=PASSIVE)
+
+    async def test(ctx):
+        driver = Driver(ctx, bench)
+        await driver.start()
+        await driver.dac(Dac.RAIL_B, ZERO + 300)
+        await driver.dac(Dac.GATE_PROGRAM, ZERO - 300)
+        await driver.switch(SwitchGroup.GATES, 1, 0)
+        await ctx.tick().repeat(DAC + 1)
+        assert await driver.pulse() == 50
+        assert driver.health()[:2] == (GuardState.SAFE, Reason.ENERGY)
+
+    simulate(bench, test)
+
+
 def test_every_reason_is_tested():
-    cut = {Reason.WIDTH, Reason.DUTY, Reason.ENERGY}
+    cut = {Reason.WIDTH, Reason.DUTY, Reason.ENERGY, Reason.BIAS}
     assert {reason for _, reason, _ in REFUSALS} | cut | {Reason.NONE} == set(Reason)
 
 

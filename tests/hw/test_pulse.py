@@ -677,3 +677,44 @@ def test_the_records_share_their_places():
     shared = ("gate", "limit", "average", "width", "interval", "delay", "spacing")
     assert {n: pulse[n] for n in shared} == {n: sweep[n] for n in shared}
     assert pulse["rail"] == sweep["start"]
+
+
+PASSIVE = replace(GEOMETRY, passive=True)
+BOTH = LIMIT_POSITIVE | LIMIT_NEGATIVE
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_in_a_passive_array_the_columns_are_biased(execute, others):
+    train = Train(
+        rail=0xA000, gate=0x7000, limit=BOTH, others=others, width=60, pulses=2, interval=300,
+        after=1, after_delay=5 + 3 * LOAD + SETTLE,
+    )  # fmt: skip
+    run, fe = execute(train, geometry=PASSIVE)
+    rest = 0xFF & ~(1 << COLUMN) if others else 0
+    assert [vars(pulse.setting) for pulse in fe.pulses] == 2 * [
+        {
+            "row_a": 0, "row_b": 1 << ROW, "column": 0,
+            "gate_program": 1 << COLUMN, "gate_on": rest,
+        }
+    ]  # fmt: skip
+    assert fe.pulses[0].rails[Dac.GATE_PROGRAM] == 0x7000
+    # A read has no bias.
+    assert {(held.setting.gate_program, held.setting.gate_on) for held in fe.conversions} == {
+        (0, 0)
+    }
+    assert (run.status, len(run.samples), fe.faults) == (PulseStatus.DONE, 2, [])
+
+
+@pytest.mark.parametrize(
+    ("geometry", "changes", "count"),
+    [
+        (GEOMETRY, {"others": 1}, 1),
+        (PASSIVE, {"inside": 1, "delay": 45}, 1),
+        (PASSIVE, {}, 2),
+    ],
+    ids=["transistors", "inside", "two cells"],
+)
+def test_what_a_bias_cannot_do_is_refused(execute, geometry, changes, count):
+    train = Train(rail=0xA000, gate=0x7000, limit=BOTH, width=100)
+    run, fe = execute(replace(train, **changes), geometry=geometry, count=count)
+    assert (run.status, fe.pulses) == (PulseStatus.REFUSED, [])

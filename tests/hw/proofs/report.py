@@ -51,6 +51,7 @@ PROMISES = {
         "PulsesHaveLittleEnergy",
         "ReadingIsGentle",
     ),
+    "in a passive array no other cell gets more than half of the voltage": ("OthersGetHalf",),
     "a pulse is as long as was asked": ("WriteVerifyMakesExactPulses",),
     f"a stop, the interlock and a silent host: gates closed at once, the card in its safe "
     f"state within {STOP_CYCLES} cycles": ("StopsCloseAtOnce", "TheCardObeysSafe"),

@@ -9,10 +9,12 @@ with it. The guard is a small one, so that every limit is reached within a few c
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 from types import SimpleNamespace
 
 import pytest
-from amaranth import Const, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.hdl import Assert, Cover
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
@@ -42,6 +44,7 @@ CEILINGS = Ceilings(
     watchdog_ps=14_000,
     zero_code=ZERO,
 )
+PASSIVE_CEILINGS = replace(CEILINGS, low=(ZERO - 2, ZERO - 7, ZERO - 4, ZERO - 3), limiter=5)
 
 
 class Registers(wiring.Component):
@@ -67,11 +70,14 @@ class VisibleLimits(CodeLimits):
     memory = Registers
 
 
-def guard(kind: type[Guard] = Guard, compact: bool = False, **faults: object) -> Guard:
+def guard(
+    kind: type[Guard] = Guard, compact: bool = False, passive: bool = False, **faults: object
+) -> Guard:
     """A small guard, in which the energy limit counts single code x code x cycles."""
     visible = type(kind.__name__, (kind,), {"code_limits": VisibleLimits})
-    geometry = replace(GEOMETRY, compact=compact)
-    return visible(geometry, TIMING, CEILINGS, CLK_HZ, energy_shift=0, **faults)
+    geometry = replace(GEOMETRY, compact=compact, passive=passive)
+    ceilings = PASSIVE_CEILINGS if passive else CEILINGS
+    return visible(geometry, TIMING, ceilings, CLK_HZ, energy_shift=0, **faults)
 
 
 def present_limits(guard: Guard) -> dict[Limit, Value]:
@@ -184,7 +190,7 @@ class GuardSpec(wiring.Component):
         """A limit as it stood before the pulse, in which it does not change."""
         guard, most = self.guard, ceiling(limit)
         held = Signal(range(most + 1), init=most, name=f"{limit.name.lower()}_before")
-        with m.If(~guard.core.gate_b | guard.core.source | guard.safe):
+        with m.If(~guard.core.gate_b | guard.afe.source | guard.safe):
             m.d.sync += held.eq(guard.limits[limit])
         m.d.comb += Assert(held <= most)
         self.started = Signal()
@@ -193,6 +199,38 @@ class GuardSpec(wiring.Component):
 
     def distance(self, code: Signal) -> Value:
         return Mux(code > ZERO, code - ZERO, ZERO - code)
+
+    def biases(self, codes: list[Signal], lines: dict) -> tuple[Value, Value, Value]:
+        """Rail B, the columns on GATE_PROGRAM and those on GATE_ON, in codes from 0 V."""
+        on_program, on_on = lines[SwitchGroup.GATES]
+        rail, program, on = (
+            codes[dac] - ZERO for dac in (Dac.RAIL_B, Dac.GATE_PROGRAM, Dac.GATE_ON)
+        )
+        return rail, Mux(on_program, program, 0), Mux(on_on, on, 0)
+
+    def uneven(self, codes: list[Signal], lines: dict) -> Value:
+        """In a passive array: whether a cell that is not selected gets too much."""
+        rail, program, on = self.biases(codes, lines)
+        others = (rail - on, program, on)
+        beyond = (2 * abs(value) > abs(rail - program) + 1 for value in others)
+        biased = Cat(lines[SwitchGroup.GATES]).any()
+        return reduce(or_, beyond) | (lines[SwitchGroup.COLUMNS][0] & biased)
+
+    def known(self, m: Module, fact: Value) -> None:
+        """Helper: what follows by one register from codes, and with bias from lines."""
+        guard = self.guard
+        waiting = guard.dac_left < guard.dac_cycles
+        if guard.geometry.passive:
+            waiting &= guard.switch_left < guard.switch_cycles
+        with m.If(waiting):
+            m.d.comb += Assert(fact)
+
+    def volts(self, codes: list[Signal], lines: dict) -> Value:
+        """Distance from 0 V of what a selected cell gets."""
+        if not self.guard.geometry.passive:
+            return self.distance(codes[Dac.RAIL_B])
+        rail, program, _ = self.biases(codes, lines)
+        return Value.cast(abs(rail - program))
 
 
 def ceiling(limit: Limit) -> int:
@@ -356,22 +394,49 @@ class ReadingIsGentle(GuardSpec):
         codes, lines = self.codes(m), self.lines(m)
         sensing = lines[SwitchGroup.COLUMNS][0]
         self.standing(m, codes)
-        self.pipeline(m, codes)
+        self.pipeline(m, codes, lines)
         rail_a, rail_b = (self.distance(codes[n]) for n in (Dac.RAIL_A, Dac.RAIL_B))
         with m.If(afe.gate_a):
             m.d.comb += [Assert(rail_a <= ceiling(Limit.READ)), Cover(rail_a == 2)]
             m.d.comb += Assert(rail_a <= guard.limits[Limit.READ])
         with m.If(afe.gate_b & sensing):
-            m.d.comb += [Assert(rail_b <= ceiling(Limit.SENSE)), Cover(rail_b == 4)]
+            highest = 1 if guard.geometry.passive else 4
+            m.d.comb += [Assert(rail_b <= ceiling(Limit.SENSE)), Cover(rail_b == highest)]
             m.d.comb += Assert(rail_b <= guard.limits[Limit.SENSE])
 
-    def pipeline(self, m: Module, codes: list[Signal]) -> None:
+    def pipeline(self, m: Module, codes: list[Signal], lines: dict) -> None:
         """Helper: once a code has stood for a cycle, its distance is known."""
         guard = self.guard
         with m.If(guard.read_left < guard.dac_cycles):
             m.d.comb += Assert(guard.distance_a == self.distance(codes[Dac.RAIL_A]))
-        with m.If(guard.dac_left < guard.dac_cycles):
-            m.d.comb += Assert(guard.distance_b == self.distance(codes[Dac.RAIL_B]))
+        self.known(m, guard.distance_b == self.volts(codes, lines))
+        if guard.geometry.passive:
+            self.known(m, guard.uneven == self.uneven(codes, lines))
+
+
+class OthersGetHalf(GuardSpec):
+    """In a passive array no cell gets more than half of what the selected one gets.
+
+    Cells of the selected row see rail B against the other columns, those of the selected
+    column GATE_PROGRAM, all others what the other columns have. Half is rounded up to a
+    code. A biased column is on no TIA.
+    """
+
+    def check(self, m: Module) -> None:
+        guard, afe = self.guard, self.guard.afe
+        self.limits(m)
+        codes, lines = self.codes(m), self.lines(m)
+        self.standing(m, codes)
+        self.known(m, guard.uneven == self.uneven(codes, lines))
+        rail, program, on = self.biases(codes, lines)
+        selected = abs(rail - program)
+        with m.If(afe.gate_b):
+            for volts in (rail - on, program, on):
+                m.d.comb += Assert(2 * abs(volts) <= selected + 1)
+            m.d.comb += Assert(
+                ~lines[SwitchGroup.COLUMNS][0] | ~Cat(lines[SwitchGroup.GATES]).any()
+            )
+            m.d.comb += [Cover((selected == 6) & (on == 0)), Cover((selected == 6) & (on == 2))]
 
 
 class PulsesAreShort(GuardSpec):
@@ -444,11 +509,12 @@ class PulsesHaveLittleEnergy(GuardSpec):
         program = Mux(on_program, above(codes[Dac.GATE_PROGRAM]), 0)
         on = Mux(on_on, above(codes[Dac.GATE_ON]), 0)
         gate = Signal(3)
-        volts = Signal(3)
-        power = Signal(6)
+        volts = Signal(4)
+        power = Signal(7)
+        passive = guard.geometry.passive
         m.d.comb += [
-            gate.eq(Mux(program > on, program, on)),
-            volts.eq(self.distance(codes[Dac.RAIL_B])),
+            gate.eq(PASSIVE_CEILINGS.limiter if passive else Mux(program > on, program, on)),
+            volts.eq(self.volts(codes, lines)),
             power.eq(gate * volts),
         ]
         energy = Signal(12)
@@ -458,16 +524,15 @@ class PulsesHaveLittleEnergy(GuardSpec):
         m.d.comb += [
             Assert(energy <= ceiling(Limit.ENERGY)),
             Assert(guard.safe | ~self.started | (energy + guard.energy_left == limit)),
-            Cover((energy == ceiling(Limit.ENERGY)) & (power == 8)),
+            Cover((energy == ceiling(Limit.ENERGY)) & (power == (10 if passive else 8))),
         ]
         with m.If(on_the_rail):
             m.d.comb += Assert(energy + power <= limit)
         # Invariants: the codes are known, and each register follows the one before it.
         self.standing(m, codes)
-        with m.If(guard.dac_left < guard.dac_cycles):
-            m.d.comb += Assert(guard.distance_b == volts)
-            with m.If(guard.switch_left < guard.switch_cycles):
-                m.d.comb += Assert(guard.gate_volts == gate)
+        self.known(m, guard.distance_b == volts)
+        with m.If((guard.dac_left < guard.dac_cycles) & (guard.switch_left < guard.switch_cycles)):
+            m.d.comb += Assert(guard.gate_volts == gate)
         with m.If(
             (guard.dac_left < guard.dac_cycles - 1) & (guard.switch_left < guard.switch_cycles - 1)
         ):
@@ -702,6 +767,15 @@ FAULTS = [
 ]
 
 
+PASSIVE = {OthersGetHalf: 3, ReadingIsGentle: 3, PulsesHaveLittleEnergy: 4}
+"""What is different in the guard of a passive array, and the depth of its induction."""
+PASSIVE_FAULTS = [
+    (OthersGetHalf, Reason.BIAS),
+    (ReadingIsGentle, Reason.READ_VOLTAGE),
+    (PulsesHaveLittleEnergy, Reason.ENERGY),
+]
+
+
 def slow_but(fast: type[GuardSpec] | None, specs) -> list:
     return [
         pytest.param(spec, id=spec.__name__, marks=() if spec is fast else pytest.mark.slow)
@@ -743,5 +817,29 @@ def test_it_finds_a_guard_that_does_not(assert_formal, spec, kind, options, comp
         assert_formal(spec(guard(kind, compact, **options)), depth=COVER_DEPTH, mode="bmc")
 
 
+@pytest.mark.parametrize("spec", slow_but(OthersGetHalf, PASSIVE))
+def test_it_holds_for_ever_in_a_passive_array(assert_formal, spec):
+    assert_formal(spec(guard(passive=True)), depth=PASSIVE[spec])
+
+
+@pytest.mark.parametrize("spec", slow_but(None, PASSIVE))
+def test_what_it_speaks_of_can_happen_in_a_passive_array(assert_formal, spec):
+    assert_formal(spec(guard(passive=True)), depth=COVER_DEPTH, mode="cover")
+
+
+@pytest.mark.parametrize(
+    ("spec", "overlooked"),
+    [
+        pytest.param(spec, reason, id=f"{spec.__name__}-{reason.name}", marks=pytest.mark.slow)
+        for spec, reason in PASSIVE_FAULTS
+    ],
+)
+def test_it_finds_a_guard_of_a_passive_array_that_does_not(assert_formal, spec, overlooked):
+    kind = guard(Without, passive=True, overlooked=overlooked)
+    with pytest.raises(AssertionError, match="failed assertion"):
+        assert_formal(spec(kind), depth=COVER_DEPTH, mode="bmc")
+
+
 def test_every_specification_has_a_planted_fault():
+    assert {spec for spec, _ in PASSIVE_FAULTS} == set(PASSIVE)
     assert {spec for spec, _, _ in FAULTS} == set(SPECS)

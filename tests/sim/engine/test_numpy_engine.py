@@ -398,7 +398,7 @@ def test_temperatures_are_read_with_any_rail_and_by_a_read_alone():
     assert {tuple(rest) for _, *rest in readings} == {(7, False)}
     before = made.array.pulses.copy()
     made.cell_memory[0] = 0
-    with pytest.raises(EngineError, match="address 4: TIA range 7 is for a READ alone"):
+    with pytest.raises(EngineError, match="TIA_RANGE = 7, accepted is 0..6"):
         made.run("program")
     assert np.array_equal(made.array.pulses, before)
 

@@ -1,0 +1,62 @@
+"""Pulses on the lines of a passive array: who gets what, and when it is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ohmloom.sim.array import HALF_SELECT_MAX, ArrayError, SimulatedArray, pulse_lines
+from ohmloom.sim.devices import load
+
+VOLTS, WIDTH_S, I_CC = 1.2, 0.6e-3, 60e-6
+
+
+def passive() -> SimulatedArray:
+    return SimulatedArray(load("vb3"), 2, 4, 4, seed=5)
+
+
+def lines(row: float, column: float, others: float) -> tuple[np.ndarray, np.ndarray]:
+    """Cell (1, 2) is selected."""
+    rows, columns = np.zeros(4), np.full(4, others)
+    rows[1], columns[2] = row, column
+    return rows, columns
+
+
+def test_every_cell_gets_the_difference_of_its_lines():
+    array, alone = passive(), passive()
+    count = pulse_lines(array, 1, *lines(0.8, -0.4, 0.4), WIDTH_S, I_CC)
+    volts = np.full((4, 4), -0.4)
+    volts[1], volts[:, 2], volts[1, 2] = 0.4, 0.4, 1.2
+    alone.pulse(alone.tile_cells(1), volts, WIDTH_S, np.full((4, 4), I_CC))
+    assert count == 16
+    assert array.tile_state_equal(alone, 1)
+    assert array.elapsed_s == WIDTH_S
+
+
+def test_half_of_the_voltage_switches_nothing_and_the_rest_gets_none():
+    array = passive()
+    before = array.g.copy()
+    assert pulse_lines(array, 0, *lines(0.6, -0.6, 0.0), WIDTH_S, I_CC) == 7
+    changed = np.argwhere(array.g != before)
+    assert changed.tolist() == [[0, 1, 2]]
+    assert array.pulses[0].sum() == 7 and not array.pulses[1].any()
+
+
+def test_cells_of_the_row_that_take_too_much_of_the_limit_are_refused():
+    array = passive()
+    # The whole row conducts.
+    array.pulse(array.tile_cells(0)[1], VOLTS, WIDTH_S, I_CC)
+    before = array.state.copy()
+    with pytest.raises(ArrayError, match=r"row 1 that are not selected take .* 5% of I_cc"):
+        pulse_lines(array, 0, *lines(0.6, -0.6, 0.0), WIDTH_S, I_CC)
+    assert np.array_equal(array.state.pulses, before.pulses)
+    assert np.array_equal(array.g, before.g)
+
+
+def test_the_share_is_of_what_the_other_cells_take():
+    array = passive()
+    others = array.currents(array.tile_cells(0)[1, [0, 1, 3]], 0.6).sum()
+    limit = float(others) / HALF_SELECT_MAX
+    with pytest.raises(ArrayError, match="not selected"):
+        pulse_lines(array, 0, *lines(0.6, -0.6, 0.0), WIDTH_S, limit * 0.999)
+    pulse_lines(array, 0, *lines(0.6, -0.6, 0.0), WIDTH_S, limit * 1.001)

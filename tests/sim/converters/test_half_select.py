@@ -1,0 +1,38 @@
+"""Codes of half-selected pulses: exact in the cell, and never more than half elsewhere."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ohmloom.hw.isa import selected_code
+from ohmloom.sim.converters import ConverterError, Converters, Scheme, half_select
+
+CARD = Converters()
+
+
+@given(st.floats(-9.999, 9.999), st.sampled_from(Scheme))
+def test_the_cell_gets_the_voltage_and_no_other_more_than_half(volts, scheme):
+    codes = half_select(CARD, volts, scheme)
+    assert selected_code(codes.rail, codes.program, codes.on) == CARD.dac_code(volts)
+
+
+@given(st.floats(-9.999, 9.999))
+def test_a_third_is_a_third_everywhere(volts):
+    codes = half_select(CARD, volts, Scheme.THIRD)
+    third = abs(CARD.dac_code(volts) - 0x8000) / 3
+    zero = (codes.rail - codes.on, codes.program - 0x8000, codes.on - 0x8000)
+    assert all(abs(abs(code) - third) < 1 for code in zero)
+    assert codes.others
+
+
+def test_half_leaves_the_other_lines_at_zero():
+    codes = half_select(CARD, 1.0, Scheme.HALF)
+    assert (codes.on, codes.others) == (0x8000, False)
+    assert codes.rail - 0x8000 == pytest.approx(0x8000 - codes.program, abs=1)
+
+
+def test_a_voltage_beyond_the_rail_is_refused():
+    with pytest.raises(ConverterError, match="outside"):
+        half_select(CARD, 10.5, Scheme.HALF)
