@@ -226,8 +226,8 @@ class Geometry:
     @property
     def features(self) -> int:
         """What it has, one bit each from bit 0: LUT, POOL, ADD, ARGMAX, PULSE, SWEEP, MODE,
-        PROGRAM, READ, LOOP, END, and above them the current source, targets, wear, calibration, and
-        that it is for passive arrays."""
+        PROGRAM, READ, LOOP, END, and above them the current source, targets, wear,
+        calibration, and that it is for passive arrays."""
         known = sum(self.has(op) << bit for bit, op in enumerate(OPTIONAL))
         above = (self.has_source, self.line, self.wear, self.calibration, self.passive)
         return known | sum(has << len(OPTIONAL) + bit for bit, has in enumerate(above))
@@ -236,7 +236,8 @@ class Geometry:
     def left_out(self) -> tuple[str, ...]:
         """Names of the flags of what it has not."""
         flags = (field.name for field in fields(self) if getattr(self, field.name) is False)
-        return tuple(name for name in flags if name not in ("passive", "compact"))
+        lacking = {name for name in flags if name not in ("passive", "compact")}
+        return tuple(sorted(lacking if self.has(Op.LOOP) else lacking | {"loop"}))
 
     @property
     def has_source(self) -> bool:
