@@ -1,8 +1,8 @@
 """ONNX file to :class:`~ohmloom.compiler.graph.Network`, treating the file as hostile.
 
 The order matters: sizes and claims are checked before anything is allocated,
-external data is refused before anything could open it, and only then do the
-ONNX checker, shape inference and the operator handlers see the model.
+external data is read only from the model's own folder, and only then do the ONNX
+checker, shape inference, the simplifying passes and the operator handlers see the model.
 """
 
 from __future__ import annotations
@@ -15,15 +15,25 @@ from pathlib import Path
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import ModelProto, TensorProto, checker, numpy_helper, shape_inference
+from onnx import (
+    FunctionProto,
+    GraphProto,
+    ModelProto,
+    TensorProto,
+    checker,
+    numpy_helper,
+    shape_inference,
+)
 
 from .errors import ModelError, UnsupportedNode, UnsupportedOperatorsError
+from .external import load_external
 from .graph import Network
 from .lowering import Activation, Chain, Node, Unsupported
 from .operators import handlers
+from .prepare import MAX_NODES, prepare
 
-MAX_FILE_BYTES = 256 << 20
-MAX_NODES = 10_000
+MAX_FILE_BYTES = 1 << 30
+"""Of the model and its external weights together: VGG-19 has 574 MB."""
 MAX_SAMPLE_VALUES = 1 << 20
 OPSET_MIN = 9
 STANDARD_DOMAINS = ("", "ai.onnx")
@@ -35,16 +45,19 @@ def load_model(path: str | Path) -> Network:
     Raises
     ------
     ModelError
-        If the file is missing, too large, broken, refers to external data, has
-        more than one input or output, or weights that are not finite.
+        If the file is missing, too large, broken, refers to data outside its folder,
+        has more than one input or output, or weights that are not finite.
     UnsupportedOperatorsError
         If nodes have no lowering; all of them are listed.
     """
     path = Path(path)
-    proto = _read(path)
     source = path.name
+    proto = _read(path)
     _check_claims(proto, source)
+    _load_external(proto, path, source)
     _check_model(proto, source)
+    proto = prepare(proto, source)
+    _check_finite(proto, source)
     return _network(proto, source)
 
 
@@ -63,12 +76,20 @@ def _read(path: Path) -> ModelProto:
 
 
 def _tensors(proto: ModelProto) -> Iterator[TensorProto]:
-    yield from proto.graph.initializer
-    for node in proto.graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
+    """Every dense tensor of the model: of its graphs, the graphs inside, and its functions."""
+    waiting: list[GraphProto | FunctionProto] = [proto.graph, *proto.functions]
+    while waiting:
+        graph = waiting.pop()
+        if isinstance(graph, GraphProto):
+            yield from graph.initializer
+        for node in graph.node:
+            for attribute in node.attribute:
+                if attribute.HasField("t"):
+                    yield attribute.t
+                if attribute.HasField("g"):
+                    waiting.append(attribute.g)
+                yield from attribute.tensors
+                waiting += attribute.graphs
 
 
 def _stored_values(tensor: TensorProto) -> int:
@@ -95,19 +116,25 @@ def _check_claims(proto: ModelProto, source: str) -> None:
         raise ModelError(f"{source} has sparse weights, dense ones are accepted")
     known_types = set(onnx.helper.get_all_tensor_dtypes())
     for tensor in _tensors(proto):
-        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-            raise ModelError(
-                f"{source} keeps tensor '{tensor.name}' in an external file, "
-                "only weights inside the ONNX file are accepted"
-            )
         if tensor.data_type not in known_types:
             raise ModelError(f"{source} tensor '{tensor.name}' has unknown type {tensor.data_type}")
+        if tensor.data_location == TensorProto.EXTERNAL:
+            continue
         stored = _stored_values(tensor)
         if min(tensor.dims, default=1) < 0 or prod(tensor.dims) != stored:
             raise ModelError(
                 f"{source} tensor '{tensor.name}' claims shape {list(tensor.dims)} "
                 f"but holds {stored} values"
             )
+
+
+def _load_external(proto: ModelProto, path: Path, source: str) -> None:
+    left = MAX_FILE_BYTES - path.stat().st_size
+    for tensor in _tensors(proto):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            left -= load_external(tensor, path.parent, source, left)
+        elif tensor.external_data:
+            raise ModelError(f"{source} tensor '{tensor.name}' has values inside and outside")
 
 
 def _check_model(proto: ModelProto, source: str) -> None:
@@ -123,6 +150,10 @@ def _check_model(proto: ModelProto, source: str) -> None:
     except (checker.ValidationError, shape_inference.InferenceError) as error:
         text = " ".join(str(error).split())
         raise ModelError(f"{source} is not a valid ONNX model: {text}") from error
+    _check_finite(proto, source)
+
+
+def _check_finite(proto: ModelProto, source: str) -> None:
     for tensor in _tensors(proto):
         values = numpy_helper.to_array(tensor)
         if values.dtype.kind == "f" and not np.isfinite(values).all():

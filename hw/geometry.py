@@ -19,6 +19,8 @@ OPTIONAL: MappingProxyType[Op, str] = MappingProxyType(
         Op.MODE: "pulse",
         Op.PROGRAM: "verify",
         Op.READ: "verify",
+        Op.LOOP: "loop",
+        Op.END: "loop",
     }
 )
 """Instructions that a controller may lack, and the field of :class:`Geometry` that says so."""
@@ -56,6 +58,8 @@ class Geometry:
     lut, pool, residual, argmax:
         Whether it has ``LUT``, ``POOL``, ``ADD`` and ``ARGMAX``, which a small
         board may leave out.
+    loop:
+        Whether it has ``LOOP`` and ``END``, likewise; a compact one never has.
     pulse:
         Whether it has ``PULSE``, ``SWEEP`` and ``MODE``, likewise.
     verify:
@@ -102,6 +106,7 @@ class Geometry:
     pool: bool = True
     residual: bool = True
     argmax: bool = True
+    loop: bool = True
     pulse: bool = True
     verify: bool = True
     line: bool = True
@@ -221,8 +226,8 @@ class Geometry:
     @property
     def features(self) -> int:
         """What it has, one bit each from bit 0: LUT, POOL, ADD, ARGMAX, PULSE, SWEEP, MODE,
-        PROGRAM, READ, and above them the current source, targets, wear, calibration, and
-        that it is for passive arrays."""
+        PROGRAM, READ, LOOP, END, and above them the current source, targets, wear,
+        calibration, and that it is for passive arrays."""
         known = sum(self.has(op) << bit for bit, op in enumerate(OPTIONAL))
         above = (self.has_source, self.line, self.wear, self.calibration, self.passive)
         return known | sum(has << len(OPTIONAL) + bit for bit, has in enumerate(above))
@@ -231,7 +236,8 @@ class Geometry:
     def left_out(self) -> tuple[str, ...]:
         """Names of the flags of what it has not."""
         flags = (field.name for field in fields(self) if getattr(self, field.name) is False)
-        return tuple(name for name in flags if name not in ("passive", "compact"))
+        lacking = {name for name in flags if name not in ("passive", "compact")}
+        return tuple(sorted(lacking if self.has(Op.LOOP) else lacking | {"loop"}))
 
     @property
     def has_source(self) -> bool:
@@ -240,7 +246,7 @@ class Geometry:
 
     def has(self, op: Op) -> bool:
         """Whether the controller executes ``op``."""
-        if self.passive and op in TRANSISTORS:
+        if (self.passive and op in TRANSISTORS) or (self.compact and op in (Op.LOOP, Op.END)):
             return False
         return op not in OPTIONAL or getattr(self, OPTIONAL[op])
 

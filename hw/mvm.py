@@ -9,7 +9,7 @@ the longest of settling, conversion plus read-out, and switch update.
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,7 +20,7 @@ from .afe.interface import (
     TimerChannel,
 )
 from .geometry import Geometry
-from .isa import LAYOUTS, Op
+from .isa import ITERATION_BITS, LAYOUTS, Op
 from .ranges import RANGE_BITS
 from .settle import longest_settle_cycles, settle_cycles
 
@@ -62,6 +62,7 @@ class MvmEngine(wiring.Component):
                 "range": In(RANGE_BITS),
                 "pc": In(16),
                 "epoch": In(32),
+                "iteration": In(ITERATION_BITS),
                 "fresh": In(1),
                 "act_address": Out(16),
                 "act_data": In(geometry.act_width),
@@ -98,7 +99,10 @@ class MvmEngine(wiring.Component):
             timer.cycles.eq(settle_cycles(m, self.timing, self.clk_hz, self.range)),
             fe.tag.inference.eq(1),
             fe.tag.epoch.eq(self.epoch),
-            fe.tag.index.eq(Cat(plane, Const(0, 11), self.pc)),
+            # In the order of isa.conversion_index.
+            fe.tag.index.eq(
+                Cat(plane, self.iteration[:11], self.pc[:11], self.pc[11:] ^ self.iteration[11:])
+            ),
         ]
         with m.If(self.fresh):
             m.d.sync += configured.eq(0)

@@ -12,10 +12,11 @@ from amaranth.lib.wiring import In, Out
 
 from .afe.interface import FrontEndSignature, FrontEndTiming, TimerChannel, cycles_from_ps
 from .counters import count_or_load
-from .fields import operands
+from .fields import moved, operands
 from .geometry import Geometry
-from .isa import OPCODE_BITS, Op, Reg
+from .isa import ITERATION_BITS, LAYOUTS, OPCODE_BITS, Op, Reg
 from .link.protocol import TRAP_BITS, Trap
+from .loops import Loops
 from .postprocess import UNITS
 from .refusal import refused, strays
 from .registers import Registers
@@ -49,6 +50,8 @@ ENGINES: MappingProxyType[Op, Engine] = MappingProxyType(
 """The engine of each instruction that the sequencer does not execute itself."""
 ASKING = (Op.PULSE, Op.SWEEP, Op.PROGRAM, Op.READ)
 """Instructions that the mode engine is asked about before they start."""
+MOVING = tuple(op for op, fields in LAYOUTS.items() if any(f.optional for f in fields))
+"""Instructions whose addresses a loop may move."""
 STROBES = tuple(f"start_{name}" for name in sorted({engine.name for engine in ENGINES.values()}))
 
 
@@ -110,6 +113,7 @@ class Sequencer(wiring.Component):
                 "instruction": Out(64),
                 "pc": Out(16),
                 "epoch": Out(32),
+                "iteration": Out(ITERATION_BITS),
                 "registers": Out(
                     wiring.Signature({reg.name.lower(): Out(signed(32)) for reg in Reg})
                 ),
@@ -156,6 +160,7 @@ class Sequencer(wiring.Component):
             name = reg.name.lower()
             m.d.comb += getattr(self.registers, name).eq(getattr(registers.values, name))
         begun, ending, advancing = Signal(), Signal(), Signal()
+        loops = self._loops(m, begun) if self.geometry.has(Op.LOOP) else None
         fetching = Signal()
         compact = self.geometry.compact
         if compact:
@@ -206,6 +211,16 @@ class Sequencer(wiring.Component):
                 if not compact:
                     m.d.sync += word.eq(self.code_data)
                 m.next = "EXECUTE"
+                if loops is not None:
+                    with m.If(~loops.none):
+                        m.next = "MOVE"
+            if loops is not None:
+                with m.State("MOVE"):
+                    m.next = "EXECUTE"
+                    with m.Switch(opcode):
+                        for op in MOVING:
+                            with m.Case(op):
+                                m.d.sync += word.eq(moved(word, op, loops.act, loops.out))
             with m.State("EXECUTE"):
                 cycles = operands(word, Op.WAIT)["cycles"]
                 m.d.comb += timer.cycles.eq(cycles)
@@ -237,10 +252,27 @@ class Sequencer(wiring.Component):
                                 unready.eq(register),
                             ]
                             m.next = "START"
+                    if loops is not None:
+                        with m.Case(Op.LOOP):
+                            m.d.comb += loops.begin.eq((loops.count != 0) & ~loops.full)
+                            advance()
+                            with m.If(loops.count == 0):
+                                refuse(Trap.OPERAND)
+                            with m.Elif(loops.full):
+                                refuse(Trap.NESTING)
+                        with m.Case(Op.END):
+                            m.d.comb += loops.end.eq(~loops.none)
+                            with m.If(loops.none):
+                                refuse(Trap.NESTING)
+                            with m.Elif(loops.again):
+                                m.d.sync += self.pc.eq(loops.again_at)
+                                m.next = "FETCH"
+                            with m.Else():
+                                advance()
                     with m.Case(Op.HALT):
                         m.next = "HALT"
-                    for op in ENGINES:
-                        if op not in engines:
+                    for op in (*ENGINES, Op.LOOP, Op.END):
+                        if not self.geometry.has(op):
                             with m.Case(op):
                                 refuse(Trap.FEATURE)
                     with m.Default():
@@ -297,3 +329,17 @@ class Sequencer(wiring.Component):
                 m.d.sync += self.running.eq(0)
                 m.next = "IDLE"
         return m
+
+    def _loops(self, m: Module, begun: Signal) -> Loops:
+        """The stack of open loops, which looks at the instruction's word."""
+        m.submodules.loops = loops = Loops()
+        loop = operands(self.instruction, Op.LOOP)
+        m.d.comb += [
+            loops.restart.eq(begun),
+            loops.body.eq(self.pc + 1),
+            loops.count.eq(loop["count"]),
+            loops.act_step.eq(loop["act_step"]),
+            loops.out_step.eq(loop["out_step"]),
+            self.iteration.eq(loops.iteration),
+        ]
+        return loops

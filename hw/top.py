@@ -421,6 +421,7 @@ class Top(wiring.Component):
             mvm.pc.eq(seq.pc),
             mvm.range.eq(seq.registers.tia_range),
             mvm.epoch.eq(seq.epoch),
+            mvm.iteration.eq(seq.iteration),
             mvm.act_data.eq(act.data),
             mvm.acc_idle.eq(acc.idle),
             acc.samples.valid.eq(mux.fe.samples.valid),

@@ -69,6 +69,7 @@ STANDARD = Geometry(
     lut=False,
     pool=False,
     residual=False,
+    loop=False,
     verify=False,
     line=False,
     wear=False,

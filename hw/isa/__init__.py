@@ -27,7 +27,9 @@ from .cells import (
     unpack_result,
 )
 from .instructions import (
+    ITERATION_BITS,
     LAYOUTS,
+    LOOP_DEPTH,
     OPCODE_BITS,
     Dac,
     Instruction,
@@ -114,7 +116,9 @@ __all__ = [
     "unpack_result",
     "Dac",
     "Instruction",
+    "ITERATION_BITS",
     "LAYOUTS",
+    "LOOP_DEPTH",
     "OPCODE_BITS",
     "Op",
     "Reg",

@@ -10,6 +10,9 @@ from types import MappingProxyType
 from .records import WORD_BITS, WORD_BYTES, Field, IsaError
 
 OPCODE_BITS = 6
+LOOP_DEPTH = 4
+"""Loops that may be open at once."""
+ITERATION_BITS = 16
 
 
 class Op(IntEnum):
@@ -24,6 +27,8 @@ class Op(IntEnum):
     REQUANT = 6
     PROGRAM = 7
     READ = 8
+    LOOP = 9
+    END = 10
     LUT = 16
     POOL = 17
     ADD = 18
@@ -101,17 +106,32 @@ LAYOUTS: MappingProxyType[Op, tuple[Field, ...]] = MappingProxyType(
             Field("planes", 5, positive=True),
             Field("signed", 1),
             Field("clear", 1),
+            Field("move_act", 1, optional=True),
         ),
-        Op.REQUANT: (Field("out", 16), Field("param", 16), Field("count", 8, positive=True)),
+        Op.REQUANT: (
+            Field("out", 16),
+            Field("param", 16),
+            Field("count", 8, positive=True),
+            Field("move_out", 1, optional=True),
+        ),
         Op.PROGRAM: (Field("tile", 12), Field("cell", 16), Field("count", 16, positive=True)),
         Op.READ: (Field("tile", 12), Field("cell", 16), Field("count", 16, positive=True)),
+        Op.LOOP: (Field("count", 16, positive=True), Field("act_step", 16), Field("out_step", 16)),
+        Op.END: (),
         Op.LUT: (
             Field("act", 16),
             Field("out", 16),
             Field("table", 10),
             Field("count", 16, positive=True),
         ),
-        Op.POOL: (Field("act", 16), Field("out", 16), Field("param", 16), Field("average", 1)),
+        Op.POOL: (
+            Field("act", 16),
+            Field("out", 16),
+            Field("param", 16),
+            Field("average", 1),
+            Field("move_act", 1, optional=True),
+            Field("move_out", 1, optional=True),
+        ),
         Op.ADD: (Field("out", 16), Field("param", 16), Field("count", 16, positive=True)),
         Op.ARGMAX: (
             Field("act", 16),
@@ -168,6 +188,13 @@ LAYOUTS: MappingProxyType[Op, tuple[Field, ...]] = MappingProxyType(
     replace them (see :func:`unpack_result`).
 ``READ tile, cell, count``
     One read of each of the cells, results into cell memory word 0 upwards.
+``LOOP count, act_step, out_step``
+    What follows up to the matching ``END``, ``count`` times, nested up to
+    :data:`LOOP_DEPTH` deep. In round ``n`` addresses of the body's instructions are
+    ``n * act_step`` and ``n * out_step`` higher, modulo 2^16: ``act`` where an
+    instruction has ``move_act``, ``out`` where it has ``move_out``.
+``END``
+    End of a ``LOOP``'s body.
 ``LUT act, out, table, count``
     For ``k`` in ``0 .. count-1``: ``act[out+k] = entry[act[act+k] & 0xFF]`` with
     the table of :func:`pack_table` at parameter address ``64 * table``.
@@ -212,7 +239,10 @@ class Instruction:
 
     def __str__(self) -> str:
         parts = []
+        optional = {field.name for field in LAYOUTS[self.op] if field.optional}
         for name, value in self.operands.items():
+            if name in optional and not value:
+                continue
             if self.op is Op.SET and name == "reg":
                 parts.append(f"{name}={Reg(value).name}")
             elif self.op is Op.DAC and name == "channel":
@@ -232,8 +262,10 @@ def instruction(op: Op, **operands: int) -> Instruction:
     """
     layout = LAYOUTS[op]
     names = [field.name for field in layout]
+    given = sorted(operands)
+    operands = {field.name: 0 for field in layout if field.optional} | operands
     if sorted(names) != sorted(operands):
-        raise IsaError(f"{op.name} takes operands {names}, got {sorted(operands)}")
+        raise IsaError(f"{op.name} takes operands {names}, got {given}")
     for field in layout:
         value = operands[field.name]
         if not field.minimum <= value <= field.maximum:
@@ -306,10 +338,13 @@ def disassemble(program: Iterable[Instruction]) -> Iterator[str]:
         yield f"{address:5d}  {encode(instr):016x}  {instr}"
 
 
-def conversion_index(address: int, plane: int) -> int:
+def conversion_index(address: int, plane: int, iteration: int = 0) -> int:
     """Draw index of the conversion of ``plane`` by the MVM at program ``address``.
 
-    32 bits: address in the upper 16, plane in the lower 5; the bits between are
-    reserved for loop counters.
+    32 bits: address in the upper 16, plane in the lower 5, and between them the lower 11
+    bits of ``iteration``, the ``END`` instructions since the outermost loop began; its upper
+    5 bits change those of the address. So no two conversions of an inference on a tile are
+    drawn alike in a program of up to 2048 words, or in loops of up to 2048 ends.
     """
-    return (address & 0xFFFF) << 16 | plane
+    low, high = iteration & 0x7FF, iteration >> 11 & 0x1F
+    return ((address & 0xFFFF) ^ high << 11) << 16 | low << 5 | plane

@@ -16,12 +16,16 @@ class IsaError(OhmloomError, ValueError):
 
 @dataclass(frozen=True)
 class Field:
-    """One operand: ``width`` bits, two's complement when ``signed``, not 0 when ``positive``."""
+    """One operand: ``width`` bits, two's complement when ``signed``, not 0 when ``positive``.
+
+    An ``optional`` one is 0 where it is not named.
+    """
 
     name: str
     width: int
     signed: bool = False
     positive: bool = False
+    optional: bool = False
 
     @property
     def minimum(self) -> int:

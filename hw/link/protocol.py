@@ -160,6 +160,7 @@ class Trap(IntEnum):
     RAN_OFF = 7
     ENGINE = 8
     MODE = 9
+    NESTING = 10
 
 
 TRAP_BITS = 4
@@ -175,6 +176,7 @@ TRAP_SENTENCES: MappingProxyType[Trap, str] = MappingProxyType(
         Trap.RAN_OFF: "the program ran off its end: there is no instruction at that address",
         Trap.ENGINE: "its engine could not finish it",
         Trap.MODE: "the mode of the tile does not permit it",
+        Trap.NESTING: "it is an END without a LOOP, or a LOOP inside too many others",
     }
 )
 """What a host says of a trap."""

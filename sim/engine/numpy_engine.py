@@ -42,6 +42,7 @@ from ..array import SimulatedArray
 from ..converters import ADC_MAX, ADC_MIN, Channels, Converters, Gain, Readout
 from ..numerics import Domain, IntArray, draw_normal, round_half_even_shift, scale
 from .errors import EngineError
+from .loops import Loops
 from .modes import ModeKeeper, Warden, WardenStopped
 from .passive import PassivePulser
 from .post import POST, PostProcessor
@@ -279,10 +280,11 @@ class NumpyEngine:
             raise
 
     def _execute(self, entry: str, address: int, batch: _Batch) -> None:
+        self._loops = loops = Loops()
         while True:
             if not 0 <= address < len(self.image.code):
                 raise EngineError(f"entry {entry!r} runs past the program's end at {address}")
-            instr = self.image.code[address]
+            instr = loops.moved(self.image.code[address])
             self._refuse(address, instr)
             match instr.op:
                 case Op.HALT:
@@ -312,6 +314,10 @@ class NumpyEngine:
                     self.modes.restore(address, instr, instr["tile"], instr["mode"])
                 case Op.MODE:
                     self._mode(address, instr)
+                case Op.LOOP:
+                    loops.begin(address, instr)
+                case Op.END:
+                    address = loops.end(address)
                 case Op.NOP:
                     pass
             address += 1
@@ -337,7 +343,7 @@ class NumpyEngine:
                 Domain.INFERENCE,
                 instr["tile"] * geometry.columns + np.arange(geometry.columns),
                 batch.epochs[:, np.newaxis],
-                conversion_index(address, 0) + plane,
+                conversion_index(address, 0, self._loops.iteration) + plane,
             )
         tia_range = self._range()
         codes, saturated = self.readout.convert(

@@ -83,23 +83,6 @@ def test_noise_is_no_model(tmp_path):
     refused(path, "not an ONNX file")
 
 
-def test_external_data_is_refused_unread(zoo, tmp_path):
-    proto = one_layer(zoo)
-    tensor = proto.graph.initializer[0]
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="../../../etc/passwd")
-    refused(zoo.save(proto, tmp_path), "'w'", "external file")
-
-
-def test_external_data_in_a_constant_is_refused(zoo, tmp_path):
-    value = helper.make_tensor("v", TensorProto.FLOAT, [1], [1.0])
-    value.data_location = TensorProto.EXTERNAL
-    value.external_data.add(key="location", value="weights.bin")
-    nodes = [zoo.node("Constant", [], "w", value=value), zoo.node("MatMul", ["x", "w"], "y")]
-    refused(zoo.save(zoo.model(nodes, {}), tmp_path), "external file")
-
-
 @pytest.mark.parametrize("dims", [[1 << 31, 1], [6, 4], [-6, -3], [1 << 62, 1 << 62]])
 def test_claimed_shape_must_be_backed_by_data(zoo, tmp_path, dims):
     proto = one_layer(zoo)

@@ -194,11 +194,6 @@ def test_constant_as_bias(zoo, tmp_path, value):
     agrees(zoo, tmp_path, zoo.model(nodes, {"w": W}))
 
 
-def test_constant_that_is_text(zoo, tmp_path):
-    nodes = [zoo.node("Constant", [], "b", value_string="x"), zoo.node("MatMul", ["x", "w"], "y")]
-    refused(zoo, tmp_path, zoo.model(nodes, {"w": W}), "value_string")
-
-
 @pytest.mark.parametrize("sizes", [(6, 4), (6, 9, 3), (6, 1, 8, 2)])
 def test_networks(zoo, tmp_path, sizes):
     network = agrees(zoo, tmp_path, zoo.mlp(sizes))

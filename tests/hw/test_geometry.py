@@ -67,6 +67,12 @@ def test_the_current_source_is_said_above_the_instructions():
     assert all(lacking.has(op) for op in Op)
 
 
+def test_a_compact_controller_has_no_loops():
+    assert Geometry().has(Op.LOOP) and "loop" not in Geometry().left_out
+    for lacking in (Geometry(loop=False), Geometry(compact=True)):
+        assert not (lacking.has(Op.LOOP) or lacking.has(Op.END)) and "loop" in lacking.left_out
+
+
 def test_a_passive_array_is_said_and_has_no_transistors():
     whole, passive = Geometry(), Geometry(passive=True)
     assert passive.features >> len(OPTIONAL) + 4 == 1 and not whole.features >> len(OPTIONAL) + 4

@@ -63,6 +63,8 @@ class Run:
 
     starts: list[tuple[str, int, int, int, int]] = field(default_factory=list)
     """Strobe, instruction word, pc, epoch and owner."""
+    iterations: list[int] = field(default_factory=list)
+    """At each strobe: ends since the outermost loop began."""
     registers: dict[Reg, int] = field(default_factory=dict)
     cycles: int = 0
     length: int = 0
@@ -112,6 +114,7 @@ def execute(request, simulate, front_end, front_end_times):
                                     ctx.get(seq.owner),
                                 )
                             )
+                            result.iterations.append(ctx.get(seq.iteration))
                             answer = ctx.get(now) + ENGINE_CYCLES
                     await ctx.tick()
                     ctx.set(seq.engine_done, ctx.get(now) == answer)
@@ -126,10 +129,11 @@ def execute(request, simulate, front_end, front_end_times):
                 assert not ctx.get(seq.running) and not ctx.get(seq.active)
                 runs.append(result)
 
-        simulate(dut, bench, background=[fe.run], cycles=5_000)
+        simulate(dut, bench, background=[fe.run], cycles=20_000)
         assert fe.faults == []
         return runs, fe
 
+    run.compact = request.param
     return run
 
 
@@ -416,3 +420,136 @@ def test_a_program_does_not_wrap_around_at_its_end(execute):
     words = [NOP] * GEOMETRY.program_depth
     (run,), _ = execute(words, (GEOMETRY.program_depth - 2, 0))
     assert run.illegal == 1 and run.cycles == EMPTY + 2 * DISPATCH - 2
+
+
+END = instruction(Op.END)
+BIG = replace(GEOMETRY, act_depth=1 << 16, param_depth=1 << 16)
+"""One in which no address is beyond an end."""
+
+
+def loop(count: int, act_step: int = 0, out_step: int = 0, *, body: list) -> list:
+    steps = {"act_step": act_step % (1 << 16), "out_step": out_step % (1 << 16)}
+    return [instruction(Op.LOOP, count=count, **steps), *body, END]
+
+
+def unrolled(program: list, address: int = 0, act: int = 0, out: int = 0) -> list:
+    """(address, instruction as it is executed) of a program whose loops are written out."""
+    done, at = [], 0
+    while at < len(program):
+        each = program[at]
+        if each.op is Op.LOOP:
+            depth, end = 1, at
+            while depth:
+                end += 1
+                depth += {Op.LOOP: 1, Op.END: -1}.get(program[end].op, 0)
+            for n in range(each["count"]):
+                steps = (act + n * each["act_step"], out + n * each["out_step"])
+                done += unrolled(program[at + 1 : end], address + at + 1, *steps)
+                done.append((address + end, END))
+            at = end
+        else:
+            moves = {"act": act * each.operands.get("move_act", 0)}
+            moves["out"] = out * each.operands.get("move_out", 0)
+            changed = {n: (each[n] + by) % (1 << 16) for n, by in moves.items() if by}
+            done.append((address + at, instruction(each.op, **{**each.operands, **changed})))
+        at += 1
+    return done
+
+
+def counted(executed: list) -> list[int]:
+    """Ends before each instruction that an engine executes; every program here is one loop."""
+    ends, found = 0, []
+    for _, each in executed:
+        if each.op is Op.END:
+            ends += 1
+        elif each.op in ENGINES:
+            found.append(ends)
+    return found
+
+
+MVM_AT = {"tile": 1, "first": 0, "rows": 8, "planes": 8, "signed": 0, "clear": 1}
+COPY = instruction(Op.POOL, act=100, out=900, param=3, average=0, move_act=1)
+PRODUCT = instruction(Op.MVM, act=900, **MVM_AT)
+RESULT = instruction(Op.REQUANT, out=3000, param=8, count=2, move_out=1)
+STRIDED = instruction(Op.MVM, act=40, move_act=1, **MVM_AT)
+BOTH_WAYS = instruction(Op.POOL, act=70, out=80, param=3, average=1, move_act=1, move_out=1)
+STAYS = instruction(Op.POOL, act=70, out=80, param=3, average=1)
+RANGE = instruction(Op.SET, reg=Reg.CLAMP_HI, value=1)
+NESTS = {
+    "a convolution": loop(3, 7, 20, body=loop(4, 1, 2, body=[COPY, PRODUCT, RESULT])),
+    "one round": loop(1, 5, 5, body=[BOTH_WAYS]),
+    "nothing inside": loop(3, 1, 1, body=[]),
+    "backwards": loop(3, -3, -11, body=[BOTH_WAYS, STRIDED]),
+    "around both ends": loop(3, 40_000, 50_000, body=[BOTH_WAYS]),
+    "before and behind": loop(2, 1, 9, body=[STRIDED, *loop(2, 3, 5, body=[BOTH_WAYS]), STRIDED]),
+    "two in one": loop(2, 100, 100, body=loop(2, 1, 1, body=[STRIDED]) * 2 + [BOTH_WAYS]),
+    "four deep": loop(2, 1, 1, body=loop(2, 2, 2, body=loop(2, 4, 4, body=loop(2, 8, 8,
+                      body=[BOTH_WAYS, STAYS])))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NESTS)
+def test_loops_do_what_they_say_written_out(execute, name):
+    program = [RANGE, *NESTS[name]]
+    (run,), _ = execute([*program, HALT], geometry=BIG)
+    if execute.compact:
+        assert run.illegal and not run.starts
+        return
+    executed = unrolled(program)
+    wanted = [(encode(each), at) for at, each in executed if each.op in ENGINES]
+    assert [(word, pc) for _, word, pc, *_ in run.starts] == wanted
+    assert run.iterations == counted(executed)
+    inside = len(executed) - 1
+    opened = sum(each.op is Op.LOOP for each in NESTS[name])
+    rounds = sum(each.op is Op.END for _, each in executed)
+    assert not run.illegal and rounds + len(wanted) == inside
+    assert run.iterations == sorted(run.iterations)
+    assert opened >= 1
+
+
+def test_a_loop_takes_the_cycles_that_are_documented(execute):
+    if execute.compact:
+        return
+    assert cost(execute, *loop(1, body=[])) == 2 * DISPATCH + 1
+    assert cost(execute, *loop(5, body=[NOP, NOP])) == DISPATCH + 5 * 3 * (DISPATCH + 1)
+    inner = DISPATCH + 1 + 2 * (DISPATCH + 1)
+    assert cost(execute, *loop(3, body=loop(2, body=[]))) == DISPATCH + 3 * (inner + DISPATCH + 1)
+
+
+DEEP = loop(1, body=loop(1, body=loop(1, body=loop(1, body=loop(1, body=[STAYS])))))
+
+
+@pytest.mark.parametrize(
+    "program",
+    [[END], [*loop(2, body=[NOP]), END], DEEP, [0 | Op.LOOP | 5 << OPCODE_BITS + 16]],
+    ids=["end alone", "end too many", "fifth", "count 0"],
+)
+def test_loops_that_are_none_end_the_run(execute, program):
+    if not execute.compact:
+        (run,), _ = execute([*program, HALT], geometry=BIG)
+        assert run.illegal and not run.starts
+
+
+def test_a_run_that_halts_inside_a_loop_leaves_none_open(execute):
+    if not execute.compact:
+        program = [
+            instruction(Op.LOOP, count=9, act_step=7, out_step=7),
+            BOTH_WAYS,
+            HALT,
+            END,
+            HALT,
+        ]
+        (first, second), _ = execute([*program, BOTH_WAYS, HALT], (0, 0), (5, 0), geometry=BIG)
+        assert [start[1] for start in first.starts + second.starts] == 2 * [encode(BOTH_WAYS)]
+        (_, alone), _ = execute(program, (0, 0), (3, 0), geometry=BIG)
+        assert alone.illegal
+
+
+def test_the_bounds_are_those_of_the_moved_instruction(execute):
+    if not execute.compact:
+        last = replace(GEOMETRY, act_depth=1024)
+        inside = instruction(Op.MVM, act=1000, move_act=1, **MVM_AT)
+        (run,), _ = execute([*loop(3, 8, body=[inside]), HALT], geometry=last)
+        assert not run.illegal and len(run.starts) == 3
+        (run,), _ = execute([*loop(4, 8, body=[inside]), HALT], geometry=last)
+        assert run.illegal and len(run.starts) == 3

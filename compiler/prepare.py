@@ -1,0 +1,153 @@
+"""A model before it is lowered: functions inlined, constants folded, BatchNorm in its layer.
+
+The passes are those of onnx-ir and onnxscript. What is ours is what keeps a hostile model
+from making them work for ever: inlining is counted first, and nothing is folded whose size
+is not known to be small.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import onnx_ir as ir
+from onnx import FunctionProto, ModelProto
+from onnx_ir.passes import common
+from onnxscript.optimizer import constant_folding
+from onnxscript.rewriter import RewritePass, rules
+
+from .errors import ModelError
+
+MAX_NODES = 10_000
+MAX_FOLDED_VALUES = 1 << 26
+"""Of a constant that is computed: the largest matrix of the usual networks."""
+ROUNDS = 3
+"""What folding has made constant, a rule may use, and the other way round."""
+
+_KEPT = frozenset(("QuantizeLinear", "DequantizeLinear"))
+"""Their scales are what a quantised model says of itself."""
+_ALWAYS = (
+    rules.common.cast_cast_rule,
+    rules.common.no_op_cast_rule,
+    rules.common.no_op_expand_rule,
+    rules.common.no_op_transpose_rule,
+    rules.common.transpose_transpose_rule,
+    rules.common.reshape_reshape_rule,
+    rules.common.mul_by_1_rule,
+    rules.common.div_by_1_rule,
+    rules.common.add_0_rule,
+    rules.common.sub_0_rule,
+    rules.common.successive_relu_rule,
+    rules.common.fuse_batchnorm_into_conv_rule,
+    rules.common.fuse_batchnorm_into_conv_transpose_rule,
+    rules.common.fuse_batchnorm_into_gemm_rule,
+)
+_SINCE = {
+    11: (
+        rules.common.successive_clip_rule,
+        rules.common.successive_clip_relu_rule,
+        rules.common.successive_relu_clip_rule,
+        rules.common.normalize_pad_format_conv_rule,
+        rules.common.fuse_pad_into_conv_rule,
+    ),
+    13: (rules.common.unsqueeze_unsqueeze_rule, rules.common.materialize_reshape_shape_rule),
+}
+"""Rules that look for inputs which were attributes before that operator set."""
+
+
+def prepare(proto: ModelProto, source: str) -> ModelProto:
+    """The same network, simpler; inputs and outputs keep their names.
+
+    Raises
+    ------
+    ModelError
+        If its functions would become more than 10,000 nodes, or a pass cannot digest it.
+    """
+    _check_inlined(proto, source)
+    try:
+        model = ir.serde.deserialize_model(proto)
+        _passes(model.opset_imports.get("", 0))(model)
+        return ir.serde.serialize_model(model)
+    except Exception as error:  # whatever a pass meets in a model from outside
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        text = " ".join(str(cause).split()) or type(cause).__name__
+        raise ModelError(f"{source} cannot be simplified: {text[:200]}") from error
+
+
+def _passes(opset: int) -> ir.passes.Sequential:
+    since = [rule for first, some in _SINCE.items() if opset >= first for rule in some]
+    fold = constant_folding.FoldConstantsPass(
+        shape_inference=True,
+        input_size_limit=MAX_FOLDED_VALUES,
+        output_size_limit=MAX_FOLDED_VALUES,
+        should_fold=_should_fold,
+    )
+    return ir.passes.Sequential(
+        common.RemoveInitializersFromInputsPass(),
+        common.InlinePass(),
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        ir.passes.PassManager(
+            [
+                fold,
+                RewritePass((*_ALWAYS, *since)),
+                common.IdentityEliminationPass(),
+                common.RemoveUnusedNodesPass(),
+            ],
+            steps=ROUNDS,
+            early_stop=True,
+        ),
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        common.CommonSubexpressionEliminationPass(),
+        common.RemoveUnusedNodesPass(),
+        common.RemoveUnusedFunctionsPass(),
+        common.RemoveUnusedOpsetsPass(),
+        common.NameFixPass(),
+    )
+
+
+def _should_fold(node: ir.Node) -> bool:
+    """Whether a node with constant inputs is computed: its results are known to be small."""
+    if node.op_type in _KEPT:
+        return False
+    for output in node.outputs:
+        shape = output.shape
+        if shape is None or not shape.is_static():
+            return False
+        if prod(int(size) for size in shape) > MAX_FOLDED_VALUES:
+            return False
+    return True
+
+
+def _check_inlined(proto: ModelProto, source: str) -> None:
+    """Refuse functions that call functions until there are too many nodes."""
+    functions = {(f.domain, f.name, f.overload): f for f in proto.functions}
+    counted: dict[tuple[str, str, str], int] = {}
+    open_calls: set[tuple[str, str, str]] = set()
+
+    def size(function: FunctionProto) -> int:
+        key = (function.domain, function.name, function.overload)
+        if key in open_calls:
+            raise ModelError(f"{source} has a function '{function.name}' that calls itself")
+        if key not in counted:
+            open_calls.add(key)
+            counted[key] = sum(map(nodes, function.node))
+            open_calls.discard(key)
+        return counted[key]
+
+    def nodes(node) -> int:
+        called = functions.get((node.domain, node.op_type, node.overload))
+        inner = sum(
+            nodes(each)
+            for attribute in node.attribute
+            for graph in (attribute.g, *attribute.graphs)
+            for each in graph.node
+        )
+        return inner + (1 if called is None else size(called))
+
+    try:
+        total = sum(map(nodes, proto.graph.node))
+    except RecursionError:
+        raise ModelError(f"{source} nests functions or graphs too deep") from None
+    if total > MAX_NODES:
+        raise ModelError(f"{source} has {total} nodes, {MAX_NODES} are accepted")
