@@ -8,11 +8,15 @@ PyTorch, which the project does not install, and the folder with MNIST's four fi
     python train.py DATA [FOLDER]
 """
 
+# PyTorch is not one of the packages that the project installs.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -57,12 +61,10 @@ def lenet() -> nn.Sequential:
 
 def moved(images: Tensor) -> Tensor:
     """A batch, each image by a step of its own."""
-    padded = nn.functional.pad(images, (SHIFT,) * 4)
-    steps = torch.randint(0, 2 * SHIFT + 1, (len(images), 2))
-    size = images.shape[-1]
-    return torch.stack(
-        [image[:, y : y + size, x : x + size] for image, (y, x) in zip(padded, steps.tolist(), strict=True)]
-    )
+    padded, size = nn.functional.pad(images, (SHIFT,) * 4), images.shape[-1]
+    steps = torch.randint(0, 2 * SHIFT + 1, (len(images), 2)).tolist()
+    pairs = zip(padded, steps, strict=True)
+    return torch.stack([image[:, y : y + size, x : x + size] for image, (y, x) in pairs])
 
 
 def train(x: np.ndarray, y: np.ndarray) -> nn.Sequential:
@@ -81,7 +83,7 @@ def train(x: np.ndarray, y: np.ndarray) -> nn.Sequential:
             loss.backward()
             optimiser.step()
             schedule.step()
-            total += float(loss) * len(chosen)
+            total += float(loss.detach()) * len(chosen)
         log.info("epoch %d of %d: loss %.4f", epoch + 1, EPOCHS, total / len(x))
     return model.eval()
 
@@ -97,7 +99,8 @@ def to_onnx(model: nn.Sequential) -> onnx.ModelProto:
     """Images (N, 1, 28, 28) to scores (N, 10)."""
     nodes, tensors, last = [], [], "image"
     for number, layer in enumerate(model):
-        inputs, attributes = [last], {}
+        inputs: list[str] = [last]
+        attributes: dict[str, Any] = {}
         if isinstance(layer, nn.Conv2d | nn.Linear):
             for kind in ("weight", "bias"):
                 value = getattr(layer, kind).detach().numpy()
