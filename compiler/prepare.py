@@ -12,8 +12,9 @@ from math import prod
 import onnx_ir as ir
 from onnx import FunctionProto, ModelProto
 from onnx_ir.passes import common
-from onnxscript.optimizer import constant_folding
-from onnxscript.rewriter import RewritePass, rules
+from onnxscript.optimizer import fold_constants_ir
+from onnxscript.rewriter import RewritePass
+from onnxscript.rewriter.rules import common as rules
 
 from .errors import ModelError
 
@@ -26,30 +27,30 @@ ROUNDS = 3
 _KEPT = frozenset(("QuantizeLinear", "DequantizeLinear"))
 """Their scales are what a quantised model says of itself."""
 _ALWAYS = (
-    rules.common.cast_cast_rule,
-    rules.common.no_op_cast_rule,
-    rules.common.no_op_expand_rule,
-    rules.common.no_op_transpose_rule,
-    rules.common.transpose_transpose_rule,
-    rules.common.reshape_reshape_rule,
-    rules.common.mul_by_1_rule,
-    rules.common.div_by_1_rule,
-    rules.common.add_0_rule,
-    rules.common.sub_0_rule,
-    rules.common.successive_relu_rule,
-    rules.common.fuse_batchnorm_into_conv_rule,
-    rules.common.fuse_batchnorm_into_conv_transpose_rule,
-    rules.common.fuse_batchnorm_into_gemm_rule,
+    rules.cast_cast_rule,
+    rules.no_op_cast_rule,
+    rules.no_op_expand_rule,
+    rules.no_op_transpose_rule,
+    rules.transpose_transpose_rule,
+    rules.reshape_reshape_rule,
+    rules.mul_by_1_rule,
+    rules.div_by_1_rule,
+    rules.add_0_rule,
+    rules.sub_0_rule,
+    rules.successive_relu_rule,
+    rules.fuse_batchnorm_into_conv_rule,
+    rules.fuse_batchnorm_into_conv_transpose_rule,
+    rules.fuse_batchnorm_into_gemm_rule,
 )
 _SINCE = {
     11: (
-        rules.common.successive_clip_rule,
-        rules.common.successive_clip_relu_rule,
-        rules.common.successive_relu_clip_rule,
-        rules.common.normalize_pad_format_conv_rule,
-        rules.common.fuse_pad_into_conv_rule,
+        rules.successive_clip_rule,
+        rules.successive_clip_relu_rule,
+        rules.successive_relu_clip_rule,
+        rules.normalize_pad_format_conv_rule,
+        rules.fuse_pad_into_conv_rule,
     ),
-    13: (rules.common.unsqueeze_unsqueeze_rule, rules.common.materialize_reshape_shape_rule),
+    13: (rules.unsqueeze_unsqueeze_rule, rules.materialize_reshape_shape_rule),
 }
 """Rules that look for inputs which were attributes before that operator set."""
 
@@ -65,7 +66,7 @@ def prepare(proto: ModelProto, source: str) -> ModelProto:
     _check_inlined(proto, source)
     try:
         model = ir.serde.deserialize_model(proto)
-        _passes(model.opset_imports.get("", 0))(model)
+        _simplify(model)
         return ir.serde.serialize_model(model)
     except Exception as error:  # whatever a pass meets in a model from outside
         cause: BaseException = error
@@ -75,35 +76,36 @@ def prepare(proto: ModelProto, source: str) -> ModelProto:
         raise ModelError(f"{source} cannot be simplified: {text[:200]}") from error
 
 
-def _passes(opset: int) -> ir.passes.Sequential:
+def _simplify(model: ir.Model) -> None:
+    opset = model.opset_imports.get("", 0)
     since = [rule for first, some in _SINCE.items() if opset >= first for rule in some]
-    fold = constant_folding.FoldConstantsPass(
-        shape_inference=True,
-        input_size_limit=MAX_FOLDED_VALUES,
-        output_size_limit=MAX_FOLDED_VALUES,
-        should_fold=_should_fold,
+    lift = common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)
+    ir.passes.Sequential(
+        common.RemoveInitializersFromInputsPass(), common.InlinePass(), lift
+    )(model)  # fmt: skip
+    rewrite = ir.passes.Sequential(
+        RewritePass((*_ALWAYS, *since)),
+        common.IdentityEliminationPass(),
+        common.RemoveUnusedNodesPass(),
     )
-    return ir.passes.Sequential(
-        common.RemoveInitializersFromInputsPass(),
-        common.InlinePass(),
-        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
-        ir.passes.PassManager(
-            [
-                fold,
-                RewritePass((*_ALWAYS, *since)),
-                common.IdentityEliminationPass(),
-                common.RemoveUnusedNodesPass(),
-            ],
-            steps=ROUNDS,
-            early_stop=True,
-        ),
-        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+    for _ in range(ROUNDS):
+        folded = fold_constants_ir(
+            model,
+            onnx_shape_inference=True,
+            input_size_limit=MAX_FOLDED_VALUES,
+            output_size_limit=MAX_FOLDED_VALUES,
+            should_fold=_should_fold,
+        )
+        if not (rewrite(model).modified or folded.modified):
+            break
+    ir.passes.Sequential(
+        lift,
         common.CommonSubexpressionEliminationPass(),
         common.RemoveUnusedNodesPass(),
         common.RemoveUnusedFunctionsPass(),
         common.RemoveUnusedOpsetsPass(),
         common.NameFixPass(),
-    )
+    )(model)
 
 
 def _should_fold(node: ir.Node) -> bool:
@@ -111,10 +113,10 @@ def _should_fold(node: ir.Node) -> bool:
     if node.op_type in _KEPT:
         return False
     for output in node.outputs:
-        shape = output.shape
-        if shape is None or not shape.is_static():
+        if output.shape is None:
             return False
-        if prod(int(size) for size in shape) > MAX_FOLDED_VALUES:
+        sizes = [size for size in output.shape if isinstance(size, int)]
+        if len(sizes) < len(output.shape) or prod(sizes) > MAX_FOLDED_VALUES:
             return False
     return True
 

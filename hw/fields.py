@@ -26,7 +26,9 @@ def moved(word: ValueLike, op: Op, act: Value, out: Value) -> Value:
             values[name] = (values[name] + Mux(values[flag], by, 0))[: len(values[name])]
     rest = Value.cast(word)
     end = OPCODE_BITS + sum(field.width for field in fields)
-    return Cat(rest[:OPCODE_BITS], *(values[field.name] for field in fields), rest[end:])
+    return Value.cast(
+        Cat(rest[:OPCODE_BITS], *(values[field.name] for field in fields), rest[end:])
+    )
 
 
 def operands(word: ValueLike, op: Op) -> dict[str, Value]:

@@ -34,11 +34,12 @@ class Pool(PostUnit):
         """Cycles of an instruction, from its start to ``done``.
 
         Two for the window's word and one for the end; for each window its activations, 2,
-        and those of the scaler for an average; one for each turn of a loop.
+        and those of the scaler for an average; one for each turn of the innermost loop, two
+        for each of the others.
         """
         inner, middle, outer = (loop.count for loop in grid.loops)
         windows = inner * middle * outer
-        turns = windows + middle * outer + outer
+        turns = windows + 2 * (middle * outer + outer)
         return 3 + windows * (grid.rows * grid.columns + 2 + scaling * average) + turns
 
     def elaborate(self, platform: object) -> Module:
@@ -68,6 +69,8 @@ class Pool(PostUnit):
         next_act = Signal(ADDRESS_BITS)
         next_out = Signal(ADDRESS_BITS)
         word = Signal(range(POOL_WORDS + 1))
+        # Whether this turn is the last one: a register, between parameter memory and addresses.
+        last = Signal()
 
         m.d.comb += [
             self.param_address.eq(operand["param"] + word),
@@ -121,7 +124,7 @@ class Pool(PostUnit):
                 m.d.comb += self.fault.eq((window["rows"] == 0) | (window["columns"] == 0))
                 begin(act[0])
             with m.State("READ"):
-                m.d.comb += self.act_read.eq(1)
+                m.d.comb += [self.act_read.eq(1), word.eq(1), self.param_read.eq(1)]
                 with m.If(column != extent["columns"]):
                     m.d.sync += [
                         column.eq(column + 1),
@@ -137,6 +140,7 @@ class Pool(PostUnit):
                     with m.If(row == extent["rows"]):
                         m.next = "DRAIN"
             with m.State("DRAIN"):
+                m.d.sync += last.eq(turn[0] + 1 == loop["count"])
                 m.d.comb += [word.eq(POOL_WORDS), self.param_read.eq(average)]
                 with m.If(average):
                     m.next = "LOAD"
@@ -165,8 +169,9 @@ class Pool(PostUnit):
                     self.param_read.eq(level != POOL_LOOPS - 1),
                     self.fault.eq(loop["count"] == 0),
                 ]
-                with m.If(turn[level] + 1 == loop["count"]):
+                with m.If(last):
                     m.d.sync += [turn[level].eq(0), level.eq(level + 1)]
+                    m.next = "LOOK"
                     with m.If(level == POOL_LOOPS - 1):
                         m.next = "END"
                 with m.Else():
@@ -175,6 +180,10 @@ class Pool(PostUnit):
                         with m.If(n <= level):
                             m.d.sync += [act[n].eq(next_act), out[n].eq(next_out)]
                     begin(next_act)
+            with m.State("LOOK"):
+                m.d.sync += last.eq(turn[level] + 1 == loop["count"])
+                m.d.comb += [word.eq(level + 1), self.param_read.eq(1)]
+                m.next = "TURN"
             # So that no path leads from parameter memory to what follows an instruction.
             with m.State("END"):
                 m.d.comb += self.done.eq(1)

@@ -217,7 +217,7 @@ def cycles(instr: Instruction, params, geometry: Geometry) -> int:
             reads = (words[0] & 0xFF) * (words[0] >> 8 & 0xFF)
             inner, middle, outer = (word & 0xFFFF for word in words[1:])
             window = reads + 2 + (scaling if instr["average"] else 0)
-            return 3 + inner * middle * outer * (window + 1) + middle * outer + outer
+            return 3 + inner * middle * outer * (window + 1) + 2 * (middle * outer + outer)
 
 
 def compare(gateware, case: Case) -> Outcome:

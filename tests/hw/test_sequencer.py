@@ -74,14 +74,19 @@ class Run:
 
 
 @pytest.fixture(scope="session", params=[False, True], ids=["fast", "compact"])
-def execute(request, simulate, front_end, front_end_times):
+def compact(request):
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def execute(compact, simulate, front_end, front_end_times):
     """``execute(words or instructions, (address, epoch), ...)`` -> runs, front end."""
 
     def run(
         program, *entries, times=None, ready_after=0, geometry=GEOMETRY, faulty=None, permits=True
     ):
         times = times or front_end_times()
-        geometry = replace(geometry, compact=request.param)
+        geometry = replace(geometry, compact=compact)
         words = [word if isinstance(word, int) else encode(word) for word in program]
         dut = Bench(words, times.timing, times.CLK_HZ, geometry, permits)
         seq, now = dut.sequencer, dut.timers.now
@@ -133,7 +138,6 @@ def execute(request, simulate, front_end, front_end_times):
         assert fe.faults == []
         return runs, fe
 
-    run.compact = request.param
     return run
 
 
@@ -489,10 +493,10 @@ NESTS = {
 
 
 @pytest.mark.parametrize("name", NESTS)
-def test_loops_do_what_they_say_written_out(execute, name):
+def test_loops_do_what_they_say_written_out(execute, compact, name):
     program = [RANGE, *NESTS[name]]
     (run,), _ = execute([*program, HALT], geometry=BIG)
-    if execute.compact:
+    if compact:
         assert run.illegal and not run.starts
         return
     executed = unrolled(program)
@@ -507,8 +511,8 @@ def test_loops_do_what_they_say_written_out(execute, name):
     assert opened >= 1
 
 
-def test_a_loop_takes_the_cycles_that_are_documented(execute):
-    if execute.compact:
+def test_a_loop_takes_the_cycles_that_are_documented(execute, compact):
+    if compact:
         return
     assert cost(execute, *loop(1, body=[])) == 2 * DISPATCH + 1
     assert cost(execute, *loop(5, body=[NOP, NOP])) == DISPATCH + 5 * 3 * (DISPATCH + 1)
@@ -524,14 +528,14 @@ DEEP = loop(1, body=loop(1, body=loop(1, body=loop(1, body=loop(1, body=[STAYS])
     [[END], [*loop(2, body=[NOP]), END], DEEP, [0 | Op.LOOP | 5 << OPCODE_BITS + 16]],
     ids=["end alone", "end too many", "fifth", "count 0"],
 )
-def test_loops_that_are_none_end_the_run(execute, program):
-    if not execute.compact:
+def test_loops_that_are_none_end_the_run(execute, compact, program):
+    if not compact:
         (run,), _ = execute([*program, HALT], geometry=BIG)
         assert run.illegal and not run.starts
 
 
-def test_a_run_that_halts_inside_a_loop_leaves_none_open(execute):
-    if not execute.compact:
+def test_a_run_that_halts_inside_a_loop_leaves_none_open(execute, compact):
+    if not compact:
         program = [
             instruction(Op.LOOP, count=9, act_step=7, out_step=7),
             BOTH_WAYS,
@@ -545,8 +549,8 @@ def test_a_run_that_halts_inside_a_loop_leaves_none_open(execute):
         assert alone.illegal
 
 
-def test_the_bounds_are_those_of_the_moved_instruction(execute):
-    if not execute.compact:
+def test_the_bounds_are_those_of_the_moved_instruction(execute, compact):
+    if not compact:
         last = replace(GEOMETRY, act_depth=1024)
         inside = instruction(Op.MVM, act=1000, move_act=1, **MVM_AT)
         (run,), _ = execute([*loop(3, 8, body=[inside]), HALT], geometry=last)
