@@ -67,7 +67,7 @@ def test_what_is_refused_is_beyond_a_bound(geometry):
 
     async def bench(ctx):
         values = dict.fromkeys(Reg, 0)
-        for _ in range(100):
+        for _ in range(400):
             reg = rng.choice(list(Reg))
             limits = [b.highest(geometry) for bs in REGISTER_BOUNDS.values() for b in bs
                       if b.reg is reg]  # fmt: skip
