@@ -2,7 +2,7 @@
 
 The passes are those of onnx-ir and onnxscript. What is ours is what keeps a hostile model
 from making them work for ever: inlining is counted first, and nothing is folded whose size
-is not known to be small.
+is not known beforehand, nor more than so many values together.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .errors import ModelError
 
 MAX_NODES = 10_000
 MAX_FOLDED_VALUES = 1 << 26
-"""Of a constant that is computed: the largest matrix of the usual networks."""
+"""Of all constants that are computed, together."""
 ROUNDS = 3
 """What folding has made constant, a rule may use, and the other way round."""
 
@@ -68,7 +68,9 @@ def prepare(proto: ModelProto, source: str) -> ModelProto:
         model = ir.serde.deserialize_model(proto)
         _simplify(model)
         return ir.serde.serialize_model(model)
-    except Exception as error:  # whatever a pass meets in a model from outside
+    except Exception as error:
+        # Other people's passes raise whatever they meet in a model from outside; it is told
+        # in one sentence, and nothing of the model is used.
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
@@ -88,13 +90,14 @@ def _simplify(model: ir.Model) -> None:
         common.IdentityEliminationPass(),
         common.RemoveUnusedNodesPass(),
     )
+    budget = _Budget()
     for _ in range(ROUNDS):
         folded = fold_constants_ir(
             model,
             onnx_shape_inference=True,
             input_size_limit=MAX_FOLDED_VALUES,
             output_size_limit=MAX_FOLDED_VALUES,
-            should_fold=_should_fold,
+            should_fold=budget.takes,
         )
         if not (rewrite(model).modified or folded.modified):
             break
@@ -108,17 +111,28 @@ def _simplify(model: ir.Model) -> None:
     )(model)
 
 
-def _should_fold(node: ir.Node) -> bool:
-    """Whether a node with constant inputs is computed: its results are known to be small."""
-    if node.op_type in _KEPT:
-        return False
-    for output in node.outputs:
-        if output.shape is None:
+class _Budget:
+    """What may still be computed: memory that no bytes of the file answer for."""
+
+    def __init__(self) -> None:
+        self.left = MAX_FOLDED_VALUES
+
+    def takes(self, node: ir.Node) -> bool:
+        """Whether a node with constant inputs is computed; then it is paid for."""
+        if node.op_type in _KEPT:
             return False
-        sizes = [size for size in output.shape if isinstance(size, int)]
-        if len(sizes) < len(output.shape) or prod(sizes) > MAX_FOLDED_VALUES:
+        values = 0
+        for output in node.outputs:
+            if output.shape is None:
+                return False
+            sizes = [size for size in output.shape if isinstance(size, int)]
+            if len(sizes) < len(output.shape):
+                return False
+            values += prod(sizes)
+        if values > self.left:
             return False
-    return True
+        self.left -= values
+        return True
 
 
 def _check_inlined(proto: ModelProto, source: str) -> None:

@@ -15,19 +15,24 @@ from .geometry import Geometry
 from .isa import LAYOUTS, OPCODE_BITS, WORD_BITS, Op, Reg
 
 
-def used_bits(op: Op) -> int:
-    """Bits of the layout of ``op``, opcode included; it is refused with others."""
-    return OPCODE_BITS + sum(field.width for field in LAYOUTS[op])
+def used_bits(op: Op, geometry: Geometry) -> int:
+    """Bits of the layout of ``op``, opcode included; it is refused with others.
+
+    What a loop moves is not of it where there are no loops.
+    """
+    loops = geometry.has(Op.LOOP)
+    return OPCODE_BITS + sum(field.width for field in LAYOUTS[op] if loops or not field.optional)
 
 
-def strays(word: ValueLike) -> dict[Op, Value]:
-    """High for an instruction when ``word`` has bits outside its layout."""
+def strays(word: ValueLike, geometry: Geometry) -> dict[Op, Value]:
+    """High for an instruction of a controller when ``word`` has bits outside its layout."""
     word = Value.cast(word)
-    ends = sorted({*map(used_bits, Op), WORD_BITS})
+    used = {op: used_bits(op, geometry) for op in Op if geometry.has(op)}
+    ends = sorted({*used.values(), WORD_BITS})
     above = {WORD_BITS: Value.cast(0)}
     for end, following in reversed(list(pairwise(ends))):
         above[end] = word[end:following].any() | above[following]
-    return {op: above[used_bits(op)] for op in Op}
+    return {op: above[end] for op, end in used.items()}
 
 
 def exceeds(value: ValueLike, limit: int) -> Value:

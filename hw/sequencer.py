@@ -142,7 +142,7 @@ class Sequencer(wiring.Component):
         engines = {op: engine for op, engine in ENGINES.items() if self.geometry.has(op)}
         stray = Signal()
         with m.Switch(opcode):
-            for op, outside in strays(word).items():
+            for op, outside in strays(word, self.geometry).items():
                 with m.Case(op):
                     m.d.comb += stray.eq(outside)
 

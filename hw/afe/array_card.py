@@ -57,7 +57,8 @@ BUDGET_DUTY = 1
 without forced cooling is built for."""
 LIMITER_CODES = round(1.5 * CODES_PER_V)
 """assumed: 1.5 V, the fixed gate voltage of the limiter on the backplane of a passive array;
-62.5 uA, which lies in every compliance window of the device catalogue."""
+62.5 uA, inside the compliance window of every nonvolatile mode of the device catalogue but
+that of 1 uA, and of no volatile one (``tests/sim/converters/test_half_select.py``)."""
 ENERGY_PS = RAIL_CODES * GATE_CODES // 4 * 10**12
 """assumed: a quarter of full rail and full gate voltage for a second, 5 V at 3 V."""
 WATCHDOG_PS = 10 * 10**12

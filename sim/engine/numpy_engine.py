@@ -730,6 +730,9 @@ class NumpyEngine:
         geometry = self.image.geometry
         if not geometry.has(instr.op):
             raise EngineError(f"address {address}: this controller has no {instr.op.name}")
+        moving = any(instr.operands.get(flag) for flag in ("move_act", "move_out"))
+        if moving and not geometry.has(Op.LOOP):
+            raise EngineError(f"address {address}: {instr}, and this controller has no loops")
         for bound in BOUNDS.get(instr.op, ()):
             self._check(address, instr, bound.name, bound.holds(instr, geometry))
         for bound in REGISTER_BOUNDS.get(instr.op, ()):

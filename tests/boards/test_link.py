@@ -458,6 +458,7 @@ LUT = instruction(Op.LUT, act=0, out=0, table=0, count=1)
         ({"act_depth": 64}, (), "it needs 116 words of activation memory, the board has 64"),
         ({"program_depth": 16}, 16 * (LUT,), "it needs 17 words of program memory"),
         ({"lut": False}, (LUT,), "it needs LUT, the board lacks it"),
+        ({"passive": True}, (), "an array with transistors, the board is for one without"),
         ({"line": False}, (instruction(Op.SET, reg=Reg.LINE, value=1),), "it needs targets"),
         ({"wear": False}, (instruction(Op.SET, reg=Reg.ENDURANCE, value=9),), "count of wear"),
     ],

@@ -170,6 +170,20 @@ def test_a_constant_that_would_be_huge_is_not_made(zoo, operator, monkeypatch):
     assert operator in operators(found)
 
 
+def test_constants_that_are_huge_together_are_not_all_made(zoo, monkeypatch):
+    monkeypatch.setattr(module, "MAX_FOLDED_VALUES", 1000)
+    nodes = [zoo.node("MatMul", ["x", "w"], "h0")]
+    for n in range(5):
+        nodes.append(zoo.node("Expand", ["v", f"s{n}"], f"big{n}"))
+        nodes.append(zoo.node("Tanh", [f"big{n}"], f"t{n}"))
+        nodes.append(zoo.node("Add", [f"h{n}", f"t{n}"], f"h{n + 1}"))
+    sizes = {f"s{n}": np.array([50 + n, 4]) for n in range(5)}
+    proto = zoo.model(nodes, {"w": W, "v": np.float32(1)} | sizes, output="h5")
+    left = operators(prepare(proto, "model.onnx"))
+    # Two of 200 values and a little are made of each, and a part of the third.
+    assert left.count("Tanh") == 3 and 2 <= left.count("Expand") <= 3
+
+
 def test_a_quantised_models_scales_stay(zoo):
     quantised = np.clip(np.rint(W * 50), -128, 127).astype(np.int8)
     nodes = [

@@ -461,7 +461,7 @@ def test_post_processing_reaches_its_memories_and_is_stopped_at_their_end(contro
         wanted = [-3, 200, -51, 4]
         assert await client.read_words(Space.ACT, 8, 4) == [value & 0x1FF for value in wanted]
         # SET, SET, 2 windows of 3, one sum, 11 values.
-        assert done.cycles == 5 + 3 + 3 + (8 + 2 * 6 + 2) + (7 + 7) + (7 + 11)
+        assert done.cycles == 5 + 3 + 3 + (8 + 2 * 6 + 2 * 2) + (7 + 7) + (7 + 11)
         for address in (6, 8):  # at a read past the end; before it is started
             with pytest.raises(LinkError):
                 await client.run(address, 0)

@@ -60,3 +60,17 @@ def test_the_share_is_of_what_the_other_cells_take():
     with pytest.raises(ArrayError, match="not selected"):
         pulse_lines(array, 0, *lines(0.6, -0.6, 0.0), WIDTH_S, limit * 0.999)
     pulse_lines(array, 0, *lines(0.6, -0.6, 0.0), WIDTH_S, limit * 1.001)
+
+
+@pytest.mark.parametrize(
+    ("device", "volts", "refused"), [("cspbbr3_ogb", 1.0, True), ("vb3", 1.2, False)]
+)
+def test_a_row_of_eight_cells_that_are_off(device, volts, refused):
+    array = SimulatedArray(load(device), 1, 8, 8, seed=5)
+    rows, columns = np.zeros(8), np.zeros(8)
+    rows[1], columns[2] = volts / 2, -volts / 2
+    if refused:
+        with pytest.raises(ArrayError, match="not selected"):
+            pulse_lines(array, 0, rows, columns, WIDTH_S, 62.5e-6)
+    else:
+        assert pulse_lines(array, 0, rows, columns, WIDTH_S, 62.5e-6) == 15

@@ -6,8 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ohmloom.compiler.profile import make_profile
 from ohmloom.hw.isa import selected_code
+from ohmloom.hw.profile import Kind, unpack_profile
 from ohmloom.sim.converters import ConverterError, Converters, Scheme, half_select
+from ohmloom.sim.devices import load
+from ohmloom.sim.devices.catalogue import catalogue
 
 CARD = Converters()
 
@@ -36,3 +40,17 @@ def test_half_leaves_the_other_lines_at_zero():
 def test_a_voltage_beyond_the_rail_is_refused():
     with pytest.raises(ConverterError, match="outside"):
         half_select(CARD, 10.5, Scheme.HALF)
+
+
+def test_the_limiter_is_inside_the_windows_that_its_docstring_names():
+    outside = set()
+    for name in catalogue():
+        device = load(name)
+        words = make_profile(device, CARD, 48_000_000).words
+        for mode, record in zip(device.modes, unpack_profile(words).modes, strict=True):
+            drive, code = record.drive, CARD.limiter_code
+            fits = drive.gate_low <= code <= drive.gate_high
+            if drive.limited and not (fits and not drive.gap_low <= code < drive.gap_high):
+                outside.add((name, mode.name, record.kind))
+    assert {mode for _, mode, kind in outside if kind is not Kind.VOLATILE} == {"nonvolatile_1ua"}
+    assert any(kind is Kind.VOLATILE for *_, kind in outside)

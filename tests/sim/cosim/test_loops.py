@@ -117,6 +117,18 @@ def test_each_round_has_a_noise_of_its_own(make_job):
     assert len({tuple(values) for values in quiet.reshape(OUT * OUT, MAPS).tolist()}) == 1
 
 
+def test_without_loops_nothing_moves(make_job):
+    job = make_job(samples=1)
+    moved = instruction(Op.REQUANT, out=0, param=0, count=1, move_out=1)
+    geometry = replace(job.image.geometry, loop=False)
+    made = engine(job)
+    made.image = replace(
+        job.image, geometry=geometry, code=(moved, instruction(Op.HALT)), entries={"infer": 0}
+    )
+    with pytest.raises(EngineError, match="this controller has no loops"):
+        made.infer(job.samples)
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [
