@@ -1,4 +1,4 @@
-"""Address patterns: which words go where, as the few windows of ``POOL`` that copy them.
+"""Address patterns: which words go where, as the few nested loops that visit them.
 
 Where the values of a tensor lie is an array of word addresses, of the tensor's shape:
 ``Transpose``, ``Reshape``, ``Slice`` and the like change that array and move nothing. Only
@@ -20,6 +20,22 @@ _MAX_COUNT = (1 << 16) - 1
 
 
 @dataclass(frozen=True)
+class Nest:
+    """Rows of a table that follow in nested steps: the first row, and loops, innermost first.
+
+    Each loop is a count and the step of every column, int64.
+    """
+
+    first: int
+    loops: tuple[tuple[int, Addresses], ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows that it visits: they follow each other in the table."""
+        return int(np.prod([count for count, _ in self.loops], dtype=np.int64))
+
+
+@dataclass(frozen=True)
 class Copy:
     """One ``POOL`` of windows of one word: first address read and written, and its loops."""
 
@@ -33,11 +49,42 @@ class Copy:
         return int(np.prod([loop.count for loop in self.grid.loops]))
 
 
+def cover(table: Addresses, depth: int, *, backwards: bool = False) -> Iterator[Nest]:
+    """The rows of a table, in order, as nests of at most ``depth`` loops.
+
+    Greedy: each nest takes as many rows as follow in steps of constant length.
+
+    Parameters
+    ----------
+    table:
+        Addresses, shape (rows, columns).
+    depth:
+        Loops of a nest; 0 makes a nest of every row.
+    backwards:
+        Whether steps below 0 are taken.
+    """
+    begin = 0
+    while begin < len(table):
+        size, loops = 1, []
+        while len(loops) < depth:
+            count, step = _repeats(table[begin:], size, backwards)
+            if count == 1:
+                break
+            loops.append((count, step))
+            size *= count
+        yield Nest(begin, tuple(loops))
+        begin += size
+
+
+def pool_loops(nest: Nest) -> tuple[Loop, Loop, Loop]:
+    """The loops of a ``POOL`` for a nest over a table of read and written addresses."""
+    made = [Loop(count, int(step[0]), int(step[1])) for count, step in nest.loops]
+    made += [ONCE] * (POOL_LOOPS - len(made))
+    return made[0], made[1], made[2]
+
+
 def copies(source: Addresses, target: Addresses, zero: int) -> list[Copy]:
     """Copy ``source`` to ``target``, value by value.
-
-    Greedy: each copy takes as much as follows in nested steps of constant length. What goes
-    backwards is copied word by word.
 
     Parameters
     ----------
@@ -55,41 +102,39 @@ def copies(source: Addresses, target: Addresses, zero: int) -> list[Copy]:
     """
     reads, writes = source.reshape(-1), target.reshape(-1)
     filled = reads < 0
-    values = list(_cover(reads[~filled], writes[~filled]))
+    values = _copies(reads[~filled], writes[~filled])
     if not filled.any():
         return values
     # Zeros where they belong, or everywhere first, which is often a single copy.
     holes, everything = (
-        list(_cover(np.full_like(places, zero), places)) for places in (writes[filled], writes)
+        _copies(np.full_like(places, zero), places) for places in (writes[filled], writes)
     )
     return (holes if len(holes) <= len(everything) else everything) + values
 
 
-def _cover(reads: Addresses, writes: Addresses) -> Iterator[Copy]:
-    """Copies of the pairs, from the first one on."""
-    begin, pairs = 0, np.stack([reads, writes], axis=1)
-    while begin < len(pairs):
-        size, loops = 1, []
-        while len(loops) < POOL_LOOPS:
-            count, step = _repeats(pairs[begin:], size)
-            if count == 1:
-                break
-            loops.append(Loop(count, int(step[0]), int(step[1])))
-            size *= count
-        act, out = (int(part) for part in pairs[begin])
-        nest = (*loops, *(ONCE,) * (POOL_LOOPS - len(loops)))
-        yield Copy(act, out, Grid(1, 1, 1, 1, (nest[0], nest[1], nest[2])))
-        begin += size
+def _copies(reads: Addresses, writes: Addresses) -> list[Copy]:
+    pairs = np.stack([reads, writes], axis=1)
+    return [
+        Copy(
+            int(pairs[nest.first, 0]),
+            int(pairs[nest.first, 1]),
+            Grid(1, 1, 1, 1, pool_loops(nest)),
+        )
+        for nest in cover(pairs, POOL_LOOPS)
+    ]
 
 
-def _repeats(pairs: Addresses, size: int) -> tuple[int, Addresses]:
-    """How often the first ``size`` pairs come again by one step each time, and that step."""
-    blocks = pairs[: len(pairs) // size * size].reshape(-1, size, 2)[:_MAX_COUNT]
+def _repeats(table: Addresses, size: int, backwards: bool) -> tuple[int, Addresses]:
+    """How often the first ``size`` rows come again by one step each time, and that step."""
+    width = table.shape[1]
+    blocks = table[: len(table) // size * size].reshape(-1, size, width)[:_MAX_COUNT]
     if len(blocks) < 2:
-        return 1, np.zeros(2, np.int64)
+        return 1, np.zeros(width, np.int64)
     step = blocks[1, 0] - blocks[0, 0]
-    if (step < 0).any():  # a POOL does not go backwards
+    if not backwards and (step < 0).any():
         return 1, step
+    if len(blocks) > 2 and (blocks[2, 0] - blocks[1, 0] != step).any():
+        blocks = blocks[:2]  # the usual end of a row: no need to look further
     expected = blocks[0] + np.arange(len(blocks))[:, np.newaxis, np.newaxis] * step
     same = (blocks == expected).all(axis=(1, 2))
     count = len(blocks) if same.all() else int(np.argmin(same))

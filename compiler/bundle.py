@@ -118,6 +118,7 @@ def load_bundle(path: str | Path) -> Compiled:
     return Compiled(
         name=manifest.name,
         input_shape=manifest.input.shape,
+        input=manifest.input.scale,
         image=Image(
             geometry=geometry,
             code=code,
@@ -125,14 +126,15 @@ def load_bundle(path: str | Path) -> Compiled:
             params=params,
             tiles=manifest.tiles,
             input=manifest.input.span,
-            layers=tuple(LayerSpan(layer.name, layer.span) for layer in manifest.layers),
+            layers=tuple(
+                LayerSpan(layer.name, layer.span) for layer in manifest.layers if layer.span
+            ),
             profile=profile,
         ),
         levels=levels,
         placements=manifest.placements,
         layers=tuple(
-            LayerInfo(r.name, r.inputs, r.outputs, r.relu, r.input_scale, r.output_scale)
-            for r in manifest.layers
+            LayerInfo(r.name, r.kind, r.outputs, r.weights, r.scale) for r in manifest.layers
         ),
         device=device,
         converters=manifest.converters,
@@ -173,6 +175,7 @@ def _sha256(path: Path) -> str:
 
 def _manifest(compiled: Compiled, files: dict[str, FileRecord]) -> Manifest:
     image = compiled.image
+    spans = {layer.name: layer.span for layer in image.layers}
     return Manifest(
         name=compiled.name,
         options=compiled.options,
@@ -186,18 +189,17 @@ def _manifest(compiled: Compiled, files: dict[str, FileRecord]) -> Manifest:
         param_words=len(image.params),
         tiles=image.tiles,
         placements=compiled.placements,
-        input=InputRecord(shape=compiled.input_shape, span=image.input),
+        input=InputRecord(shape=compiled.input_shape, scale=compiled.input, span=image.input),
         layers=tuple(
             LayerRecord(
                 name=info.name,
-                inputs=info.inputs,
+                kind=info.kind,
                 outputs=info.outputs,
-                relu=info.relu,
-                input_scale=info.input,
-                output_scale=info.output,
-                span=layer.span,
+                weights=info.weights,
+                scale=info.output,
+                span=spans.get(info.name),
             )
-            for info, layer in zip(compiled.layers, image.layers, strict=True)
+            for info in compiled.layers
         ),
         golden_samples=len(compiled.golden.inputs),
         files=files,
@@ -270,8 +272,8 @@ def _check_file(file: Path, record: FileRecord) -> None:
 def _check_consistency(path: Path, manifest: Manifest, instructions: int) -> None:
     """Counts and addresses that would not fit the controller the bundle names."""
     geometry = manifest.geometry
+    counts = [math.prod(manifest.input.shape), *(layer.outputs for layer in manifest.layers)]
     spans = [manifest.input.span, *(layer.span for layer in manifest.layers)]
-    chain = [math.prod(manifest.input.shape), *(layer.outputs for layer in manifest.layers)]
     limits = {
         "instructions": (manifest.instructions, instructions, instructions),
         "program words": (instructions, 1, geometry.program_depth),
@@ -286,14 +288,16 @@ def _check_consistency(path: Path, manifest: Manifest, instructions: int) -> Non
     wanted = {"setup", "infer", *(f"program/{tile}" for tile in range(manifest.tiles))}
     if set(manifest.entries) != wanted:
         raise BundleError(f"{path} has entries {sorted(manifest.entries)}, not {sorted(wanted)}")
-    for span, count in zip(spans, chain, strict=True):
+    for span, count in zip(spans, counts, strict=True):
+        if span is None:
+            continue
         if span.count != count or not 0 <= span.address <= geometry.act_depth - count:
             raise BundleError(
                 f"{path} has a span of {span.count} words at {span.address}, {count} words "
                 f"below {geometry.act_depth} are accepted"
             )
-    if [layer.inputs for layer in manifest.layers] != chain[:-1]:
-        raise BundleError(f"{path} has layers whose sizes do not follow from each other")
+    if manifest.layers[-1].span is None:
+        raise BundleError(f"{path} has no place for the output of its last layer")
     if len({layer.name for layer in manifest.layers}) != len(manifest.layers):
         raise BundleError(f"{path} has two layers of the same name")
 
@@ -319,7 +323,8 @@ def _check_profile(path: Path, words: tuple[int, ...], manifest: Manifest) -> No
 def _read_golden(path: Path, manifest: Manifest) -> Golden:
     samples, kind = manifest.golden_samples, np.dtype(np.int32)
     expected = {"inputs": ArraySpec(kind, (samples, manifest.input.span.count))}
-    for number, layer in enumerate(manifest.layers):
+    kept = [layer for layer in manifest.layers if layer.span is not None]
+    for number, layer in enumerate(kept):
         expected[f"layer{number}"] = ArraySpec(kind, (samples, layer.outputs))
     arrays = read_npz(path / GOLDEN, expected)
     inputs = arrays.pop("inputs")

@@ -16,13 +16,24 @@ from .scales import Scale
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """One layer as it runs: sizes and the scales at both ends."""
+    """One layer as it runs.
+
+    Attributes
+    ----------
+    name, kind:
+        Of the node that it comes from, and what it does.
+    outputs:
+        Values that it makes.
+    weights:
+        Numbers that its matrices have, 0 of other layers.
+    output:
+        Scale of its values.
+    """
 
     name: str
-    inputs: int
+    kind: str
     outputs: int
-    relu: bool
-    input: Scale
+    weights: int
     output: Scale
 
 
@@ -35,7 +46,7 @@ class Golden:
     inputs:
         int32, shape (n, inputs).
     layers:
-        int32, shape (n, outputs), one per layer in order.
+        int32, shape (n, outputs), one per layer of the image.
     """
 
     inputs: np.ndarray
@@ -56,14 +67,20 @@ class Compiled:
         What a controller is loaded with.
     levels:
         Target level of every cell, uint16, shape (tiles, rows, columns).
+    input:
+        Scale of the input.
     placements:
-        Which block of which layer each tile holds.
+        Which part of which matrix each tile holds.
+    layers:
+        All of them; those whose integers are still there at the end of an inference are
+        in the image too.
     tia_range, row_limit:
         Chosen TIA range, and the rows that it allows at once.
     """
 
     name: str
     input_shape: tuple[int, ...]
+    input: Scale
     image: Image
     levels: np.ndarray
     placements: tuple[Placement, ...]

@@ -27,8 +27,9 @@ from onnx import (
 
 from .errors import ModelError, UnsupportedNode, UnsupportedOperatorsError
 from .external import load_external
-from .graph import Network
-from .lowering import Activation, Chain, Node, Unsupported
+from .graph import Network, finished
+from .layers import Matrix
+from .lowering import Activation, Builder, Node, Unsupported
 from .operators import handlers
 from .prepare import MAX_NODES, prepare
 
@@ -56,6 +57,7 @@ def load_model(path: str | Path) -> Network:
     _check_claims(proto, source)
     _load_external(proto, path, source)
     _check_model(proto, source)
+    _fix_batch(proto, source)
     proto = prepare(proto, source)
     _check_finite(proto, source)
     return _network(proto, source)
@@ -160,8 +162,8 @@ def _check_finite(proto: ModelProto, source: str) -> None:
             raise ModelError(f"{source} tensor '{tensor.name}' has values that are not finite")
 
 
-def _input(proto: ModelProto, source: str) -> tuple[str, int | None, tuple[int, ...]]:
-    """Name, fixed batch size and sample shape of the one input."""
+def _input(proto: ModelProto, source: str) -> tuple[str, tuple[int, ...]]:
+    """Name and shape of the one input; a batch of any size is one of 1."""
     weights = {tensor.name for tensor in proto.graph.initializer}
     inputs = [value for value in proto.graph.input if value.name not in weights]
     if len(inputs) != 1 or len(proto.graph.output) != 1:
@@ -180,24 +182,43 @@ def _input(proto: ModelProto, source: str) -> tuple[str, int | None, tuple[int, 
             f"{source} input '{inputs[0].name}' has shape {sizes}, a batch dimension and a fixed "
             f"sample shape of 1 to {MAX_SAMPLE_VALUES} values are accepted"
         )
-    return inputs[0].name, sizes[0] or None, tuple(sizes[1:])
+    return inputs[0].name, (sizes[0] or 1, *sizes[1:])
+
+
+def _fix_batch(proto: ModelProto, source: str) -> None:
+    """Give the input its batch of one, so that what depends on it can be folded."""
+    name, shape = _input(proto, source)
+    (value,) = (value for value in proto.graph.input if value.name == name)
+    for dim, size in zip(value.type.tensor_type.shape.dim, shape, strict=True):
+        dim.dim_value = size
+    # What was said of the sizes behind it may be of another batch.
+    del proto.graph.value_info[:]
+    for output in proto.graph.output:
+        output.type.tensor_type.ClearField("shape")
 
 
 def _network(proto: ModelProto, source: str) -> Network:
-    input_name, batch, shape = _input(proto, source)
+    input_name, shape = _input(proto, source)
     output_name = proto.graph.output[0].name
     consumers = Counter(name for node in proto.graph.node for name in node.input)
     consumers[output_name] += 1
-    chain = Chain(dict(consumers), batch)
-    chain.values.update({t.name: numpy_helper.to_array(t) for t in proto.graph.initializer})
-    chain.values[input_name] = Activation(shape)
-    _lower_nodes(proto, source, chain)
-    if not chain.layers or not isinstance(chain.values[output_name], Activation):
+    opset = next(o.version for o in proto.opset_import if o.domain in STANDARD_DOMAINS)
+    builder = Builder(dict(consumers), opset, prod(shape))
+    builder.values.update({t.name: numpy_helper.to_array(t) for t in proto.graph.initializer})
+    numbers = np.arange(prod(shape)).reshape(shape)
+    builder.values[input_name] = Activation(numbers, consumers[input_name] == 1)
+    _lower_nodes(proto, source, builder)
+    output = builder.values[output_name]
+    if not isinstance(output, Activation) or not output.values.size:
+        raise ModelError(f"{source} has no layer between its input and its output")
+    sample = shape[1:] if shape[0] == 1 else shape
+    network = finished(input_name, sample, builder.layers, output.values)
+    if not any(isinstance(layer, Matrix) for layer in network.layers):
         raise ModelError(f"{source} has no layer with weights between its input and its output")
-    return Network(input_name, shape, tuple(chain.layers))
+    return network
 
 
-def _lower_nodes(proto: ModelProto, source: str, chain: Chain) -> None:
+def _lower_nodes(proto: ModelProto, source: str, builder: Builder) -> None:
     """Run every handler; a node behind an unsupported one is only looked up by name."""
     known = handlers()
     unsupported = []
@@ -213,9 +234,9 @@ def _lower_nodes(proto: ModelProto, source: str, chain: Chain) -> None:
         elif node.op_type not in known:
             accepted = ", ".join(sorted(known))
             unsupported.append(UnsupportedNode(name, node.op_type, f"accepted: {accepted}"))
-        elif all(value in chain.values for value in node.input if value):
+        elif all(value in builder.values for value in node.input if value):
             try:
-                known[node.op_type].lower(Node(node, unique, chain))
+                known[node.op_type].lower(Node(node, unique, builder))
             except Unsupported as reason:
                 unsupported.append(UnsupportedNode(name, node.op_type, str(reason)))
     if unsupported:

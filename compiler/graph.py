@@ -1,69 +1,159 @@
-"""The network as the compiler sees it after the front end: a chain of dense layers."""
+"""The network after the front end: layers that make values out of values.
+
+Every value of a network has a number: those of the input come first, then those of each
+layer, in order. A tensor is an array of such numbers, of the tensor's shape, so that what
+only moves values (``Transpose``, ``Concat``, ``Pad`` ...) is no layer. :data:`ZERO` stands
+for a value that is 0.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
 from math import prod
 
 import numpy as np
 
-
-@dataclass(frozen=True)
-class Dense:
-    """One layer: ``y = x @ weight.T + bias``, then ReLU if ``relu``.
-
-    Attributes
-    ----------
-    name:
-        Name of the node that multiplies; unique in the network.
-    weight:
-        float64, shape (outputs, inputs).
-    bias:
-        float64, shape (outputs,).
-    """
-
-    name: str
-    weight: np.ndarray
-    bias: np.ndarray
-    relu: bool
-
-    @property
-    def inputs(self) -> int:
-        return self.weight.shape[1]
-
-    @property
-    def outputs(self) -> int:
-        return self.weight.shape[0]
-
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        """Float output (n, outputs) of float input (n, inputs)."""
-        y = x @ self.weight.T + self.bias
-        return np.maximum(y, 0) if self.relu else y
+from .layers import ZERO, Copy, Layer, Values
 
 
 @dataclass(frozen=True)
 class Network:
-    """A chain of dense layers.
+    """Layers, and where the input and the output are.
 
     Attributes
     ----------
     input_name:
         ONNX tensor that it starts from.
     input_shape:
-        Shape of one sample; it is flattened row-major.
+        Shape of one sample; value ``n`` is its ``n``-th one, row-major.
+    layers:
+        In order: each reads values of the input and of layers before it.
+    output_shape:
+        Shape of the output of one sample; its values are those of the last layer.
     """
 
     input_name: str
     input_shape: tuple[int, ...]
-    layers: tuple[Dense, ...]
+    layers: tuple[Layer, ...]
+    output_shape: tuple[int, ...]
 
     @property
     def inputs(self) -> int:
         """Values of one sample."""
         return prod(self.input_shape)
 
+    @property
+    def outputs(self) -> int:
+        """Values of its result."""
+        return self.layers[-1].count
+
+    @cached_property
+    def tensors(self) -> tuple[range, ...]:
+        """Numbers of the input's values, and of those that each layer makes."""
+        return (range(self.inputs), *(layer.numbers for layer in self.layers))
+
+    @cached_property
+    def _firsts(self) -> list[int]:
+        return [tensor.start for tensor in self.tensors]
+
+    def tensor_of(self, number: int) -> int:
+        """Which of :attr:`tensors` a value belongs to."""
+        return bisect_right(self._firsts, number) - 1
+
+    def tensors_of(self, values: Values) -> set[int]:
+        """Those that any of the values belong to."""
+        used = np.unique(values)
+        found = np.searchsorted(np.array(self._firsts), used[used >= 0], side="right") - 1
+        return set(found.tolist())
+
+    @cached_property
+    def readers(self) -> tuple[tuple[int, ...], ...]:
+        """For each of :attr:`tensors`, the layers that read of it."""
+        found: list[list[int]] = [[] for _ in self.tensors]
+        for number, layer in enumerate(self.layers):
+            for tensor in sorted(set().union(*map(self.tensors_of, layer.reads))):
+                found[tensor].append(number)
+        return tuple(map(tuple, found))
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Float output (n, outputs) of float samples (n, inputs)."""
+        *_, last = self.run(x)
+        return last
+
+    def run(self, x: np.ndarray) -> Iterator[np.ndarray]:
+        """The float samples (n, inputs), then what each layer makes of them (n, values)."""
+        memory = np.zeros((len(x), self.tensors[-1].stop + 1), x.dtype)
+        memory[:, : self.inputs] = x  # the last word stays 0: it is what ZERO finds
+        yield x
         for layer in self.layers:
-            x = layer.forward(x)
-        return x
+            made = layer.forward(memory)
+            memory[:, layer.first : layer.first + layer.count] = made
+            yield made
+
+    def same_scale(self) -> list[int]:
+        """For each of :attr:`tensors` the first one that has the same scale.
+
+        What a layer reads together must mean the same, and so must what it passes on.
+        """
+        parent = list(range(len(self.tensors)))
+
+        def root(tensor: int) -> int:
+            while parent[tensor] != tensor:
+                tensor = parent[tensor]
+            return tensor
+
+        def unite(tensors: Sequence[int]) -> None:
+            roots = sorted(map(root, tensors))
+            for other in roots[1:]:
+                parent[other] = roots[0]
+
+        for number, layer in enumerate(self.layers):
+            for values in layer.reads:
+                together = self.tensors_of(values) | ({number + 1} if layer.passes else set())
+                unite(sorted(together))
+        return [root(tensor) for tensor in parent]
+
+
+def finished(
+    input_name: str, input_shape: tuple[int, ...], layers: Sequence[Layer], output: Values
+) -> Network:
+    """A network of the layers that the output depends on, numbered anew.
+
+    The last of them makes the output's values in order; a copy does it where no other does.
+    """
+    inputs = prod(input_shape)
+    starts = [0, *(layer.first for layer in layers)]
+    needed: set[int] = set()
+    waiting = _makers(output, starts)
+    while waiting:
+        maker = waiting.pop()
+        if maker and maker not in needed:
+            needed.add(maker)
+            for values in layers[maker - 1].reads:
+                waiting |= _makers(values, starts)
+    kept = [layers[maker - 1] for maker in sorted(needed)]
+    if not kept or not np.array_equal(output.reshape(-1), kept[-1].made):
+        first = layers[-1].first + layers[-1].count if layers else inputs
+        taken = {layer.name for layer in kept}
+        name = next(name for n in count() if (name := f"output{n or ''}") not in taken)
+        kept.append(Copy(name=name, first=first, source=output.reshape(-1)))
+    # Numbers of what is kept, one after the other; ZERO stays, at the end of the table.
+    table = np.full(kept[-1].first + kept[-1].count + 1, ZERO)
+    table[:inputs] = np.arange(inputs)
+    following = inputs
+    for layer in kept:
+        table[layer.first : layer.first + layer.count] = following + np.arange(layer.count)
+        following += layer.count
+    renumbered = tuple(layer.renumbered(table) for layer in kept)
+    return Network(input_name, input_shape, renumbered, output.shape)
+
+
+def _makers(values: Values, starts: Sequence[int]) -> set[int]:
+    """0 for the input, ``n + 1`` for layer ``n``: whose values these are."""
+    used = np.unique(values)
+    found = np.searchsorted(np.array(starts), used[used >= 0], side="right") - 1
+    return set(found.tolist())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ..hw.geometry import Geometry, accumulator_bits
-from ..hw.image import Image, LayerSpan, Span
-from ..hw.isa import Dac, Instruction, Op, Reg, instruction, pack_requant
+from ..hw.image import Image, LayerSpan
+from ..hw.isa import Dac, Op, Reg, instruction, pack_requant
 from ..sim.converters import ADC_BITS, Converters
 from ..sim.devices import Device
 from .analog import (
@@ -21,17 +20,22 @@ from .analog import (
     pulse_cycles,
     stuck_codes,
 )
+from .emitter import Emitter, Piece, Product, Program
 from .errors import TargetError
+from .graph import Network
 from .mapping import Placement, row_groups
+from .memory import ZERO_WORD, MemoryMap
 from .profile import make_profile
-from .quantise import QuantisedLayer
-from .scales import mantissa_and_shift
+from .quantise import QuantisedBlock
+from .scales import Scale, mantissa_and_shift
 
 log = logging.getLogger(__name__)
 
 
 def lower(
-    layers: Sequence[QuantisedLayer],
+    network: Network,
+    scales: Sequence[Scale],
+    blocks: Sequence[QuantisedBlock],
     placements: Sequence[Placement],
     plan: AnalogPlan,
     device: Device,
@@ -44,13 +48,12 @@ def lower(
     Raises
     ------
     TargetError
-        If it does not fit the controller's memories or accumulators.
+        If it does not fit the controller's memories or accumulators, or needs an
+        instruction that the controller lacks.
     """
-    for number, layer in enumerate(layers):
-        _check_accumulator(layer, [p for p in placements if p.layer == number], plan, geometry)
-    levels = level_words(device, converters, plan.gain)
-    spans = _memory_map(layers, geometry)
-    program = _Program()
+    words = level_words(device, converters, plan.gain)
+    products = _products(network, blocks, placements, plan, geometry, words)
+    program = Program(geometry)
     _emit_setup(program, plan, device, converters, geometry, clk_hz)
     mode = device.mode_index(device.programmable.mode)
     for p in placements:
@@ -58,61 +61,43 @@ def lower(
         program.emit(Op.RESTORE, tile=p.tile, mode=mode)
         program.emit(Op.PROGRAM, tile=p.tile, cell=0, count=geometry.cells)
         program.emit(Op.HALT)
-    program.enter("infer")
-    param = len(levels)
-    for number, layer in enumerate(layers):
-        own = [p for p in placements if p.layer == number]
-        _emit_layer(program, layer, own, plan, spans[number], spans[number + 1], param)
-        param += layer.outputs
-    program.emit(Op.HALT)
+    memory, made, params, used = MemoryMap.of(network, again=False), program, words, 0
+    for again in (False, True):
+        # Words are used again only where there are not enough for every layer's own.
+        memory = MemoryMap.of(network, again=again)
+        made, params = program.copy(), list(words)
+        used = _emit_inference(network, scales, products, memory, made, params)
+        if used <= geometry.act_depth:
+            break
+    _check_memory("activation", used, geometry.act_depth)
 
-    words = levels + [word for layer in layers for word in _requant_words(layer, plan)]
-    profile = make_profile(device, converters, clk_hz, base=len(words))
-    if len(words) + len(profile.records) > geometry.param_depth:
+    profile = make_profile(device, converters, clk_hz, base=len(params))
+    if len(params) + len(profile.records) > geometry.param_depth:
         log.warning("no parameter memory is left for the recipes: modes cannot be changed")
         profile = profile.without_ways()
-    words += profile.records
-    _check_memory("program", len(program.code), geometry.program_depth)
-    _check_memory("parameter", len(words), geometry.param_depth)
+    params += profile.records
+    _check_memory("program", len(made.code), geometry.program_depth)
+    _check_memory("parameter", len(params), geometry.param_depth)
     return Image(
         geometry=geometry,
-        code=tuple(program.code),
-        entries=program.entries,
-        params=np.array(words, np.uint64),
+        code=tuple(made.code),
+        entries=made.entries,
+        params=np.array(params, np.uint64),
         tiles=len(placements),
-        input=spans[0],
+        input=memory.spans[0],
         layers=tuple(
-            LayerSpan(layer.name, span) for layer, span in zip(layers, spans[1:], strict=True)
+            LayerSpan(layer.name, span)
+            for layer, span, kept in zip(
+                network.layers, memory.spans[1:], memory.kept[1:], strict=True
+            )
+            if kept
         ),
         profile=profile.words,
     )
 
 
-@dataclass
-class _Program:
-    """Instructions so far, entry points, and what the registers are known to hold."""
-
-    code: list[Instruction] = field(default_factory=list)
-    entries: dict[str, int] = field(default_factory=dict)
-    registers: dict[Reg, int] = field(default_factory=dict)
-
-    def enter(self, name: str) -> None:
-        """Start an entry: what an earlier run left in the registers is not known."""
-        self.entries[name] = len(self.code)
-        self.registers.clear()
-
-    def emit(self, op: Op, **operands: int) -> None:
-        self.code.append(instruction(op, **operands))
-
-    def set(self, reg: Reg, value: int) -> None:
-        """Set a register unless it holds the value already."""
-        if self.registers.get(reg) != value:
-            self.emit(Op.SET, reg=reg, value=value)
-            self.registers[reg] = value
-
-
 def _emit_setup(
-    program: _Program,
+    program: Program,
     plan: AnalogPlan,
     device: Device,
     converters: Converters,
@@ -139,71 +124,90 @@ def _emit_setup(
     program.emit(Op.HALT)
 
 
-def _emit_layer(
-    program: _Program,
-    layer: QuantisedLayer,
+def _emit_inference(
+    network: Network,
+    scales: Sequence[Scale],
+    products: Mapping[str, Sequence[Product]],
+    memory: MemoryMap,
+    program: Program,
+    params: list[int],
+) -> int:
+    """The ``infer`` entry; the activation words that it uses."""
+    program.enter("infer")
+    begin = len(program.code)
+
+    def scale(value: int) -> Scale:
+        return scales[network.tensor_of(value)]
+
+    emitter = Emitter(program, params, memory.places(network), scale, products, memory.end)
+    for layer in network.layers:
+        emitter.emit_layer(layer)
+    if emitter.zero_used:
+        word = emitter.record([pack_requant(0, 1, 0)])
+        program.code[begin:begin] = [
+            instruction(Op.SET, reg=Reg.CLAMP_LO, value=0),
+            instruction(Op.SET, reg=Reg.CLAMP_HI, value=0),
+            instruction(Op.REQUANT, out=ZERO_WORD, param=word, count=1),
+        ]
+    program.emit(Op.HALT)
+    return emitter.used
+
+
+def _products(
+    network: Network,
+    blocks: Sequence[QuantisedBlock],
     placements: Sequence[Placement],
     plan: AnalogPlan,
-    source: Span,
-    result: Span,
-    param: int,
-) -> None:
-    low, high = layer.clamp
-    program.set(Reg.CLAMP_LO, low)
-    program.set(Reg.CLAMP_HI, high)
-    last_input = max(p.first_input for p in placements)
-    for p in placements:
-        for first, rows in row_groups(p.inputs, plan.row_limit):
-            program.emit(
-                Op.MVM,
-                tile=p.tile,
-                act=source.address + p.first_input,
-                first=first,
-                rows=rows,
-                planes=layer.input.planes,
-                signed=int(layer.input.signed),
-                clear=int(p.first_input == 0 and first == 0),
+    geometry: Geometry,
+    params: list[int],
+) -> dict[str, list[Product]]:
+    """Matrices by the name of their layer; their parameter words are added to ``params``."""
+    products: dict[str, list[Product]] = {}
+    for block in blocks:
+        name = network.layers[block.layer].name
+        own = [p for p in placements if (p.layer, p.block) == (block.layer, block.block)]
+        _check_accumulator(name, block, own, plan, geometry)
+        param = len(params)
+        params += _requant_words(block, plan)
+        outputs = []
+        for first in sorted({p.first_output for p in own}):
+            here = [p for p in own if p.first_output == first]
+            pieces = tuple(
+                Piece(p.tile, p.first_input, begin, rows)
+                for p in here
+                for begin, rows in row_groups(p.inputs, plan.row_limit)
             )
-        if p.first_input == last_input:
-            program.emit(
-                Op.REQUANT,
-                out=result.address + p.first_output,
-                param=param + p.first_output,
-                count=p.outputs,
-            )
+            outputs.append((first, here[0].outputs, param + first, pieces))
+        product = Product(tuple(outputs), block.input.planes, block.input.signed)
+        products.setdefault(name, []).append(product)
+    return products
 
 
-def _memory_map(layers: Sequence[QuantisedLayer], geometry: Geometry) -> list[Span]:
-    """Spans of the input and of every output, one after the other in whole tiles of rows."""
-    spans, address = [], 0
-    for count in (layers[0].inputs, *(layer.outputs for layer in layers)):
-        spans.append(Span(address, count))
-        address += -(-count // geometry.rows) * geometry.rows
-    _check_memory("activation", address, geometry.act_depth)
-    return spans
-
-
-def _requant_words(layer: QuantisedLayer, plan: AnalogPlan) -> list[int]:
+def _requant_words(block: QuantisedBlock, plan: AnalogPlan) -> list[int]:
     """Bias in accumulator units and output factor, one word per output."""
     words = []
-    for bias, weight_scale in zip(layer.bias, layer.weight_scale, strict=True):
-        step = layer.input.scale * float(weight_scale) / plan.codes_per_weight
-        factor = mantissa_and_shift(step / layer.output.scale)
+    for bias, weight_scale in zip(block.bias, block.weight_scale, strict=True):
+        step = block.input.scale * float(weight_scale) / plan.codes_per_weight
+        factor = mantissa_and_shift(step / block.output.scale)
         words.append(pack_requant(round(float(bias) / step), *factor))
     return words
 
 
 def _check_accumulator(
-    layer: QuantisedLayer, placements: Sequence[Placement], plan: AnalogPlan, geometry: Geometry
+    name: str,
+    block: QuantisedBlock,
+    placements: Sequence[Placement],
+    plan: AnalogPlan,
+    geometry: Geometry,
 ) -> None:
     conversions = sum(
         len(row_groups(p.inputs, plan.row_limit)) for p in placements if p.first_output == 0
     )
-    needed = accumulator_bits(ADC_BITS, layer.input.planes, conversions)
+    needed = accumulator_bits(ADC_BITS, block.input.planes, conversions)
     if needed > geometry.acc_width:
         raise TargetError(
-            f"layer '{layer.name}' needs accumulators of {needed} bits "
-            f"({layer.input.planes} planes, {conversions} conversions each), "
+            f"layer '{name}' needs accumulators of {needed} bits "
+            f"({block.input.planes} planes, {conversions} conversions each), "
             f"the target has {geometry.acc_width}"
         )
 

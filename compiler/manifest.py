@@ -14,7 +14,7 @@ from .options import Options
 from .scales import Scale
 
 FORMAT = "ohmloom-bundle"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(min_length=1, max_length=1024)]
@@ -32,29 +32,29 @@ class FileRecord(_Record):
 
 
 class InputRecord(_Record):
-    """The network's input: shape of one sample, and its place in activation memory."""
+    """The network's input: shape of one sample, scale, and its place in activation memory."""
 
     shape: Annotated[tuple[Count, ...], Field(min_length=1)]
+    scale: Scale
     span: Span
 
 
 class LayerRecord(_Record):
-    """One layer: sizes, scales of both ends, and the place of its output."""
+    """One layer: what it makes, and where, unless later layers need the place."""
 
     name: Name
-    inputs: Count
+    kind: Name
     outputs: Count
-    relu: bool
-    input_scale: Scale
-    output_scale: Scale
-    span: Span
+    weights: Annotated[int, Field(ge=0)]
+    scale: Scale
+    span: Span | None
 
 
 class Manifest(_Record):
     """Everything about a compiled network that is not an array or a program."""
 
     format: Literal["ohmloom-bundle"] = FORMAT
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     name: Name
     options: Options
     device: dict[str, Any]

@@ -9,76 +9,86 @@ import numpy as np
 
 from ..hw.geometry import Geometry
 from .errors import TargetError
-from .graph import Dense
-from .quantise import QuantisedLayer
+from .graph import Network
+from .layers import Block, Matrix
+from .quantise import QuantisedBlock
 
 
 @dataclass(frozen=True)
 class Placement:
-    """One tile: a block of a layer's weight matrix on lane 0.
+    """One tile: a part of a matrix on lane 0.
 
-    Input ``first_input + r`` drives row ``r``; output ``first_output + k`` is
-    the pair of columns ``2k`` (G+) and ``2k + 1`` (G-).
+    Of matrix ``block`` of layer ``layer``, both counted from 0. Input ``first_input + r``
+    drives row ``r``; output ``first_output + k`` is the pair of columns ``2k`` (G+) and
+    ``2k + 1`` (G-).
     """
 
     tile: int
     layer: int
+    block: int
     first_input: int
     inputs: int
     first_output: int
     outputs: int
 
 
-def tiles_needed(layer: Dense | QuantisedLayer, geometry: Geometry) -> int:
-    """Tiles that a layer takes."""
-    return -(-layer.inputs // geometry.rows) * -(-layer.outputs // geometry.pairs)
+def tiles_needed(block: Block | QuantisedBlock, geometry: Geometry) -> int:
+    """Tiles that a matrix takes."""
+    return -(-block.inputs // geometry.rows) * -(-block.outputs // geometry.pairs)
 
 
-def place(layers: Sequence[Dense | QuantisedLayer], geometry: Geometry) -> tuple[Placement, ...]:
-    """Tiles in the order in which an inference uses them: layer, outputs, inputs.
+def place(network: Network, geometry: Geometry) -> tuple[Placement, ...]:
+    """Tiles in the order in which an inference uses them: layer, matrix, outputs, inputs.
 
     Raises
     ------
     TargetError
         If the network needs more tiles than the controller has.
     """
-    needed = sum(tiles_needed(layer, geometry) for layer in layers)
+    blocks = [
+        (number, which, block)
+        for number, layer in enumerate(network.layers)
+        if isinstance(layer, Matrix)
+        for which, block in enumerate(layer.blocks)
+    ]
+    needed = sum(tiles_needed(block, geometry) for *_, block in blocks)
     if needed > geometry.tiles:
         raise TargetError(
             f"the network needs {needed} tiles of {geometry.rows} x {geometry.columns} cells, "
             f"the target has {geometry.tiles}"
         )
-    blocks = (
-        (number, first_input, layer.inputs, first_output, layer.outputs)
-        for number, layer in enumerate(layers)
-        for first_output in range(0, layer.outputs, geometry.pairs)
-        for first_input in range(0, layer.inputs, geometry.rows)
+    parts = (
+        (number, which, first_input, block.inputs, first_output, block.outputs)
+        for number, which, block in blocks
+        for first_output in range(0, block.outputs, geometry.pairs)
+        for first_input in range(0, block.inputs, geometry.rows)
     )
     return tuple(
         Placement(
             tile,
             number,
+            which,
             first_input,
             min(geometry.rows, inputs - first_input),
             first_output,
             min(geometry.pairs, outputs - first_output),
         )
-        for tile, (number, first_input, inputs, first_output, outputs) in enumerate(blocks)
+        for tile, (number, which, first_input, inputs, first_output, outputs) in enumerate(parts)
     )
 
 
 def cell_levels(
-    layers: Sequence[QuantisedLayer], placements: Sequence[Placement], geometry: Geometry
+    blocks: Sequence[QuantisedBlock], placements: Sequence[Placement], geometry: Geometry
 ) -> np.ndarray:
     """Level of every cell, uint16, shape (tiles, rows, columns); unused cells are on level 0."""
     levels = np.zeros((len(placements), geometry.rows, geometry.columns), np.uint16)
+    weights = {(block.layer, block.block): block.weight for block in blocks}
     for p in placements:
-        weight = layers[p.layer].weight
-        block = weight[
+        part = weights[p.layer, p.block][
             p.first_output : p.first_output + p.outputs, p.first_input : p.first_input + p.inputs
         ].T
-        levels[p.tile, : p.inputs, 0 : 2 * p.outputs : 2] = np.maximum(block, 0)
-        levels[p.tile, : p.inputs, 1 : 2 * p.outputs : 2] = np.maximum(-block, 0)
+        levels[p.tile, : p.inputs, 0 : 2 * p.outputs : 2] = np.maximum(part, 0)
+        levels[p.tile, : p.inputs, 1 : 2 * p.outputs : 2] = np.maximum(-part, 0)
     return levels
 
 

@@ -15,10 +15,11 @@ from .analog import plan_analog
 from .compiled import Compiled, Golden, LayerInfo
 from .errors import TargetError
 from .frontend import load_model
+from .layers import Matrix
 from .lower import lower
 from .mapping import cell_levels, place
 from .options import Options
-from .quantise import calibrate, quantise
+from .quantise import calibrate, choose_scales, quantise
 from .runner import build_engine, quantise_input
 
 log = logging.getLogger(__name__)
@@ -59,30 +60,44 @@ def compile_model(
         )
     network = load_model(model_path)
     ranges = calibrate(network, calib)
-    placements = place(network.layers, geometry)
+    scales = choose_scales(network, ranges, options.act_bits, geometry.act_width)
+    placements = place(network, geometry)
     rows = max(p.inputs for p in placements)
     try:
         plan = plan_analog(device, converters, rows, options.tia_range)
-        layers = quantise(
+        blocks = quantise(network, scales, len(device.level_codes), plan.codes_per_weight)
+        image = lower(
             network,
-            ranges,
-            len(device.level_codes),
-            plan.codes_per_weight,
-            options.act_bits,
-            geometry.act_width,
+            scales,
+            blocks,
+            placements,
+            plan,
+            device,
+            converters,
+            geometry,
+            options.clk_hz,
         )
-        image = lower(layers, placements, plan, device, converters, geometry, options.clk_hz)
     except ConverterError as error:
         raise TargetError(f"{device.name} does not suit the converters: {error}") from error
-    log.info("%d layers on %d tiles, %d instructions", len(layers), image.tiles, len(image.code))
+    log.info(
+        "%d layers on %d tiles, %d instructions", len(network.layers), image.tiles, len(image.code)
+    )
     compiled = Compiled(
         name=Path(model_path).name,
         input_shape=network.input_shape,
+        input=scales[0],
         image=image,
-        levels=cell_levels(layers, placements, geometry),
+        levels=cell_levels(blocks, placements, geometry),
         placements=placements,
         layers=tuple(
-            LayerInfo(q.name, q.inputs, q.outputs, q.relu, q.input, q.output) for q in layers
+            LayerInfo(
+                layer.name,
+                layer.kind,
+                layer.count,
+                layer.weights if isinstance(layer, Matrix) else 0,
+                scale,
+            )
+            for layer, scale in zip(network.layers, scales[1:], strict=True)
         ),
         device=device,
         converters=converters,

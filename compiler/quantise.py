@@ -1,7 +1,7 @@
 """Float network to integers, calibrated on samples.
 
-Activations get one scale per tensor from the range that the float network shows
-on the calibration samples. Weights are symmetric per output
+Activations get one scale per tensor, or for those that have to share one, from the range
+that the float network shows on the calibration samples. Weights are symmetric per output
 channel on the device's own levels.
 """
 
@@ -14,7 +14,8 @@ import numpy as np
 
 from ..hw.isa import BIAS_BITS
 from .errors import CalibrationError
-from .graph import Dense, Network
+from .graph import Network
+from .layers import Block, Largest, Matrix
 from .samples import flat_samples
 from .scales import Scale, fit
 
@@ -25,16 +26,20 @@ BIAS_LIMIT = (1 << (BIAS_BITS - 1)) * (1 - 2.0**-20)
 """Largest bias in accumulator units, with room for the rounding of its scale to float32."""
 OUTPUT_HEADROOM = 2.0
 """Scores of new samples may exceed those of the calibration; their words have bits to spare."""
+CALIBRATION_BLOCK = 16
+"""Samples that are calibrated at once: bounds memory, changes no range."""
 Range = tuple[float, float]
 """Smallest and largest value of a tensor."""
 
 
 @dataclass(frozen=True)
-class QuantisedLayer:
-    """A dense layer in integers: ``y ~ (weight @ drive) * input.scale * weight_scale + bias``.
+class QuantisedBlock:
+    """A matrix in integers: ``y ~ (weight @ drive) * input.scale * weight_scale + bias``.
 
     Attributes
     ----------
+    layer, block:
+        Which matrix of which layer it is, both counted from 0.
     weight:
         int32, shape (outputs, inputs), in ``-(levels - 1) .. levels - 1``.
     weight_scale:
@@ -45,11 +50,11 @@ class QuantisedLayer:
         Scales of the activations at both ends.
     """
 
-    name: str
+    layer: int
+    block: int
     weight: np.ndarray
     weight_scale: np.ndarray
     bias: np.ndarray
-    relu: bool
     input: Scale
     output: Scale
 
@@ -60,11 +65,6 @@ class QuantisedLayer:
     @property
     def inputs(self) -> int:
         return self.weight.shape[1]
-
-    @property
-    def clamp(self) -> tuple[int, int]:
-        """Bounds of the output's drive; ReLU is the lower one."""
-        return (0 if self.relu else self.output.low), self.output.high
 
 
 def quantise_weight(
@@ -87,7 +87,7 @@ def quantise_weight(
 
 
 def calibrate(network: Network, samples: np.ndarray) -> list[Range]:
-    """Ranges of the input and of every layer's output on samples (n, *sample shape).
+    """Ranges of the input and of every layer's values on samples (n, *sample shape).
 
     Raises
     ------
@@ -95,51 +95,82 @@ def calibrate(network: Network, samples: np.ndarray) -> list[Range]:
         If the samples do not fit the network or drive a layer out of float32.
     """
     x = flat_samples(samples, network.input_shape, "calibration samples", CalibrationError)
-    tensors = {f"input '{network.input_name}'": x.astype(np.float64)}
-    for layer in network.layers:
-        tensors[f"layer '{layer.name}'"] = layer.forward(list(tensors.values())[-1])
-    ranges = []
-    for name, tensor in tensors.items():
-        low, high = float(tensor.min()), float(tensor.max())
-        if max(-low, high) > float(np.finfo(np.float32).max):
-            raise CalibrationError(f"calibration samples drive {name} to {low:.3g} .. {high:.3g}")
-        ranges.append((low, high))
+    names = [f"input '{network.input_name}'", *(f"layer '{n.name}'" for n in network.layers)]
+    ranges: list[Range] = [(0.0, 0.0)] * len(names)
+    for begin in range(0, len(x), CALIBRATION_BLOCK):
+        tensors = network.run(x[begin : begin + CALIBRATION_BLOCK].astype(np.float64))
+        for number, tensor in enumerate(tensors):
+            low, high = float(tensor.min()), float(tensor.max())
+            if not max(-low, high) <= float(np.finfo(np.float32).max):
+                raise CalibrationError(
+                    f"calibration samples drive {names[number]} to {low:.3g} .. {high:.3g}"
+                )
+            before = ranges[number] if begin else (low, high)
+            ranges[number] = (min(before[0], low), max(before[1], high))
     return ranges
 
 
+def choose_scales(
+    network: Network, ranges: Sequence[Range], act_bits: int, word_bits: int
+) -> tuple[Scale, ...]:
+    """Scales of the input and of every layer's values, with the ranges of :func:`calibrate`.
+
+    Those that have to be alike cover the ranges of all of them. Hidden activations have
+    ``act_bits``; what no layer reads keeps ``word_bits``, so that scores are as fine as
+    the controller's words allow, over ``OUTPUT_HEADROOM`` times their range. Places of
+    largest values are whole numbers.
+    """
+    group = network.same_scale()
+    chosen: dict[int, Scale] = {}
+    for first in sorted(set(group)):
+        members = [number for number, root in enumerate(group) if root == first]
+        low = min(ranges[number][0] for number in members)
+        high = max(ranges[number][1] for number in members)
+        if any(isinstance(_maker(network, number), Largest) for number in members):
+            chosen[first] = Scale(1.0, 1 << word_bits - 1, word_bits)
+        elif any(network.readers[number] for number in members):
+            chosen[first] = fit(low, high, act_bits, word_bits)
+        else:
+            chosen[first] = fit(low * OUTPUT_HEADROOM, high * OUTPUT_HEADROOM, word_bits, word_bits)
+    return tuple(chosen[root] for root in group)
+
+
+def _maker(network: Network, tensor: int) -> object:
+    return network.layers[tensor - 1] if tensor else None
+
+
 def quantise(
-    network: Network,
-    ranges: Sequence[Range],
-    levels: int,
-    codes_per_weight: float,
-    act_bits: int,
-    word_bits: int,
-) -> tuple[QuantisedLayer, ...]:
-    """Quantise a network with the ranges of :func:`calibrate`.
+    network: Network, scales: Sequence[Scale], levels: int, codes_per_weight: float
+) -> tuple[QuantisedBlock, ...]:
+    """Quantise the matrices of a network, block after block in its order.
 
     ``codes_per_weight`` is the accumulator's unit, in which biases must fit
     their word: a channel whose bias is huge against its weights gets a coarser
     weight scale.
-
-    Hidden activations have ``act_bits``; the last layer keeps ``word_bits``, so
-    that its scores are as fine as the controller's words allow, over
-    ``OUTPUT_HEADROOM`` times its range.
     """
-    layers = network.layers
-    ranges = [*ranges[:-1], (ranges[-1][0] * OUTPUT_HEADROOM, ranges[-1][1] * OUTPUT_HEADROOM)]
-    bits = [act_bits] * len(layers) + [word_bits]
-    scales = [
-        fit(low, high, width, word_bits) for (low, high), width in zip(ranges, bits, strict=True)
-    ]
     return tuple(
-        _layer(layer, levels, codes_per_weight, *ends)
-        for layer, ends in zip(layers, zip(scales, scales[1:], strict=False), strict=True)
+        _block(
+            (number, which),
+            block,
+            levels,
+            codes_per_weight,
+            scales[network.tensor_of(int(block.source.max()))],
+            scales[number + 1],
+        )
+        for number, layer in enumerate(network.layers)
+        if isinstance(layer, Matrix)
+        for which, block in enumerate(layer.blocks)
     )
 
 
-def _layer(
-    layer: Dense, levels: int, codes_per_weight: float, source: Scale, result: Scale
-) -> QuantisedLayer:
-    least = np.abs(layer.bias) * codes_per_weight / (source.scale * BIAS_LIMIT)
-    weight, weight_scale = quantise_weight(layer.weight, levels, least)
-    return QuantisedLayer(layer.name, weight, weight_scale, layer.bias, layer.relu, source, result)
+def _block(
+    which: tuple[int, int],
+    block: Block,
+    levels: int,
+    codes_per_weight: float,
+    source: Scale,
+    result: Scale,
+) -> QuantisedBlock:
+    least = np.abs(block.bias) * codes_per_weight / (source.scale * BIAS_LIMIT)
+    weight, weight_scale = quantise_weight(block.weight, levels, least)
+    return QuantisedBlock(*which, weight, weight_scale, block.bias, source, result)

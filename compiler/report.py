@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from ..hw.isa import Instruction, Op
+from ..hw.isa import POOL_WORDS, Instruction, Op, unpack_pool
 from .compiled import Compiled
 
 
@@ -16,7 +17,7 @@ def summarise(compiled: Compiled) -> dict[str, Any]:
     image, device, geometry = compiled.image, compiled.device, compiled.image.geometry
     layers = [_layer(compiled, number) for number in range(len(compiled.layers))]
     weights = sum(p.inputs * p.outputs for p in compiled.placements)
-    act_words = max(layer.span.address + layer.span.count for layer in image.layers)
+    act_words = _words_used(compiled)
     full_scale = (
         compiled.converters.adc_volts_span / compiled.converters.tia_ohms[compiled.tia_range]
     )
@@ -59,22 +60,58 @@ def summarise(compiled: Compiled) -> dict[str, Any]:
 
 def _layer(compiled: Compiled, number: int) -> dict[str, Any]:
     layer = compiled.layers[number]
-    tiles = [p.tile for p in compiled.placements if p.layer == number]
-    mvms = [instr for instr in _inference(compiled) if instr.op is Op.MVM]
-    planes = [instr["planes"] for instr in mvms if instr["tile"] in tiles]
+    own = [p for p in compiled.placements if p.layer == number]
+    tiles = {p.tile for p in own}
+    runs = [
+        (n, i["planes"]) for n, i in _executed(compiled) if i.op is Op.MVM and i["tile"] in tiles
+    ]
+    planes = sum(times * each for times, each in runs)
     return {
         "name": layer.name,
-        "inputs": layer.inputs,
+        "kind": layer.kind,
         "outputs": layer.outputs,
-        "relu": layer.relu,
-        "tiles": tiles,
-        "mvms": len(planes),
-        "planes_per_mvm": layer.input.planes,
-        "planes": sum(planes),
-        "conversions": sum(planes) * compiled.image.geometry.columns,
-        "input_scale": asdict(layer.input),
+        "weights": layer.weights,
+        "tiles": sorted(tiles),
+        "mvms": sum(times for times, _ in runs),
+        "planes_per_mvm": max((each for _, each in runs), default=0),
+        "planes": planes,
+        "conversions": planes * compiled.image.geometry.columns,
         "output_scale": asdict(layer.output),
     }
+
+
+def _executed(compiled: Compiled) -> Iterator[tuple[int, Instruction]]:
+    """Instructions of one inference, and how often each is executed."""
+    open_loops = [1]
+    for instr in _inference(compiled):
+        if instr.op is Op.LOOP:
+            open_loops.append(open_loops[-1] * instr["count"])
+        elif instr.op is Op.END:
+            open_loops.pop()
+        yield open_loops[-1], instr
+
+
+def _words_used(compiled: Compiled) -> int:
+    """Activation words up to the last one that is written."""
+    image, last = compiled.image, compiled.image.input.address + compiled.image.input.count
+    moved = [0]
+    for instr in _inference(compiled):
+        if instr.op is Op.LOOP:
+            step = instr["out_step"]
+            reach = (instr["count"] - 1) * step if step < 1 << 15 else 0
+            moved.append(moved[-1] + reach)
+        elif instr.op is Op.END:
+            moved.pop()
+        elif instr.op is Op.POOL:
+            grid = unpack_pool([int(w) for w in image.params[instr["param"] :][:POOL_WORDS]])
+            reach = sum((loop.count - 1) * loop.out_step for loop in grid.loops)
+            last = max(last, instr["out"] + reach + 1 + moved[-1] * instr["move_out"])
+        elif instr.op is Op.ARGMAX:
+            last = max(last, instr["out"] + 1)
+        elif "out" in instr.operands:
+            moves = instr.operands.get("move_out", 0)
+            last = max(last, instr["out"] + instr["count"] + moved[-1] * moves)
+    return last
 
 
 def _inference(compiled: Compiled) -> tuple[Instruction, ...]:

@@ -44,7 +44,7 @@ figure { margin:1rem 0 } figure img { image-rendering:pixelated; max-width:100%;
 <p class="sub">$title; $levels levels, $g_min to $g_max mS, read at $v_read V.</p>
 <div class="cards">$cards</div>
 <h2>Layers</h2>
-<div class="wide"><table><thead><tr><th>layer</th><th>inputs</th><th>outputs</th><th>ReLU</th>
+<div class="wide"><table><thead><tr><th>layer</th><th>kind</th><th>outputs</th><th>weights</th>
 <th>tiles</th><th>MVMs</th><th>planes</th><th>conversions</th><th>output scale</th></tr></thead>
 <tbody>$layers</tbody></table></div>
 <h2>Use of the controller</h2>
@@ -92,7 +92,10 @@ def render_html(compiled: Compiled, report: dict[str, Any]) -> str:
             for name, (used, there) in report["use"].items()
         ),
         histogram=_histogram(report["level_histogram"]),
-        maps="".join(_map(compiled, number) for number in range(len(compiled.layers))),
+        maps="".join(
+            _map(compiled, *which)
+            for which in sorted({(p.layer, p.block) for p in compiled.placements})
+        ),
     )
 
 
@@ -103,9 +106,9 @@ def _row(*cells: object) -> str:
 def _layer_row(layer: dict[str, Any]) -> str:
     return _row(
         layer["name"],
-        layer["inputs"],
-        layer["outputs"],
-        "yes" if layer["relu"] else "no",
+        layer["kind"],
+        f"{layer['outputs']:,}",
+        f"{layer['weights']:,}",
         len(layer["tiles"]),
         layer["mvms"],
         layer["planes"],
@@ -136,9 +139,9 @@ def _histogram(counts: list[int]) -> str:
     )
 
 
-def _map(compiled: Compiled, number: int) -> str:
-    """A layer's tiles as they lie in its weight matrix: inputs down, outputs across."""
-    own = [p for p in compiled.placements if p.layer == number]
+def _map(compiled: Compiled, number: int, block: int) -> str:
+    """A matrix's tiles as they lie in it: inputs down, outputs across."""
+    own = [p for p in compiled.placements if (p.layer, p.block) == (number, block)]
     geometry, top = compiled.image.geometry, len(compiled.device.level_codes) - 1
     down = 1 + max(p.first_input for p in own) // geometry.rows
     across = 1 + max(p.first_output for p in own) // geometry.pairs
@@ -149,7 +152,8 @@ def _map(compiled: Compiled, number: int) -> str:
     shades = np.round(picture * ((PALETTE_COLOURS - 1) / top)).astype(np.uint8)
     palette = np.linspace(LOW_COLOUR, HIGH_COLOUR, PALETTE_COLOURS).round().astype(np.uint8)
     height, width = picture.shape
-    name = escape(compiled.layers[number].name)
+    blocks = {p.block for p in compiled.placements if p.layer == number}
+    name = escape(compiled.layers[number].name + (f" [{block}]" if len(blocks) > 1 else ""))
     return (
         f'<figure><img alt="conductances of {name}" src="{png_data_uri(shades, palette)}" '
         f'width="{width * PIXELS_PER_CELL}">'

@@ -20,7 +20,7 @@ def quantise_input(compiled: Compiled, x: np.ndarray) -> np.ndarray:
         If shape, type or values of the samples do not fit.
     """
     flat = flat_samples(x, compiled.input_shape, "samples", InputError)
-    return compiled.layers[0].input.quantise(flat)
+    return compiled.input.quantise(flat)
 
 
 def dequantise_output(compiled: Compiled, drive: np.ndarray) -> np.ndarray:

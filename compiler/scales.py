@@ -55,6 +55,11 @@ class Scale:
         quotient = np.asarray(x, np.float32) / np.float32(self.scale)
         return np.clip(np.rint(quotient), self.low, self.high).astype(np.int32)
 
+    def between(self, low: float, high: float) -> tuple[int, int]:
+        """The drives nearest to two bounds, of those that there are."""
+        lower, upper = (min(max(bound / self.scale, self.low), self.high) for bound in (low, high))
+        return round(lower), round(upper)
+
     def dequantise(self, drive: np.ndarray) -> np.ndarray:
         """Float32 values of drives."""
         return np.asarray(drive, np.float32) * np.float32(self.scale)

@@ -41,7 +41,9 @@ def compile_bundle(
         "bundle": str(bundle),
         "report": str(bundle / REPORT_HTML),
         "device": compiled.device.name,
-        "layers": [f"{layer.name}: {layer.inputs} to {layer.outputs}" for layer in compiled.layers],
+        "layers": [
+            f"{layer.name}: {layer.kind}, {layer.outputs} values" for layer in compiled.layers
+        ],
         "tiles": image.tiles,
         "cells": image.tiles * image.geometry.cells,
         "instructions": len(image.code),

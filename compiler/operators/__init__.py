@@ -1,4 +1,4 @@
-"""One module per ONNX operator, each with its ``HANDLER``; a new operator is one new file."""
+"""One module per kind of ONNX operator, each with its ``HANDLERS``; a new one is one new file."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ from ..lowering import Handler
 def handlers() -> Mapping[str, Handler]:
     """Handlers of this folder's modules by operator name."""
     modules = (import_module(f"{__name__}.{info.name}") for info in iter_modules(__path__))
-    found: list[Handler] = [module.HANDLER for module in modules]
-    return MappingProxyType({handler.operator: handler for handler in found})
+    found: list[Handler] = [handler for module in modules for handler in module.HANDLERS]
+    return MappingProxyType({name: handler for handler in found for name in handler.operators})

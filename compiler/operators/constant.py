@@ -10,13 +10,13 @@ from ..lowering import Handler, Node, Unsupported
 
 def lower(node: Node) -> None:
     """Read the value, whichever attribute holds it."""
-    (attribute,) = node.proto.attribute
-    value = node.attribute(attribute.name, None)
+    (name,) = node.attributes
+    value = node.attribute(name, None)
     if isinstance(value, TensorProto):
         value = numpy_helper.to_array(value)
-    elif attribute.name not in {"value_float", "value_floats", "value_int", "value_ints"}:
-        raise Unsupported(f"attribute {attribute.name} is not a dense number")
-    node.emit(np.asarray(value))
+    elif name not in {"value_float", "value_floats", "value_int", "value_ints"}:
+        raise Unsupported(f"attribute {name} is not a dense number")
+    node.builder.values[node.proto.output[0]] = np.asarray(value)
 
 
-HANDLER = Handler("Constant", lower)
+HANDLERS = (Handler(("Constant",), lower),)

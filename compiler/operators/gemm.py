@@ -1,28 +1,84 @@
-"""Gemm: ``alpha * A' @ B' + beta * C`` with a constant B (and C) is one dense layer."""
+"""Gemm and MatMul: the activation times a constant matrix, at every row."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Dense
 from ..lowering import Activation, Handler, Node, Unsupported
 
 
-def lower(node: Node) -> None:
-    """Append the layer; ``transA`` would mix the samples of a batch and is not lowered."""
-    if node.attribute("transA", 0):
-        raise Unsupported("transA = 1 transposes the batch, transA = 0 is accepted")
-    features = node.features(0)
-    matrix = node.weights(1)
-    matrix = matrix if node.attribute("transB", 0) else matrix.T
-    if matrix.shape[1] != features:
-        raise Unsupported(f"weight takes {matrix.shape[1]} inputs, the activation has {features}")
-    weight = node.attribute("alpha", 1.0) * matrix
-    outputs = weight.shape[0]
-    node.chain.append(Dense(node.name, weight, np.zeros(outputs), relu=False))
-    if len(node.inputs) > 2:
-        node.add_bias(node.attribute("beta", 1.0) * node.constant(2).astype(np.float64))
-    node.emit(Activation((outputs,)))
+def lower_gemm(node: Node) -> None:
+    """``alpha * A' @ B' + beta * C``; A or B is the activation, the other one constant."""
+    rows = _matrix(node, 0, transposed=bool(node.attribute("transA", 0)))
+    columns = _matrix(node, 1, transposed=bool(node.attribute("transB", 0)))
+    if rows.shape[1] != columns.shape[0]:
+        raise Unsupported(f"shapes {rows.shape} and {columns.shape} do not fit each other")
+    alpha, beta = float(node.attribute("alpha", 1.0)), float(node.attribute("beta", 1.0))
+    made = _product(node, rows, columns, alpha)
+    if not node.has(2):
+        node.emit(made)
+        return
+    addend = node.value(2)
+    if isinstance(addend, Activation):
+        node.emit(node.builder.weighted_sum(f"{node.name}/C", [made, addend.values], [1.0, beta]))
+        return
+    offset = beta * addend.astype(np.float64)
+    try:
+        np.broadcast_to(offset, made.shape)
+    except ValueError:
+        raise Unsupported(
+            f"bias of shape {offset.shape} is not for a product of shape {made.shape}"
+        ) from None
+    whole = Activation(made, alone=True)
+    node.emit(node.builder.scaled(f"{node.name}/C", whole, np.ones(()), offset))
 
 
-HANDLER = Handler("Gemm", lower)
+def _matrix(node: Node, position: int, *, transposed: bool) -> np.ndarray:
+    """An input of Gemm: numbers of values, int64, or constants, float64, as it is multiplied."""
+    value = node.value(position)
+    matrix = value.values if isinstance(value, Activation) else node.weights(position, 2)
+    if matrix.ndim != 2:
+        raise Unsupported(f"input of shape {matrix.shape} is no matrix")
+    return matrix.T if transposed else matrix
+
+
+def _product(node: Node, rows: np.ndarray, columns: np.ndarray, alpha: float = 1.0) -> np.ndarray:
+    """Numbers of the values of ``rows @ columns``, one of which is constant."""
+    if rows.dtype.kind == "i" and columns.dtype.kind == "f":
+        return node.builder.matrix(node.name, rows, alpha * columns.T)
+    if rows.dtype.kind == "f" and columns.dtype.kind == "i":
+        return node.builder.matrix(node.name, columns.T, alpha * rows).T
+    raise Unsupported("both factors are computed, one constant is accepted")
+
+
+def lower_matmul(node: Node) -> None:
+    """Of any number of axes: all but the last two are broadcast."""
+    a, b = (
+        value.values if isinstance(value, Activation) else node.weights(position)
+        for position, value in enumerate((node.value(0), node.value(1)))
+    )
+    left, right = (a[np.newaxis] if a.ndim == 1 else a), (b[:, np.newaxis] if b.ndim == 1 else b)
+    if min(a.ndim, b.ndim) == 0 or left.shape[-1] != right.shape[-2]:
+        raise Unsupported(f"shapes {a.shape} and {b.shape} do not fit each other")
+    batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    shape = (*batch, left.shape[-2], right.shape[-1])
+    if right.dtype.kind == "f" and right.ndim == 2:
+        made = _product(node, left.reshape(-1, left.shape[-1]), right).reshape(shape)
+    elif left.dtype.kind == "f" and left.ndim == 2:
+        # Every column of every matrix on the right is a position.
+        columns = np.moveaxis(right, -2, -1).reshape(-1, right.shape[-2])
+        made = node.builder.matrix(node.name, columns, left)
+        made = np.moveaxis(made.reshape(*batch, right.shape[-1], left.shape[0]), -1, -2)
+    else:
+        lefts = np.broadcast_to(left, (*batch, *left.shape[-2:])).reshape(-1, *left.shape[-2:])
+        rights = np.broadcast_to(right, (*batch, *right.shape[-2:])).reshape(-1, *right.shape[-2:])
+        made = np.stack([_product(node, *pair) for pair in zip(lefts, rights, strict=True)])
+        made = made.reshape(shape)
+    if a.ndim == 1:
+        made = made[..., 0, :]
+    if b.ndim == 1:
+        made = made[..., 0]
+    node.emit(made)
+
+
+HANDLERS = (Handler(("Gemm",), lower_gemm), Handler(("MatMul",), lower_matmul))

@@ -1,0 +1,24 @@
+"""The layers of a network, one file each: in floats, in integers, and as instructions."""
+
+from .base import ZERO, Bounded, Layer, Values
+from .copy import Copy
+from .function import Function
+from .largest import Largest
+from .matrix import Block, Matrix
+from .pool import Maximum, Mean
+from .weighted_sum import WeightedSum
+
+__all__ = [
+    "ZERO",
+    "Block",
+    "Bounded",
+    "Copy",
+    "Function",
+    "Largest",
+    "Layer",
+    "Matrix",
+    "Maximum",
+    "Mean",
+    "Values",
+    "WeightedSum",
+]

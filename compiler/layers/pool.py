@@ -1,0 +1,155 @@
+"""The largest or the mean of windows: pooling, and maxima and means along axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...hw.isa import POOL_LOOPS, WINDOW_FIELDS, Grid, Op, pack_pool, pack_requant
+from ..address import Addresses, cover, pool_loops
+from ..errors import TargetError
+from ..scales import mantissa_and_shift
+from .base import ZERO, Bounded, Layer, Values
+
+if TYPE_CHECKING:
+    from ..emitter import Emitter
+
+_EXTENT = WINDOW_FIELDS[0].maximum
+_NONE = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Maximum(Layer):
+    """Value ``n`` is the largest of ``source[n]``.
+
+    Attributes
+    ----------
+    source:
+        Values of each window, shape (count, values); ``ZERO`` where it has fewer.
+    """
+
+    source: Values
+    kind = "max pool"
+    passes = True
+
+    @property
+    def count(self) -> int:
+        return len(self.source)
+
+    @property
+    def reads(self) -> tuple[Values, ...]:
+        return (self.source,)
+
+    def forward(self, memory: np.ndarray) -> np.ndarray:
+        values = memory[:, self.source]
+        values[:, self.source == ZERO] = -np.inf
+        return values.max(axis=2)
+
+    def emit(self, emitter: Emitter) -> None:
+        source, target = emitter.addresses(self.source), emitter.addresses(self.made)
+        with emitter.temporary():
+            for act, out, grid in _grids(emitter, self.name, source, target):
+                emitter.emit(
+                    Op.POOL, act=act, out=out, param=emitter.record(pack_pool(grid)), average=0
+                )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Mean(Bounded):
+    """Value ``n`` is the sum of ``source[n]`` by ``divisor[n]``, between bounds.
+
+    Attributes
+    ----------
+    source:
+        As of :class:`Maximum`.
+    divisor:
+        float64, shape (count,), above 0.
+    """
+
+    source: Values
+    divisor: np.ndarray
+    kind = "mean pool"
+
+    @property
+    def count(self) -> int:
+        return len(self.source)
+
+    @property
+    def reads(self) -> tuple[Values, ...]:
+        return (self.source,)
+
+    def forward(self, memory: np.ndarray) -> np.ndarray:
+        made = memory[:, self.source].sum(axis=2) / self.divisor.astype(memory.dtype)
+        return np.clip(made, self.low, self.high)
+
+    def emit(self, emitter: Emitter) -> None:
+        emitter.clamp(self)
+        source, target = emitter.addresses(self.source), emitter.addresses(self.made)
+        step = emitter.scale(self.source).scale / emitter.scale(self.made).scale
+        for divisor in np.unique(self.divisor):
+            factor = pack_requant(0, *mantissa_and_shift(step / float(divisor)))
+            here = self.divisor == divisor
+            with emitter.temporary():
+                for act, out, grid in _grids(emitter, self.name, source[here], target[here]):
+                    param = emitter.record([*pack_pool(grid), factor])
+                    emitter.emit(Op.POOL, act=act, out=out, param=param, average=1)
+
+
+def _grids(
+    emitter: Emitter, name: str, source: Addresses, target: Addresses
+) -> Iterator[tuple[int, int, Grid]]:
+    """First addresses and windows of as few ``POOL`` as there are, kinds of window apart.
+
+    Parameters
+    ----------
+    source :
+        Addresses of each window, shape (windows, values); -1 where it has fewer.
+    target :
+        Of what is made, shape (windows,).
+    """
+    inside = np.sort(np.where(source < 0, _NONE, source), axis=1)
+    shape = np.where(inside == _NONE, _NONE, inside - inside[:, :1])
+    kinds, kind = np.unique(shape, axis=0, return_inverse=True)
+    for number, distances in enumerate(kinds):
+        here = np.flatnonzero(kind.reshape(-1) == number)
+        begins, outs = inside[here, 0], target[here]
+        distances = distances[distances != _NONE]
+        if not distances.size:
+            raise TargetError(f"layer '{name}' has a window without a value")
+        window = _window(distances)
+        if window is None:
+            # No rectangle: the values of each window are laid out in a row.
+            laid = emitter.scratch(distances.size * len(here))
+            begins = laid + distances.size * np.arange(len(here))
+            places = begins[:, np.newaxis] + np.arange(distances.size)
+            emitter.copy(inside[here, : distances.size], places)
+            window = _window(np.arange(distances.size))
+        if window is None:
+            raise TargetError(
+                f"layer '{name}' has windows of {distances.size} values, which no "
+                f"rectangle of up to {_EXTENT} x {_EXTENT} is"
+            )
+        table = np.stack([begins, outs], axis=1)
+        for nest in cover(table, POOL_LOOPS):
+            act, out = (int(address) for address in table[nest.first])
+            yield act, out, Grid(*window, pool_loops(nest))
+
+
+def _window(distances: Addresses) -> tuple[int, int, int, int] | None:
+    """Rows, columns and their steps of a rectangle; None if it is none that a ``POOL`` has."""
+    nest = next(cover(distances[:, np.newaxis], 2))
+    if nest.rows < distances.size:
+        return None
+    loops = [(count, int(step[0])) for count, step in nest.loops]
+    loops += [(1, 0)] * (2 - len(loops))
+    (columns, column_step), (rows, row_step) = loops
+    if columns > _EXTENT and rows == 1:
+        fitting = [n for n in range(2, _EXTENT + 1) if columns % n == 0]
+        columns, total = (fitting[-1] if fitting else columns), columns
+        rows, row_step = total // columns, column_step * columns
+    if max(rows, columns) > _EXTENT or max(row_step, column_step) >= 1 << 16:
+        return None
+    return rows, columns, row_step, column_step

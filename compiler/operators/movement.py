@@ -1,0 +1,127 @@
+"""Operators that only move values: they change where a tensor's values are looked for.
+
+ONNX's own reference implementation moves the numbers of the values in place of the values.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from onnx.reference import ReferenceEvaluator
+
+from ..lowering import ZERO, Activation, Handler, Node, Unsupported
+
+MAX_VALUES = 1 << 24
+"""Of a tensor that a node makes."""
+MOVES = (
+    "Compress", "Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements",
+    "Identity", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile",
+    "Transpose", "Unsqueeze",
+)  # fmt: skip
+
+
+def lower(node: Node) -> None:
+    """Move the numbers; a constant among the values is accepted where it is 0."""
+    sources, inputs = [], []
+    for position in range(node.count):
+        if not node.has(position):
+            inputs.append(None)
+        elif position == 0 or node.operator == "Concat":
+            values = _numbers(node, position)
+            inputs.append(values.values)
+            sources.append(values)
+        else:
+            inputs.append(node.constant(position))
+    size = _size(node, inputs)
+    if size > MAX_VALUES:
+        raise Unsupported(f"makes {size:.3g} values, up to {MAX_VALUES} are accepted")
+    for position, values in enumerate(_evaluate(node, inputs)):
+        if position < len(node.proto.output) and node.proto.output[position]:
+            node.emit(values, position, of=sources)
+
+
+def _numbers(node: Node, position: int) -> Activation:
+    """An input's values; those of a constant of zeros are ``ZERO``."""
+    value = node.value(position)
+    if isinstance(value, Activation):
+        return value
+    if value.any() or node.operator != "Concat":
+        name = node.proto.input[position]
+        raise Unsupported(f"input '{name}' is constant and not all of it 0")
+    return Activation(np.full(value.shape, ZERO, np.int64), alone=True)
+
+
+def _size(node: Node, inputs: list[np.ndarray | None]) -> float:
+    """Values that are made: some bytes of model could ask for any number."""
+    data, other = inputs[0], inputs[1] if len(inputs) > 1 else None
+    assert data is not None
+    if other is None or not data.size:
+        return 0.0
+    if node.operator == "Tile":
+        return data.size * float(np.prod(np.abs(other.astype(np.float64))))
+    if node.operator == "Expand":
+        return data.size * float(np.prod(np.abs(other.astype(np.float64))))
+    if node.operator == "Gather":
+        axis = node.attribute("axis", 0)
+        return data.size / data.shape[axis if -data.ndim <= axis < data.ndim else 0] * other.size
+    return 0.0
+
+
+def lower_pad(node: Node) -> None:
+    """Zeros, or values that are there, around a tensor."""
+    mode = node.attribute("mode", "constant")
+    value = np.asarray(node.attribute("value", 0.0))
+    if node.has(2):
+        value = node.constant(2)
+    if mode == "constant" and value.any():
+        raise Unsupported(f"pads with {value.item():g}, 0 is accepted")
+    source = node.activation()
+    pads = node.attribute("pads", None) if node.count < 2 else node.constant(1).tolist()
+    axes = node.constant(3).tolist() if node.has(3) else list(range(source.values.ndim))
+    if pads is None or len(pads) != 2 * len(axes):
+        raise Unsupported(f"pads {pads} are not two for each of the axes {axes}")
+    width = [(0, 0)] * source.values.ndim
+    for place, axis in enumerate(axes):
+        width[axis] = (int(pads[place]), int(pads[place + len(axes)]))
+    taken = tuple(
+        slice(max(-before, 0), size - max(-after, 0))
+        for (before, after), size in zip(width, source.shape, strict=True)
+    )
+    added = [(max(a, 0), max(b, 0)) for a, b in width]
+    size = np.prod([n + a + b for n, (a, b) in zip(source.shape, added, strict=True)], dtype=float)
+    if size > MAX_VALUES:
+        raise Unsupported(f"makes {size:.3g} values, up to {MAX_VALUES} are accepted")
+    if mode not in ("constant", "edge", "reflect", "wrap"):
+        raise Unsupported(f"mode = {mode} is none of ONNX")
+    options: dict[str, Any] = {"constant_values": ZERO} if mode == "constant" else {}
+    node.emit(np.pad(source.values[taken], added, mode=mode, **options), of=[source])
+
+
+def lower_dropout(node: Node) -> None:
+    """Nothing is dropped outside of training."""
+    if node.has(2) and node.constant(2).any():
+        raise Unsupported("training_mode is on")
+    if len(node.proto.output) > 1 and node.builder.consumers.get(node.proto.output[1]):
+        raise Unsupported("its mask is used")
+    source = node.activation()
+    node.emit(source.values, of=[source])
+
+
+def _evaluate(node: Node, inputs: list[np.ndarray | None]) -> list[np.ndarray]:
+    """Outputs of the node on arrays."""
+    evaluator = ReferenceEvaluator(node.proto, opsets={"": node.builder.opset})
+    names = [name for name in node.proto.input if name]
+    given = [array for array in inputs if array is not None]
+    try:
+        made = evaluator.run(None, dict(zip(names, given, strict=True)))
+    except (ValueError, IndexError, TypeError, RuntimeError) as error:
+        raise Unsupported(f"cannot be done: {' '.join(str(error).split())}") from error
+    return [np.asarray(array) for array in made]  # type: ignore[union-attr]
+
+
+HANDLERS = (
+    Handler(MOVES, lower),
+    Handler(("Pad",), lower_pad),
+    Handler(("Dropout",), lower_dropout),
+)
