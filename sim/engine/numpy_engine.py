@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...hw.bounds import BOUNDS, REGISTER_BOUNDS, clamp_holds, clamps
+from ...hw.geometry import OPTIONAL_OPERANDS
 from ...hw.image import Image
 from ...hw.isa import (
     AVERAGE_BITS,
@@ -350,7 +351,7 @@ class NumpyEngine:
             total, variance, z, self._gain(address, tia_range), array.device.var_exponent,
             tia_range, slice(geometry.columns),
         )  # fmt: skip
-        weight = np.int64(1) << plane
+        weight = np.int64(1) << plane + instr["shift"]
         if instr["signed"]:
             weight[-1] = -weight[-1]
         if instr["clear"]:
@@ -730,9 +731,12 @@ class NumpyEngine:
         geometry = self.image.geometry
         if not geometry.has(instr.op):
             raise EngineError(f"address {address}: this controller has no {instr.op.name}")
-        moving = any(instr.operands.get(flag) for flag in ("move_act", "move_out"))
-        if moving and not geometry.has(Op.LOOP):
-            raise EngineError(f"address {address}: {instr}, and this controller has no loops")
+        for name, value in instr.operands.items():
+            if value and not geometry.takes(name):
+                lacked = {"loop": "loops", "slices": "bit slices"}[OPTIONAL_OPERANDS[name]]
+                raise EngineError(
+                    f"address {address}: {instr}, and this controller has no {lacked}"
+                )
         for bound in BOUNDS.get(instr.op, ()):
             self._check(address, instr, bound.name, bound.holds(instr, geometry))
         for bound in REGISTER_BOUNDS.get(instr.op, ()):
