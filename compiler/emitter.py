@@ -61,12 +61,13 @@ class Program:
 
 @dataclass(frozen=True)
 class Piece:
-    """``MVM`` operands of a part of a tile: its rows and the inputs from ``act`` on."""
+    """``MVM`` operands of a part of a tile: its rows, the inputs from ``act`` on, and its slice."""
 
     tile: int
     act: int
     first: int
     rows: int
+    shift: int
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ class Product:
                     signed=int(self.signed),
                     clear=int(number == 0),
                     move_act=int(move_act),
+                    shift=piece.shift,
                 )
             emitter.emit(
                 Op.REQUANT, out=out + first, param=param, count=count, move_out=int(move_out)

@@ -28,6 +28,7 @@ from .memory import ZERO_WORD, MemoryMap
 from .profile import make_profile
 from .quantise import QuantisedBlock
 from .scales import Scale, mantissa_and_shift
+from .slicing import Slicing
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ def lower(
     scales: Sequence[Scale],
     blocks: Sequence[QuantisedBlock],
     placements: Sequence[Placement],
+    slicing: Slicing,
     plan: AnalogPlan,
     device: Device,
     converters: Converters,
@@ -52,7 +54,7 @@ def lower(
         instruction that the controller lacks.
     """
     words = level_words(device, converters, plan.gain)
-    products = _products(network, blocks, placements, plan, geometry, words)
+    products = _products(network, blocks, placements, slicing, plan, geometry, words)
     program = Program(geometry)
     _emit_setup(program, plan, device, converters, geometry, clk_hz)
     mode = device.mode_index(device.programmable.mode)
@@ -157,6 +159,7 @@ def _products(
     network: Network,
     blocks: Sequence[QuantisedBlock],
     placements: Sequence[Placement],
+    slicing: Slicing,
     plan: AnalogPlan,
     geometry: Geometry,
     params: list[int],
@@ -166,14 +169,14 @@ def _products(
     for block in blocks:
         name = network.layers[block.layer].name
         own = [p for p in placements if (p.layer, p.block) == (block.layer, block.block)]
-        _check_accumulator(name, block, own, plan, geometry)
+        _check_accumulator(name, block, own, slicing, plan, geometry)
         param = len(params)
         params += _requant_words(block, plan)
         outputs = []
         for first in sorted({p.first_output for p in own}):
             here = [p for p in own if p.first_output == first]
             pieces = tuple(
-                Piece(p.tile, p.first_input, begin, rows)
+                Piece(p.tile, p.first_input, begin, rows, slicing.shift(p.slice))
                 for p in here
                 for begin, rows in row_groups(p.inputs, plan.row_limit)
             )
@@ -197,17 +200,19 @@ def _check_accumulator(
     name: str,
     block: QuantisedBlock,
     placements: Sequence[Placement],
+    slicing: Slicing,
     plan: AnalogPlan,
     geometry: Geometry,
 ) -> None:
     conversions = sum(
         len(row_groups(p.inputs, plan.row_limit)) for p in placements if p.first_output == 0
     )
-    needed = accumulator_bits(ADC_BITS, block.input.planes, conversions)
+    planes = block.input.planes + slicing.shift(slicing.count - 1)
+    needed = accumulator_bits(ADC_BITS, planes, conversions)
     if needed > geometry.acc_width:
         raise TargetError(
             f"layer '{name}' needs accumulators of {needed} bits "
-            f"({block.input.planes} planes, {conversions} conversions each), "
+            f"({planes} planes, {conversions} conversions each), "
             f"the target has {geometry.acc_width}"
         )
 

@@ -17,10 +17,11 @@ from .errors import TargetError
 from .frontend import load_model
 from .layers import Matrix
 from .lower import lower
-from .mapping import cell_levels, place
+from .mapping import cell_levels, check_slices, place
 from .options import Options
 from .quantise import calibrate, choose_scales, quantise
 from .runner import build_engine, quantise_input
+from .slicing import Slicing
 
 log = logging.getLogger(__name__)
 
@@ -61,16 +62,19 @@ def compile_model(
     network = load_model(model_path)
     ranges = calibrate(network, calib)
     scales = choose_scales(network, ranges, options.act_bits, geometry.act_width)
-    placements = place(network, geometry)
+    slicing = Slicing(len(device.level_codes), options.slices)
+    check_slices(slicing, geometry)
+    placements = place(network, geometry, slicing.count)
     rows = max(p.inputs for p in placements)
     try:
         plan = plan_analog(device, converters, rows, options.tia_range)
-        blocks = quantise(network, scales, len(device.level_codes), plan.codes_per_weight)
+        blocks = quantise(network, scales, slicing.top, plan.codes_per_weight)
         image = lower(
             network,
             scales,
             blocks,
             placements,
+            slicing,
             plan,
             device,
             converters,
@@ -87,7 +91,7 @@ def compile_model(
         input_shape=network.input_shape,
         input=scales[0],
         image=image,
-        levels=cell_levels(blocks, placements, geometry),
+        levels=cell_levels(blocks, placements, geometry, slicing),
         placements=placements,
         layers=tuple(
             LayerInfo(

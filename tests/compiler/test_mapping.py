@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ohmloom.compiler.errors import TargetError
-from ohmloom.compiler.mapping import cell_levels, place, row_groups
 from ohmloom.compiler.graph import Network
 from ohmloom.compiler.layers import Block, Matrix
+from ohmloom.compiler.mapping import cell_levels, place, row_groups
 from ohmloom.compiler.quantise import QuantisedBlock
 from ohmloom.compiler.scales import Scale
+from ohmloom.compiler.slicing import Slicing
 from ohmloom.hw.geometry import Geometry
 
-LEVELS = 16
+SLICINGS = [Slicing(16), Slicing(2, 8), Slicing(32, 3), Slicing(20, 2)]
 SCALE = Scale(1.0, 0, 8)
 
 
@@ -38,13 +39,13 @@ def network_of(sizes):
     return Network("x", (sizes[0],), tuple(layers), (sizes[-1],))
 
 
-def blocks_of(network, seed=0):
+def blocks_of(network, seed=0, top=15):
     rng = np.random.default_rng(seed)
     return [
         QuantisedBlock(
             number,
             which,
-            rng.integers(1 - LEVELS, LEVELS, block.weight.shape).astype(np.int32),
+            rng.integers(-top, top + 1, block.weight.shape).astype(np.int32),
             np.ones(block.outputs),
             np.zeros(block.outputs),
             SCALE,
@@ -59,7 +60,7 @@ SIZES = st.lists(st.integers(1, 70), min_size=2, max_size=4)
 LINES = st.sampled_from([8, 16, 32])
 
 
-def reconstruct(blocks, placements, levels):
+def reconstruct(blocks, placements, levels, slicing):
     """Weight matrices read back from cells, and how often each weight was found."""
     weights = {(b.layer, b.block): np.zeros(b.weight.shape, np.int64) for b in blocks}
     seen = {key: np.zeros(weight.shape, np.int64) for key, weight in weights.items()}
@@ -69,35 +70,38 @@ def reconstruct(blocks, placements, levels):
         for row in range(p.inputs):
             for pair in range(p.outputs):
                 where = (p.first_output + pair, p.first_input + row)
-                weights[p.layer, p.block][where] += pairs[row, pair]
+                weights[p.layer, p.block][where] += pairs[row, pair] << slicing.shift(p.slice)
                 seen[p.layer, p.block][where] += 1
     return list(weights.values()), list(seen.values())
 
 
-@given(SIZES, LINES, LINES, st.integers(0, 99))
-def test_every_weight_is_placed_exactly_once(sizes, rows, columns, seed):
+@settings(deadline=None)
+@given(SIZES, LINES, LINES, st.sampled_from(SLICINGS), st.integers(0, 99))
+def test_every_weight_is_placed_exactly_once(sizes, rows, columns, slicing, seed):
     geometry = Geometry(rows=rows, columns=columns, tiles=4096)
     network = network_of(sizes)
-    blocks, placements = blocks_of(network, seed), place(network, geometry)
-    levels = cell_levels(blocks, placements, geometry)
+    blocks = blocks_of(network, seed, slicing.top)
+    placements = place(network, geometry, slicing.count)
+    levels = cell_levels(blocks, placements, geometry, slicing)
     assert [p.tile for p in placements] == list(range(len(placements)))
-    weights, seen = reconstruct(blocks, placements, levels)
+    weights, seen = reconstruct(blocks, placements, levels, slicing)
     for block, weight, count in zip(blocks, weights, seen, strict=True):
         np.testing.assert_array_equal(weight, block.weight)
-        assert (count == 1).all()
+        assert (count == slicing.count).all()
     # One cell of a pair is always on level 0, and unused cells are too.
     assert not (levels[..., 0::2] * levels[..., 1::2]).any()
-    total = sum(int(np.abs(block.weight).sum()) for block in blocks)
+    total = sum(int(np.abs(slicing.digits(block.weight)).sum()) for block in blocks)
     assert int(levels.sum()) == total
 
 
 def test_reconstruction_notices_a_moved_weight():
     geometry = Geometry(rows=8, columns=8)
     network = network_of((9, 5))
+    slicing = SLICINGS[0]
     blocks, placements = blocks_of(network), place(network, geometry)
-    levels = cell_levels(blocks, placements, geometry)
+    levels = cell_levels(blocks, placements, geometry, slicing)
     levels[0, 0, 0] += 1
-    weights, _ = reconstruct(blocks, placements, levels)
+    weights, _ = reconstruct(blocks, placements, levels, slicing)
     assert not np.array_equal(weights[0], blocks[0].weight)
 
 

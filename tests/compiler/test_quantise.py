@@ -25,7 +25,7 @@ MATRIX = arrays(
 
 @given(MATRIX, st.integers(2, 256))
 def test_weights_are_within_half_a_step(weight, levels):
-    integers, scale = quantise_weight(weight, levels)
+    integers, scale = quantise_weight(weight, levels - 1)
     assert np.abs(integers).max() <= levels - 1
     assert (scale > 0).all() and np.array_equal(scale, scale.astype(np.float32))
     error = np.abs(integers * scale[:, None] - weight)
@@ -35,16 +35,16 @@ def test_weights_are_within_half_a_step(weight, levels):
 @given(MATRIX)
 def test_the_largest_weight_of_a_channel_is_on_the_top_level(weight):
     peak = np.abs(weight).max(axis=1)
-    integers, _ = quantise_weight(weight, 32)
+    integers, _ = quantise_weight(weight, 31)
     used = (peak > 1e-30) & (peak > 2.0 ** (1 - CHANNEL_RANGE_BITS) * peak.max())
     assert (np.abs(integers).max(axis=1)[used] == 31).all()
 
 
 def test_zero_channels_and_dead_channels_have_a_scale():
-    integers, scale = quantise_weight(np.array([[1.0, -0.6], [0.0, 0.0], [1e-30, 0.0]]), 16)
+    integers, scale = quantise_weight(np.array([[1.0, -0.6], [0.0, 0.0], [1e-30, 0.0]]), 15)
     assert integers.tolist() == [[15, -9], [0, 0], [0, 0]]
     assert (scale > 0).all()
-    assert quantise_weight(np.zeros((2, 3)), 16)[1].tolist() == [1.0, 1.0]
+    assert quantise_weight(np.zeros((2, 3)), 15)[1].tolist() == [1.0, 1.0]
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_integer_network_approximates_the_float_one(zoo, tmp_path_factory, bits,
     samples = np.random.default_rng(seed).normal(size=(30, 6)).astype(np.float32)
     scales = choose_scales(network, calibrate(network, samples), bits, 16)
     drive = scales[0].quantise(samples).astype(np.float64)
-    for block, layer in zip(quantise(network, scales, 256, 1.6), network.layers, strict=True):
+    for block, layer in zip(quantise(network, scales, 255, 1.6), network.layers, strict=True):
         y = drive @ block.weight.T * (block.input.scale * block.weight_scale) + block.bias
         low, high = block.output.between(layer.low, layer.high)
         drive = np.clip(np.rint(y / block.output.scale), low, high)
@@ -81,7 +81,7 @@ def test_integer_network_approximates_the_float_one(zoo, tmp_path_factory, bits,
 def test_hidden_and_output_scales(network):
     samples = np.random.default_rng(1).normal(size=(40, 6)).astype(np.float32)
     scales = choose_scales(network, calibrate(network, samples), 8, 16)
-    first, last = quantise(network, scales, 32, 13.2)
+    first, last = quantise(network, scales, 31, 13.2)
     assert (first.input, first.output, last.input, last.output) == (*scales[:2], *scales[1:])
     assert (first.layer, first.block, last.layer, last.block) == (0, 0, 1, 0)
     assert first.output.zero_point == 0 and first.output.between(0, np.inf) == (0, 255)
