@@ -81,11 +81,14 @@ class Product:
         pieces of the tiles that hold it.
     planes, signed:
         Input bit planes.
+    tia_range:
+        In which its columns are converted.
     """
 
     outputs: tuple[tuple[int, int, int, tuple[Piece, ...]], ...]
     planes: int
     signed: bool
+    tia_range: int
 
     @property
     def mvms(self) -> int:
@@ -190,6 +193,10 @@ class Emitter:
         """Hold what follows between the layer's bounds and inside its scale."""
         scale = self.scale(layer.made)
         self.clamp_between(*scale.between(layer.low, layer.high))
+
+    def convert_in(self, product: Product) -> None:
+        """Convert what follows in the TIA range of a matrix."""
+        self.program.set(Reg.TIA_RANGE, product.tia_range)
 
     def clamp_between(self, low: int, high: int) -> None:
         """Hold what follows between two drives."""

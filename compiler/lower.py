@@ -39,7 +39,8 @@ def lower(
     blocks: Sequence[QuantisedBlock],
     placements: Sequence[Placement],
     slicing: Slicing,
-    plan: AnalogPlan,
+    verify: AnalogPlan,
+    plans: Mapping[tuple[int, int], AnalogPlan],
     device: Device,
     converters: Converters,
     geometry: Geometry,
@@ -47,20 +48,26 @@ def lower(
 ) -> Image:
     """The image that every engine executes.
 
+    Parameters
+    ----------
+    verify, plans:
+        How single cells are converted, and each matrix of each layer.
+
     Raises
     ------
     TargetError
         If it does not fit the controller's memories or accumulators, or needs an
         instruction that the controller lacks.
     """
-    words = level_words(device, converters, plan.gain)
-    products = _products(network, blocks, placements, slicing, plan, geometry, words)
+    words = level_words(device, converters, verify.gain)
+    products = _products(network, blocks, placements, slicing, plans, geometry, words)
     program = Program(geometry)
-    _emit_setup(program, plan, device, converters, geometry, clk_hz)
+    _emit_setup(program, verify, device, converters, geometry, clk_hz)
     mode = device.mode_index(device.programmable.mode)
     for p in placements:
         program.enter(f"program/{p.tile}")
         program.emit(Op.RESTORE, tile=p.tile, mode=mode)
+        program.set(Reg.TIA_RANGE, verify.tia_range)
         program.emit(Op.PROGRAM, tile=p.tile, cell=0, count=geometry.cells)
         program.emit(Op.HALT)
     memory, made, params, used = MemoryMap.of(network, again=False), program, words, 0
@@ -160,7 +167,7 @@ def _products(
     blocks: Sequence[QuantisedBlock],
     placements: Sequence[Placement],
     slicing: Slicing,
-    plan: AnalogPlan,
+    plans: Mapping[tuple[int, int], AnalogPlan],
     geometry: Geometry,
     params: list[int],
 ) -> dict[str, list[Product]]:
@@ -168,6 +175,7 @@ def _products(
     products: dict[str, list[Product]] = {}
     for block in blocks:
         name = network.layers[block.layer].name
+        plan = plans[block.layer, block.block]
         own = [p for p in placements if (p.layer, p.block) == (block.layer, block.block)]
         _check_accumulator(name, block, own, slicing, plan, geometry)
         param = len(params)
@@ -181,7 +189,7 @@ def _products(
                 for begin, rows in row_groups(p.inputs, plan.row_limit)
             )
             outputs.append((first, here[0].outputs, param + first, pieces))
-        product = Product(tuple(outputs), block.input.planes, block.input.signed)
+        product = Product(tuple(outputs), block.input.planes, block.input.signed, plan.tia_range)
         products.setdefault(name, []).append(product)
     return products
 

@@ -13,14 +13,16 @@ from ..sim.converters import ConverterError, Converters
 from ..sim.devices import Device
 from .analog import plan_analog
 from .compiled import Compiled, Golden, LayerInfo
-from .errors import TargetError
+from .errors import CalibrationError, TargetError
 from .frontend import load_model
 from .layers import Matrix
 from .lower import lower
 from .mapping import cell_levels, check_slices, place
 from .options import Options
 from .quantise import calibrate, choose_scales, quantise
+from .ranging import choose_ranges
 from .runner import build_engine, quantise_input
+from .samples import flat_samples
 from .slicing import Slicing
 
 log = logging.getLogger(__name__)
@@ -67,15 +69,27 @@ def compile_model(
     placements = place(network, geometry, slicing.count)
     rows = max(p.inputs for p in placements)
     try:
-        plan = plan_analog(device, converters, rows, options.tia_range)
-        blocks = quantise(network, scales, slicing.top, plan.codes_per_weight)
+        verify = plan_analog(device, converters, 1, options.tia_range)
+        blocks = quantise(network, scales, slicing.top, verify.codes_per_weight)
+        plans = choose_ranges(
+            network,
+            flat_samples(calib, network.input_shape, "calibration samples", CalibrationError),
+            blocks,
+            placements,
+            slicing,
+            device,
+            converters,
+            rows,
+            options.tia_range,
+        )
         image = lower(
             network,
             scales,
             blocks,
             placements,
             slicing,
-            plan,
+            verify,
+            plans,
             device,
             converters,
             geometry,
@@ -106,8 +120,8 @@ def compile_model(
         device=device,
         converters=converters,
         options=options,
-        tia_range=plan.tia_range,
-        row_limit=plan.row_limit,
+        verify_range=verify.tia_range,
+        ranges=tuple(plans[block.layer, block.block].tia_range for block in blocks),
         golden=Golden(np.empty((0, network.inputs), np.int32), ()),
     )
     return replace(compiled, golden=_golden(compiled, calib[: options.golden_samples]))

@@ -145,11 +145,9 @@ def quantise(
 ) -> tuple[QuantisedBlock, ...]:
     """Quantise the matrices of a network, block after block in its order.
 
-    ``top`` is the largest integer weight.
-
-    ``codes_per_weight`` is the accumulator's unit, in which biases must fit
-    their word: a channel whose bias is huge against its weights gets a coarser
-    weight scale.
+    ``top`` is the largest integer weight. ``codes_per_weight`` is the accumulator's unit,
+    the finest that there may be, in which biases must fit their word: a channel whose bias
+    is huge against its weights gets a coarser weight scale.
     """
     return tuple(
         _block(

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ohmloom.compiler.analog import plan_analog
 from ohmloom.compiler.errors import TargetError
 from ohmloom.compiler.options import Options
 from ohmloom.compiler.pipeline import compile_model
@@ -55,16 +56,17 @@ def test_words_are_used_again_where_there_are_too_few(zoo, tmp_path):
 @pytest.mark.parametrize("tia_range,groups", [(None, 1), (1, 6)])
 def test_every_row_is_driven_once_per_output_block(path, tia_range, groups):
     compiled = compile_(path, tia_range=tia_range)
+    limit = plan_analog(compiled.device, Converters(), 32, tia_range).row_limit
     driven: dict[int, list[int]] = {}
     for instr in inference(compiled):
         if instr.op is Op.MVM:
             driven.setdefault(instr["tile"], []).extend(
                 range(instr["first"], instr["first"] + instr["rows"])
             )
-            assert instr["rows"] <= compiled.row_limit
+            assert instr["rows"] <= limit
     assert driven == {p.tile: list(range(p.inputs)) for p in compiled.placements}
     mvms = [i for i in inference(compiled) if i.op is Op.MVM and i["tile"] == 0]
-    assert len(mvms) == (1 if groups == 1 else -(-32 // compiled.row_limit))
+    assert len(mvms) == (1 if groups == 1 else -(-32 // limit))
 
 
 def test_accumulators_are_cleared_once_per_output_block(path):
@@ -103,6 +105,7 @@ def test_registers_are_set_only_when_they_change(path):
     assert sets == [
         (Reg.CLAMP_LO, 0),
         (Reg.CLAMP_HI, 255),
+        (Reg.TIA_RANGE, 0),
         (Reg.CLAMP_LO, -32768),
         (Reg.CLAMP_HI, 32767),
     ]
