@@ -354,9 +354,10 @@ def _float_matmul(x: NDArray[Any], codes: NDArray[Any], kind: type[np.floating[A
         return (x @ codes).astype(np.int64)
     # A few columns: handing parts of it to threads takes longer than the product.
     sums = np.empty((len(x), codes.shape[1]), dtype=kind)
-    whole = len(x) // rows * rows
-    parts = (-1, rows, len(codes))
-    np.matmul(x[:whole].reshape(parts), codes, out=sums[:whole].reshape(-1, rows, codes.shape[1]))
+    parts = len(x) // rows
+    whole = parts * rows
+    stacked = x[:whole].reshape(parts, rows, len(codes))
+    np.matmul(stacked, codes, out=sums[:whole].reshape(parts, rows, codes.shape[1]))
     np.matmul(x[whole:], codes, out=sums[whole:])
     return sums.astype(np.int64)
 

@@ -20,9 +20,9 @@ from ..numerics import (
     Z_FRACTION_BITS,
     FloatArray,
     IntArray,
-    isqrt,
     round_half_even_shift,
 )
+from .codes import Scales, codes_of
 
 DAC_BITS = 16
 ADC_BITS = 16
@@ -288,10 +288,6 @@ class Converters:
             int64 and bool, of the broadcast shape. A code at a rail counts as
             saturated, since nothing behind the ADC can tell it from a clipped one.
         """
-        total = np.asarray(total, dtype=np.int64)
-        sigma = isqrt(variance)
-        z = np.asarray(z, dtype=np.int64)
-        noise = (z * sigma * gain.mantissa) >> (Z_FRACTION_BITS + var_exponent)
-        codes = round_half_even_shift(total * gain.mantissa + noise, gain.shift)
-        saturated = (codes <= ADC_MIN) | (codes >= ADC_MAX)
-        return np.clip(codes, ADC_MIN, ADC_MAX), saturated
+        fraction = Z_FRACTION_BITS + var_exponent
+        scales = Scales(gain.mantissa, gain.shift, fraction, ADC_MIN, ADC_MAX)
+        return codes_of(total, variance, z, scales)

@@ -81,10 +81,10 @@ class Product:
     ) -> tuple[IntArray, NDArray[np.bool_]]:
         """Codes of the first columns and which are at a rail, shape (planes, lanes, columns)."""
         instr, array = self.instr, self.array
-        plane = np.arange(instr["planes"])[:, np.newaxis, np.newaxis]
+        plane = np.arange(instr["planes"], dtype=np.int16)[:, np.newaxis, np.newaxis]
         shape = (instr["planes"], len(x))
         bits = np.zeros((*shape, array.rows), dtype=np.uint8)
-        bits[..., instr["first"] : instr["first"] + instr["rows"]] = x >> plane & 1
+        bits[..., instr["first"] : instr["first"] + instr["rows"]] = x.astype(np.int16) >> plane & 1
         total, variance = (
             each.reshape(*shape, columns)
             for each in array.column_totals(

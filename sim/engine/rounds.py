@@ -11,18 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...errors import OhmloomError
 from ...hw.geometry import Geometry
 from ...hw.isa import ITERATION_BITS, Instruction, Op, Reg, conversion_index
 from ..numerics import IntArray
 from .batch import Batch
-from .errors import EngineError, check_width
+from .errors import check_width
 from .loops import turns_of
 from .nest import MEMORY, Flow, Step
 from .post import POST, Operand, PostProcessor
 from .product import Product
 
-_WORDS = 1 << 20
-"""Words that the lanes of a block make: bounds memory, changes no bit."""
+_WORDS = 1 << 21
+"""Words that the lanes of a block hold: bounds memory, changes no bit."""
 
 
 @dataclass(frozen=True)
@@ -94,18 +95,24 @@ class Rounds:
         Number of the first round that has not been executed: the last one, or one in whose
         block something is refused.
         """
-        end = self.flow.nest.rounds - 1
-        pairs = self._pairs()
-        size = max(1, _WORDS // max(1, self.flow.width * len(self.batch.epochs)))
-        for start in range(1, end, size):
-            registers = dict(self.path.registers)
-            try:
+        registers = dict(self.path.registers)
+        start, end = 1, self.flow.nest.rounds - 1
+        try:
+            pairs = self._pairs()
+            size = self._size()
+            while start < end:
                 block = self._execute(slice(start, min(start + size, end)), pairs)
-            except EngineError:
-                self.path.registers.update(registers)
-                return start
-            self._commit(block)
-        return end
+                self._commit(block)
+                start = block.rounds.stop
+        except OhmloomError:  # round by round from here on: the one that is refused says why
+            self.path.registers.update(registers)
+        return start
+
+    def _size(self) -> int:
+        """Rounds of a block."""
+        steps = self.flow.steps
+        words = self.flow.width + max(step.reads.size for step in steps) + self.geometry.pairs
+        return max(1, _WORDS // (words * max(1, len(self.batch.epochs))))
 
     def _pairs(self) -> int:
         """Pairs whose sums are looked at: those that are used, if the others show nowhere.
@@ -135,7 +142,7 @@ class Rounds:
 
         Raises
         ------
-        EngineError
+        OhmloomError
             If something is refused in any of the rounds; nothing but registers has changed.
         """
         batch, geometry = self.batch, self.geometry

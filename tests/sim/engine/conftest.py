@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from ohmloom.errors import OhmloomError
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.image import Image, LayerSpan, Span
 from ohmloom.hw.isa import (
@@ -28,7 +29,7 @@ from ohmloom.hw.isa import (
 from ohmloom.sim.array import SimulatedArray
 from ohmloom.sim.converters import Converters
 from ohmloom.sim.devices import load
-from ohmloom.sim.engine import EngineError, NumpyEngine
+from ohmloom.sim.engine import NumpyEngine
 from ohmloom.sim.numerics import IntArray
 
 GEOMETRY = Geometry(rows=8, columns=8, tiles=2, act_depth=80, param_depth=128, acc_width=32)
@@ -131,7 +132,7 @@ _others = st.one_of(
     ),
     st.builds(
         lambda reg, value: instruction(Op.SET, reg=reg, value=value),
-        st.sampled_from([Reg.CLAMP_LO, Reg.CLAMP_HI, Reg.TIA_RANGE]), st.sampled_from([0, 1]),
+        st.sampled_from([Reg.CLAMP_LO, Reg.CLAMP_HI, Reg.TIA_RANGE]), st.sampled_from([0, 1, 7]),
     ),
     st.just(instruction(Op.NOP)),
 )  # fmt: skip
@@ -232,7 +233,7 @@ def outcome(
     refusal = ""
     try:
         engine._run("infer", batch)
-    except EngineError as error:
-        refusal = str(error)
+    except OhmloomError as error:
+        refusal = f"{type(error).__name__}: {error}"
     counted = (batch.saturations, batch.conversions)
     return Outcome(batch.act, batch.acc, counted, engine.registers, refusal)

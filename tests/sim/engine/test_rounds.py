@@ -268,6 +268,13 @@ def test_registers_are_as_before_what_is_refused():
             ),
             "CLAMP_LO = 999",
         ),
+        (
+            loop(
+                6, 1, 1, pool(SOURCE, SCRATCH, move_act=1), mvm(SCRATCH), requant(RESULT),
+                instruction(Op.SET, reg=Reg.TIA_RANGE, value=7),
+            ),
+            "ConverterError: TIA range 7",
+        ),
         (loop(2, 0, 0, *loop(2, 0, 0, *loop(2, 0, 0, *loop(2, 0, 0, *convolution())))), "4 others"),
         (convolution()[:-1], "past the program's end|HALT"),
     ],
