@@ -24,6 +24,7 @@ from .conftest import (
     SCRATCH,
     SOURCE,
     TABLE,
+    array,
     convolution,
     loop,
     mvm,
@@ -144,6 +145,20 @@ def test_a_card_with_errors():
     assert outcome(convolution(), by_round=True, channels=channels) != outcome(
         convolution(), by_round=True
     )
+
+
+def test_cells_that_relax_are_afterwards_as_round_by_round():
+    cells = [array(), array()]
+    for each in cells:
+        each.set_mode("volatile", np.arange(40), i_cc=1e-6)
+        each.pulse(np.arange(40), 1.0, 1e-3, 1e-6)
+        each.wait(1e-4)
+    before = cells[0].g.copy()
+    program = [instruction(Op.WAIT, cycles=1), *convolution()]
+    one_by_one = outcome(program, by_round=True, cells=cells[0])
+    assert outcome(program, by_round=False, cells=cells[1]) == one_by_one
+    assert all(cells[0].tile_state_equal(cells[1], tile) for tile in range(2))
+    assert not np.array_equal(cells[0].g[0], before[0])
 
 
 # -- what is used of a product ----------------------------------------------------------
