@@ -275,7 +275,8 @@ def scale(value: ArrayLike, mantissa: ArrayLike, shift: ArrayLike) -> NDArray[An
     return round_half_even_shift(value * mantissa, shift)
 
 
-_ISQRT_EASY = 1 << 52  # below it no float root is rounded up to the next integer
+EXACT_ROOT = 1 << 52
+"""Below it the square root of an integer, as float64, is not rounded up to the next one."""
 _ISQRT_MAX = 3037000499  # isqrt(2**63 - 1): its square still fits
 
 
@@ -291,7 +292,7 @@ def isqrt(value: ArrayLike) -> IntArray:
     if value.size and int(value.min()) < 0:
         raise NumericsError(f"square root of {int(value.min())}: a variance is not negative")
     root = np.sqrt(value.astype(np.float64)).astype(np.int64)
-    if not value.size or int(value.max()) < _ISQRT_EASY:
+    if not value.size or int(value.max()) < EXACT_ROOT:
         return root
     root = np.minimum(root, _ISQRT_MAX)
     root = root - (root * root > value)  # the float root is off by one at most

@@ -10,12 +10,10 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..numerics import IntArray, isqrt, round_half_even_shift
+from ..numerics import EXACT_ROOT, IntArray, isqrt, round_half_even_shift
 
 _COMPILED_FROM = 1 << 12
 """Fewer codes are made by numpy: it is not worth loading a compiler for them."""
-_EXACT_ROOT = 1 << 52
-"""Below it a float64 root is not rounded up to the next integer."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def codes_of(
     if (
         math.prod(shape) >= _COMPILED_FROM
         and isinstance(scales.mantissa, int)
-        and 0 <= int(parts[1].min()) <= int(parts[1].max()) < _EXACT_ROOT
+        and 0 <= int(parts[1].min()) <= int(parts[1].max()) < EXACT_ROOT
         and kernel() is not None
     ):
         return _compiled(parts, shape, scales)
