@@ -20,9 +20,9 @@ from ..numerics import (
     Z_FRACTION_BITS,
     FloatArray,
     IntArray,
-    isqrt,
     round_half_even_shift,
 )
+from .codes import Scales, codes_of
 
 DAC_BITS = 16
 ADC_BITS = 16
@@ -252,8 +252,8 @@ class Converters:
     def voltage_codes(self, volts: ArrayLike) -> IntArray:
         """ADC codes of voltages behind the buffer [V], half to even, clipped at the rails."""
         steps = np.rint(np.asarray(volts, np.float64) / (self.adc_lsb * (1 << self._dropped)))
-        most = 1 << self.adc_bits
-        return self._aligned(np.clip(steps, -most, most).astype(np.int64))[0]
+        half = 1 << self.adc_bits - 1
+        return self._aligned(np.clip(steps, -half, half - 1).astype(np.int64))
 
     def temperature_codes(self, z: ArrayLike) -> IntArray:
         """ADC codes of its temperature sensors, with the converter's noise.
@@ -297,23 +297,19 @@ class Converters:
             int64 and bool, of the broadcast shape. A code at a rail counts as
             saturated, since nothing behind the ADC can tell it from a clipped one.
         """
-        total = np.asarray(total, dtype=np.int64)
-        sigma = isqrt(variance)
-        z = np.asarray(z, dtype=np.int64)
-        noise = (z * sigma * gain.mantissa) >> (Z_FRACTION_BITS + var_exponent)
-        shift = gain.shift + self._dropped
-        return self._aligned(round_half_even_shift(total * gain.mantissa + noise, shift))
+        half, shift = 1 << self.adc_bits - 1, gain.shift + self._dropped
+        fraction = Z_FRACTION_BITS + var_exponent
+        scales = Scales(gain.mantissa, shift, fraction, -half, half - 1)
+        steps, saturated = codes_of(total, variance, z, scales)
+        return self._aligned(steps), saturated
 
     @property
     def _dropped(self) -> int:
         """Bits below those of the ADC."""
         return ADC_BITS - self.adc_bits
 
-    def _aligned(self, steps: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
-        """Codes of the ADC's steps, left-aligned, and where they are at either rail."""
+    def _aligned(self, steps: IntArray) -> IntArray:
+        """Codes of the ADC's steps: left-aligned in 16 bits, its last step at the rail."""
         if not self._dropped:
-            return np.clip(steps, ADC_MIN, ADC_MAX), (steps <= ADC_MIN) | (steps >= ADC_MAX)
-        half = 1 << self.adc_bits - 1
-        low, high = steps <= -half, steps >= half - 1
-        codes = np.where(low, ADC_MIN, np.where(high, ADC_MAX, steps << self._dropped))
-        return codes, low | high
+            return steps
+        return np.where(steps == (1 << self.adc_bits - 1) - 1, ADC_MAX, steps << self._dropped)
