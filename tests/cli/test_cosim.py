@@ -23,6 +23,7 @@ AGREES = CosimReport(
     cells_programmed=1024,
     pulses=2048,
     cycles_per_inference=9000,
+    predicted_cycles=9000,
     afe_bound_cycles=8000,
     afe_utilisation=0.889,
     overhead={},
