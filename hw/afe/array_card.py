@@ -166,7 +166,14 @@ def timing(geometry: Geometry, clk_hz: int, adc: AdcPart = ad7606c.PART) -> Fron
 def front_end_cycles(
     geometry: Geometry, clk_hz: int, adc: AdcPart = ad7606c.PART
 ) -> FrontEndCycles:
-    """What its handshakes and settling take, for the cost model (:mod:`ohmloom.hw.cycles`)."""
+    """What the card's handshakes and settling take, for the cost model (:mod:`ohmloom.hw.cycles`).
+
+    Raises
+    ------
+    ValueError
+        If the card is not for such a geometry or clock.
+    """
+    geometry.require_step(adgs1414d.SWITCHES, "the array card")
     update = adgs1414d.serial_timing(clk_hz)
     return FrontEndCycles(
         settle=settle_by_range(timing(geometry, clk_hz, adc), clk_hz),

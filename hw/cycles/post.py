@@ -18,6 +18,12 @@ ADD_CYCLES, ADD_OVERHEAD = 7, 2
 """Of a value, and of an instruction beside its values."""
 ARGMAX_CYCLES, ARGMAX_OVERHEAD = 1, 2
 """The same."""
+POOL_OVERHEAD = 3
+"""Of a ``POOL``: two for the window's word, one for the end."""
+POOL_WINDOW = 2
+"""Of a window, beside its activations and, of an average, those of the scaler."""
+POOL_TURN = 2
+"""Of a turn of the two outer loops; one of the innermost one takes a cycle."""
 
 POST_OPS = (Op.REQUANT, Op.LUT, Op.POOL, Op.ADD, Op.ARGMAX)
 
@@ -28,16 +34,11 @@ def scaler_cycles(geometry: Geometry) -> int:
 
 
 def pool_cycles(grid: Grid, average: bool, scaling: int = SCALER_CYCLES) -> int:
-    """Cycles of a ``POOL``.
-
-    Two for the window's word and one for the end; for each window its activations, 2,
-    and those of the scaler for an average; one for each turn of the innermost loop, two
-    for each of the others.
-    """
+    """Cycles of a ``POOL`` whose scaler takes ``scaling`` for a value."""
     inner, middle, outer = (loop.count for loop in grid.loops)
     windows = inner * middle * outer
-    turns = windows + 2 * (middle * outer + outer)
-    return 3 + windows * (grid.rows * grid.columns + 2 + scaling * average) + turns
+    window = grid.rows * grid.columns + POOL_WINDOW + scaling * average
+    return POOL_OVERHEAD + windows * (window + 1) + POOL_TURN * (middle * outer + outer)
 
 
 def post_cycles(instr: Instruction, params: Sequence[int], geometry: Geometry) -> int:
