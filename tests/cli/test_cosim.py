@@ -101,6 +101,13 @@ def test_comparing_nothing_is_a_failure(
     assert "compared no values" in command("cosim", bundle).sentence
 
 
+def test_cycles_that_were_not_predicted_are_a_failure() -> None:
+    cosimulation.insist_on_prediction(AGREES)
+    for predicted in (9001, 0):
+        with pytest.raises(cosimulation.DisagreementError, match=f"9000 cycles .* {predicted} "):
+            cosimulation.insist_on_prediction(replace(AGREES, predicted_cycles=predicted))
+
+
 @pytest.mark.parametrize("simulator", list(Simulator))
 def test_the_simulator_is_the_one_asked_for(
     command: Any,
