@@ -134,9 +134,9 @@ def _cycles(cycles: dict[str, Any] | None) -> str:
     kinds = ", ".join(f"{name} {count:,}" for name, count in cycles["instructions"].items())
     return (
         "<h2>Cycles</h2>"
-        f'<p class="sub">Predicted for the array card at {cycles["clk_hz"] / 1e6:g} MHz; the '
-        "controller counts the same in co-simulation. The first inference after the cells have "
-        f"been driven takes {cycles['first']:,}.</p>"
+        f'<p class="sub">Predicted at {cycles["clk_hz"] / 1e6:g} MHz; in co-simulation the '
+        "controller counts the same. The first inference after the cells have been driven "
+        f"takes {cycles['first']:,}.</p>"
         '<div class="wide"><table><thead><tr><th>layer</th><th>cycles</th><th>time</th>'
         f"<th>share</th></tr></thead><tbody>{table}</tbody></table></div>"
         f'<p class="sub">By instruction: {kinds}.</p>'

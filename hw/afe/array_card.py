@@ -171,7 +171,7 @@ def front_end_cycles(
     Raises
     ------
     ValueError
-        If the card is not for such a geometry or clock.
+        If the card is not for such a geometry, or not at such a clock.
     """
     geometry.require_step(adgs1414d.SWITCHES, "the array card")
     update = adgs1414d.serial_timing(clk_hz)

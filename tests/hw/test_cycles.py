@@ -322,6 +322,20 @@ def test_the_reference_card_at_its_clock():
     )
 
 
+@pytest.mark.parametrize(
+    ("geometry", "clk_hz"),
+    [
+        (Geometry(rows=6, columns=6, step=2), 48_000_000),
+        (Geometry(columns=248), 48_000_000),
+        (Geometry(compact=True), 100_000_000),
+    ],
+    ids=["small chips", "too many columns", "too fast"],
+)
+def test_a_card_that_cannot_be_built_has_no_cycles(geometry, clk_hz):
+    with pytest.raises(ValueError):
+        front_end_cycles(geometry, clk_hz)
+
+
 # -- layers ---------------------------------------------------------------------------
 
 
