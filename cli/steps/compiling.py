@@ -10,6 +10,7 @@ from ...compiler.bundle import REPORT_HTML, write_bundle
 from ...compiler.compiled import Compiled
 from ...compiler.options import Options
 from ...compiler.pipeline import compile_model
+from ...compiler.report import predict
 from ...hw.geometry import Geometry
 from ...sim.devices import load
 from ..output import Reporter
@@ -36,7 +37,7 @@ def compile_bundle(
     options = Options(act_bits=act_bits, seed=seed)
     compiled = compile_model(model, load(device), calib, geometry, options)
     write_bundle(compiled, bundle)
-    image = compiled.image
+    image, cycles = compiled.image, predict(compiled)
     return compiled, {
         "bundle": str(bundle),
         "report": str(bundle / REPORT_HTML),
@@ -48,4 +49,7 @@ def compile_bundle(
         "cells": image.tiles * image.geometry.cells,
         "instructions": len(image.code),
         "tia_ranges": sorted(set(compiled.ranges)),
+        "predicted_cycles": cycles["first"] if cycles else None,
+        "predicted_cycles_later": cycles["later"] if cycles else None,
+        "predicted_ms_later": 1e3 * cycles["seconds"] if cycles else None,
     }

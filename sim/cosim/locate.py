@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...hw.cycles import executed
 from ...hw.image import Image
 from ...hw.isa import Instruction, Op
 from ..engine.post import POST, places
@@ -39,5 +40,8 @@ def _origin(
 
 
 def conversions(image: Image) -> int:
-    """Conversions of one inference: input planes summed over its MVMs."""
-    return sum(instr["planes"] for instr in inference(image) if instr.op is Op.MVM)
+    """Conversions of one inference: input planes summed over its MVMs, each round of loops."""
+    code = image.code
+    return sum(
+        times * code[at]["planes"] for at, times in executed(image).items() if code[at].op is Op.MVM
+    )
