@@ -93,7 +93,7 @@ def compile_model(
             device,
             converters,
             geometry,
-            options.clk_hz,
+            options,
         )
     except ConverterError as error:
         raise TargetError(f"{device.name} does not suit the converters: {error}") from error

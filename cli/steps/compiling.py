@@ -12,6 +12,7 @@ from ...compiler.options import Options
 from ...compiler.pipeline import compile_model
 from ...compiler.report import predict
 from ...hw.geometry import Geometry
+from ...sim.converters import Converters
 from ...sim.devices import load
 from ..output import Reporter
 
@@ -23,8 +24,8 @@ def compile_bundle(
     bundle: Path,
     reporter: Reporter,
     geometry: Geometry | None = None,
-    act_bits: int = 8,
-    seed: int = 1,
+    options: Options | None = None,
+    adc_bits: int = 16,
 ) -> tuple[Compiled, dict[str, object]]:
     """Compile a network into a bundle; also returns the figures that are shown.
 
@@ -34,8 +35,8 @@ def compile_bundle(
         If device, model, samples or place do not do.
     """
     reporter.update("compiling")
-    options = Options(act_bits=act_bits, seed=seed)
-    compiled = compile_model(model, load(device), calib, geometry, options)
+    converters = Converters(adc_bits=adc_bits)
+    compiled = compile_model(model, load(device), calib, geometry, options, converters)
     write_bundle(compiled, bundle)
     image, cycles = compiled.image, predict(compiled)
     return compiled, {

@@ -364,7 +364,7 @@ def test_the_digits_network():
     )
     report = run_cosim(job, simulator=Simulator.CXXRTL).report
     assert report.first_mismatch is None and report.samples == 3
-    assert report.predicted_cycles == report.cycles_per_inference == 33195
+    assert report.predicted_cycles == report.cycles_per_inference == 33198
 
 
 @pytest.mark.parametrize("adc", ADCS.values(), ids=ADCS)
