@@ -36,8 +36,10 @@ def _origin(
             _, moved = _moved(code[:n], instr)
             pairs = address - instr["out"] - moved
             if (found := pairs[(pairs >= 0) & (pairs < instr["count"])]).size:
-                pair = int(found[0])
-                return _tiles(code[:n]), (2 * pair, 2 * pair + 1)
+                pair, tiles = int(found[0]), _tiles(code[:n])
+                if tiles:
+                    return tiles, (2 * pair, 2 * pair + 1)
+                break  # a word that holds 0
         elif instr.op in POST:
             reads, writes = places(instr, image.params)
             acts, outs = _moved(code[:n], instr)
