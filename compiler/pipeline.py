@@ -62,7 +62,7 @@ def compile_model(
     ranges = calibrate(network, calib)
     scales = choose_scales(network, ranges, options.act_bits, geometry.act_width)
     placements = place(network, geometry)
-    rows = max(p.inputs for p in placements)
+    rows = max((p.inputs for p in placements), default=1)
     try:
         plan = plan_analog(device, converters, rows, options.tia_range)
         blocks = quantise(network, scales, len(device.level_codes), plan.codes_per_weight)
