@@ -48,7 +48,7 @@ def place(network: Network, geometry: Geometry) -> tuple[Placement, ...]:
     blocks = [
         (number, which, block)
         for number, layer in enumerate(network.layers)
-        if isinstance(layer, Matrix)
+        if isinstance(layer, Matrix) and network.holders[number] == number
         for which, block in enumerate(layer.blocks)
     ]
     needed = sum(tiles_needed(block, geometry) for *_, block in blocks)

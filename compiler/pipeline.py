@@ -94,10 +94,12 @@ def compile_model(
                 layer.name,
                 layer.kind,
                 layer.count,
-                layer.weights if isinstance(layer, Matrix) else 0,
+                layer.weights
+                if isinstance(layer, Matrix) and network.holders[number] == number
+                else 0,
                 scale,
             )
-            for layer, scale in zip(network.layers, scales[1:], strict=True)
+            for number, (layer, scale) in enumerate(zip(network.layers, scales[1:], strict=True))
         ),
         device=device,
         converters=converters,
