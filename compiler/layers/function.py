@@ -10,16 +10,7 @@ import numpy as np
 from ...hw.isa import TABLE_ENTRIES
 from ..scales import Scale
 from .base import Layer, Values
-from .tables import (
-    INDEX_BITS,
-    F,
-    add,
-    chunks,
-    look_up,
-    look_up_index,
-    require_fine_words,
-    rounded,
-)
+from .tables import F, chunks, look_up, look_up_fine, require_fine_words, rounded
 
 if TYPE_CHECKING:
     from ..emitter import Emitter
@@ -29,8 +20,8 @@ if TYPE_CHECKING:
 class Function(Layer):
     """Value ``n`` is ``f(source[n])``.
 
-    Where an activation has up to 8 bits, one table has it all. One of more bits is brought
-    to 14 and looked up in a multipartite table.
+    Where an activation has up to 8 bits, one table has it all. Of one of more bits there are
+    multipartite tables, more of them where the function bends.
 
     Attributes
     ----------
@@ -65,7 +56,8 @@ class Function(Layer):
                 if coarse:
                     look_up(emitter, act, out, self._entries(take, give), len(source))
                 else:
-                    self._look_up_fine(emitter, act, out, take, give, len(source))
+                    require_fine_words(emitter, self.name)
+                    look_up_fine(emitter, self.f, act, out, take, give, len(source))
 
     def _entries(self, take: Scale, give: Scale) -> np.ndarray:
         """The table of all drives, by their low byte."""
@@ -73,18 +65,3 @@ class Function(Layer):
         entries = np.zeros(TABLE_ENTRIES, np.int64)
         entries[drives & TABLE_ENTRIES - 1] = rounded(self.f, drives * take.scale, give)
         return entries
-
-    def _look_up_fine(
-        self, emitter: Emitter, act: int, out: int, take: Scale, give: Scale, count: int
-    ) -> None:
-        require_fine_words(emitter, self.name)
-        coarser, finer = max(take.bits - INDEX_BITS, 0), max(INDEX_BITS - take.bits, 0)
-        emitter.clamp_between(0, (1 << INDEX_BITS) - 1)
-        if finer:
-            index = add(emitter, act, act, (1 << finer, 0), -take.low << finer, 0, count)
-        else:  # a floor: a rounding of what is never half way
-            offset = 1 - (1 << coarser) - 2 * take.low
-            index = add(emitter, act, act, (2, 0), offset, coarser + 1, count)
-        width = (take.high - take.low + 1) / (1 << INDEX_BITS) * take.scale
-        begin = take.low * take.scale - take.scale / 2
-        look_up_index(emitter, self.f, index, out, begin, width, give, count)

@@ -10,7 +10,15 @@ import numpy as np
 from ...hw.isa import Sum
 from ..scales import Scale
 from .base import Layer, Values
-from .tables import INDEX_BITS, add, add_into, chunks, look_up_index, require_fine_words
+from .tables import (
+    INDEX_TOP,
+    add,
+    add_into,
+    chunks,
+    look_up_index,
+    require_fine_words,
+    squares,
+)
 from .weighted_sum import fraction_bits
 
 if TYPE_CHECKING:
@@ -18,8 +26,6 @@ if TYPE_CHECKING:
 
 _WORDS = 8
 """Scratch words for each value besides those of the tables."""
-_TOP = (1 << INDEX_BITS) - 1
-"""Of the sums and differences, which are indices when they are not below 0."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,24 +79,20 @@ class Product(Layer):
         """Values one after the other: addresses of the factors and of the products."""
         give, word = emitter.scale(self.made), (1 << emitter.geometry.act_width - 1) - 1
         largest = [max(-scale.low, scale.high, 1) for scale in scales]
-        halves = [_TOP / (2 * drive) for drive in largest]
+        halves = [INDEX_TOP / (2 * drive) for drive in largest]
         shift = fraction_bits(halves, 0.0, self.name)
         a, b = (round(half * 2.0**shift) for half in halves)
-        squares = Scale(1.0 / word, 0, emitter.geometry.act_width - 1)
-        width = 1.0 / _TOP
-        made = []
+        tables, made = squares(word), []
         for sign in (1, -1):
             square = emitter.scratch(count)
             with emitter.temporary():
-                emitter.clamp_between(-_TOP, _TOP)
+                emitter.clamp_between(-INDEX_TOP, INDEX_TOP)
                 total = add(emitter, *factors, (a, sign * b), 0, shift, count)
-                emitter.clamp_between(-_TOP, 0)
+                emitter.clamp_between(-INDEX_TOP, 0)
                 below = add(emitter, total, total, (1, 0), 0, 0, count)
-                emitter.clamp_between(0, _TOP)
+                emitter.clamp_between(0, INDEX_TOP)
                 index = add(emitter, total, below, (1, -2), 0, 0, count)
-                look_up_index(
-                    emitter, np.square, index, square, -width / 2, width, squares, count
-                )
+                look_up_index(emitter, tables, index, square, (0, word), count)
             made.append(square)
         step = scales[0].scale * scales[1].scale * largest[0] * largest[1] / word / give.scale
         shift = fraction_bits([step], 0.0, self.name)
