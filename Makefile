@@ -71,6 +71,7 @@ format: setup
 
 bench: setup
 	$(PYTHON) bench/engine.py
+	$(PYTHON) bench/loops.py
 	$(PYTHON) bench/devices.py
 	$(PYTHON) bench/cosim.py
 	$(PYTHON) bench/mvm.py

@@ -10,7 +10,7 @@ A case of floats passes if no output is off by more than 2^-10 of the range of w
 expected, one of whole numbers if it is equal. The exit code is 0 if all applicable cases
 pass and the list is that of the package.
 
-    python bench/onnx_conformance.py [--json FILE] [--float] [--act-bits N] [NAME ...]
+    python bench/onnx_conformance.py [--json FILE] [--float] [--act-bits N] [--slices N] [NAME ...]
 """
 
 from __future__ import annotations
@@ -256,8 +256,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--float", action="store_true", help="only the lowered network in floats")
     parser.add_argument("--act-bits", type=int, default=16, help="bits of activations")
+    parser.add_argument("--slices", type=int, default=2, help="pairs of cells for a weight")
     chosen = parser.parse_args(arguments)
-    options = None if chosen.float else Options(act_bits=chosen.act_bits, golden_samples=1)
+    options = (
+        None
+        if chosen.float
+        else Options(act_bits=chosen.act_bits, slices=chosen.slices, golden_samples=1)
+    )
     tolerance = FLOAT_TOLERANCE if chosen.float else TOLERANCE
 
     every = cases()

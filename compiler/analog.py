@@ -36,12 +36,12 @@ _FIT_POINTS = 65  # of each piece of the card's table
 
 @dataclass(frozen=True)
 class AnalogPlan:
-    """How a network's conversions are scaled.
+    """How conversions are scaled.
 
     Attributes
     ----------
     tia_range:
-        Index of the TIA range, the same for inference and verify.
+        Index of the TIA range.
     gain:
         ADC codes per conductance code.
     row_limit:
@@ -78,7 +78,7 @@ def plan_analog(
         )
     fast = [number for number in by_scale if number < MVM_RANGES]
     chosen = fast if tia_range is None else [tia_range]
-    plans = [_plan(device, converters, number) for number in chosen]
+    plans = [analog_plan(device, converters, number) for number in chosen]
     plan = next((plan for plan in plans if plan.row_limit >= rows), plans[-1])
     if plan.row_limit < 1:
         current = device.levels[-1] * device.v_read
@@ -90,7 +90,8 @@ def plan_analog(
     return plan
 
 
-def _plan(device: Device, converters: Converters, tia_range: int) -> AnalogPlan:
+def analog_plan(device: Device, converters: Converters, tia_range: int) -> AnalogPlan:
+    """A TIA range, and the rows that fit into it at the top level and its verify window."""
     gain = converters.gain(device.g_lsb, device.v_read, tia_range)
     top = device.level_codes[-1] + device.verify_window * device.level_step
     limit = math.floor(ADC_MAX / (float(top) * float(gain)))

@@ -139,8 +139,8 @@ def load_bundle(path: str | Path) -> Compiled:
         device=device,
         converters=manifest.converters,
         options=manifest.options,
-        tia_range=manifest.tia_range,
-        row_limit=manifest.row_limit,
+        verify_range=manifest.verify_range,
+        ranges=manifest.ranges,
         golden=_read_golden(path, manifest),
     )
 
@@ -182,8 +182,8 @@ def _manifest(compiled: Compiled, files: dict[str, FileRecord]) -> Manifest:
         device=to_record(compiled.device),
         converters=compiled.converters,
         geometry=image.geometry,
-        tia_range=compiled.tia_range,
-        row_limit=compiled.row_limit,
+        verify_range=compiled.verify_range,
+        ranges=compiled.ranges,
         entries=image.entries,
         instructions=len(image.code),
         param_words=len(image.params),

@@ -74,8 +74,10 @@ class Compiled:
     layers:
         All of them; those whose integers are still there at the end of an inference are
         in the image too.
-    tia_range, row_limit:
-        Chosen TIA range, and the rows that it allows at once.
+    verify_range:
+        TIA range of single cells.
+    ranges:
+        TIA range of each matrix, in order of layers and of matrices in them.
     """
 
     name: str
@@ -88,6 +90,6 @@ class Compiled:
     device: Device
     converters: Converters
     options: Options
-    tia_range: int
-    row_limit: int
+    verify_range: int
+    ranges: tuple[int, ...]
     golden: Golden

@@ -61,12 +61,13 @@ class Program:
 
 @dataclass(frozen=True)
 class Piece:
-    """``MVM`` operands of a part of a tile: its rows and the inputs from ``act`` on."""
+    """``MVM`` operands of a part of a tile: its rows, the inputs from ``act`` on, and its slice."""
 
     tile: int
     act: int
     first: int
     rows: int
+    shift: int
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,14 @@ class Product:
         pieces of the tiles that hold it.
     planes, signed:
         Input bit planes.
+    tia_range:
+        In which its columns are converted.
     """
 
     outputs: tuple[tuple[int, int, int, tuple[Piece, ...]], ...]
     planes: int
     signed: bool
+    tia_range: int
 
     @property
     def mvms(self) -> int:
@@ -107,6 +111,7 @@ class Product:
                     signed=int(self.signed),
                     clear=int(number == 0),
                     move_act=int(move_act),
+                    shift=piece.shift,
                 )
             emitter.emit(
                 Op.REQUANT, out=out + first, param=param, count=count, move_out=int(move_out)
@@ -188,6 +193,10 @@ class Emitter:
         """Hold what follows between the layer's bounds and inside its scale."""
         scale = self.scale(layer.made)
         self.clamp_between(*scale.between(layer.low, layer.high))
+
+    def convert_in(self, product: Product) -> None:
+        """Convert what follows in the TIA range of a matrix."""
+        self.program.set(Reg.TIA_RANGE, product.tia_range)
 
     def clamp_between(self, low: int, high: int) -> None:
         """Hold what follows between two drives."""

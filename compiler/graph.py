@@ -95,13 +95,28 @@ class Network:
 
     def run(self, x: np.ndarray) -> Iterator[np.ndarray]:
         """The float samples (n, inputs), then what each layer makes of them (n, values)."""
-        memory = np.zeros((len(x), self.tensors[-1].stop + 1), x.dtype)
-        memory[:, : self.inputs] = x  # the last word stays 0: it is what ZERO finds
+        memory = self._begun(x)
         yield x
         for layer in self.layers:
-            made = layer.forward(memory)
-            memory[:, layer.first : layer.first + layer.count] = made
-            yield made
+            yield self._step(memory, layer)
+
+    def memory(self, x: np.ndarray) -> np.ndarray:
+        """Every value of float samples (n, inputs) by its number, and 0 at the end."""
+        memory = self._begun(x)
+        for layer in self.layers:
+            self._step(memory, layer)
+        return memory
+
+    def _begun(self, x: np.ndarray) -> np.ndarray:
+        memory = np.zeros((len(x), self.tensors[-1].stop + 1), x.dtype)
+        memory[:, : self.inputs] = x  # the last word stays 0: it is what ZERO finds
+        return memory
+
+    @staticmethod
+    def _step(memory: np.ndarray, layer: Layer) -> np.ndarray:
+        made = layer.forward(memory)
+        memory[:, layer.first : layer.first + layer.count] = made
+        return made
 
     def same_scale(self) -> list[int]:
         """For each of :attr:`tensors` the first one that has the same scale.

@@ -28,6 +28,7 @@ from .memory import ZERO_WORD, MemoryMap
 from .profile import make_profile
 from .quantise import QuantisedBlock
 from .scales import Scale, mantissa_and_shift
+from .slicing import Slicing
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,9 @@ def lower(
     scales: Sequence[Scale],
     blocks: Sequence[QuantisedBlock],
     placements: Sequence[Placement],
-    plan: AnalogPlan,
+    slicing: Slicing,
+    verify: AnalogPlan,
+    plans: Mapping[tuple[int, int], AnalogPlan],
     device: Device,
     converters: Converters,
     geometry: Geometry,
@@ -45,20 +48,26 @@ def lower(
 ) -> Image:
     """The image that every engine executes.
 
+    Parameters
+    ----------
+    verify, plans:
+        How single cells are converted, and each matrix of each layer.
+
     Raises
     ------
     TargetError
         If it does not fit the controller's memories or accumulators, or needs an
         instruction that the controller lacks.
     """
-    words = level_words(device, converters, plan.gain)
-    products = _products(network, blocks, placements, plan, geometry, words)
+    words = level_words(device, converters, verify.gain)
+    products = _products(network, blocks, placements, slicing, plans, geometry, words)
     program = Program(geometry)
-    _emit_setup(program, plan, device, converters, geometry, clk_hz)
+    _emit_setup(program, verify, device, converters, geometry, clk_hz)
     mode = device.mode_index(device.programmable.mode)
     for p in placements:
         program.enter(f"program/{p.tile}")
         program.emit(Op.RESTORE, tile=p.tile, mode=mode)
+        program.set(Reg.TIA_RANGE, verify.tia_range)
         program.emit(Op.PROGRAM, tile=p.tile, cell=0, count=geometry.cells)
         program.emit(Op.HALT)
     memory, made, params, used = MemoryMap.of(network, again=False), program, words, 0
@@ -158,7 +167,8 @@ def _products(
     network: Network,
     blocks: Sequence[QuantisedBlock],
     placements: Sequence[Placement],
-    plan: AnalogPlan,
+    slicing: Slicing,
+    plans: Mapping[tuple[int, int], AnalogPlan],
     geometry: Geometry,
     params: list[int],
 ) -> dict[str, list[Product]]:
@@ -167,21 +177,22 @@ def _products(
     holders = network.holders
     for block in blocks:
         name = network.layers[block.layer].name
+        plan = plans[block.layer, block.block]
         held = (holders[block.layer], block.block)
         own = [p for p in placements if (p.layer, p.block) == held]
-        _check_accumulator(name, block, own, plan, geometry)
+        _check_accumulator(name, block, own, slicing, plan, geometry)
         param = len(params)
         params += _requant_words(block, plan)
         outputs = []
         for first in sorted({p.first_output for p in own}):
             here = [p for p in own if p.first_output == first]
             pieces = tuple(
-                Piece(p.tile, p.first_input, begin, rows)
+                Piece(p.tile, p.first_input, begin, rows, slicing.shift(p.slice))
                 for p in here
                 for begin, rows in row_groups(p.inputs, plan.row_limit)
             )
             outputs.append((first, here[0].outputs, param + first, pieces))
-        product = Product(tuple(outputs), block.input.planes, block.input.signed)
+        product = Product(tuple(outputs), block.input.planes, block.input.signed, plan.tia_range)
         products.setdefault(name, []).append(product)
     return products
 
@@ -200,17 +211,19 @@ def _check_accumulator(
     name: str,
     block: QuantisedBlock,
     placements: Sequence[Placement],
+    slicing: Slicing,
     plan: AnalogPlan,
     geometry: Geometry,
 ) -> None:
     conversions = sum(
         len(row_groups(p.inputs, plan.row_limit)) for p in placements if p.first_output == 0
     )
-    needed = accumulator_bits(ADC_BITS, block.input.planes, conversions)
+    planes = block.input.planes + slicing.shift(slicing.count - 1)
+    needed = accumulator_bits(ADC_BITS, planes, conversions)
     if needed > geometry.acc_width:
         raise TargetError(
             f"layer '{name}' needs accumulators of {needed} bits "
-            f"({block.input.planes} planes, {conversions} conversions each), "
+            f"({planes} planes, {conversions} conversions each), "
             f"the target has {geometry.acc_width}"
         )
 

@@ -60,8 +60,8 @@ class Manifest(_Record):
     device: dict[str, Any]
     converters: Converters
     geometry: Geometry
-    tia_range: Annotated[int, Field(ge=0)]
-    row_limit: Count
+    verify_range: Annotated[int, Field(ge=0)]
+    ranges: tuple[Annotated[int, Field(ge=0)], ...]
     entries: dict[str, Annotated[int, Field(ge=0)]]
     instructions: Count
     param_words: Count

@@ -12,20 +12,22 @@ from .errors import TargetError
 from .graph import Network
 from .layers import Block, Matrix
 from .quantise import QuantisedBlock
+from .slicing import Slicing
 
 
 @dataclass(frozen=True)
 class Placement:
     """One tile: a part of a matrix on lane 0.
 
-    Of matrix ``block`` of layer ``layer``, both counted from 0. Input ``first_input + r``
-    drives row ``r``; output ``first_output + k`` is the pair of columns ``2k`` (G+) and
-    ``2k + 1`` (G-).
+    Slice ``slice`` of matrix ``block`` of layer ``layer``, all counted from 0. Input
+    ``first_input + r`` drives row ``r``; output ``first_output + k`` is the pair of columns
+    ``2k`` (G+) and ``2k + 1`` (G-).
     """
 
     tile: int
     layer: int
     block: int
+    slice: int
     first_input: int
     inputs: int
     first_output: int
@@ -37,8 +39,8 @@ def tiles_needed(block: Block | QuantisedBlock, geometry: Geometry) -> int:
     return -(-block.inputs // geometry.rows) * -(-block.outputs // geometry.pairs)
 
 
-def place(network: Network, geometry: Geometry) -> tuple[Placement, ...]:
-    """Tiles in the order in which an inference uses them: layer, matrix, outputs, inputs.
+def place(network: Network, geometry: Geometry, slices: int = 1) -> tuple[Placement, ...]:
+    """Tiles in the order in which an inference uses them: layer, matrix, outputs, slice, inputs.
 
     Raises
     ------
@@ -51,16 +53,17 @@ def place(network: Network, geometry: Geometry) -> tuple[Placement, ...]:
         if isinstance(layer, Matrix) and network.holders[number] == number
         for which, block in enumerate(layer.blocks)
     ]
-    needed = sum(tiles_needed(block, geometry) for *_, block in blocks)
+    needed = sum(tiles_needed(block, geometry) for *_, block in blocks) * slices
     if needed > geometry.tiles:
         raise TargetError(
             f"the network needs {needed} tiles of {geometry.rows} x {geometry.columns} cells, "
             f"the target has {geometry.tiles}"
         )
     parts = (
-        (number, which, first_input, block.inputs, first_output, block.outputs)
+        (number, which, piece, first_input, block.inputs, first_output, block.outputs)
         for number, which, block in blocks
         for first_output in range(0, block.outputs, geometry.pairs)
+        for piece in range(slices)
         for first_input in range(0, block.inputs, geometry.rows)
     )
     return tuple(
@@ -68,25 +71,46 @@ def place(network: Network, geometry: Geometry) -> tuple[Placement, ...]:
             tile,
             number,
             which,
+            piece,
             first_input,
             min(geometry.rows, inputs - first_input),
             first_output,
             min(geometry.pairs, outputs - first_output),
         )
-        for tile, (number, which, first_input, inputs, first_output, outputs) in enumerate(parts)
+        for tile, (number, which, piece, first_input, inputs, first_output, outputs) in enumerate(
+            parts
+        )
     )
 
 
+def check_slices(slicing: Slicing, geometry: Geometry) -> None:
+    """Refuse slices that the controller cannot add up.
+
+    Raises
+    ------
+    TargetError
+        Naming what it takes.
+    """
+    if slicing.shift(slicing.count - 1) > geometry.most_shift:
+        raise TargetError(
+            f"{slicing.count} slices of {slicing.bits} bits are {slicing.bits} bits apart, the "
+            f"target's controller adds up slices up to {geometry.most_shift} bits apart together"
+        )
+
+
 def cell_levels(
-    blocks: Sequence[QuantisedBlock], placements: Sequence[Placement], geometry: Geometry
+    blocks: Sequence[QuantisedBlock],
+    placements: Sequence[Placement],
+    geometry: Geometry,
+    slicing: Slicing,
 ) -> np.ndarray:
     """Level of every cell, uint16, shape (tiles, rows, columns); unused cells are on level 0."""
     levels = np.zeros((len(placements), geometry.rows, geometry.columns), np.uint16)
-    weights = {(block.layer, block.block): block.weight for block in blocks}
+    digits = {(block.layer, block.block): slicing.digits(block.weight) for block in blocks}
     for p in placements:
-        part = weights[p.layer, p.block][
-            p.first_output : p.first_output + p.outputs, p.first_input : p.first_input + p.inputs
-        ].T
+        outputs = slice(p.first_output, p.first_output + p.outputs)
+        inputs = slice(p.first_input, p.first_input + p.inputs)
+        part = digits[p.layer, p.block][p.slice, outputs, inputs].T
         levels[p.tile, : p.inputs, 0 : 2 * p.outputs : 2] = np.maximum(part, 0)
         levels[p.tile, : p.inputs, 1 : 2 * p.outputs : 2] = np.maximum(-part, 0)
     return levels

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from .scales import MAX_BITS, MIN_BITS
 
+MAX_SLICES = 8
+
 
 class Options(BaseModel):
     """Choices of one compilation; all of them are recorded in the bundle."""
@@ -22,5 +24,7 @@ class Options(BaseModel):
     """Clock of the controller; pulse widths are counted in it."""
     tia_range: Annotated[int, Field(ge=0, lt=8)] | None = None
     """Index of the TIA range; None takes the smallest one that all rows fit into."""
+    slices: Annotated[int, Field(ge=1, le=MAX_SLICES)] = 1
+    """Pairs of cells that hold one weight, each counting more than the one before."""
     golden_samples: Annotated[int, Field(ge=1, le=1024)] = 8
     """Calibration samples whose integers are kept as golden vectors."""

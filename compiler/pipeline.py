@@ -13,14 +13,17 @@ from ..sim.converters import ConverterError, Converters
 from ..sim.devices import Device
 from .analog import plan_analog
 from .compiled import Compiled, Golden, LayerInfo
-from .errors import TargetError
+from .errors import CalibrationError, TargetError
 from .frontend import load_model
 from .layers import Matrix
 from .lower import lower
-from .mapping import cell_levels, place
+from .mapping import cell_levels, check_slices, place
 from .options import Options
 from .quantise import calibrate, choose_scales, quantise
+from .ranging import choose_ranges
 from .runner import build_engine, quantise_input
+from .samples import flat_samples
+from .slicing import Slicing
 
 log = logging.getLogger(__name__)
 
@@ -61,17 +64,32 @@ def compile_model(
     network = load_model(model_path)
     ranges = calibrate(network, calib)
     scales = choose_scales(network, ranges, options.act_bits, geometry.act_width)
-    placements = place(network, geometry)
+    slicing = Slicing(len(device.level_codes), options.slices)
+    check_slices(slicing, geometry)
+    placements = place(network, geometry, slicing.count)
     rows = max((p.inputs for p in placements), default=1)
     try:
-        plan = plan_analog(device, converters, rows, options.tia_range)
-        blocks = quantise(network, scales, len(device.level_codes), plan.codes_per_weight)
+        verify = plan_analog(device, converters, 1, options.tia_range)
+        blocks = quantise(network, scales, slicing.top, verify.codes_per_weight)
+        plans = choose_ranges(
+            network,
+            flat_samples(calib, network.input_shape, "calibration samples", CalibrationError),
+            blocks,
+            placements,
+            slicing,
+            device,
+            converters,
+            rows,
+            options.tia_range,
+        )
         image = lower(
             network,
             scales,
             blocks,
             placements,
-            plan,
+            slicing,
+            verify,
+            plans,
             device,
             converters,
             geometry,
@@ -87,7 +105,7 @@ def compile_model(
         input_shape=network.input_shape,
         input=scales[0],
         image=image,
-        levels=cell_levels(blocks, placements, geometry),
+        levels=cell_levels(blocks, placements, geometry, slicing),
         placements=placements,
         layers=tuple(
             LayerInfo(
@@ -104,8 +122,8 @@ def compile_model(
         device=device,
         converters=converters,
         options=options,
-        tia_range=plan.tia_range,
-        row_limit=plan.row_limit,
+        verify_range=verify.tia_range,
+        ranges=tuple(plans[block.layer, block.block].tia_range for block in blocks),
         golden=Golden(np.empty((0, network.inputs), np.int32), ()),
     )
     return replace(compiled, golden=_golden(compiled, calib[: options.golden_samples]))

@@ -41,7 +41,7 @@ class QuantisedBlock:
     layer, block:
         Which matrix of which layer it is, both counted from 0.
     weight:
-        int32, shape (outputs, inputs), in ``-(levels - 1) .. levels - 1``.
+        int32, shape (outputs, inputs), from minus to plus the largest that its slices make.
     weight_scale:
         float32 values as float64, shape (outputs,).
     bias:
@@ -68,14 +68,15 @@ class QuantisedBlock:
 
 
 def quantise_weight(
-    weight: np.ndarray, levels: int, least: np.ndarray | float = 0.0
+    weight: np.ndarray, top: int, least: np.ndarray | float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """``(integers, scales)`` of a float matrix (outputs, inputs), symmetric per output.
+
+    Integers are -top to top.
 
     A channel's scale is at least ``least`` and ``2**-CHANNEL_RANGE_BITS`` of the
     largest one; that of a matrix of zeros (or as good as) is 1.
     """
-    top = levels - 1
     peak = np.abs(weight).max(axis=1)
     floor = peak.max() / (1 << CHANNEL_RANGE_BITS)
     if floor < np.finfo(np.float32).tiny * top:
@@ -140,13 +141,14 @@ def _maker(network: Network, tensor: int) -> object:
 
 
 def quantise(
-    network: Network, scales: Sequence[Scale], levels: int, codes_per_weight: float
+    network: Network, scales: Sequence[Scale], top: int, codes_per_weight: float
 ) -> tuple[QuantisedBlock, ...]:
     """Quantise the matrices of a network, block after block in its order.
 
-    ``codes_per_weight`` is the accumulator's unit, in which biases must fit
-    their word: a channel whose bias is huge against its weights gets a coarser
-    weight scale. Layers of one step that is repeated have the same integers.
+    ``top`` is the largest integer weight. ``codes_per_weight`` is the accumulator's unit,
+    the finest that there may be, in which biases must fit their word: a channel whose bias
+    is huge against its weights gets a coarser weight scale. Layers of one step that is
+    repeated have the same integers.
     """
     blocks = [
         (number, which, block, scales[network.tensor_of(int(block.source.max()))])
@@ -162,7 +164,7 @@ def quantise(
         least[held] = np.maximum(least[held], own) if held in least else own
     made = []
     for number, which, block, source in blocks:
-        weight, weight_scale = quantise_weight(block.weight, levels, least[holders[number], which])
+        weight, weight_scale = quantise_weight(block.weight, top, least[holders[number], which])
         made.append(
             QuantisedBlock(
                 number, which, weight, weight_scale, block.bias, source, scales[number + 1]

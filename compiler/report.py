@@ -18,9 +18,6 @@ def summarise(compiled: Compiled) -> dict[str, Any]:
     layers = [_layer(compiled, number) for number in range(len(compiled.layers))]
     weights = sum(p.inputs * p.outputs for p in compiled.placements)
     act_words = _words_used(compiled)
-    full_scale = (
-        compiled.converters.adc_volts_span / compiled.converters.tia_ohms[compiled.tia_range]
-    )
     counts = np.bincount(compiled.levels.reshape(-1), minlength=len(device.level_codes))
     return {
         "model": compiled.name,
@@ -35,10 +32,9 @@ def summarise(compiled: Compiled) -> dict[str, Any]:
         },
         "geometry": asdict(geometry),
         "options": compiled.options.model_dump(),
-        "tia": {
-            "range": compiled.tia_range,
-            "full_scale_a": full_scale,
-            "rows_at_once": min(compiled.row_limit, geometry.rows),
+        "converters": {
+            "adc_bits": compiled.converters.adc_bits,
+            "verify_full_scale_a": _full_scale(compiled, compiled.verify_range),
         },
         "layers": layers,
         "totals": {
@@ -62,9 +58,11 @@ def _layer(compiled: Compiled, number: int) -> dict[str, Any]:
     layer = compiled.layers[number]
     own = [p for p in compiled.placements if p.layer == number]
     tiles = {p.tile for p in own}
-    runs = [
-        (n, i["planes"]) for n, i in _executed(compiled) if i.op is Op.MVM and i["tile"] in tiles
-    ]
+    ranges = matrix_ranges(compiled)
+    which = sorted({(p.layer, p.block) for p in own})
+    executed = [(n, instr) for n, instr in _executed(compiled) if instr.op is Op.MVM]
+    own_mvms = [(n, instr) for n, instr in executed if instr["tile"] in tiles]
+    runs = [(n, instr["planes"]) for n, instr in own_mvms]
     planes = sum(times * each for times, each in runs)
     return {
         "name": layer.name,
@@ -73,11 +71,24 @@ def _layer(compiled: Compiled, number: int) -> dict[str, Any]:
         "weights": layer.weights,
         "tiles": sorted(tiles),
         "mvms": sum(times for times, _ in runs),
+        "rows_at_once": max((instr["rows"] for _, instr in own_mvms), default=0),
+        "tia_full_scale_a": sorted({_full_scale(compiled, ranges[w]) for w in which}),
         "planes_per_mvm": max((each for _, each in runs), default=0),
         "planes": planes,
         "conversions": planes * compiled.image.geometry.columns,
         "output_scale": asdict(layer.output),
     }
+
+
+def matrix_ranges(compiled: Compiled) -> dict[tuple[int, int], int]:
+    """TIA range of every matrix, by its layer and which of the layer's it is."""
+    which = sorted({(p.layer, p.block) for p in compiled.placements})
+    return dict(zip(which, compiled.ranges, strict=True))
+
+
+def _full_scale(compiled: Compiled, tia_range: int) -> float:
+    """Largest current [A] of a TIA range."""
+    return compiled.converters.adc_volts_span / compiled.converters.tia_ohms[tia_range]
 
 
 def _executed(compiled: Compiled) -> Iterator[tuple[int, Instruction]]:

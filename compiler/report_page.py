@@ -45,7 +45,8 @@ figure { margin:1rem 0 } figure img { image-rendering:pixelated; max-width:100%;
 <div class="cards">$cards</div>
 <h2>Layers</h2>
 <div class="wide"><table><thead><tr><th>layer</th><th>kind</th><th>outputs</th><th>weights</th>
-<th>tiles</th><th>MVMs</th><th>planes</th><th>conversions</th><th>output scale</th></tr></thead>
+<th>tiles</th><th>TIA full scale</th><th>rows at once</th>
+<th>MVMs</th><th>planes</th><th>conversions</th><th>output scale</th></tr></thead>
 <tbody>$layers</tbody></table></div>
 <h2>Use of the controller</h2>
 <div class="wide"><table><thead><tr><th>resource</th><th>used</th><th>there</th><th>share</th></tr>
@@ -64,15 +65,15 @@ $maps
 
 def render_html(compiled: Compiled, report: dict[str, Any]) -> str:
     """The page of a compiled network and its report."""
-    device, totals, tia = report["device"], report["totals"], report["tia"]
+    device, totals, converters = report["device"], report["totals"], report["converters"]
     cards = {
         "tiles": str(report["use"]["tiles"][0]),
         "weights": f"{totals['weights']:,}",
         "of the cells used": f"{totals['cell_utilisation']:.0%}",
         "planes per inference": f"{totals['planes']:,}",
         "conversions per inference": f"{totals['conversions']:,}",
-        "TIA full scale": f"{tia['full_scale_a'] * 1e3:g} mA",
-        "rows at once": str(tia["rows_at_once"]),
+        "ADC": f"{converters['adc_bits']} bits",
+        "full scale of verify reads": f"{converters['verify_full_scale_a'] * 1e6:g} \u00b5A",
     }
     return PAGE.substitute(
         model=escape(report["model"]),
@@ -110,6 +111,8 @@ def _layer_row(layer: dict[str, Any]) -> str:
         f"{layer['outputs']:,}",
         f"{layer['weights']:,}",
         len(layer["tiles"]),
+        ", ".join(f"{scale * 1e6:g} \u00b5A" for scale in layer["tia_full_scale_a"]),
+        layer["rows_at_once"],
         layer["mvms"],
         layer["planes"],
         f"{layer['conversions']:,}",

@@ -14,7 +14,7 @@ from .ram import Ram
 class Accumulator(wiring.Component):
     """Accumulators of one lane, in memory.
 
-    A sample of column ``2k`` adds ``code << plane`` to accumulator ``k``, one of
+    A sample of column ``2k`` adds ``code << shift`` to accumulator ``k``, one of
     column ``2k+1`` subtracts it; ``negate`` turns both round (the top plane of a
     signed input). One sample a cycle, in any order of columns.
 
@@ -24,7 +24,7 @@ class Accumulator(wiring.Component):
         Always ready.
     enable : In(1)
         Samples count; otherwise they pass unseen (single reads).
-    plane, negate : In
+    shift, negate : In
         Weight of the samples, stable until the last one is in.
     clear : In(1)
         Strobe: zero all accumulators, which takes ``pairs`` cycles.
@@ -42,7 +42,7 @@ class Accumulator(wiring.Component):
             {
                 "samples": In(stream.Signature(sample_layout(), always_ready=True)),
                 "enable": In(1),
-                "plane": In(5),
+                "shift": In(5),
                 "negate": In(1),
                 "clear": In(1),
                 "restart": In(1),
@@ -75,7 +75,7 @@ class Accumulator(wiring.Component):
         with m.If(take):
             m.d.sync += [
                 pair.eq(column >> 1),
-                delta.eq(Mux(column[0] ^ self.negate, -code, code) << self.plane),
+                delta.eq(Mux(column[0] ^ self.negate, -code, code) << self.shift),
             ]
 
         m.d.comb += [

@@ -57,6 +57,7 @@ BOUNDS: MappingProxyType[Op, tuple[Bound, ...]] = MappingProxyType(
         Op.MVM: (
             Bound("rows", ("first", "rows"), "rows"),
             Bound("planes", ("planes",), "act_width"),
+            Bound("shift", ("shift",), "most_shift"),
             Bound("act", ("act", "first", "rows"), "act_depth"),
             Bound("tile", ("tile",), "tiles", 1),
         ),

@@ -25,6 +25,15 @@ OPTIONAL: MappingProxyType[Op, str] = MappingProxyType(
 )
 """Instructions that a controller may lack, and the field of :class:`Geometry` that says so."""
 
+OPTIONAL_OPERANDS: MappingProxyType[str, str] = MappingProxyType(
+    {"move_act": "loop", "move_out": "loop", "shift": "slices"}
+)
+"""Operands that a controller may not take, which are 0 there, and the field of
+:class:`Geometry` that says so."""
+
+MOST_SHIFT = 16
+"""Largest ``shift`` of an ``MVM``: with 16 planes no weight is above 2^31."""
+
 TRANSISTORS = frozenset((Op.SWEEP, Op.MODE, Op.PROGRAM))
 """Instructions that limit the current by the gate lines of an array with transistors, or
 whose rail moves under bias that does not: a host does it by ``PULSE`` in a passive one."""
@@ -60,6 +69,9 @@ class Geometry:
         board may leave out.
     loop:
         Whether it has ``LOOP`` and ``END``, likewise; a compact one never has.
+    slices:
+        Whether ``MVM`` takes a ``shift``, for weights in bit slices; a compact one never
+        does.
     pulse:
         Whether it has ``PULSE``, ``SWEEP`` and ``MODE``, likewise.
     verify:
@@ -107,6 +119,7 @@ class Geometry:
     residual: bool = True
     argmax: bool = True
     loop: bool = True
+    slices: bool = True
     pulse: bool = True
     verify: bool = True
     line: bool = True
@@ -189,6 +202,11 @@ class Geometry:
         return (1 << 31) - 1 if self.wear else 0
 
     @property
+    def most_shift(self) -> int:
+        """Largest ``shift`` that its ``MVM`` takes; 0 without bit slices."""
+        return MOST_SHIFT if self.takes("shift") else 0
+
+    @property
     def lock_bits(self) -> tuple[int, int]:
         """Address bits of a lock bit's row and column."""
         return (self.rows - 1).bit_length(), (self.columns - 1).bit_length()
@@ -227,9 +245,10 @@ class Geometry:
     def features(self) -> int:
         """What it has, one bit each from bit 0: LUT, POOL, ADD, ARGMAX, PULSE, SWEEP, MODE,
         PROGRAM, READ, LOOP, END, and above them the current source, targets, wear,
-        calibration, and that it is for passive arrays."""
+        calibration, that it is for passive arrays, and bit slices."""
         known = sum(self.has(op) << bit for bit, op in enumerate(OPTIONAL))
-        above = (self.has_source, self.line, self.wear, self.calibration, self.passive)
+        kinds = (self.has_source, self.line, self.wear, self.calibration, self.passive)
+        above = (*kinds, self.takes("shift"))
         return known | sum(has << len(OPTIONAL) + bit for bit, has in enumerate(above))
 
     @property
@@ -237,7 +256,8 @@ class Geometry:
         """Names of the flags of what it has not."""
         flags = (field.name for field in fields(self) if getattr(self, field.name) is False)
         lacking = {name for name in flags if name not in ("passive", "compact")}
-        return tuple(sorted(lacking if self.has(Op.LOOP) else lacking | {"loop"}))
+        not_taken = {flag for name, flag in OPTIONAL_OPERANDS.items() if not self.takes(name)}
+        return tuple(sorted(lacking | not_taken))
 
     @property
     def has_source(self) -> bool:
@@ -250,12 +270,18 @@ class Geometry:
             return False
         return op not in OPTIONAL or getattr(self, OPTIONAL[op])
 
+    def takes(self, operand: str) -> bool:
+        """Whether an operand of that name may be other than 0."""
+        flag = OPTIONAL_OPERANDS.get(operand)
+        return flag is None or (getattr(self, flag) and not self.compact)
+
 
 def accumulator_bits(adc_bits: int, planes: int, conversions: int) -> int:
     """Width of an accumulator that cannot overflow.
 
     A pair's difference of two ``adc_bits`` codes has ``adc_bits + 1`` bits, the
     sum over ``planes`` weighted planes is below ``2**planes`` of it, and
-    ``conversions`` (row tiles times row groups) of these are added.
+    ``conversions`` (row tiles times row groups) of these are added. Of weights in bit
+    slices ``planes`` includes the largest ``shift``, ``conversions`` counts all slices.
     """
     return adc_bits + 1 + planes + (conversions - 1).bit_length()

@@ -40,7 +40,7 @@ class MvmEngine(wiring.Component):
         Strobe: other users have moved column or gate switches since the last MVM.
     act_address, act_data : Out, In
         Activation memory read port, one cycle of latency.
-    clear, plane, negate, enable, acc_idle
+    acc_clear, acc_shift, acc_negate, acc_enable, acc_idle
         To and from the accumulator.
     fe : Out(FrontEndSignature)
         The front end, while this engine runs.
@@ -67,7 +67,7 @@ class MvmEngine(wiring.Component):
                 "act_address": Out(16),
                 "act_data": In(geometry.act_width),
                 "acc_clear": Out(1),
-                "acc_plane": Out(5),
+                "acc_shift": Out(5),
                 "acc_negate": Out(1),
                 "acc_enable": Out(1),
                 "acc_idle": In(1),
@@ -81,6 +81,7 @@ class MvmEngine(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         rows, columns = self.geometry.rows, self.geometry.columns
+        sliced = self.geometry.takes("shift")
         op, fe, timer = self.operand, self.fe, self.timer
 
         running = Signal()
@@ -199,7 +200,7 @@ class MvmEngine(wiring.Component):
             m.d.sync += [
                 settled.eq(0),
                 converting.eq(0),
-                self.acc_plane.eq(plane),
+                self.acc_shift.eq(plane + op.shift if sliced else plane),
                 self.acc_negate.eq(op.signed & (plane == op.planes - 1)),
                 plane.eq(next_plane),
             ]

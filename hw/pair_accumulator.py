@@ -49,7 +49,7 @@ class PairAccumulator(Accumulator):
             write.en.eq(pending | clearing),
             self.idle.eq(~pending & ~clearing & ~take),
         ]
-        m.d.sync += [pending.eq(take), shift.eq(Mux(zeros, none, self.plane))]
+        m.d.sync += [pending.eq(take), shift.eq(Mux(zeros, none, self.shift))]
         with m.If(take):
             m.d.sync += [
                 code.eq(self.samples.payload["code"]),

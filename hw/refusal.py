@@ -16,23 +16,33 @@ from .isa import LAYOUTS, OPCODE_BITS, WORD_BITS, Op, Reg
 
 
 def used_bits(op: Op, geometry: Geometry) -> int:
-    """Bits of the layout of ``op``, opcode included; it is refused with others.
-
-    What a loop moves is not of it where there are no loops.
-    """
-    loops = geometry.has(Op.LOOP)
-    return OPCODE_BITS + sum(field.width for field in LAYOUTS[op] if loops or not field.optional)
+    """Bits of the layout of ``op`` up to the last operand that the controller takes, opcode
+    included; it is refused with others."""
+    end = bits = OPCODE_BITS
+    for field in LAYOUTS[op]:
+        bits += field.width
+        if geometry.takes(field.name):
+            end = bits
+    return end
 
 
 def strays(word: ValueLike, geometry: Geometry) -> dict[Op, Value]:
-    """High for an instruction of a controller when ``word`` has bits outside its layout."""
+    """High for an instruction of a controller when ``word`` has bits outside its layout.
+
+    An operand that the controller does not take is not of it.
+    """
     word = Value.cast(word)
     used = {op: used_bits(op, geometry) for op in Op if geometry.has(op)}
     ends = sorted({*used.values(), WORD_BITS})
     above = {WORD_BITS: Value.cast(0)}
     for end, following in reversed(list(pairwise(ends))):
         above[end] = word[end:following].any() | above[following]
-    return {op: above[end] for op, end in used.items()}
+    found = {}
+    for op, end in used.items():
+        values = operands(word[:end], op)
+        lacked = Cat(value for name, value in values.items() if not geometry.takes(name))
+        found[op] = above[end] | lacked.any()
+    return found
 
 
 def exceeds(value: ValueLike, limit: int) -> Value:
@@ -55,14 +65,15 @@ def refused(
     register that it needs is out of its bounds.
 
     The conditions are those of :mod:`ohmloom.hw.bounds`, and that an operand
-    which is not 0 by its layout is not. ``registers`` are a
-    :class:`~ohmloom.hw.registers.Registers`.
+    which is not 0 by its layout is not; of operands that the controller takes.
+    ``registers`` are a :class:`~ohmloom.hw.registers.Registers`.
     """
-    values = operands(word, op)
+    values = {name: v for name, v in operands(word, op).items() if geometry.takes(name)}
     reasons: list[Value] = [~values[field.name].any() for field in LAYOUTS[op] if field.positive]
     limits = [
         (bound.operands, getattr(geometry, bound.limit) - bound.plus)
         for bound in BOUNDS.get(op, ())
+        if values.keys() >= set(bound.operands)
     ]
     # An operand that is beyond a limit by itself is refused, so that sums need few bits.
     for name, value in values.items():

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 from .afe.interface import FrontEndSignature, FrontEndTiming, TimerChannel, cycles_from_ps
 from .counters import count_or_load
 from .fields import moved, operands
-from .geometry import Geometry
+from .geometry import OPTIONAL_OPERANDS, Geometry
 from .isa import ITERATION_BITS, LAYOUTS, OPCODE_BITS, Op, Reg
 from .link.protocol import TRAP_BITS, Trap
 from .loops import Loops
@@ -50,7 +50,11 @@ ENGINES: MappingProxyType[Op, Engine] = MappingProxyType(
 """The engine of each instruction that the sequencer does not execute itself."""
 ASKING = (Op.PULSE, Op.SWEEP, Op.PROGRAM, Op.READ)
 """Instructions that the mode engine is asked about before they start."""
-MOVING = tuple(op for op, fields in LAYOUTS.items() if any(f.optional for f in fields))
+MOVING = tuple(
+    op
+    for op, fields in LAYOUTS.items()
+    if any(OPTIONAL_OPERANDS.get(f.name) == "loop" for f in fields)
+)
 """Instructions whose addresses a loop may move."""
 STROBES = tuple(f"start_{name}" for name in sorted({engine.name for engine in ENGINES.values()}))
 

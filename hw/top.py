@@ -427,7 +427,7 @@ class Top(wiring.Component):
             acc.samples.valid.eq(mux.fe.samples.valid),
             acc.samples.payload.eq(mux.fe.samples.payload),
             acc.enable.eq(mvm.acc_enable),
-            acc.plane.eq(mvm.acc_plane),
+            acc.shift.eq(mvm.acc_shift),
             acc.negate.eq(mvm.acc_negate),
             acc.clear.eq(mvm.acc_clear),
             acc.address.eq(post.acc_address),

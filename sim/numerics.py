@@ -250,13 +250,14 @@ def round_half_even_shift(value: ArrayLike, shift: ArrayLike) -> NDArray[Any]:
         shift = np.asarray(shift).astype(object)
         half = (1 << shift) >> 1
     else:
-        value = value.astype(np.int64)
+        value = value.astype(np.int64, copy=False)
         shift = np.asarray(shift, dtype=np.int64)
         half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
     quotient = value >> shift
     rest = value - (quotient << shift)
-    up = (rest > half) | ((rest == half) & (half > 0) & (quotient & 1 == 1))
-    return quotient + up
+    # Up where the rest is more than a half, or one half and the quotient odd.
+    odd = quotient & (half > 0) * 1
+    return quotient + (rest - half + odd > 0)
 
 
 def scale(value: ArrayLike, mantissa: ArrayLike, shift: ArrayLike) -> NDArray[Any]:
@@ -274,6 +275,8 @@ def scale(value: ArrayLike, mantissa: ArrayLike, shift: ArrayLike) -> NDArray[An
     return round_half_even_shift(value * mantissa, shift)
 
 
+EXACT_ROOT = 1 << 52
+"""Below it the square root of an integer, as float64, is not rounded up to the next one."""
 _ISQRT_MAX = 3037000499  # isqrt(2**63 - 1): its square still fits
 
 
@@ -288,10 +291,19 @@ def isqrt(value: ArrayLike) -> IntArray:
     value = np.asarray(value, dtype=np.int64)
     if value.size and int(value.min()) < 0:
         raise NumericsError(f"square root of {int(value.min())}: a variance is not negative")
-    root = np.minimum(np.sqrt(value.astype(np.float64)).astype(np.int64), _ISQRT_MAX)
+    root = np.sqrt(value.astype(np.float64)).astype(np.int64)
+    if not value.size or int(value.max()) < EXACT_ROOT:
+        return root
+    root = np.minimum(root, _ISQRT_MAX)
     root = root - (root * root > value)  # the float root is off by one at most
     above = np.minimum(root + 1, _ISQRT_MAX)
     return np.where(above * above <= value, above, root)
+
+
+_ALONE = 1 << 18
+"""Multiplications of a product that BLAS does not share among threads."""
+_THIN = 64
+"""Rows of such a product that make it worth cutting a larger one up."""
 
 
 def exact_matmul(x: ArrayLike, codes: ArrayLike, x_max: int, code_max: int) -> IntArray:
@@ -337,7 +349,18 @@ def exact_matmul(x: ArrayLike, codes: ArrayLike, x_max: int, code_max: int) -> I
 
 
 def _float_matmul(x: NDArray[Any], codes: NDArray[Any], kind: type[np.floating[Any]]) -> IntArray:
-    return (x.astype(kind) @ codes.astype(kind)).astype(np.int64)
+    x, codes = x.astype(kind), codes.astype(kind)
+    rows = _ALONE // max(1, codes.size)
+    if rows < _THIN or len(x) < rows:
+        return (x @ codes).astype(np.int64)
+    # A few columns: handing parts of it to threads takes longer than the product.
+    sums = np.empty((len(x), codes.shape[1]), dtype=kind)
+    parts = len(x) // rows
+    whole = parts * rows
+    stacked = x[:whole].reshape(parts, rows, len(codes))
+    np.matmul(stacked, codes, out=sums[:whole].reshape(parts, rows, codes.shape[1]))
+    np.matmul(x[whole:], codes, out=sums[whole:])
+    return sums.astype(np.int64)
 
 
 # -- exp ------------------------------------------------------------------------------

@@ -47,6 +47,5 @@ def compile_bundle(
         "tiles": image.tiles,
         "cells": image.tiles * image.geometry.cells,
         "instructions": len(image.code),
-        "tia_range": compiled.tia_range,
-        "rows_per_conversion": compiled.row_limit,
+        "tia_ranges": sorted(set(compiled.ranges)),
     }

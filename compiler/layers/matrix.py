@@ -111,6 +111,7 @@ class Matrix(Bounded):
     def emit(self, emitter: Emitter) -> None:
         emitter.clamp(self)
         for block, product in zip(self.blocks, emitter.products(self), strict=True):
+            emitter.convert_in(product)
             self._emit_block(emitter, block, product)
 
     def _emit_block(self, emitter: Emitter, block: Block, product: Product) -> None:

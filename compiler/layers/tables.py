@@ -297,4 +297,3 @@ def _piece(steps: F, first: int, last: int, word: int) -> Piece:
 def squares(word: int) -> Tables:
     """Of indices: ``(index / INDEX_TOP) ** 2`` in steps of ``1 / word``."""
     return tabulated(lambda index: np.square(index / INDEX_TOP) * word, word)
-

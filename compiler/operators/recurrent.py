@@ -108,7 +108,9 @@ class Direction:
     def product(self, name: str, a: Values, b: Values) -> Values:
         return self.builder.product(f"{self.name}/{name}", a, b)
 
-    def sum(self, name: str, terms: list[Values], factors: list[float], offset: float = 0) -> Values:
+    def sum(
+        self, name: str, terms: list[Values], factors: list[float], offset: float = 0
+    ) -> Values:
         """A weighted sum; of nothing that is not 0 it is ``ZERO``."""
         pairs = [pair for pair in zip(terms, factors, strict=True) if (pair[0] != ZERO).any()]
         if not pairs and not offset:
@@ -139,9 +141,7 @@ class Direction:
         bias = self.state_bias if self.before_reset else np.zeros_like(self.bias)
         if self.before_reset:
             back = self.recurred("R", state, slice(0, 3), bias)
-            update = self.activated(
-                "zr", 0, self.gates(given, 0, 1), self.gates(back, 0, 1)
-            )
+            update = self.activated("zr", 0, self.gates(given, 0, 1), self.gates(back, 0, 1))
             z, r = self.gates(update, 0), self.gates(update, 1)
             inner = self.gates(back, 2)
             last = None if inner is None else self.product("rh", r, inner)

@@ -107,6 +107,7 @@ LAYOUTS: MappingProxyType[Op, tuple[Field, ...]] = MappingProxyType(
             Field("signed", 1),
             Field("clear", 1),
             Field("move_act", 1, optional=True),
+            Field("shift", 5, optional=True),
         ),
         Op.REQUANT: (
             Field("out", 16),
@@ -172,12 +173,13 @@ LAYOUTS: MappingProxyType[Op, tuple[Field, ...]] = MappingProxyType(
     Pause for that many clock cycles (0 is none), through the timer service.
 ``DAC channel, code``
     Write a rail DAC channel (offset binary) and wait until it has settled.
-``MVM tile, act, first, rows, planes, signed, clear``
+``MVM tile, act, first, rows, planes, signed, clear, shift``
     Bit-serial product of tile ``tile`` with activations ``act[row]`` for
     ``row`` in ``first .. first+rows-1`` (all other rows at 0 V), input bit
     planes ``0 .. planes-1``. Pair ``k`` is columns ``2k`` (G+) and ``2k+1``
-    (G-): ``acc[k] += (code[2k] - code[2k+1]) * 2**plane``; the top plane is
-    subtracted when ``signed``. ``clear`` zeroes the accumulators first.
+    (G-): ``acc[k] += (code[2k] - code[2k+1]) * 2**(plane + shift)``; the top
+    plane is subtracted when ``signed``. ``clear`` zeroes the accumulators first.
+    ``shift`` is the weight of a bit slice.
 ``REQUANT out, param, count``
     For ``k`` in ``0 .. count-1``: ``act[out+k] = clamp(round_half_even((acc[k]
     + bias) * mantissa / 2**shift))`` with the parameters of

@@ -50,4 +50,7 @@ def lacking(image: Image, info: Info) -> list[str]:
     ):
         if reg in registers and not info.features >> bit & 1:
             found.append(f"it needs {what}, the board lacks it")
+    sliced = any(instr.operands.get("shift") for instr in image.code)
+    if sliced and not info.features >> above + 5 & 1:
+        found.append("it needs bit slices, the board lacks them")
     return found

@@ -681,7 +681,9 @@ class SimulatedArray:
             amperes[here] = mode.family.current(mode.p, part.take(here), across[here], kelvin)
         return amperes
 
-    def column_totals(self, tile: int, bits: ArrayLike) -> tuple[IntArray, IntArray]:
+    def column_totals(
+        self, tile: int, bits: ArrayLike, columns: slice = slice(None)
+    ) -> tuple[IntArray, IntArray]:
         """Exact sums of a tile's codes over the driven rows.
 
         Parameters
@@ -690,6 +692,8 @@ class SimulatedArray:
             Tile number.
         bits:
             Driven rows, 0 or 1, shape (n, rows).
+        columns:
+            Which of them; all without it.
 
         Returns
         -------
@@ -702,10 +706,11 @@ class SimulatedArray:
         bits = np.asarray(bits)
         if bits.ndim != 2 or bits.shape[1] != self.rows:
             raise ArrayError(f"driven rows of shape {bits.shape}, expected (n, {self.rows})")
-        total = exact_matmul(bits, self.g_code[tile], 1, G_CODE_MAX)
-        if not self.var_code[tile].any():
+        total = exact_matmul(bits, self.g_code[tile, :, columns], 1, G_CODE_MAX)
+        var_code = self.var_code[tile, :, columns]
+        if not var_code.any():
             return total, np.zeros_like(total)
-        return total, exact_matmul(bits, self.var_code[tile], 1, VAR_CODE_MAX)
+        return total, exact_matmul(bits, var_code, 1, VAR_CODE_MAX)
 
     def mvm(self, tile: int, volts: ArrayLike) -> FloatArray:
         """Column currents [A] of row voltages [V], read noise included.

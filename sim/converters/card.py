@@ -20,12 +20,13 @@ from ..numerics import (
     Z_FRACTION_BITS,
     FloatArray,
     IntArray,
-    isqrt,
     round_half_even_shift,
 )
+from .codes import Scales, codes_of
 
 DAC_BITS = 16
 ADC_BITS = 16
+ADC_BITS_MIN = 8
 ADC_MIN = -(1 << ADC_BITS - 1)
 ADC_MAX = (1 << ADC_BITS - 1) - 1
 GAIN_BITS = 16
@@ -57,6 +58,8 @@ class Converters:
         Rail and gate DACs give -span .. span (one LSB less at the top) [V].
     adc_volts_span:
         The ADC takes -span .. span (one LSB less at the top) [V].
+    adc_bits:
+        Resolution of the ADC, 8 to 16; its codes are left-aligned in 16 bits.
     tia_ohms:
         Feedback resistors of the TIA ranges, by range index [ohm]: full scale
         2 mA, 200 uA, and so on to 20 nA.
@@ -78,6 +81,7 @@ class Converters:
 
     dac_volts_span: float = 10.0
     adc_volts_span: float = 10.0
+    adc_bits: int = ADC_BITS
     tia_ohms: tuple[float, ...] = (5e3, 50e3, 500e3, 5e6, 50e6, 500e6)
     source_ohms: tuple[float, ...] = (1e6, 1e7, 1e8, 1e9)
     gate_threshold: float = 1.0
@@ -85,6 +89,12 @@ class Converters:
     gate_on_volts: float = 5.0
     limiter_volts: float = LIMITER_CODES / CODES_PER_V
     celsius: float | None = 25.0
+
+    def __post_init__(self) -> None:
+        if not ADC_BITS_MIN <= self.adc_bits <= ADC_BITS:
+            raise ConverterError(
+                f"an ADC of {self.adc_bits} bits, {ADC_BITS_MIN} to {ADC_BITS} are accepted"
+            )
 
     @property
     def dac_lsb(self) -> float:
@@ -222,9 +232,7 @@ class Converters:
             raise ConverterError(
                 f"TIA range {tia_range} does not exist, there are {len(self.tia_ohms)}"
             )
-        volts = np.asarray(amperes, dtype=np.float64) * self.tia_ohms[tia_range]
-        codes = np.rint(volts / self.adc_lsb)
-        return np.clip(codes, ADC_MIN, ADC_MAX).astype(np.int64)
+        return self.voltage_codes(np.asarray(amperes, dtype=np.float64) * self.tia_ohms[tia_range])
 
     def source_amperes(self, code: int, source_range: int) -> float:
         """Current [A] of the source at a rail code, positive into the row.
@@ -243,8 +251,9 @@ class Converters:
 
     def voltage_codes(self, volts: ArrayLike) -> IntArray:
         """ADC codes of voltages behind the buffer [V], half to even, clipped at the rails."""
-        codes = np.rint(np.asarray(volts, dtype=np.float64) / self.adc_lsb)
-        return np.clip(codes, ADC_MIN, ADC_MAX).astype(np.int64)
+        steps = np.rint(np.asarray(volts, np.float64) / (self.adc_lsb * (1 << self._dropped)))
+        half = 1 << self.adc_bits - 1
+        return self._aligned(np.clip(steps, -half, half - 1).astype(np.int64))
 
     def temperature_codes(self, z: ArrayLike) -> IntArray:
         """ADC codes of its temperature sensors, with the converter's noise.
@@ -288,10 +297,19 @@ class Converters:
             int64 and bool, of the broadcast shape. A code at a rail counts as
             saturated, since nothing behind the ADC can tell it from a clipped one.
         """
-        total = np.asarray(total, dtype=np.int64)
-        sigma = isqrt(variance)
-        z = np.asarray(z, dtype=np.int64)
-        noise = (z * sigma * gain.mantissa) >> (Z_FRACTION_BITS + var_exponent)
-        codes = round_half_even_shift(total * gain.mantissa + noise, gain.shift)
-        saturated = (codes <= ADC_MIN) | (codes >= ADC_MAX)
-        return np.clip(codes, ADC_MIN, ADC_MAX), saturated
+        half, shift = 1 << self.adc_bits - 1, gain.shift + self._dropped
+        fraction = Z_FRACTION_BITS + var_exponent
+        scales = Scales(gain.mantissa, shift, fraction, -half, half - 1)
+        steps, saturated = codes_of(total, variance, z, scales)
+        return self._aligned(steps), saturated
+
+    @property
+    def _dropped(self) -> int:
+        """Bits below those of the ADC."""
+        return ADC_BITS - self.adc_bits
+
+    def _aligned(self, steps: IntArray) -> IntArray:
+        """Codes of the ADC's steps: left-aligned in 16 bits, its last step at the rail."""
+        if not self._dropped:
+            return steps
+        return np.where(steps == (1 << self.adc_bits - 1) - 1, ADC_MAX, steps << self._dropped)

@@ -42,10 +42,12 @@ class Resistors:
         self.var_code: IntArray = deviation * deviation
         self.reads = np.zeros(self.g_code.size, dtype=np.uint32)
 
-    def column_totals(self, tile: int, bits: ArrayLike) -> tuple[IntArray, IntArray]:
+    def column_totals(
+        self, tile: int, bits: ArrayLike, columns: slice = slice(None)
+    ) -> tuple[IntArray, IntArray]:
         """Sums of conductance and variance codes over the driven rows, shape (n, columns)."""
         driven = np.asarray(bits, dtype=np.int64)
-        return driven @ self.g_code, driven @ self.var_code
+        return driven @ self.g_code[:, columns], driven @ self.var_code[:, columns]
 
     def verify_totals(self, cells: ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
         """One single read of each crossing: code, variance code and normal deviate."""

@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from ...hw.isa import ITERATION_BITS, LOOP_DEPTH, Instruction, instruction
+from ..numerics import IntArray
 from .errors import EngineError
 
-_ADDRESSES = 1 << 16
+ADDRESSES = 1 << 16
+"""Addresses are counted modulo this."""
+
+
+def turns_of(
+    nest: Sequence[tuple[int, Instruction]], number: IntArray
+) -> tuple[list[IntArray], IntArray]:
+    """Where loops one directly in the other are when the innermost begins its rounds.
+
+    Parameters
+    ----------
+    nest:
+        Address and ``LOOP`` of each, the outermost first.
+    number:
+        Rounds of the innermost before it, from 0.
+
+    Returns
+    -------
+    The round of each loop, and how many ``END`` there were since the outermost began, of the
+    shape of ``number``.
+    """
+    turns: list[IntArray] = []
+    ends = np.zeros_like(number)
+    for _, instr in reversed(nest):
+        ends = ends + number
+        number, turn = np.divmod(number, instr["count"])
+        turns.append(turn)
+    return turns[::-1], ends
 
 
 @dataclass
@@ -36,6 +67,16 @@ class Loops:
         self._open: list[_Loop] = []
         self._act, self._out = 0, 0
 
+    @property
+    def depth(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    @property
+    def added(self) -> tuple[int, int]:
+        """What is added to ``act`` and to ``out``."""
+        return self._act, self._out
+
     def begin(self, address: int, instr: Instruction) -> None:
         """A ``LOOP``.
 
@@ -50,6 +91,29 @@ class Loops:
             self.iteration = 0
         steps = (instr["act_step"], instr["out_step"])
         self._open.append(_Loop(address, instr["count"] - 1, *steps, self._act, self._out))
+
+    def at(self, nest: Sequence[tuple[int, Instruction]], number: int) -> Loops:
+        """What is open when the innermost of further loops begins a round.
+
+        Parameters
+        ----------
+        nest:
+            Address and ``LOOP`` of each, one directly in the other, the outermost first.
+        number:
+            Rounds of the innermost before it, from 0.
+        """
+        inside = Loops()
+        inside.iteration = self.iteration
+        inside._open = [replace(loop) for loop in self._open]
+        inside._act, inside._out = self._act, self._out
+        turns, ends = turns_of(nest, np.array(number))
+        for (address, instr), turn in zip(nest, turns, strict=True):
+            inside.begin(address, instr)
+            inside._open[-1].left -= int(turn)
+            inside._act = (inside._act + int(turn) * instr["act_step"]) % ADDRESSES
+            inside._out = (inside._out + int(turn) * instr["out_step"]) % ADDRESSES
+        inside.iteration = (inside.iteration + int(ends)) % (1 << ITERATION_BITS)
+        return inside
 
     def end(self, address: int) -> int:
         """An ``END``: the address before that of the next instruction.
@@ -68,14 +132,14 @@ class Loops:
             self._act, self._out = loop.act, loop.out
             return address
         loop.left -= 1
-        self._act = (self._act + loop.act_step) % _ADDRESSES
-        self._out = (self._out + loop.out_step) % _ADDRESSES
+        self._act = (self._act + loop.act_step) % ADDRESSES
+        self._out = (self._out + loop.out_step) % ADDRESSES
         return loop.address
 
     def moved(self, instr: Instruction) -> Instruction:
         """The instruction with the addresses that it has in this round."""
         changes = {
-            name: (instr[name] + by) % _ADDRESSES
+            name: (instr[name] + by) % ADDRESSES
             for flag, name, by in (("move_act", "act", self._act), ("move_out", "out", self._out))
             if by and instr.operands.get(flag)
         }

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...hw.bounds import BOUNDS, REGISTER_BOUNDS, clamp_holds, clamps
+from ...hw.geometry import OPTIONAL_OPERANDS
 from ...hw.image import Image
 from ...hw.isa import (
     AVERAGE_BITS,
     CYCLE_BITS,
     LINE_WORDS,
+    LOOP_DEPTH,
     PULSE_FIELDS,
     SWEEP_FIELDS,
     CellStatus,
@@ -40,15 +41,19 @@ from ...hw.line import CODE_MAX, CODE_MIN, unpack_line
 from ...hw.ranges import AUTO, JUMPS, RANGE_BITS, TEMPERATURE_RANGE
 from ..array import SimulatedArray
 from ..converters import ADC_MAX, ADC_MIN, Channels, Converters, Gain, Readout
-from ..numerics import Domain, IntArray, draw_normal, round_half_even_shift, scale
-from .errors import EngineError
+from ..numerics import IntArray, round_half_even_shift, scale
+from .batch import Batch
+from .errors import EngineError, check_width
 from .loops import Loops
 from .modes import ModeKeeper, Warden, WardenStopped
+from .nest import flow_of, nest_at
 from .passive import PassivePulser
 from .post import POST, PostProcessor
+from .product import Product
 from .protocol import Trace
 from .pulses import LinePulser
 from .recipe import measure, rails_of
+from .rounds import Datapath, Rounds
 
 _log = logging.getLogger(__name__)
 
@@ -56,17 +61,6 @@ _BLOCK = 1024
 """Samples executed together: bounds memory, changes no bit."""
 _DAC_ZERO = 0x8000
 _WEAR_MAX = (1 << 32) - 1
-
-
-@dataclass
-class _Batch:
-    """What differs between the samples of a run."""
-
-    epochs: IntArray
-    act: IntArray
-    acc: IntArray
-    saturations: int = 0
-    conversions: int = 0
 
 
 class NumpyEngine:
@@ -91,6 +85,9 @@ class NumpyEngine:
     calibration:
         The controller's table, shape (ranges, columns), words of
         :func:`~ohmloom.hw.tables.pack_entry`.
+    by_round:
+        Loops are executed round by round even where their rounds could be together: the
+        same integers, later.
 
     Attributes
     ----------
@@ -115,6 +112,7 @@ class NumpyEngine:
         read_noise: bool = True,
         channels: Channels | None = None,
         calibration: ArrayLike | None = None,
+        by_round: bool = False,
     ) -> None:
         geometry = image.geometry
         if (array.rows, array.columns) != (geometry.rows, geometry.columns):
@@ -133,6 +131,7 @@ class NumpyEngine:
         self.clk_hz = clk_hz
         self.seed = seed
         self.read_noise = read_noise
+        self.by_round = by_round
         self.registers = dict.fromkeys(Reg, 0)
         self.dac = dict.fromkeys(Dac, _DAC_ZERO)
         self.cell_memory = np.zeros(geometry.cells, dtype=np.uint32)
@@ -231,7 +230,7 @@ class NumpyEngine:
             )
         if not 0 <= epoch0 <= (1 << 32) - len(x):
             raise EngineError(f"inference numbers from {epoch0} do not fit 32 bits")
-        _check_width("an input", x, width)
+        check_width("an input", x, width)
         blocks = [
             self._infer_block(x[start : start + _BLOCK], epoch0 + start)
             for start in range(0, max(len(x), 1), _BLOCK)
@@ -248,21 +247,21 @@ class NumpyEngine:
 
     # -- execution --------------------------------------------------------------------
 
-    def _infer_block(self, x: NDArray, epoch0: int) -> _Batch:
+    def _infer_block(self, x: NDArray, epoch0: int) -> Batch:
         batch = self._batch(epoch0 + np.arange(len(x), dtype=np.int64))
         batch.act[:, self.image.input.words] = x
         self._run("infer", batch)
         return batch
 
-    def _batch(self, epochs: IntArray) -> _Batch:
+    def _batch(self, epochs: IntArray) -> Batch:
         geometry = self.image.geometry
-        return _Batch(
+        return Batch(
             epochs=epochs,
             act=np.zeros((len(epochs), geometry.act_depth), dtype=np.int64),
             acc=np.zeros((len(epochs), geometry.pairs), dtype=np.int64),
         )
 
-    def _run(self, entry: str, batch: _Batch) -> None:
+    def _run(self, entry: str, batch: Batch) -> None:
         """Execute from an entry to the next HALT."""
         if entry not in self.image.entries:
             raise EngineError(
@@ -279,104 +278,129 @@ class NumpyEngine:
             self.dac = dict.fromkeys(Dac, _DAC_ZERO)
             raise
 
-    def _execute(self, entry: str, address: int, batch: _Batch) -> None:
-        self._loops = loops = Loops()
+    def _execute(self, entry: str, address: int, batch: Batch) -> None:
+        self._loops = Loops()
         while True:
             if not 0 <= address < len(self.image.code):
                 raise EngineError(f"entry {entry!r} runs past the program's end at {address}")
-            instr = loops.moved(self.image.code[address])
+            instr = self._loops.moved(self.image.code[address])
             self._refuse(address, instr)
             match instr.op:
                 case Op.HALT:
                     return
-                case Op.SET:
-                    self.registers[Reg(instr["reg"])] = instr["value"]
-                case Op.DAC:
-                    self.dac[Dac(instr["channel"])] = instr["code"]
-                case Op.WAIT:
-                    self.array.wait(instr["cycles"] / self.clk_hz)
-                case Op.MVM:
-                    self._mvm(address, instr, batch)
-                case Op.REQUANT:
-                    self._requant(address, instr, batch)
-                case op if op in POST:
-                    self._post(address, instr, batch)
-                case Op.PROGRAM:
-                    self._guarded_program(address, instr)
-                case Op.READ:
-                    self._read(address, instr)
-                case Op.PULSE | Op.SWEEP:
-                    self._pulse(address, instr)
-                case Op.ADOPT:
-                    self.modes.adopt(address)
-                case Op.RESTORE:
-                    self._check(address, instr, "tile", instr["tile"] < self.array.tiles)
-                    self.modes.restore(address, instr, instr["tile"], instr["mode"])
-                case Op.MODE:
-                    self._mode(address, instr)
                 case Op.LOOP:
-                    loops.begin(address, instr)
+                    address = self._loop(address, instr, batch)
                 case Op.END:
-                    address = loops.end(address)
-                case Op.NOP:
-                    pass
+                    address = self._loops.end(address)
+                case _:
+                    self._do(address, instr, batch)
             address += 1
 
-    def _mvm(self, address: int, instr: Instruction, batch: _Batch) -> None:
-        geometry, array = self.image.geometry, self.array
-        first, rows, planes = instr["first"], instr["rows"], instr["planes"]
-        base = instr["act"] + first
-        self._check(address, instr, "tile", instr["tile"] < array.tiles)
+    def _do(self, address: int, instr: Instruction, batch: Batch) -> None:
+        """Execute an instruction that does not say which one is next."""
+        match instr.op:
+            case Op.SET:
+                self.registers[Reg(instr["reg"])] = instr["value"]
+            case Op.DAC:
+                self.dac[Dac(instr["channel"])] = instr["code"]
+            case Op.WAIT:
+                self.array.wait(instr["cycles"] / self.clk_hz)
+            case Op.MVM:
+                self._mvm(address, instr, batch)
+            case Op.REQUANT:
+                y = self._requantised(address, instr, batch.acc)
+                batch.act[:, instr["out"] : instr["out"] + instr["count"]] = y
+            case op if op in POST:
+                self._post(address, instr, batch)
+            case Op.PROGRAM:
+                self._guarded_program(address, instr)
+            case Op.READ:
+                self._read(address, instr)
+            case Op.PULSE | Op.SWEEP:
+                self._pulse(address, instr)
+            case Op.ADOPT:
+                self.modes.adopt(address)
+            case Op.RESTORE:
+                self._check(address, instr, "tile", instr["tile"] < self.array.tiles)
+                self.modes.restore(address, instr, instr["tile"], instr["mode"])
+            case Op.MODE:
+                self._mode(address, instr)
+            case Op.NOP:
+                pass
 
-        plane = np.arange(planes).reshape(-1, 1, 1)
-        samples = len(batch.epochs)
-        bits = np.zeros((planes, samples, geometry.rows), dtype=np.uint8)
-        bits[..., first : first + rows] = batch.act[:, base : base + rows] >> plane & 1
-        total, variance = (
-            sums.reshape(planes, samples, geometry.columns)
-            for sums in array.column_totals(instr["tile"], bits.reshape(-1, geometry.rows))
+    def _loop(self, address: int, instr: Instruction, batch: Batch) -> int:
+        """A ``LOOP``: the address before that of the next instruction.
+
+        Where rounds are independent, the first of them is executed here by itself: what is
+        refused in every round is refused in it. The others follow together, but for the
+        last one, with which execution goes on: it leaves the accumulators.
+        """
+        outer, image = self._loops, self.image
+        nest = None if self.by_round else nest_at(image.code, address)
+        if nest is None or outer.depth + len(nest.loops) > LOOP_DEPTH:
+            outer.begin(address, instr)
+            return address
+        flow = flow_of(nest, *outer.added, image.geometry, image.params)
+        if flow is None:
+            outer.begin(address, instr)
+            return address
+        self._loops = outer.at(nest.loops, 0)
+        begin = self._loops.iteration
+        for at, each in nest.body:
+            each = self._loops.moved(each)
+            self._refuse(at, each)
+            self._do(at, each, batch)
+        path = Datapath(
+            self.registers, self._refuse, self._product, self._requantised, self._post_processor
         )
-        z: IntArray | int = 0
-        if self.read_noise and variance.any():  # without variance the deviate has no effect
-            z = draw_normal(
-                self.seed,
-                Domain.INFERENCE,
-                instr["tile"] * geometry.columns + np.arange(geometry.columns),
-                batch.epochs[:, np.newaxis],
-                conversion_index(address, 0, self._loops.iteration) + plane,
-            )
-        tia_range = self._range()
-        codes, saturated = self.readout.convert(
-            total, variance, z, self._gain(address, tia_range), array.device.var_exponent,
-            tia_range, slice(geometry.columns),
-        )  # fmt: skip
-        weight = np.int64(1) << plane
-        if instr["signed"]:
-            weight[-1] = -weight[-1]
+        done = Rounds(path, image.geometry, flow, begin, batch).run()
+        self._loops = outer.at(nest.loops, done)
+        return nest.body[0][0] - 1
+
+    def _mvm(self, address: int, instr: Instruction, batch: Batch) -> None:
+        geometry = self.image.geometry
+        self._check(address, instr, "tile", instr["tile"] < self.array.tiles)
+        base = instr["act"] + instr["first"]
+        index = conversion_index(address, 0, self._loops.iteration)
+        sums, saturations = self._product(address, instr).sums(
+            batch.act[:, base : base + instr["rows"]],
+            batch.epochs,
+            np.full(len(batch.epochs), index),
+            geometry.pairs,
+        )
         if instr["clear"]:
             batch.acc[:] = 0
-        batch.acc += ((codes[..., 0::2] - codes[..., 1::2]) * weight).sum(axis=0)
-        _check_width(f"address {address}: an accumulator", batch.acc, geometry.acc_width)
-        batch.saturations += int(saturated.sum())
-        batch.conversions += codes.size
+        batch.acc += sums
+        check_width(f"address {address}: an accumulator", batch.acc, geometry.acc_width)
+        batch.saturations += saturations
+        batch.conversions += len(batch.epochs) * instr["planes"] * geometry.columns
 
-    def _requant(self, address: int, instr: Instruction, batch: _Batch) -> None:
+    def _product(self, address: int, instr: Instruction) -> Product:
+        """How an ``MVM`` is made, with registers and rails as they stand."""
+        tia_range, seed = self._range(), self.seed if self.read_noise else None
+        gain = self._gain(address, tia_range)
+        return Product(instr, self.array, self.readout, gain, tia_range, seed)
+
+    def _requantised(self, address: int, instr: Instruction, acc: IntArray) -> IntArray:
+        """What a ``REQUANT`` makes of accumulators (n, pairs), shape (n, count)."""
         params = self.image.params
-        out, param, count = instr["out"], instr["param"], instr["count"]
+        param, count = instr["param"], instr["count"]
         self._check(address, instr, "param", param + count <= len(params))
         words = [unpack_requant(int(word)) for word in params[param : param + count]]
         bias, mantissa, shift = np.array(words, dtype=np.int64).T
-        y = scale(batch.acc[:, :count] + bias, mantissa, shift)
+        y = scale(acc[:, :count] + bias, mantissa, shift)
         y = np.clip(y, self.registers[Reg.CLAMP_LO], self.registers[Reg.CLAMP_HI])
-        batch.act[:, out : out + count] = y.astype(np.int64)
+        return y.astype(np.int64)
 
-    def _post(self, address: int, instr: Instruction, batch: _Batch) -> None:
-        clamp = (self.registers[Reg.CLAMP_LO], self.registers[Reg.CLAMP_HI])
-        unit = PostProcessor(self.image.geometry, self.image.params, batch.act, clamp)
+    def _post(self, address: int, instr: Instruction, batch: Batch) -> None:
         try:
-            unit.execute(instr)
+            self._post_processor().execute(instr, batch.act)
         except EngineError as error:
             raise EngineError(f"address {address}: {instr}: {error}") from error
+
+    def _post_processor(self) -> PostProcessor:
+        clamp = (self.registers[Reg.CLAMP_LO], self.registers[Reg.CLAMP_HI])
+        return PostProcessor(self.image.geometry, self.image.params, clamp)
 
     def _guarded_program(self, address: int, instr: Instruction) -> None:
         """Write-verify up to the first cell with a pulse that the warden does not let through."""
@@ -730,9 +754,12 @@ class NumpyEngine:
         geometry = self.image.geometry
         if not geometry.has(instr.op):
             raise EngineError(f"address {address}: this controller has no {instr.op.name}")
-        moving = any(instr.operands.get(flag) for flag in ("move_act", "move_out"))
-        if moving and not geometry.has(Op.LOOP):
-            raise EngineError(f"address {address}: {instr}, and this controller has no loops")
+        for name, value in instr.operands.items():
+            if value and not geometry.takes(name):
+                lacked = {"loop": "loops", "slices": "bit slices"}[OPTIONAL_OPERANDS[name]]
+                raise EngineError(
+                    f"address {address}: {instr}, and this controller has no {lacked}"
+                )
         for bound in BOUNDS.get(instr.op, ()):
             self._check(address, instr, bound.name, bound.holds(instr, geometry))
         for bound in REGISTER_BOUNDS.get(instr.op, ()):
@@ -754,12 +781,3 @@ class NumpyEngine:
             raise EngineError(
                 f"address {address}: {instr} has its {name} outside the geometry or the image"
             )
-
-
-def _check_width(what: str, values: NDArray, width: int) -> None:
-    """Refuse values that a two's-complement word of ``width`` bits does not hold."""
-    if not values.size:
-        return
-    low, high = int(values.min()), int(values.max())
-    if low < -(1 << width - 1) or high >= 1 << width - 1:
-        raise EngineError(f"{what} in {low}..{high} does not fit {width} bits")

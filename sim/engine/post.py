@@ -6,7 +6,7 @@ what a later one of the same instruction reads. Where none does, all are made at
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,29 +32,33 @@ POST = (Op.LUT, Op.POOL, Op.ADD, Op.ARGMAX)
 """What is executed here."""
 
 
+Operand = Callable[[int | slice], IntArray]
+"""The n-th activation that each value is made from, shape (..., values); of a slice of them,
+shape (..., values, n)."""
+Maker = Callable[[Operand], IntArray]
+"""From them to the values, shape (..., values)."""
+
+
 class PostProcessor:
-    """Executes ``LUT``, ``POOL``, ``ADD`` and ``ARGMAX`` on the activations of a batch.
+    """Executes ``LUT``, ``POOL``, ``ADD`` and ``ARGMAX`` on activations.
 
     Parameters
     ----------
     geometry, params :
         Of the image.
-    act :
-        Activations, shape (batch, act_depth); changed in place.
     clamp :
         ``CLAMP_LO`` and ``CLAMP_HI``.
     """
 
     def __init__(
-        self, geometry: Geometry, params: NDArray[np.uint64], act: IntArray, clamp: tuple[int, int]
+        self, geometry: Geometry, params: NDArray[np.uint64], clamp: tuple[int, int]
     ) -> None:
         self.geometry = geometry
         self.params = params
-        self.act = act
         self.clamp = clamp
 
-    def execute(self, instr: Instruction) -> None:
-        """Execute one instruction.
+    def execute(self, instr: Instruction, act: IntArray) -> None:
+        """Execute one instruction on activations, shape (batch, act_depth), in place.
 
         Raises
         ------
@@ -65,51 +69,73 @@ class PostProcessor:
         largest, depth = int(max(reads.max(), writes.max())), self.geometry.act_depth
         if largest >= depth:
             raise EngineError(f"activation {largest} is past the end, the controller has {depth}")
-        made = {Op.LUT: self._lut, Op.POOL: self._pool, Op.ADD: self._add, Op.ARGMAX: self._argmax}
-        made[instr.op](instr, reads, writes)
+        make = self.maker(instr)
+        for part in self._parts(reads, writes):
+            act[:, writes[part]] = make(lambda n, at=reads[part]: act[:, at[:, n]])
 
-    def _lut(self, instr: Instruction, reads: IntArray, writes: IntArray) -> None:
+    def maker(self, instr: Instruction) -> Maker:
+        """What makes the values of an instruction; where they are is not looked at.
+
+        Raises
+        ------
+        EngineError
+            If the image lacks parameters. What is returned raises it too, if a value is no
+            activation.
+        """
+        made = {Op.LUT: self._lut, Op.POOL: self._pool, Op.ADD: self._add, Op.ARGMAX: self._argmax}
+        return made[instr.op](instr)
+
+    def _lut(self, instr: Instruction) -> Maker:
         words = self.params[TABLE_WORDS * instr["table"] :][:TABLE_WORDS]
         entries = np.array(unpack_table(words.tolist()))
-        for part in self._parts(reads, writes):
-            values = entries[self.act[:, reads[part, 0]] & 0xFF]
+
+        def make(operand: Operand) -> IntArray:
+            values = entries[operand(0) & 0xFF]
             low, high = int(values.min(initial=0)), int(values.max(initial=0))
             if low < -self.geometry.act_max - 1 or high > self.geometry.act_max:
                 raise EngineError(
                     f"an activation from the table in {low}..{high} does not fit "
                     f"{self.geometry.act_width} bits"
                 )
-            self.act[:, writes[part]] = values
+            return values
 
-    def _pool(self, instr: Instruction, reads: IntArray, writes: IntArray) -> None:
+        return make
+
+    def _pool(self, instr: Instruction) -> Maker:
+        grid = unpack_pool(_words(self.params, instr["param"], POOL_WORDS))
         scaling = None
         if instr["average"]:
             scaling = unpack_requant(_words(self.params, instr["param"] + POOL_WORDS, 1)[0])
-        for part in self._parts(reads, writes):
-            total = self.act[:, reads[part, 0]]
-            for column in reads[part, 1:].T:
-                value = self.act[:, column]
+
+        def make(operand: Operand) -> IntArray:
+            total = operand(0)
+            for n in range(1, grid.rows * grid.columns):
+                value = operand(n)
                 total = np.maximum(total, value) if scaling is None else total + value
-            if scaling is not None:
-                bias, mantissa, shift = scaling
-                total = np.clip(scale(total + bias, mantissa, shift), *self.clamp)
-            self.act[:, writes[part]] = total
+            if scaling is None:
+                return total
+            bias, mantissa, shift = scaling
+            return np.clip(scale(total + bias, mantissa, shift), *self.clamp)
 
-    def _add(self, instr: Instruction, reads: IntArray, writes: IntArray) -> None:
+        return make
+
+    def _add(self, instr: Instruction) -> Maker:
         add = unpack_add(_words(self.params, instr["param"], ADD_WORDS))
-        for part in self._parts(reads, writes):
-            a, b = self.act[:, reads[part, 0]], self.act[:, reads[part, 1]]
-            total = a * add.mantissa_a + b * add.mantissa_b + add.bias
-            self.act[:, writes[part]] = np.clip(
-                round_half_even_shift(total, add.shift), *self.clamp
-            )
 
-    def _argmax(self, instr: Instruction, reads: IntArray, writes: IntArray) -> None:
-        values = self.act[:, reads[0]]
-        best = values.argmax(axis=1)
-        if instr["last"]:
-            best = values.shape[1] - 1 - values[:, ::-1].argmax(axis=1)
-        self.act[:, writes[0]] = best
+        def make(operand: Operand) -> IntArray:
+            total = operand(0) * add.mantissa_a + operand(1) * add.mantissa_b + add.bias
+            return np.clip(round_half_even_shift(total, add.shift), *self.clamp)
+
+        return make
+
+    def _argmax(self, instr: Instruction) -> Maker:
+        def make(operand: Operand) -> IntArray:
+            values = operand(slice(None))
+            if instr["last"]:
+                return values.shape[-1] - 1 - values[..., ::-1].argmax(axis=-1)
+            return values.argmax(axis=-1)
+
+        return make
 
     def _parts(self, reads: IntArray, writes: IntArray) -> Iterator[slice]:
         """Values that can be made at once: all of them, or one after the other.

@@ -445,6 +445,7 @@ def image(geometry: Geometry = GEOMETRY, code: tuple[Instruction, ...] = ()) -> 
 
 
 LUT = instruction(Op.LUT, act=0, out=0, table=0, count=1)
+SLICE = instruction(Op.MVM, tile=0, act=0, first=0, rows=1, planes=1, signed=0, clear=0, shift=4)
 
 
 @pytest.mark.parametrize(
@@ -458,6 +459,7 @@ LUT = instruction(Op.LUT, act=0, out=0, table=0, count=1)
         ({"act_depth": 64}, (), "it needs 116 words of activation memory, the board has 64"),
         ({"program_depth": 16}, 16 * (LUT,), "it needs 17 words of program memory"),
         ({"lut": False}, (LUT,), "it needs LUT, the board lacks it"),
+        ({"slices": False}, (SLICE,), "it needs bit slices, the board lacks them"),
         ({"passive": True}, (), "an array with transistors, the board is for one without"),
         ({"line": False}, (instruction(Op.SET, reg=Reg.LINE, value=1),), "it needs targets"),
         ({"wear": False}, (instruction(Op.SET, reg=Reg.ENDURANCE, value=9),), "count of wear"),
@@ -473,4 +475,4 @@ def test_a_bundle_that_does_not_fit_is_refused(client, monkeypatch, board, code,
 
 def test_a_bundle_that_fits_is_taken(client):
     unset = instruction(Op.SET, reg=Reg.LINE, value=0)
-    assert client.require(image(code=(LUT, unset))) == INFO
+    assert client.require(image(code=(LUT, SLICE, unset))) == INFO

@@ -71,6 +71,29 @@ class Zoo:
                 tensor = f"r{i}"
         return cls.model(nodes, weights, ("N", sizes[0]), tensor)
 
+    @classmethod
+    def cnn(cls, size: int = 6, maps: int = 4, seed: int = 0) -> ModelProto:
+        """Convolutions, a residual, a function from a table, both pools, and a matrix."""
+        rng = np.random.default_rng(seed)
+        shapes = {"k0": (maps, 1, 3, 3), "k1": (maps, maps, 3, 3), "w": (maps, 3)}
+        weights = {
+            name: (rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+            for name, shape in shapes.items()
+        }
+        weights["b0"] = rng.normal(0, 0.2, maps).astype(np.float32)
+        nodes = [
+            cls.node("Conv", ["x", "k0", "b0"], "c0", pads=[1, 1, 1, 1]),
+            cls.node("Relu", ["c0"], "r0"),
+            cls.node("Conv", ["r0", "k1"], "c1", pads=[1, 1, 1, 1]),
+            cls.node("Add", ["c1", "r0"], "a"),
+            cls.node("HardSwish", ["a"], "s"),
+            cls.node("MaxPool", ["s"], "p", kernel_shape=[2, 2], strides=[2, 2]),
+            cls.node("GlobalAveragePool", ["p"], "g"),
+            cls.node("Flatten", ["g"], "f"),
+            cls.node("MatMul", ["f", "w"], "y"),
+        ]
+        return cls.model(nodes, weights, ("N", 1, size, size))
+
 
 @dataclass(frozen=True)
 class Digits:

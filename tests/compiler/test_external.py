@@ -39,7 +39,7 @@ def test_a_weight_in_the_models_folder_is_read(zoo, tmp_path, before, entries):
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "w.bin").write_bytes(b"?" * before + W.tobytes() + b"!!")
     network = load_model(zoo.save(outside(zoo, location="more/w.bin", **entries), tmp_path))
-    assert np.array_equal(network.layers[0].weight, W.T)
+    assert np.array_equal(network.layers[0].blocks[0].weight, W.T)
 
 
 @pytest.mark.parametrize(

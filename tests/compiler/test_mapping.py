@@ -4,32 +4,55 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ohmloom.compiler.errors import TargetError
+from ohmloom.compiler.graph import Network
+from ohmloom.compiler.layers import Block, Matrix
 from ohmloom.compiler.mapping import cell_levels, place, row_groups
-from ohmloom.compiler.quantise import QuantisedLayer
+from ohmloom.compiler.quantise import QuantisedBlock
 from ohmloom.compiler.scales import Scale
+from ohmloom.compiler.slicing import Slicing
 from ohmloom.hw.geometry import Geometry
 
-LEVELS = 16
+SLICINGS = [Slicing(16), Slicing(2, 8), Slicing(32, 3), Slicing(20, 2)]
 SCALE = Scale(1.0, 0, 8)
 
 
-def layers_of(sizes, seed=0):
+def network_of(sizes):
+    """A chain of layers; the first one has two matrices for one position each."""
+    layers, first = [], sizes[0]
+    for number, (n_in, n_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        source = np.arange(first - n_in, first)[np.newaxis]
+        blocks = tuple(
+            Block(
+                source,
+                np.zeros((n_out, n_in)),
+                np.zeros(n_out),
+                first + which * n_out + np.arange(n_out)[np.newaxis],
+            )
+            for which in range(2 if number == 0 else 1)
+        )
+        layers.append(Matrix(name=f"l{number}", first=first, blocks=blocks))
+        first += layers[-1].count
+    return Network("x", (sizes[0],), tuple(layers), (sizes[-1],))
+
+
+def blocks_of(network, seed=0, top=15):
     rng = np.random.default_rng(seed)
     return [
-        QuantisedLayer(
-            f"l{number}",
-            rng.integers(1 - LEVELS, LEVELS, (n_out, n_in)).astype(np.int32),
-            np.ones(n_out),
-            np.zeros(n_out),
-            False,
+        QuantisedBlock(
+            number,
+            which,
+            rng.integers(-top, top + 1, block.weight.shape).astype(np.int32),
+            np.ones(block.outputs),
+            np.zeros(block.outputs),
             SCALE,
             SCALE,
         )
-        for number, (n_in, n_out) in enumerate(zip(sizes, sizes[1:], strict=False))
+        for number, layer in enumerate(network.layers)
+        for which, block in enumerate(layer.blocks)
     ]
 
 
@@ -37,57 +60,60 @@ SIZES = st.lists(st.integers(1, 70), min_size=2, max_size=4)
 LINES = st.sampled_from([8, 16, 32])
 
 
-def reconstruct(layers, placements, levels):
+def reconstruct(blocks, placements, levels, slicing):
     """Weight matrices read back from cells, and how often each weight was found."""
-    weights = [np.zeros(layer.weight.shape, np.int64) for layer in layers]
-    seen = [np.zeros(layer.weight.shape, np.int64) for layer in layers]
+    weights = {(b.layer, b.block): np.zeros(b.weight.shape, np.int64) for b in blocks}
+    seen = {key: np.zeros(weight.shape, np.int64) for key, weight in weights.items()}
     signed = levels.astype(np.int64)
     for p in placements:
         pairs = signed[p.tile][:, 0::2] - signed[p.tile][:, 1::2]
         for row in range(p.inputs):
             for pair in range(p.outputs):
                 where = (p.first_output + pair, p.first_input + row)
-                weights[p.layer][where] += pairs[row, pair]
-                seen[p.layer][where] += 1
-    return weights, seen
+                weights[p.layer, p.block][where] += pairs[row, pair] << slicing.shift(p.slice)
+                seen[p.layer, p.block][where] += 1
+    return list(weights.values()), list(seen.values())
 
 
-@given(SIZES, LINES, LINES, st.integers(0, 99))
-def test_every_weight_is_placed_exactly_once(sizes, rows, columns, seed):
+@settings(deadline=None)
+@given(SIZES, LINES, LINES, st.sampled_from(SLICINGS), st.integers(0, 99))
+def test_every_weight_is_placed_exactly_once(sizes, rows, columns, slicing, seed):
     geometry = Geometry(rows=rows, columns=columns, tiles=4096)
-    layers = layers_of(sizes, seed)
-    placements = place(layers, geometry)
-    levels = cell_levels(layers, placements, geometry)
+    network = network_of(sizes)
+    blocks = blocks_of(network, seed, slicing.top)
+    placements = place(network, geometry, slicing.count)
+    levels = cell_levels(blocks, placements, geometry, slicing)
     assert [p.tile for p in placements] == list(range(len(placements)))
-    weights, seen = reconstruct(layers, placements, levels)
-    for layer, weight, count in zip(layers, weights, seen, strict=True):
-        np.testing.assert_array_equal(weight, layer.weight)
-        assert (count == 1).all()
+    weights, seen = reconstruct(blocks, placements, levels, slicing)
+    for block, weight, count in zip(blocks, weights, seen, strict=True):
+        np.testing.assert_array_equal(weight, block.weight)
+        assert (count == slicing.count).all()
     # One cell of a pair is always on level 0, and unused cells are too.
     assert not (levels[..., 0::2] * levels[..., 1::2]).any()
-    total = sum(int(np.abs(layer.weight).sum()) for layer in layers)
+    total = sum(int(np.abs(slicing.digits(block.weight)).sum()) for block in blocks)
     assert int(levels.sum()) == total
 
 
 def test_reconstruction_notices_a_moved_weight():
     geometry = Geometry(rows=8, columns=8)
-    layers = layers_of((9, 5))
-    placements = place(layers, geometry)
-    levels = cell_levels(layers, placements, geometry)
+    network = network_of((9, 5))
+    slicing = SLICINGS[0]
+    blocks, placements = blocks_of(network), place(network, geometry)
+    levels = cell_levels(blocks, placements, geometry, slicing)
     levels[0, 0, 0] += 1
-    weights, _ = reconstruct(layers, placements, levels)
-    assert not np.array_equal(weights[0], layers[0].weight)
+    weights, _ = reconstruct(blocks, placements, levels, slicing)
+    assert not np.array_equal(weights[0], blocks[0].weight)
 
 
 def test_tiles_of_an_output_block_follow_each_other():
-    placements = place(layers_of((70, 40)), Geometry(rows=32, columns=32))
-    order = [(p.first_output, p.first_input) for p in placements]
-    assert order == [(o, i) for o in (0, 16, 32) for i in (0, 32, 64)]
+    placements = place(network_of((70, 40)), Geometry(rows=32, columns=32))
+    order = [(p.block, p.first_output, p.first_input) for p in placements]
+    assert order == [(b, o, i) for b in (0, 1) for o in (0, 16, 32) for i in (0, 32, 64)]
 
 
 def test_too_few_tiles():
-    with pytest.raises(TargetError, match="needs 9 tiles of 32 x 32 cells, the target has 8"):
-        place(layers_of((70, 40)), Geometry(tiles=8))
+    with pytest.raises(TargetError, match="needs 18 tiles of 32 x 32 cells, the target has 17"):
+        place(network_of((70, 40)), Geometry(tiles=17))
 
 
 @given(st.integers(1, 255), st.integers(1, 300))

@@ -93,7 +93,7 @@ def test_signed_inputs_and_hidden_layers_without_relu(zoo, tmp_path):
     path = zoo.save(zoo.model(nodes, weights, ("N", 20)), tmp_path)
     x = rng.normal(size=(200, 20)).astype("f")
     compiled = compile_model(path, load("ideal:256"), x[:100])
-    assert compiled.layers[1].input.signed and compiled.layers[1].input.planes == 9
+    assert compiled.layers[0].output.signed and compiled.layers[0].output.planes == 9
     found = dequantise_output(
         compiled, build_engine(compiled).infer(quantise_input(compiled, x[:100])).output
     )

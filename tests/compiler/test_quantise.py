@@ -10,7 +10,13 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from ohmloom.compiler.errors import CalibrationError
 from ohmloom.compiler.frontend import load_model
-from ohmloom.compiler.quantise import CHANNEL_RANGE_BITS, calibrate, quantise, quantise_weight
+from ohmloom.compiler.quantise import (
+    CHANNEL_RANGE_BITS,
+    calibrate,
+    choose_scales,
+    quantise,
+    quantise_weight,
+)
 
 MATRIX = arrays(
     np.float64, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.floats(-1e3, 1e3)
@@ -19,7 +25,7 @@ MATRIX = arrays(
 
 @given(MATRIX, st.integers(2, 256))
 def test_weights_are_within_half_a_step(weight, levels):
-    integers, scale = quantise_weight(weight, levels)
+    integers, scale = quantise_weight(weight, levels - 1)
     assert np.abs(integers).max() <= levels - 1
     assert (scale > 0).all() and np.array_equal(scale, scale.astype(np.float32))
     error = np.abs(integers * scale[:, None] - weight)
@@ -29,16 +35,16 @@ def test_weights_are_within_half_a_step(weight, levels):
 @given(MATRIX)
 def test_the_largest_weight_of_a_channel_is_on_the_top_level(weight):
     peak = np.abs(weight).max(axis=1)
-    integers, _ = quantise_weight(weight, 32)
+    integers, _ = quantise_weight(weight, 31)
     used = (peak > 1e-30) & (peak > 2.0 ** (1 - CHANNEL_RANGE_BITS) * peak.max())
     assert (np.abs(integers).max(axis=1)[used] == 31).all()
 
 
 def test_zero_channels_and_dead_channels_have_a_scale():
-    integers, scale = quantise_weight(np.array([[1.0, -0.6], [0.0, 0.0], [1e-30, 0.0]]), 16)
+    integers, scale = quantise_weight(np.array([[1.0, -0.6], [0.0, 0.0], [1e-30, 0.0]]), 15)
     assert integers.tolist() == [[15, -9], [0, 0], [0, 0]]
     assert (scale > 0).all()
-    assert quantise_weight(np.zeros((2, 3)), 16)[1].tolist() == [1.0, 1.0]
+    assert quantise_weight(np.zeros((2, 3)), 15)[1].tolist() == [1.0, 1.0]
 
 
 @pytest.fixture
@@ -48,11 +54,10 @@ def network(zoo, tmp_path):
 
 def test_ranges_are_those_of_the_samples(network):
     samples = np.random.default_rng(1).normal(size=(40, 6)).astype(np.float32)
-    ranges = calibrate(network, samples)
-    hidden = network.layers[0].forward(samples.astype(float))
-    output = network.layers[1].forward(hidden)
-    expected = [(t.min(), t.max()) for t in (samples, hidden, output)]
-    np.testing.assert_allclose(ranges, expected)
+    tensors = list(network.run(samples.astype(np.float64)))
+    np.testing.assert_array_equal(tensors[0], samples)
+    np.testing.assert_array_equal(tensors[-1], network.forward(samples.astype(np.float64)))
+    np.testing.assert_allclose(calibrate(network, samples), [(t.min(), t.max()) for t in tensors])
 
 
 @settings(max_examples=25)
@@ -60,24 +65,55 @@ def test_ranges_are_those_of_the_samples(network):
 def test_integer_network_approximates_the_float_one(zoo, tmp_path_factory, bits, seed):
     network = load_model(zoo.save(zoo.mlp((6, 7, 4), seed), tmp_path_factory.mktemp("mlp")))
     samples = np.random.default_rng(seed).normal(size=(30, 6)).astype(np.float32)
-    layers = quantise(network, calibrate(network, samples), 256, 1.6, bits, 16)
-    drive = layers[0].input.quantise(samples).astype(np.float64)
-    for layer in layers:
-        y = drive @ layer.weight.T * (layer.input.scale * layer.weight_scale) + layer.bias
-        drive = np.clip(np.rint(y / layer.output.scale), *layer.clamp)
-    found = layers[-1].output.dequantise(drive)
+    scales = choose_scales(network, calibrate(network, samples), bits, 16)
+    drive = scales[0].quantise(samples).astype(np.float64)
+    for block, layer in zip(quantise(network, scales, 255, 1.6), network.layers, strict=True):
+        y = drive @ block.weight.T * (block.input.scale * block.weight_scale) + block.bias
+        low, high = block.output.between(layer.low, layer.high)
+        drive = np.clip(np.rint(y / block.output.scale), low, high)
+    found = scales[-1].dequantise(drive)
     expected = network.forward(samples.astype(float))
     # Each input may be off by half a step, so may each hidden value; weights add about 1/510.
-    step = layers[0].input.scale * 2.5 + layers[1].input.scale * 2.5
+    step = scales[0].scale * 2.5 + scales[1].scale * 2.5
     assert np.abs(found - expected).max() < 0.75 * step * np.sqrt(7) + 0.05
 
 
 def test_hidden_and_output_scales(network):
     samples = np.random.default_rng(1).normal(size=(40, 6)).astype(np.float32)
-    first, last = quantise(network, calibrate(network, samples), 32, 13.2, 8, 16)
-    assert first.output == last.input
-    assert first.output.zero_point == 0 and first.clamp == (0, 255)
-    assert last.output.bits == 16 and last.clamp == (-32768, 32767)
+    scales = choose_scales(network, calibrate(network, samples), 8, 16)
+    first, last = quantise(network, scales, 31, 13.2)
+    assert (first.input, first.output, last.input, last.output) == (*scales[:2], *scales[1:])
+    assert (first.layer, first.block, last.layer, last.block) == (0, 0, 1, 0)
+    assert first.output.zero_point == 0 and first.output.between(0, np.inf) == (0, 255)
+    assert last.output.bits == 16 and last.output.between(-np.inf, np.inf) == (-32768, 32767)
+
+
+def test_what_is_read_together_has_one_scale(zoo, tmp_path):
+    nodes = [
+        zoo.node("MatMul", ["x", "w"], "a"),
+        zoo.node("MatMul", ["x", "v"], "b"),
+        zoo.node("Concat", ["a", "b"], "c", axis=1),
+        zoo.node("MatMul", ["c", "u"], "y"),
+    ]
+    weights = {
+        "w": np.eye(6, dtype="f"),
+        "v": 100 * np.eye(6, dtype="f"),
+        "u": np.ones((12, 2), "f"),
+    }
+    network = load_model(zoo.save(zoo.model(nodes, weights), tmp_path))
+    assert network.same_scale() == [0, 1, 1, 3]
+    ranges = calibrate(network, np.eye(6, dtype="f"))
+    _, first, second, _ = choose_scales(network, ranges, 8, 16)
+    assert first == second and first.high * first.scale == pytest.approx(100)
+
+
+def test_places_of_maxima_are_whole_numbers(zoo, tmp_path):
+    nodes = [zoo.node("MatMul", ["x", "w"], "h"), zoo.node("ArgMax", ["h"], "y", axis=1)]
+    proto = zoo.model(nodes, {"w": np.eye(6, dtype="f")})
+    proto.graph.output[0].type.tensor_type.elem_type = 7
+    network = load_model(zoo.save(proto, tmp_path))
+    scales = choose_scales(network, calibrate(network, np.eye(6, dtype="f")), 8, 16)
+    assert scales[-1].scale == 1.0
 
 
 @pytest.mark.parametrize(
@@ -94,6 +130,6 @@ def test_hidden_and_output_scales(network):
     ],
 )
 def test_samples_that_do_not_fit(network, samples, words):
-    network.layers[0].weight[:] = 100.0
+    network.layers[0].blocks[0].weight[:] = 100.0
     with pytest.raises(CalibrationError, match=words):
         calibrate(network, samples)

@@ -76,7 +76,7 @@ def test_page_is_well_formed_and_needs_nothing_else(compiled, report):
     sources = [attrs["src"] for tag, attrs in page.tags if tag == "img"]
     assert len(sources) == len(compiled.layers)
     assert all(source.startswith("data:image/png;base64,") for source in sources)
-    assert "hidden" in page.text and "cspbbr3_ogb" in page.text and "2 mA" in page.text
+    assert "hidden" in page.text and "cspbbr3_ogb" in page.text and "2000 \u00b5A" in page.text
 
 
 def test_names_cannot_break_out_of_the_page(compiled):

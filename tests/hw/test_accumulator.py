@@ -6,18 +6,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ohmloom.hw.accumulator import Accumulator
-from ohmloom.hw.geometry import Geometry
+from ohmloom.hw.geometry import MOST_SHIFT, Geometry
 from ohmloom.hw.pair_accumulator import PairAccumulator
 
-GEOMETRY = Geometry(rows=8, columns=16, act_width=9, acc_width=40)
+GEOMETRY = Geometry(rows=8, columns=16, act_width=9, acc_width=44)
 
 
 def accumulate(
-    planes: list[tuple[list[int], list[int]]], negate_last: bool, made: type = Accumulator
+    planes: list[tuple[list[int], list[int]]],
+    negate_last: bool,
+    made: type = Accumulator,
+    shift: int = 0,
 ) -> tuple[list, int]:
     """Feed each plane's ``(order, codes)``; the accumulators and the saturation count.
 
-    What was in them before is cleared.
+    What was in them before is cleared. ``shift`` is that of the first plane.
     """
     dut = made(GEOMETRY)
     adjacent = made is Accumulator
@@ -43,7 +46,7 @@ def accumulate(
             await ctx.tick()
         assert ctx.get(dut.idle)
         for plane, (order, codes) in enumerate(planes):
-            ctx.set(dut.plane, plane)
+            ctx.set(dut.shift, shift + plane)
             ctx.set(dut.negate, negate_last and plane == len(planes) - 1)
             before = None
             for column in order:
@@ -82,16 +85,18 @@ plane = st.tuples(
 @given(
     st.lists(plane, min_size=1, max_size=GEOMETRY.act_width),
     st.booleans(),
-    st.sampled_from([Accumulator, PairAccumulator]),
+    st.integers(0, MOST_SHIFT).map(lambda shift: (Accumulator, shift))
+    | st.just((PairAccumulator, 0)),
 )
-def test_equals_numpy(planes, negate_last, made):
-    values, saturations = accumulate(planes, negate_last, made)
+def test_equals_numpy(planes, negate_last, accumulator):
+    made, shift = accumulator
+    values, saturations = accumulate(planes, negate_last, made, shift)
     total = np.zeros(GEOMETRY.pairs, np.int64)
     for p, (_, codes) in enumerate(planes):
         difference = np.array(codes[0::2], np.int64) - np.array(codes[1::2], np.int64)
         weight = -(1 << p) if negate_last and p == len(planes) - 1 else 1 << p
         total += difference * weight
-    assert values == total.tolist()
+    assert values == (total << shift).tolist()
     rails = sum(c in (-(2**15), 2**15 - 1) for _, codes in planes for c in codes)
     assert saturations == rails
 

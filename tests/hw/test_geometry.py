@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ohmloom.hw.geometry import OPTIONAL, Geometry, GeometryError, accumulator_bits
+from ohmloom.hw.geometry import (
+    MOST_SHIFT,
+    OPTIONAL,
+    OPTIONAL_OPERANDS,
+    Geometry,
+    GeometryError,
+    accumulator_bits,
+)
 from ohmloom.hw.isa import LAYOUTS, Op, instruction
 
 LIMITS = {
@@ -73,9 +80,31 @@ def test_a_compact_controller_has_no_loops():
         assert not (lacking.has(Op.LOOP) or lacking.has(Op.END)) and "loop" in lacking.left_out
 
 
+def test_bit_slices_are_said_above_all_else():
+    whole, lacking = Geometry(), Geometry(slices=False)
+    assert whole.features - lacking.features == 1 << len(OPTIONAL) + 5
+    assert whole.takes("shift") and whole.most_shift == MOST_SHIFT
+    assert "slices" not in whole.left_out
+    for each in (lacking, Geometry(compact=True)):
+        assert not each.takes("shift") and each.most_shift == 0 and "slices" in each.left_out
+        assert not each.features >> len(OPTIONAL) + 5
+
+
+def test_every_optional_operand_has_its_flag():
+    optional = {field.name for layout in LAYOUTS.values() for field in layout if field.optional}
+    assert optional == set(OPTIONAL_OPERANDS)
+    for name, flag in OPTIONAL_OPERANDS.items():
+        assert Geometry().takes(name) and not Geometry(**{flag: False}).takes(name)
+        assert all(
+            Geometry(**{flag: False}).takes(n) for n, f in OPTIONAL_OPERANDS.items() if f != flag
+        )
+    assert Geometry(compact=True).takes("tile")
+
+
 def test_a_passive_array_is_said_and_has_no_transistors():
     whole, passive = Geometry(), Geometry(passive=True)
-    assert passive.features >> len(OPTIONAL) + 4 == 1 and not whole.features >> len(OPTIONAL) + 4
+    assert (passive.features ^ whole.features) >> len(OPTIONAL) + 4 == 1
+    assert passive.features >> len(OPTIONAL) + 4 & 1
     lacking = {op for op in Op if whole.has(op) and not passive.has(op)}
     assert lacking == {Op.SWEEP, Op.MODE, Op.PROGRAM}
     assert not passive.has_source and "passive" not in whole.left_out
@@ -85,7 +114,7 @@ def test_an_instruction_reaches_the_whole_of_the_largest_geometry():
     largest = Geometry(**{name: high for name, (_, high) in LIMITS.items()})
     instruction(
         Op.MVM, tile=largest.tiles - 1, act=largest.act_depth - 1, first=largest.rows - 1,
-        rows=largest.rows, planes=largest.act_width, signed=1, clear=1,
+        rows=largest.rows, planes=largest.act_width, signed=1, clear=1, shift=largest.most_shift,
     )  # fmt: skip
     instruction(
         Op.REQUANT,
@@ -116,6 +145,12 @@ def test_the_largest_signed_sum_fits(planes, conversions):
     weights = (1 << planes) - 1
     extreme = conversions * weights * 65535
     assert extreme < 1 << accumulator_bits(16, planes, conversions) - 1
+
+
+@given(st.integers(1, 16), st.lists(st.integers(0, MOST_SHIFT), min_size=1, max_size=40))
+def test_the_largest_sum_of_slices_fits(planes, shifts):
+    extreme = sum(((1 << planes) - 1) * 65535 << shift for shift in shifts)
+    assert extreme < 1 << accumulator_bits(16, planes + max(shifts), len(shifts)) - 1
 
 
 @pytest.mark.parametrize(

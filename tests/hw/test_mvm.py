@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ohmloom.hw.accumulator import Accumulator
 from ohmloom.hw.afe.interface import SwitchGroup
-from ohmloom.hw.geometry import Geometry
+from ohmloom.hw.geometry import MOST_SHIFT, Geometry
 from ohmloom.hw.isa import conversion_index
 from ohmloom.hw.mvm import MvmEngine
 from ohmloom.hw.timers import Timers
@@ -53,7 +53,7 @@ class Bench(Elaboratable):
             accumulator.samples.valid.eq(engine.fe.samples.valid),
             accumulator.samples.payload.eq(engine.fe.samples.payload),
             accumulator.enable.eq(engine.acc_enable),
-            accumulator.plane.eq(engine.acc_plane),
+            accumulator.shift.eq(engine.acc_shift),
             accumulator.negate.eq(engine.acc_negate),
             accumulator.clear.eq(engine.acc_clear),
             engine.acc_idle.eq(accumulator.idle),
@@ -72,6 +72,7 @@ class Mvm:
     planes: int = 3
     signed: int = 0
     clear: int = 1
+    shift: int = 0
     act: int = 0
     tile: int = 3
     pc: int = 5
@@ -93,13 +94,16 @@ def execute(simulate, front_end, front_end_times):
     """``execute(act, g, instructions, times=..., told=..., jump=...)`` -> ``Run``, front end.
 
     ``told`` are the times that the engine works with, by default the right ones; the
-    columns are those of ``g``. ``ranges`` are the settling times of TIA ranges.
+    columns are those of ``g``. ``ranges`` are the settling times of TIA ranges; with
+    ``slices=False`` the engine takes no shift.
     """
 
-    def run(act, g, instructions, times=None, told=None, jump=False, ranges=(), tia_range=0):
+    def run(
+        act, g, instructions, times=None, told=None, jump=False, ranges=(), tia_range=0, slices=True
+    ):
         times = times or front_end_times()
         columns = g.shape[1]
-        geometry = replace(GEOMETRY, columns=columns)
+        geometry = replace(GEOMETRY, columns=columns, slices=slices)
         timing = replace((told or times).timing, range_settle_ps=ranges)
         dut = Bench(geometry, act, timing, times.CLK_HZ, jump)
         engine, accumulator, now = dut.engine, dut.accumulator, dut.timers.now
@@ -119,7 +123,9 @@ def execute(simulate, front_end, front_end_times):
                 ctx.set(engine.fresh, op.fresh)
                 await ctx.tick()
                 ctx.set(engine.fresh, 0)
-                for name in ("tile", "act", "first", "rows", "planes", "signed", "clear"):
+                for name in (
+                    *("tile", "act", "first", "rows", "planes", "signed", "clear", "shift"),
+                ):
                     ctx.set(getattr(engine.operand, name), getattr(op, name))
                 ctx.set(engine.pc, op.pc)
                 ctx.set(engine.epoch, op.epoch)
@@ -145,12 +151,12 @@ def execute(simulate, front_end, front_end_times):
 
 
 def product(act: np.ndarray, g: np.ndarray, op: Mvm) -> list[int]:
-    """Differential column sums of the bits that the planes cover."""
+    """Differential column sums of the bits that the planes cover, shifted."""
     window = slice(op.first, op.first + op.rows)
     bits = act[op.act : op.act + ROWS][window] & (1 << op.planes) - 1
     if op.signed:
         bits = bits - ((bits >> (op.planes - 1)) << op.planes)
-    return (bits @ (g[window, 0::2] - g[window, 1::2])).tolist()
+    return ((bits @ (g[window, 0::2] - g[window, 1::2])) << op.shift).tolist()
 
 
 RNG = np.random.default_rng(1)
@@ -167,14 +173,15 @@ G = RNG.integers(0, 2000, (ROWS, COLUMNS))
     planes=st.integers(1, 9),
     signed=st.integers(0, 1),
     act=st.integers(0, GEOMETRY.act_depth - ROWS),
+    shift=st.integers(0, MOST_SHIFT),
 )
-@example(seed=0, window=(7, 1), planes=1, signed=1, act=24)
-@example(seed=0, window=(0, 8), planes=9, signed=1, act=0)
-def test_equals_numpy(execute, seed, window, planes, signed, act):
+@example(seed=0, window=(7, 1), planes=1, signed=1, act=24, shift=0)
+@example(seed=0, window=(0, 8), planes=9, signed=1, act=0, shift=MOST_SHIFT)
+def test_equals_numpy(execute, seed, window, planes, signed, act, shift):
     rng = np.random.default_rng(seed)
     x = rng.integers(-256, 256, GEOMETRY.act_depth)
     g = rng.integers(0, 2000, (ROWS, COLUMNS))
-    op = Mvm(*window, planes=planes, signed=signed, act=act)
+    op = Mvm(*window, planes=planes, signed=signed, act=act, shift=shift)
     result, fe = execute(x, g, [op])
     assert result.acc == product(x, g, op)
     assert fe.faults == []
@@ -191,6 +198,20 @@ def test_clear_begins_a_sum_and_its_absence_goes_on_with_it(execute):
     parts = [Mvm(first=0, rows=3), Mvm(first=3, rows=5, clear=0), Mvm(act=8, clear=0)]
     result, _ = execute(ACT, G, [Mvm(act=16), *parts])
     assert result.acc == np.sum([product(ACT, G, op) for op in parts], axis=0).tolist()
+
+
+def test_slices_are_weighed_and_summed_and_take_no_other_time(execute):
+    parts = [Mvm(planes=9, signed=1, shift=n * 4, clear=not n) for n in range(3)]
+    result, _ = execute(ACT, G, parts)
+    assert result.acc == np.sum([product(ACT, G, op) for op in parts], axis=0).tolist()
+    plain, _ = execute(ACT, G, [replace(op, shift=0) for op in parts])
+    assert result.cycles == plain.cycles
+
+
+def test_a_shift_that_is_ignored_is_seen(execute):
+    op = Mvm(planes=9, signed=1, shift=3)
+    result, _ = execute(ACT, G, [op], slices=False)
+    assert result.acc == product(ACT, G, replace(op, shift=0)) != product(ACT, G, op)
 
 
 def test_no_sample_arrives_before_the_accumulators_are_clear(execute, front_end_times):
@@ -288,7 +309,11 @@ def test_the_switches_show_the_bits_of_the_window_and_rail_b_nothing(execute):
 
 
 def test_conversions_carry_their_name_and_tile(execute):
-    ops = [Mvm(pc=0xABCD, epoch=2**32 - 1, planes=4, tile=4095), Mvm(pc=0, epoch=0, planes=2)]
+    ops = [
+        Mvm(pc=0xABCD, epoch=2**32 - 1, planes=4, tile=4095),
+        Mvm(pc=0, epoch=0, planes=2),
+        Mvm(pc=7, planes=3, shift=MOST_SHIFT),  # which the name does not say
+    ]
     _, fe = execute(ACT, G, ops)
     names = [(held.tag, held.tile) for held in fe.conversions]
     assert names == [

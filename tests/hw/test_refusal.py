@@ -17,7 +17,13 @@ from ohmloom.hw.refusal import exceeds, refused, strays, used_bits
 from ohmloom.hw.registers import Registers
 
 ODD = Geometry(rows=24, columns=40, tiles=5, act_width=11, param_depth=100, act_depth=777)
-GEOMETRIES = [STANDARD, Geometry(), ODD]
+GEOMETRIES = {
+    "icebreaker": STANDARD,
+    "default": Geometry(),
+    "odd": ODD,
+    "no loops": Geometry(loop=False),  # whose operand is below that of bit slices
+    "no slices": Geometry(slices=False),
+}
 
 
 def simulate(m: Module, bench) -> None:
@@ -50,7 +56,7 @@ def test_exceeds_is_a_comparison(bits):
     simulate(m, bench)
 
 
-@pytest.mark.parametrize("geometry", GEOMETRIES, ids=["icebreaker", "default", "odd"])
+@pytest.mark.parametrize("geometry", GEOMETRIES.values(), ids=GEOMETRIES)
 def test_what_is_refused_is_beyond_a_bound(geometry):
     rng = random.Random(1)
     ops = [op for op in Op if geometry.has(op)]
@@ -82,11 +88,10 @@ def test_what_is_refused_is_beyond_a_bound(geometry):
                 fields = LAYOUTS[op]
                 least = {field.name: field.minimum for field in fields}
                 limits = [getattr(geometry, b.limit) - b.plus for b in BOUNDS.get(op, ())]
-                moving = geometry.has(Op.LOOP)
                 operands = {
                     field.name: near(rng, rng.choice([1, *limits]), field.width)
                     for field in fields
-                    if not field.signed and (moving or not field.optional)
+                    if not field.signed and geometry.takes(field.name)
                 }
                 ctx.set(
                     word, encode(instruction(op, **least)) if op is Op.SET else pack(op, operands)
@@ -112,6 +117,9 @@ def test_what_is_refused_is_beyond_a_bound(geometry):
                         assert value >> operand_bits(op, name, geometry) == 0
                 if (used := used_bits(op, geometry)) < WORD_BITS:
                     ctx.set(word, ctx.get(word) | 1 << rng.randrange(used, WORD_BITS))
+                    assert ctx.get(told[op][2])
+                for name in (f.name for f in fields if not geometry.takes(f.name)):
+                    ctx.set(word, pack(op, {**operands, name: 1}))
                     assert ctx.get(told[op][2])
 
     simulate(m, bench)

@@ -318,7 +318,11 @@ LIMITS = [(op, bound) for op, bounds in BOUNDS.items() for bound in bounds]
 
 
 @pytest.mark.parametrize(("op", "bound"), LIMITS, ids=lambda each: getattr(each, "name", None))
-def test_an_instruction_beyond_the_geometry_ends_the_run_and_moves_nothing(execute, op, bound):
+def test_an_instruction_beyond_the_geometry_ends_the_run_and_moves_nothing(
+    execute, compact, op, bound
+):
+    if compact and bound.name == "shift":
+        return  # it takes none
     fits, beyond = at_the_limit(op, bound, 0), at_the_limit(op, bound, 1)
     (run,), fe = execute([TRIES, beyond, NOP, HALT], geometry=NARROW)
     assert run.illegal == 1 and run.starts == []
@@ -418,6 +422,20 @@ def test_what_a_controller_lacks_is_no_instruction(execute):
         (bad, good), _ = execute([word, HALT, adding, HALT], (0, 0), (2, 0), geometry=lacking)
         assert bad.illegal == 1 and bad.starts == []
         assert good.illegal == 0 and len(good.starts) == 1
+
+
+@pytest.mark.parametrize(
+    ("flag", "operand"),
+    [("slices", {"shift": 3}), ("slices", {"shift": 16}), ("loop", {"move_act": 1})],
+)
+def test_an_operand_that_a_controller_does_not_take_ends_the_run(execute, compact, flag, operand):
+    word = instruction(Op.MVM, act=40, **MVM_AT, **operand)
+    (run,), _ = execute([word, HALT])
+    taken = [] if compact else [encode(word)]
+    assert (run.illegal, [start[1] for start in run.starts]) == (compact, taken)
+    (run,), fe = execute([word, HALT], geometry=replace(GEOMETRY, **{flag: False}))
+    assert run.illegal == 1 and run.starts == [] and run.cycles == EMPTY
+    assert fe.writes == fe.updates == []
 
 
 def test_a_program_does_not_wrap_around_at_its_end(execute):

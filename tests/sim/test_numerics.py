@@ -219,8 +219,11 @@ def test_isqrt_is_exact(value):
 
 def test_isqrt_around_squares():
     root = np.array([1, 2, 1000, 94_906_265, 94_906_267, 3_037_000_498])
+    root = np.append(root, np.arange(-3, 4) + (1 << 26))  # where float roots begin to be off
     for offset in (-1, 0, 1):
         assert np.array_equal(isqrt(root * root + offset), root - (offset < 0))
+        for each in root:  # alone, it may be an easy one
+            assert isqrt(each * each + offset) == each - (offset < 0)
 
 
 def test_isqrt_refuses_a_negative_value():
@@ -268,6 +271,13 @@ def test_matmul_is_the_same_for_any_batch_and_thread_count(x_max):
     for threads in (1, 2):
         with threadpool_limits(threads, user_api="blas"):
             assert np.array_equal(exact_matmul(x, codes, x_max, 16383), together)
+
+
+@pytest.mark.parametrize("n", [681, 682, 683, 2000])
+def test_a_thin_matmul_is_the_same_in_parts(n):
+    rng = np.random.default_rng(6)
+    x, codes = rng.integers(0, 2, (n, 32)), rng.integers(0, 16384, (32, 12))
+    assert np.array_equal(exact_matmul(x, codes, 1, 16383), x @ codes)
 
 
 def test_matmul_refuses_values_beyond_the_stated_bound():

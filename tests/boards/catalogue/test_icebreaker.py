@@ -32,7 +32,7 @@ def test_without_its_chain_the_card_has_more_pins_than_the_pmods() -> None:
 
 
 def test_what_is_left_out_is_said_and_refused() -> None:
-    for name in ("pool", "lut", "residual", "verify", "loop"):
+    for name in ("pool", "lut", "residual", "verify", "loop", "slices"):
         assert name in STANDARD.left_out
         with pytest.raises(BoardError, match=f"built without {name}, which the bundle asks for"):
             ICEBREAKER.check(replace(STANDARD, **{name: True}))

@@ -152,6 +152,11 @@ def test_layouts_fit_their_word():
             0x01A0_F40C_0100_0145,
             "MVM tile=5, act=64, first=3, rows=61, planes=8, signed=1, clear=1",
         ),
+        (
+            0x0FA0_F40C_0100_0145,
+            "MVM tile=5, act=64, first=3, rows=61, planes=8, signed=1, clear=1, "
+            "move_act=1, shift=3",
+        ),
     ],
 )
 def test_words_and_their_text(word, text):

@@ -38,11 +38,11 @@ CARD = Converters()
 CLK_HZ = 12_000_000
 SEED = 77
 TILES = 3
-MVMS = (  # tile, act, first, rows, planes, signed, clear
-    (0, 0, 0, 8, 9, 1, 1),
-    (1, 8, 0, 5, 9, 1, 0),  # the second tile in two row groups
-    (1, 8, 5, 3, 9, 1, 0),
-    (2, 16, 0, 4, 8, 0, 1),
+MVMS = (  # tile, act, first, rows, planes, signed, clear, shift
+    (0, 0, 0, 8, 9, 1, 1, 0),
+    (1, 8, 0, 5, 9, 1, 0, 0),  # the second tile in two row groups
+    (1, 8, 5, 3, 9, 1, 0, 1),
+    (2, 16, 0, 4, 8, 0, 1, 1),
 )
 FREE = Profile(
     (
@@ -85,7 +85,7 @@ def build(device, tia_range=0, **registers):
         Reg.TIA_RANGE: tia_range,
         **{Reg[name]: value for name, value in registers.items()},
     }
-    names = ("tile", "act", "first", "rows", "planes", "signed", "clear")
+    names = ("tile", "act", "first", "rows", "planes", "signed", "clear", "shift")
     mvms = [instruction(Op.MVM, **dict(zip(names, values, strict=True))) for values in MVMS]
     halt = instruction(Op.HALT)
     setup = [
@@ -156,7 +156,7 @@ def by_the_document(made, sample, epoch, noise=True):
 
     start = image.entries["infer"]
     addresses = (start, start + 1, start + 2, start + 5)
-    for number, (tile, base, first, rows, planes, signed, clear) in enumerate(MVMS):
+    for number, (tile, base, first, rows, planes, signed, clear, shift) in enumerate(MVMS):
         if number == 3:
             requantise(16, 0, 4, 0, 255)
         if clear:
@@ -169,13 +169,13 @@ def by_the_document(made, sample, epoch, noise=True):
                 variance = sum(int(array.var_code[tile, r, column]) for r in driven)
                 index = conversion_index(addresses[number], plane)
                 z = int(draw_normal(SEED, Domain.INFERENCE, tile * 8 + column, epoch, index))
-                shift = 12 + device.var_exponent
-                extra = (z * noise * math.isqrt(variance) * gain.mantissa) >> shift
+                scale = 12 + device.var_exponent
+                extra = (z * noise * math.isqrt(variance) * gain.mantissa) >> scale
                 code = round(Fraction(total * gain.mantissa + extra, 1 << gain.shift))
                 codes.append(min(max(code, -32768), 32767))
             weight = -(1 << plane) if signed and plane == planes - 1 else 1 << plane
             for k in range(4):
-                acc[k] += (codes[2 * k] - codes[2 * k + 1]) * weight
+                acc[k] += (codes[2 * k] - codes[2 * k + 1]) * (weight << shift)
     requantise(20, 4, 3, -32768, 32767)
     return act[16:20], act[20:23]
 
@@ -483,6 +483,7 @@ def mvm(**changes):
         (mvm(first=1), "rows"),
         (mvm(planes=17), "planes"),
         (mvm(act=60), "act"),
+        (mvm(shift=17), "shift"),
         (instruction(Op.REQUANT, out=0, param=0, count=5), "count"),
         (instruction(Op.REQUANT, out=62, param=0, count=4), "out"),
         (instruction(Op.REQUANT, out=0, param=127, count=1), "param"),

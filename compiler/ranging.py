@@ -1,0 +1,105 @@
+"""Which TIA range each matrix is converted in: the finest that its own currents fit into."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..sim.converters import ADC_MAX, Converters
+from ..sim.devices import Device
+from .analog import MVM_RANGES, AnalogPlan, analog_plan, plan_analog
+from .graph import Network
+from .layers import Block, Matrix
+from .mapping import Placement
+from .quantise import QuantisedBlock
+from .slicing import Slicing
+
+DRAWS = 64
+"""Positions at which the currents of a matrix are looked at."""
+SAMPLES = 8
+"""Calibration samples that these positions are of."""
+HEADROOM = 1.5
+"""Largest current that is provided for, over the largest one seen."""
+Which = tuple[int, int]
+"""A matrix: its layer, and which of the layer's it is."""
+
+
+def choose_ranges(
+    network: Network,
+    x: np.ndarray,
+    blocks: Sequence[QuantisedBlock],
+    placements: Sequence[Placement],
+    slicing: Slicing,
+    device: Device,
+    converters: Converters,
+    rows: int,
+    tia_range: int | None,
+) -> dict[Which, AnalogPlan]:
+    """How each matrix is converted.
+
+    With a wish it is the same for all of them. Otherwise a matrix goes into the finest
+    range in which all rows of each of its tiles at once give at most ``ADC_MAX / HEADROOM``
+    on calibration samples; where there is none, into the largest range, in groups of rows
+    that fit into it whatever they hold.
+
+    Parameters
+    ----------
+    x:
+        Calibration samples as they are calibrated with, shape (n, inputs).
+    rows:
+        Most rows that any tile drives.
+    tia_range:
+        The wish.
+    """
+    worst = plan_analog(device, converters, rows, tia_range)
+    plans = {(block.layer, block.block): worst for block in blocks}
+    if tia_range is not None:
+        return plans
+    fine = [
+        replace(plan, row_limit=max(plan.row_limit, rows))
+        for number in reversed(range(min(MVM_RANGES, len(converters.tia_ohms))))
+        if float((plan := analog_plan(device, converters, number)).gain) > float(worst.gain)
+    ]
+    memory = network.memory(x[:SAMPLES].astype(np.float64))
+    for quantised in blocks:
+        which = quantised.layer, quantised.block
+        layer = network.layers[quantised.layer]
+        assert isinstance(layer, Matrix)
+        held = network.holders[quantised.layer], quantised.block
+        own = [p for p in placements if (p.layer, p.block) == held]
+        bits = _bits(memory, layer.blocks[quantised.block], quantised)
+        peak = _peak(bits, quantised, own, slicing, device)
+        fitting = (plan for plan in fine if peak * float(plan.gain) * HEADROOM <= ADC_MAX)
+        plans[which] = next(fitting, worst)
+    return plans
+
+
+def _bits(memory: np.ndarray, block: Block, quantised: QuantisedBlock) -> np.ndarray:
+    """Rows that are driven, float64 (planes * draws, inputs), at positions drawn evenly."""
+    total = len(memory) * block.positions
+    places = np.unique(np.linspace(0, total - 1, DRAWS).astype(int))
+    sample, position = np.divmod(places, block.positions)
+    values = memory[sample[:, np.newaxis], block.source[position]]
+    drives = quantised.input.quantise(values)
+    planes = np.arange(quantised.input.planes).reshape(-1, 1, 1)
+    return (drives >> planes & 1).reshape(-1, block.inputs).astype(np.float64)
+
+
+def _peak(
+    bits: np.ndarray,
+    quantised: QuantisedBlock,
+    placements: Sequence[Placement],
+    slicing: Slicing,
+    device: Device,
+) -> float:
+    """Largest sum of a column's conductance codes."""
+    digits, peak = slicing.digits(quantised.weight), 0.0
+    for p in placements:
+        inputs = slice(p.first_input, p.first_input + p.inputs)
+        part = digits[p.slice, p.first_output : p.first_output + p.outputs, inputs]
+        for sign in (1, -1):
+            codes = device.level_codes[np.maximum(sign * part, 0)].astype(np.float64)
+            peak = max(peak, float((bits[:, inputs] @ codes.T).max()))
+    return peak

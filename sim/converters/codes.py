@@ -1,0 +1,95 @@
+"""From column sums to codes: the formula of a conversion (``docs/numerics.md``)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..numerics import EXACT_ROOT, IntArray, isqrt, round_half_even_shift
+
+_COMPILED_FROM = 1 << 12
+"""Fewer codes are made by numpy: it is not worth loading a compiler for them."""
+
+
+@dataclass(frozen=True)
+class Scales:
+    """What sums are multiplied with, and where their codes end.
+
+    Attributes
+    ----------
+    mantissa, shift:
+        Codes per conductance code, ``mantissa / 2**shift``; a mantissa for all or one for
+        each of the last axis.
+    fraction:
+        Fraction bits of deviate times standard deviation.
+    low, high:
+        The codes at the rails.
+    """
+
+    mantissa: int | IntArray
+    shift: int
+    fraction: int
+    low: int
+    high: int
+
+
+@lru_cache(maxsize=1)
+def kernel() -> ModuleType | None:
+    """The compiled loop of many conversions; None where numpy does them.
+
+    That is where numba is not installed, or finds no folder for what it compiles.
+    """
+    try:
+        from . import code_kernel
+    except (ImportError, RuntimeError):
+        return None
+    return code_kernel
+
+
+def codes_of(
+    total: ArrayLike, variance: ArrayLike, z: ArrayLike, scales: Scales
+) -> tuple[IntArray, NDArray[np.bool_]]:
+    """Codes of sums, rounded half to even and clipped, and which are at a rail.
+
+    Parameters
+    ----------
+    total, variance, z:
+        Sums of conductance codes and of variance codes, and normal deviates; they broadcast.
+
+    Raises
+    ------
+    NumericsError
+        On a negative variance.
+    """
+    parts = [np.asarray(part, dtype=np.int64) for part in (total, variance, z)]
+    shape = np.broadcast_shapes(*(part.shape for part in parts))
+    if (
+        math.prod(shape) >= _COMPILED_FROM
+        and isinstance(scales.mantissa, int)
+        and 0 <= int(parts[1].min()) <= int(parts[1].max()) < EXACT_ROOT
+        and kernel() is not None
+    ):
+        return _compiled(parts, shape, scales)
+    total, variance, z = parts
+    noise = (z * isqrt(variance) * scales.mantissa) >> scales.fraction
+    codes = round_half_even_shift(total * scales.mantissa + noise, scales.shift)
+    saturated = (codes <= scales.low) | (codes >= scales.high)
+    return np.clip(codes, scales.low, scales.high), saturated
+
+
+def _compiled(
+    parts: list[IntArray], shape: tuple[int, ...], scales: Scales
+) -> tuple[IntArray, NDArray[np.bool_]]:
+    loop = kernel()
+    assert loop is not None
+    flat = [np.ascontiguousarray(np.broadcast_to(part, shape)).reshape(-1) for part in parts]
+    numbers = (scales.mantissa, scales.shift, scales.fraction, scales.low, scales.high)
+    codes = np.empty(flat[0].size, dtype=np.int64)
+    saturated = np.empty(flat[0].size, dtype=np.bool_)
+    loop.codes(*flat, *(np.int64(number) for number in numbers), codes, saturated)
+    return codes.reshape(shape), saturated.reshape(shape)

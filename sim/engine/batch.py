@@ -1,0 +1,28 @@
+"""What differs between the samples of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..numerics import IntArray
+
+
+@dataclass
+class Batch:
+    """The samples of a run.
+
+    Attributes
+    ----------
+    epochs:
+        Inference numbers, shape (batch,).
+    act, acc:
+        Activations, shape (batch, act_depth), and accumulators, shape (batch, pairs).
+    saturations, conversions:
+        As of :class:`~ohmloom.sim.engine.Trace`.
+    """
+
+    epochs: IntArray
+    act: IntArray
+    acc: IntArray
+    saturations: int = 0
+    conversions: int = 0

@@ -1,0 +1,208 @@
+"""Rounds of a loop together: each instruction once, for many rounds of every sample.
+
+A lane is a sample in a round. What a round makes stays in the lane until a block of rounds is
+done; then it is written to the activations, of each word the last that was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import OhmloomError
+from ...hw.geometry import Geometry
+from ...hw.isa import ITERATION_BITS, Instruction, Op, Reg, conversion_index
+from ..numerics import IntArray
+from .batch import Batch
+from .errors import check_width
+from .loops import turns_of
+from .nest import MEMORY, Flow, Step
+from .post import POST, Operand, PostProcessor
+from .product import Product
+
+_WORDS = 1 << 21
+"""Words that the lanes of a block hold: bounds memory, changes no bit."""
+
+
+@dataclass(frozen=True)
+class Datapath:
+    """How an engine executes instructions, with its registers as they stand.
+
+    Attributes
+    ----------
+    registers:
+        Those of the engine.
+    refuse:
+        Refuses an instruction at an address.
+    product:
+        How an ``MVM`` at an address is made.
+    requantised:
+        What a ``REQUANT`` at an address makes of accumulators (lanes, pairs).
+    post:
+        What makes the values of the others.
+    """
+
+    registers: dict[Reg, int]
+    refuse: Callable[[int, Instruction], None]
+    product: Callable[[int, Instruction], Product]
+    requantised: Callable[[int, Instruction, IntArray], IntArray]
+    post: Callable[[], PostProcessor]
+
+
+@dataclass
+class _Block:
+    """Some rounds: what their lanes have made, shape (batch, rounds, width), and counted."""
+
+    rounds: slice
+    made: IntArray
+    saturations: int = 0
+    conversions: int = 0
+
+
+class Rounds:
+    """Executes independent rounds on a batch.
+
+    Parameters
+    ----------
+    path:
+        How instructions are executed.
+    geometry:
+        Of the image.
+    flow:
+        The rounds.
+    iteration:
+        Ends of loops when the nest begins, modulo 2^16.
+    batch:
+        The samples; changed in place, but for accumulators: the nest's last round leaves them.
+    """
+
+    def __init__(
+        self, path: Datapath, geometry: Geometry, flow: Flow, iteration: int, batch: Batch
+    ) -> None:
+        self.path = path
+        self.geometry = geometry
+        self.flow = flow
+        self.iteration = iteration
+        self.batch = batch
+
+    def run(self) -> int:
+        """Execute all rounds but the first, which has been, and the last.
+
+        Returns
+        -------
+        Number of the first round that has not been executed: the last one, or one in whose
+        block something is refused.
+        """
+        registers = dict(self.path.registers)
+        start, end = 1, self.flow.nest.rounds - 1
+        try:
+            pairs = self._pairs()
+            size = self._size()
+            while start < end:
+                block = self._execute(slice(start, min(start + size, end)), pairs)
+                self._commit(block)
+                start = block.rounds.stop
+        except OhmloomError:  # round by round from here on: the one that is refused says why
+            self.path.registers.update(registers)
+        return start
+
+    def _size(self) -> int:
+        """Rounds of a block."""
+        steps = self.flow.steps
+        words = self.flow.width + max(step.reads.size for step in steps) + self.geometry.pairs
+        return max(1, _WORDS // (words * max(1, len(self.batch.epochs))))
+
+    def _pairs(self) -> int:
+        """Pairs whose sums are looked at: those that are used, if the others show nowhere.
+
+        They would if one of their codes were at a rail, or an accumulator overflowed.
+        """
+        every = self.geometry.pairs
+        used = max(
+            (s.instr["count"] for s in self.flow.steps if s.instr.op is Op.REQUANT), default=1
+        )
+        most = np.zeros(every, dtype=np.int64)
+        for step in self.flow.steps:
+            if step.instr.op is Op.SET:
+                self._set(step)
+            elif step.instr.op is Op.MVM:
+                bound, saturates = self.path.product(step.address, step.instr).bounds()
+                most = bound if step.instr["clear"] else most + bound
+                if (
+                    saturates[2 * used :].any()
+                    or (most[used:] >> self.geometry.acc_width - 1).any()
+                ):
+                    return every
+        return used
+
+    def _execute(self, rounds: slice, pairs: int) -> _Block:
+        """Make what the lanes of a block make.
+
+        Raises
+        ------
+        OhmloomError
+            If something is refused in any of the rounds; nothing but registers has changed.
+        """
+        batch, geometry = self.batch, self.geometry
+        shape = (len(batch.epochs), rounds.stop - rounds.start)
+        block = _Block(rounds, np.empty((*shape, self.flow.width), dtype=np.int64))
+        acc = np.zeros((shape[0] * shape[1], pairs), dtype=np.int64)
+        epochs = np.repeat(batch.epochs, shape[1])
+        for step in self.flow.steps:
+            instr, operand = step.instr, self._operand(step, block)
+            made = block.made[..., step.column : step.column + step.writes.size]
+            self.path.refuse(step.address, instr)
+            match instr.op:
+                case Op.SET:
+                    self._set(step)
+                case Op.MVM:
+                    x = operand(slice(None)).reshape(len(acc), instr["rows"])
+                    index = np.tile(self._index(step, rounds), shape[0])
+                    product = self.path.product(step.address, instr)
+                    sums, saturations = product.sums(x, epochs, index, pairs)
+                    acc = sums if instr["clear"] else acc + sums
+                    check_width("an accumulator", acc, geometry.acc_width)
+                    block.saturations += saturations
+                    block.conversions += len(acc) * instr["planes"] * geometry.columns
+                case Op.REQUANT:
+                    y = self.path.requantised(step.address, instr, acc)
+                    made[...] = y.reshape(made.shape)
+                case op if op in POST:
+                    made[...] = self.path.post().maker(instr)(operand)
+        return block
+
+    def _set(self, step: Step) -> None:
+        self.path.registers[Reg(step.instr["reg"])] = step.instr["value"]
+
+    def _index(self, step: Step, rounds: slice) -> IntArray:
+        """Draw index of a product's plane 0 in rounds."""
+        _, ends = turns_of(self.flow.nest.loops, np.arange(rounds.start, rounds.stop))
+        ends = (ends + self.iteration) % (1 << ITERATION_BITS)
+        return np.array([conversion_index(step.address, 0, end) for end in ends.tolist()])
+
+    def _operand(self, step: Step, block: _Block) -> Operand:
+        """What the values of an instruction are made from, shape (batch, rounds, ...)."""
+
+        def operand(n: int | slice) -> IntArray:
+            sources = step.sources[:, n]
+            inside = sources != MEMORY
+            if inside.all():
+                return block.made[..., sources]
+            values = self.batch.act[:, step.read(block.rounds, n)]
+            values[..., inside] = block.made[..., sources[inside]]
+            return values
+
+        return operand
+
+    def _commit(self, block: _Block) -> None:
+        """Write what a block has made, of each word the last."""
+        written = self.flow.written(block.rounds).ravel()
+        last = np.full(self.geometry.act_depth, -1)
+        np.maximum.at(last, written, np.arange(written.size))
+        words = np.flatnonzero(last >= 0)
+        lanes = block.made.reshape(len(block.made), written.size)
+        self.batch.act[:, words] = lanes[:, last[words]]
+        self.batch.saturations += block.saturations
+        self.batch.conversions += block.conversions

@@ -1,0 +1,28 @@
+"""Digits of weights: they add up, and each fits a cell."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ohmloom.compiler.slicing import Slicing
+
+
+@given(st.integers(2, 64), st.integers(1, 4), st.integers(0, 99))
+def test_digits_add_up_to_the_weight(levels, count, seed):
+    slicing = Slicing(levels, count)
+    top = slicing.top
+    weight = np.append(np.random.default_rng(seed).integers(-top, top + 1, 50), [top, -top, 0])
+    digits = slicing.digits(weight)
+    assert digits.shape == (count, 53) and np.abs(digits).max() <= levels - 1
+    assert sum(d << slicing.shift(n) for n, d in enumerate(digits)).tolist() == weight.tolist()
+    # Cells of both signs would partly cancel each other.
+    assert not (digits * weight < 0).any()
+
+
+def test_the_range_grows_with_every_slice():
+    assert [Slicing(2, n).top for n in (1, 4, 8)] == [1, 15, 255]
+    assert [Slicing(32, n).top for n in (1, 2, 3)] == [31, 1023, 32767]
+    # Twenty levels tell four bits apart, and have some to spare.
+    assert [Slicing(20, n).top for n in (1, 2)] == [19, 323]
