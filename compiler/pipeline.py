@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from ..hw.geometry import Geometry
+from ..hw.isa import Op
 from ..sim.converters import ConverterError, Converters
 from ..sim.devices import Device
 from .analog import plan_analog
+from .biases import apart
 from .compiled import Compiled, Golden, LayerInfo
 from .errors import CalibrationError, TargetError
 from .frontend import load_model
@@ -70,6 +72,13 @@ def compile_model(
     rows = max((p.inputs for p in placements), default=1)
     try:
         verify = plan_analog(device, converters, 1, options.tia_range)
+        whole = network
+        if geometry.has(Op.ADD):
+            network = apart(whole, scales, slicing, verify.codes_per_weight)
+        if network is not whole:
+            ranges = calibrate(network, calib)
+            scales = choose_scales(network, ranges, options.act_bits, geometry.act_width)
+            placements = place(network, geometry, slicing.count)
         blocks = quantise(network, scales, slicing.top, verify.codes_per_weight)
         plans = choose_ranges(
             network,

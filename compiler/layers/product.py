@@ -11,13 +11,13 @@ from ...hw.isa import Sum
 from ..scales import Scale
 from .base import Layer, Values
 from .tables import (
+    INDEX_BITS,
     INDEX_TOP,
     add,
     add_into,
     chunks,
-    look_up_index,
+    look_up_fine,
     require_fine_words,
-    squares,
 )
 from .weighted_sum import fraction_bits
 
@@ -82,7 +82,9 @@ class Product(Layer):
         halves = [INDEX_TOP / (2 * drive) for drive in largest]
         shift = fraction_bits(halves, 0.0, self.name)
         a, b = (round(half * 2.0**shift) for half in halves)
-        tables, made = squares(word), []
+        magnitudes = Scale(1.0 / INDEX_TOP, 0, INDEX_BITS)
+        squares = Scale(1.0 / word, 0, emitter.geometry.act_width - 1)
+        made = []
         for sign in (1, -1):
             square = emitter.scratch(count)
             with emitter.temporary():
@@ -92,7 +94,7 @@ class Product(Layer):
                 below = add(emitter, total, total, (1, 0), 0, 0, count)
                 emitter.clamp_between(0, INDEX_TOP)
                 index = add(emitter, total, below, (1, -2), 0, 0, count)
-                look_up_index(emitter, tables, index, square, (0, word), count)
+                look_up_fine(emitter, np.square, index, square, magnitudes, squares, count)
             made.append(square)
         step = scales[0].scale * scales[1].scale * largest[0] * largest[1] / word / give.scale
         shift = fraction_bits([step], 0.0, self.name)

@@ -29,8 +29,8 @@ _LEAST = 256
 _PIECES = 12
 _PIECE_BITS = 8
 """No piece is made of fewer drives than that."""
-_FINE_BITS = 14
-"""A part of this many bits of the result's steps may be lost, or one step."""
+_FINE_BITS = 15
+"""An error of one step of a result of that many bits is accepted."""
 
 Tables = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -292,8 +292,3 @@ def _piece(steps: F, first: int, last: int, word: int) -> Piece:
     middle = (size - 1) / 2 if coarser > 0 else 0.0
     tables = tabulated(lambda index: steps(first + index * size + middle), word)
     return Piece(first, coarser, top, tables)
-
-
-def squares(word: int) -> Tables:
-    """Of indices: ``(index / INDEX_TOP) ** 2`` in steps of ``1 / word``."""
-    return tabulated(lambda index: np.square(index / INDEX_TOP) * word, word)
