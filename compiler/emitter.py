@@ -233,6 +233,11 @@ class Emitter:
                 move_act=int(moves),
             )
 
+    @property
+    def room(self) -> int:
+        """Words that :meth:`scratch` has left."""
+        return max(self.geometry.act_depth - self._free, 0)
+
     def scratch(self, words: int) -> int:
         """Address of words that are free until the end of :meth:`temporary`."""
         address = self._free

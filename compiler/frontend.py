@@ -28,7 +28,6 @@ from onnx import (
 from .errors import ModelError, UnsupportedNode, UnsupportedOperatorsError
 from .external import load_external
 from .graph import Network, finished
-from .layers import Matrix
 from .lowering import Activation, Builder, Node, Unsupported
 from .operators import handlers
 from .prepare import MAX_NODES, prepare
@@ -212,10 +211,7 @@ def _network(proto: ModelProto, source: str) -> Network:
     if not isinstance(output, Activation) or not output.values.size:
         raise ModelError(f"{source} has no layer between its input and its output")
     sample = shape[1:] if shape[0] == 1 else shape
-    network = finished(input_name, sample, builder.layers, output.values)
-    if not any(isinstance(layer, Matrix) for layer in network.layers):
-        raise ModelError(f"{source} has no layer with weights between its input and its output")
-    return network
+    return finished(input_name, sample, builder.layers, output.values)
 
 
 def _lower_nodes(proto: ModelProto, source: str, builder: Builder) -> None:

@@ -79,6 +79,15 @@ class Network:
                 found[tensor].append(number)
         return tuple(map(tuple, found))
 
+    @cached_property
+    def holders(self) -> tuple[int, ...]:
+        """For each layer the one whose matrices are on the tiles in place of its own."""
+        first: dict[str, int] = {}
+        return tuple(
+            first.setdefault(layer.alike, number) if layer.alike else number
+            for number, layer in enumerate(self.layers)
+        )
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Float output (n, outputs) of float samples (n, inputs)."""
         *_, last = self.run(x)
@@ -130,6 +139,10 @@ class Network:
             for values in layer.reads:
                 together = self.tensors_of(values) | ({number + 1} if layer.passes else set())
                 unite(sorted(together))
+        repeated: dict[str, int] = {}
+        for number, layer in enumerate(self.layers):
+            if layer.alike:
+                unite([repeated.setdefault(layer.alike, number + 1), number + 1])
         return [root(tensor) for tensor in parent]
 
 

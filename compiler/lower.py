@@ -76,8 +76,9 @@ def lower(
     for again in (False, True):
         # Words are used again only where there are not enough for every layer's own.
         memory = MemoryMap.of(network, again=again)
-        made, params = program.copy(), list(words)
-        used = _emit_inference(network, scales, products, memory, made, params)
+        made, params, used = program.copy(), list(words), memory.end
+        if used <= geometry.act_depth:
+            used = _emit_inference(network, scales, products, memory, made, params)
         if used <= geometry.act_depth:
             break
     _check_memory("activation", used, geometry.act_depth)
@@ -175,10 +176,12 @@ def _products(
 ) -> dict[str, list[Product]]:
     """Matrices by the name of their layer; their parameter words are added to ``params``."""
     products: dict[str, list[Product]] = {}
+    holders = network.holders
     for block in blocks:
         name = network.layers[block.layer].name
         plan = plans[block.layer, block.block]
-        own = [p for p in placements if (p.layer, p.block) == (block.layer, block.block)]
+        held = (holders[block.layer], block.block)
+        own = [p for p in placements if (p.layer, p.block) == held]
         _check_accumulator(name, block, own, slicing, plan, geometry)
         param = len(params)
         params += _requant_words(block, plan)

@@ -27,6 +27,8 @@ from .layers import (
     Matrix,
     Maximum,
     Mean,
+    Product,
+    Threshold,
     Values,
     WeightedSum,
 )
@@ -70,11 +72,14 @@ class Builder:
         Uses of every tensor, the graph output included.
     next:
         Number of the next value that a layer makes.
+    repeats:
+        Layers that are added under one name are one step that is repeated.
     """
 
     consumers: Mapping[str, int]
     opset: int
     next: int
+    repeats: bool = False
     values: dict[str, Value] = field(default_factory=dict)
     layers: list[Layer] = field(default_factory=list)
 
@@ -93,7 +98,8 @@ class Builder:
         return layer.made
 
     def _head(self, name: str) -> dict[str, Any]:
-        return {"name": self._unique(name), "first": self.next}
+        alike = name if self.repeats else ""
+        return {"name": self._unique(name), "first": self.next, "alike": alike}
 
     # -- layers -----------------------------------------------------------------------
 
@@ -208,6 +214,31 @@ class Builder:
         made[order] = self._add(Function(source=source, f=f, **self._head(name)))
         return made.reshape(values.shape)
 
+    def product(self, name: str, a: Values, b: Values) -> Values:
+        """Values times values of the same shape; ``ZERO`` where one of them is."""
+        made = np.full(a.shape, ZERO)
+        here = (a >= 0) & (b >= 0)
+        if here.any():
+            made[here] = self._add(Product(a=a[here], b=b[here], **self._head(name)))
+        return made
+
+    def threshold(self, name: str, values: Values, threshold: float) -> Values:
+        """Values above a threshold, and 0 in place of the others."""
+        source = values.reshape(-1)
+        made = self._add(Threshold(source=source, threshold=threshold, **self._head(name)))
+        return made.reshape(values.shape)
+
+    def constants(self, name: str, numbers: np.ndarray) -> Values:
+        """Values that are constant; equal ones are there once, and 0 is ``ZERO``."""
+        different, which = np.unique(numbers.astype(np.float64), return_inverse=True)
+        made = np.full(len(different), ZERO)
+        here = different != 0
+        if here.any():
+            # A value of the input, 0 times.
+            first = np.zeros(int(here.sum()), np.int64)
+            made[here] = self.weighted_sum(name, [first], [0.0], different[here])
+        return made[which].reshape(numbers.shape)
+
     def largest(self, name: str, windows: Values, *, last: bool) -> Values:
         """Places of the largest values of rows, shape (rows, values)."""
         return self._add(Largest(source=windows, last=last, **self._head(name)))
@@ -236,7 +267,8 @@ class Builder:
         factor, offset = (np.broadcast_to(n, shape).astype(np.float64) for n in (factor, offset))
         maker = self._maker(tensor) if shape == tensor.shape else None
         layer = None if maker is None else self.layers[maker]
-        if maker is not None and isinstance(layer, Matrix | WeightedSum) and not layer.is_bounded:
+        plain = isinstance(layer, Matrix | WeightedSum) and not (layer.is_bounded or layer.alike)
+        if maker is not None and plain:
             order = np.argsort(tensor.values.reshape(-1))
             changes = [n.reshape(-1)[order] for n in (factor, offset)]
             changed = _scaled(layer, *changes)

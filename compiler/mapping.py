@@ -50,7 +50,7 @@ def place(network: Network, geometry: Geometry, slices: int = 1) -> tuple[Placem
     blocks = [
         (number, which, block)
         for number, layer in enumerate(network.layers)
-        if isinstance(layer, Matrix)
+        if isinstance(layer, Matrix) and network.holders[number] == number
         for which, block in enumerate(layer.blocks)
     ]
     needed = sum(tiles_needed(block, geometry) for *_, block in blocks) * slices

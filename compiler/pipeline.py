@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from ..hw.geometry import Geometry
+from ..hw.isa import Op
 from ..sim.converters import ConverterError, Converters
 from ..sim.devices import Device
 from .analog import plan_analog
+from .biases import apart
 from .compiled import Compiled, Golden, LayerInfo
 from .errors import CalibrationError, TargetError
 from .frontend import load_model
@@ -67,9 +69,16 @@ def compile_model(
     slicing = Slicing(len(device.level_codes), options.slices)
     check_slices(slicing, geometry)
     placements = place(network, geometry, slicing.count)
-    rows = max(p.inputs for p in placements)
+    rows = max((p.inputs for p in placements), default=1)
     try:
         verify = plan_analog(device, converters, 1, options.tia_range)
+        whole = network
+        if geometry.has(Op.ADD):
+            network = apart(whole, scales, slicing, verify.codes_per_weight)
+        if network is not whole:
+            ranges = calibrate(network, calib)
+            scales = choose_scales(network, ranges, options.act_bits, geometry.act_width)
+            placements = place(network, geometry, slicing.count)
         blocks = quantise(network, scales, slicing.top, verify.codes_per_weight)
         plans = choose_ranges(
             network,
@@ -112,10 +121,12 @@ def compile_model(
                 layer.name,
                 layer.kind,
                 layer.count,
-                layer.weights if isinstance(layer, Matrix) else 0,
+                layer.weights
+                if isinstance(layer, Matrix) and network.holders[number] == number
+                else 0,
                 scale,
             )
-            for layer, scale in zip(network.layers, scales[1:], strict=True)
+            for number, (layer, scale) in enumerate(zip(network.layers, scales[1:], strict=True))
         ),
         device=device,
         converters=converters,

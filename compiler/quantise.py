@@ -15,7 +15,7 @@ import numpy as np
 from ..hw.isa import BIAS_BITS
 from .errors import CalibrationError
 from .graph import Network
-from .layers import Block, Largest, Matrix
+from .layers import Largest, Matrix
 from .samples import flat_samples
 from .scales import Scale, fit
 
@@ -147,31 +147,27 @@ def quantise(
 
     ``top`` is the largest integer weight. ``codes_per_weight`` is the accumulator's unit,
     the finest that there may be, in which biases must fit their word: a channel whose bias
-    is huge against its weights gets a coarser weight scale.
+    is huge against its weights gets a coarser weight scale. Layers of one step that is
+    repeated have the same integers.
     """
-    return tuple(
-        _block(
-            (number, which),
-            block,
-            top,
-            codes_per_weight,
-            scales[network.tensor_of(int(block.source.max()))],
-            scales[number + 1],
-        )
+    blocks = [
+        (number, which, block, scales[network.tensor_of(int(block.source.max()))])
         for number, layer in enumerate(network.layers)
         if isinstance(layer, Matrix)
         for which, block in enumerate(layer.blocks)
-    )
-
-
-def _block(
-    which: tuple[int, int],
-    block: Block,
-    top: int,
-    codes_per_weight: float,
-    source: Scale,
-    result: Scale,
-) -> QuantisedBlock:
-    least = np.abs(block.bias) * codes_per_weight / (source.scale * BIAS_LIMIT)
-    weight, weight_scale = quantise_weight(block.weight, top, least)
-    return QuantisedBlock(*which, weight, weight_scale, block.bias, source, result)
+    ]
+    holders = network.holders
+    least: dict[tuple[int, int], np.ndarray] = {}
+    for number, which, block, source in blocks:
+        own = np.abs(block.bias) * codes_per_weight / (source.scale * BIAS_LIMIT)
+        held = (holders[number], which)
+        least[held] = np.maximum(least[held], own) if held in least else own
+    made = []
+    for number, which, block, source in blocks:
+        weight, weight_scale = quantise_weight(block.weight, top, least[holders[number], which])
+        made.append(
+            QuantisedBlock(
+                number, which, weight, weight_scale, block.bias, source, scales[number + 1]
+            )
+        )
+    return tuple(made)

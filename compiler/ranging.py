@@ -67,7 +67,8 @@ def choose_ranges(
         which = quantised.layer, quantised.block
         layer = network.layers[quantised.layer]
         assert isinstance(layer, Matrix)
-        own = [p for p in placements if (p.layer, p.block) == which]
+        held = network.holders[quantised.layer], quantised.block
+        own = [p for p in placements if (p.layer, p.block) == held]
         bits = _bits(memory, layer.blocks[quantised.block], quantised)
         peak = _peak(bits, quantised, own, slicing, device)
         fitting = (plan for plan in fine if peak * float(plan.gain) * HEADROOM <= ADC_MAX)

@@ -6,6 +6,8 @@ from .function import Function
 from .largest import Largest
 from .matrix import Block, Matrix
 from .pool import Maximum, Mean
+from .product import Product
+from .threshold import Threshold
 from .weighted_sum import WeightedSum
 
 __all__ = [
@@ -19,6 +21,8 @@ __all__ = [
     "Matrix",
     "Maximum",
     "Mean",
+    "Product",
+    "Threshold",
     "Values",
     "WeightedSum",
 ]

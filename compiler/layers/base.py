@@ -29,10 +29,14 @@ class Layer(ABC):
         Name of the node that it comes from; unique in the network.
     first:
         Number of the first value that it makes; the others follow.
+    alike:
+        Layers in which this is the same and not empty are one step of a network that is
+        repeated: what they make has one scale, and their matrices are on the tiles once.
     """
 
     name: str
     first: int
+    alike: str = ""
 
     kind: ClassVar[str]
     """What the report calls it."""

@@ -120,22 +120,34 @@ def _grids(
         if not distances.size:
             raise TargetError(f"layer '{name}' has a window without a value")
         window = _window(distances)
-        if window is None:
-            # No rectangle: the values of each window are laid out in a row.
-            laid = emitter.scratch(distances.size * len(here))
-            begins = laid + distances.size * np.arange(len(here))
-            places = begins[:, np.newaxis] + np.arange(distances.size)
-            emitter.copy(inside[here, : distances.size], places)
-            window = _window(np.arange(distances.size))
+        if window is not None:
+            yield from _nests(begins, outs, window)
+            continue
+        # No rectangle: the values of each window are laid out in a row.
+        window = _window(np.arange(distances.size))
         if window is None:
             raise TargetError(
                 f"layer '{name}' has windows of {distances.size} values, which no "
                 f"rectangle of up to {_EXTENT} x {_EXTENT} is"
             )
-        table = np.stack([begins, outs], axis=1)
-        for nest in cover(table, POOL_LOOPS):
-            act, out = (int(address) for address in table[nest.first])
-            yield act, out, Grid(*window, pool_loops(nest))
+        together = max(emitter.room // distances.size, 1)
+        for first in range(0, len(here), together):
+            some = slice(first, first + together)
+            values = inside[here[some], : distances.size]
+            with emitter.temporary():
+                places = emitter.scratch(values.size) + np.arange(values.size).reshape(values.shape)
+                emitter.copy(values, places)
+                yield from _nests(places[:, 0], outs[some], window)
+
+
+def _nests(
+    begins: Addresses, outs: Addresses, window: tuple[int, int, int, int]
+) -> Iterator[tuple[int, int, Grid]]:
+    """Windows of one kind."""
+    table = np.stack([begins, outs], axis=1)
+    for nest in cover(table, POOL_LOOPS):
+        act, out = (int(address) for address in table[nest.first])
+        yield act, out, Grid(*window, pool_loops(nest))
 
 
 def _window(distances: Addresses) -> tuple[int, int, int, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
@@ -126,7 +127,7 @@ class WeightedSum(Bounded):
         self, emitter: Emitter, ratios: list[float], offset: float, first: Addresses, count: int
     ) -> None:
         """Values one after the other: addresses of the first term or terms, and of the result."""
-        shift = _shift(ratios, offset, self.name)
+        shift = fraction_bits(ratios, offset, self.name)
         mantissas = [round(ratio * 2.0**shift) for ratio in ratios]
         if len(ratios) == 1:
             (a, out), mantissas = map(int, first), [*mantissas, 0]
@@ -142,8 +143,8 @@ def _runs(table: Addresses) -> int:
     return 1 + int((np.diff(table, axis=0) != 1).any(axis=1).sum())
 
 
-def _shift(ratios: list[float], offset: float, name: str) -> int:
-    """Fraction bits with which factors and offset just fit their fields."""
+def fraction_bits(ratios: Sequence[float], offset: float, name: str) -> int:
+    """Fraction bits with which factors and an offset just fit the fields of an ``ADD``."""
     largest = max(map(abs, ratios))
     for shift in reversed(range(1 << SHIFT_BITS)):
         if largest * 2.0**shift < _MANTISSA_MAX and abs(offset) * 2.0**shift < _BIAS_MAX:

@@ -1,4 +1,4 @@
-"""Sums, differences, and products with constants."""
+"""Sums, differences, products and extremes."""
 
 from __future__ import annotations
 
@@ -31,9 +31,12 @@ def lower_sum(node: Node) -> None:
     node.emit(made)
 
 
-def lower_scale(node: Node) -> None:
-    """Mul and Div by a constant."""
+def lower_product(node: Node) -> None:
+    """Mul, of activations too, and Div by a constant."""
     a, b = node.value(0), node.value(1)
+    if isinstance(a, Activation) and isinstance(b, Activation) and node.operator == "Mul":
+        node.emit(node.builder.product(node.name, *np.broadcast_arrays(a.values, b.values)))
+        return
     if isinstance(a, Activation) and not isinstance(b, Activation):
         tensor, factor = a, node.weights(1)
         if node.operator == "Div":
@@ -43,7 +46,7 @@ def lower_scale(node: Node) -> None:
     elif isinstance(b, Activation) and not isinstance(a, Activation) and node.operator == "Mul":
         tensor, factor = b, node.weights(0)
     else:
-        raise Unsupported("a product of activations or a quotient by one")
+        raise Unsupported("a quotient by an activation")
     node.emit(node.builder.scaled(node.name, tensor, factor, np.zeros(())))
 
 
@@ -106,7 +109,7 @@ def _largest(node: Node, terms: list[Values]) -> Values:
 
 HANDLERS = (
     Handler(("Add", "Sub", "Sum", "Mean"), lower_sum),
-    Handler(("Mul", "Div"), lower_scale),
+    Handler(("Mul", "Div"), lower_product),
     Handler(("Neg",), lower_negate),
     Handler(("BatchNormalization",), lower_normalise),
     Handler(("Max", "Min"), lower_extreme),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from onnx.reference import ReferenceEvaluator
 
-from ..lowering import ZERO, Activation, Handler, Node, Unsupported
+from ..lowering import Activation, Handler, Node, Unsupported
 
 MAX_VALUES = 1 << 24
 """Of a tensor that a node makes."""
@@ -22,7 +22,7 @@ MOVES = (
 
 
 def lower(node: Node) -> None:
-    """Move the numbers; a constant among the values is accepted where it is 0."""
+    """Move the numbers; constants among the values are made values."""
     sources, inputs = [], []
     for position in range(node.count):
         if not node.has(position):
@@ -42,14 +42,10 @@ def lower(node: Node) -> None:
 
 
 def _numbers(node: Node, position: int) -> Activation:
-    """An input's values; those of a constant of zeros are ``ZERO``."""
-    value = node.value(position)
-    if isinstance(value, Activation):
+    """An input's values, or values that are those of a constant."""
+    if isinstance(value := node.value(position), Activation):
         return value
-    if value.any() or node.operator != "Concat":
-        name = node.proto.input[position]
-        raise Unsupported(f"input '{name}' is constant and not all of it 0")
-    return Activation(np.full(value.shape, ZERO, np.int64), alone=True)
+    return Activation(node.builder.constants(f"{node.name}/constant", node.weights(position)))
 
 
 def _size(node: Node, inputs: list[np.ndarray | None]) -> float:
@@ -69,13 +65,13 @@ def _size(node: Node, inputs: list[np.ndarray | None]) -> float:
 
 
 def lower_pad(node: Node) -> None:
-    """Zeros, or values that are there, around a tensor."""
+    """A constant, or values that are there, around a tensor."""
     mode = node.attribute("mode", "constant")
     value = np.asarray(node.attribute("value", 0.0))
     if node.has(2):
         value = node.constant(2)
-    if mode == "constant" and value.any():
-        raise Unsupported(f"pads with {value.item():g}, 0 is accepted")
+    if value.size != 1 or value.dtype.kind not in "fiu":
+        raise Unsupported(f"pads with {value.dtype} of shape {value.shape}, a number is accepted")
     source = node.activation()
     pads = node.attribute("pads", None) if node.count < 2 else node.constant(1).tolist()
     axes = node.constant(3).tolist() if node.has(3) else list(range(source.values.ndim))
@@ -94,7 +90,10 @@ def lower_pad(node: Node) -> None:
         raise Unsupported(f"makes {size:.3g} values, up to {MAX_VALUES} are accepted")
     if mode not in ("constant", "edge", "reflect", "wrap"):
         raise Unsupported(f"mode = {mode} is none of ONNX")
-    options: dict[str, Any] = {"constant_values": ZERO} if mode == "constant" else {}
+    options: dict[str, Any] = {}
+    if mode == "constant":
+        made = node.builder.constants(f"{node.name}/constant", value.reshape(-1))
+        options["constant_values"] = int(made[0])
     node.emit(np.pad(source.values[taken], added, mode=mode, **options), of=[source])
 
 

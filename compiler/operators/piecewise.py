@@ -28,6 +28,12 @@ def lower_hard_sigmoid(node: Node) -> None:
     node.emit(made)
 
 
+def lower_thresholded(node: Node) -> None:
+    """ThresholdedRelu: 0 up to alpha."""
+    alpha = float(node.attribute("alpha", 1.0))
+    node.emit(node.builder.threshold(node.name, node.activation().values, alpha))
+
+
 def lower_absolute(node: Node) -> None:
     """``x - 2 * min(x, 0)``."""
     values = node.activation().values
@@ -43,5 +49,6 @@ def _below(node: Node, values: Values) -> Values:
 HANDLERS = (
     Handler(("LeakyRelu", "PRelu"), lower_leaky),
     Handler(("HardSigmoid",), lower_hard_sigmoid),
+    Handler(("ThresholdedRelu",), lower_thresholded),
     Handler(("Abs",), lower_absolute),
 )

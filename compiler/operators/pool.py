@@ -49,7 +49,7 @@ def lower_global(node: Node) -> None:
 
 
 def lower_reduce(node: Node) -> None:
-    """ReduceMax, ReduceMean and ReduceSum over axes, attribute or input."""
+    """ReduceMax, ReduceMin, ReduceMean and ReduceSum over axes, attribute or input."""
     values = node.builder.solid(f"{node.name}/pad", node.activation().values)
     default = node.attribute("axes", [])
     axes = [int(axis) for axis in np.asarray(node.constant(1, default)).reshape(-1)]
@@ -64,7 +64,11 @@ def lower_reduce(node: Node) -> None:
     kept = [axis for axis in range(values.ndim) if axis not in chosen]
     moved = values.transpose(*kept, *chosen)
     found = moved.reshape(prod(values.shape[axis] for axis in kept), -1)
-    if node.operator == "ReduceMax":
+    if node.operator == "ReduceMin":  # the largest of the negated ones, negated
+        below = node.builder.weighted_sum(f"{node.name}/-", [found], [-1.0])
+        made = node.builder.maximum(f"{node.name}/largest", below)
+        made = node.builder.weighted_sum(node.name, [made], [-1.0])
+    elif node.operator == "ReduceMax":
         made = node.builder.maximum(node.name, found)
     else:
         divisor = found.shape[1] if node.operator == "ReduceMean" else 1
@@ -112,5 +116,5 @@ HANDLERS = (
     Handler(("MaxPool",), lower_max),
     Handler(("AveragePool",), lower_average),
     Handler(("GlobalMaxPool", "GlobalAveragePool"), lower_global),
-    Handler(("ReduceMax", "ReduceMean", "ReduceSum"), lower_reduce),
+    Handler(("ReduceMax", "ReduceMin", "ReduceMean", "ReduceSum"), lower_reduce),
 )
