@@ -2,7 +2,7 @@
 
 What a run takes follows from its program, its ``POOL`` records and the front end alone:
 not from activations, conductances or codes. Instructions execute one after the other, and
-what one takes depends on those before it in two ways only, which :class:`State` holds.
+what one takes depends on those before it in three ways only, which :class:`State` holds.
 Each round of a loop leaves the state that the first one has left, so that all rounds but
 the first take the same: two walks of a body do, whatever it counts.
 """

@@ -245,8 +245,8 @@ def test_a_multiplexer_that_is_not_written_gives_no_temperature(plug, monkeypatc
     """A planted fault: the frame of the last two channels leaves them on their inputs."""
 
     class Forgetful(Bench):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
             frames = list(self.card.adc.sensing)
             frames[-2] = 0
             self.card.adc.sensing = tuple(frames)
