@@ -32,6 +32,16 @@ def compile_model(
     one_shot: Annotated[
         bool, typer.Option("--one-shot", help="Write cells once, without verify.")
     ] = False,
+    target_drop: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Accuracy that may be lost: slices, act and ADC bits are chosen."
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Classes of the calibration samples, .npy [what floats say]."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=SEED_MAX, help="Seed of every draw.")] = 1,
     as_json: Json = False,
 ) -> None:
@@ -39,7 +49,7 @@ def compile_model(
     with working(), Reporter() as reporter:
         from ...compiler.options import Options
         from ..arrays import blaming, load_array
-        from ..steps.compiling import compile_bundle
+        from ..steps.compiling import choose_knobs, compile_bundle
         from ..steps.targets import target as geometry_of
 
         geometry, clk_hz = geometry_of(target, rows, columns)
@@ -47,8 +57,17 @@ def compile_model(
             act_bits=act_bits, slices=slices, verify=not one_shot, seed=seed, clk_hz=clk_hz
         )
         bundle = output or Path(f"{model.stem}.ohm")
+        samples, trials = load_array(calib), []
+        if target_drop is not None:
+            classes = None if labels is None else load_array(labels)
+            with blaming(calib):
+                options, adc_bits, trials = choose_knobs(
+                    model, device, samples, classes, geometry, options, target_drop, reporter
+                )
         with blaming(calib):
             _, data = compile_bundle(
-                model, device, load_array(calib), bundle, reporter, geometry, options, adc_bits
+                model, device, samples, bundle, reporter, geometry, options, adc_bits
             )
+        if trials:
+            data["tried"] = trials
     emit(as_json, data, key_table(f"Compiled {model.name}", data))
