@@ -36,7 +36,7 @@ def product(folder, x, options, **geometry):
         ),
         path,
     )
-    target = Geometry(param_depth=1 << 14, **geometry)
+    target = Geometry(program_depth=1 << 13, param_depth=1 << 14, **geometry)
     compiled = compile_model(path, load("ideal:256"), x, target, options)
     trace = build_engine(compiled).infer(quantise_input(compiled, x))
     return dequantise_output(compiled, trace.output)
