@@ -19,7 +19,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-WORDS = {"afe": "AFE", "cosim": "co-simulation", "fmax": "Fmax", "mhz": "[MHz]"}
+WORDS = {"afe": "AFE", "cosim": "co-simulation", "fmax": "Fmax", "mhz": "[MHz]", "ms": "[ms]"}
 """How words of a key are shown to people."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from .errors import TargetError
 from .graph import Network
 from .mapping import Placement, row_groups
 from .memory import ZERO_WORD, MemoryMap
+from .options import Options
 from .profile import make_profile
 from .quantise import QuantisedBlock
 from .scales import Scale, mantissa_and_shift
@@ -44,7 +46,7 @@ def lower(
     device: Device,
     converters: Converters,
     geometry: Geometry,
-    clk_hz: int,
+    options: Options,
 ) -> Image:
     """The image that every engine executes.
 
@@ -62,7 +64,7 @@ def lower(
     words = level_words(device, converters, verify.gain)
     products = _products(network, blocks, placements, slicing, plans, geometry, words)
     program = Program(geometry)
-    _emit_setup(program, verify, device, converters, geometry, clk_hz)
+    _emit_setup(program, verify, device, converters, geometry, options)
     mode = device.mode_index(device.programmable.mode)
     for p in placements:
         program.enter(f"program/{p.tile}")
@@ -81,7 +83,7 @@ def lower(
             break
     _check_memory("activation", used, geometry.act_depth)
 
-    profile = make_profile(device, converters, clk_hz, base=len(params))
+    profile = make_profile(device, converters, options.clk_hz, base=len(params))
     if len(params) + len(profile.records) > geometry.param_depth:
         log.warning("no parameter memory is left for the recipes: modes cannot be changed")
         profile = profile.without_ways()
@@ -89,7 +91,7 @@ def lower(
     _check_memory("program", len(made.code), geometry.program_depth)
     _check_memory("parameter", len(params), geometry.param_depth)
     return Image(
-        geometry=geometry,
+        geometry=_fitted(geometry, len(made.code), len(params), used),
         code=tuple(made.code),
         entries=made.entries,
         params=np.array(params, np.uint64),
@@ -112,22 +114,22 @@ def _emit_setup(
     device: Device,
     converters: Converters,
     geometry: Geometry,
-    clk_hz: int,
+    options: Options,
 ) -> None:
     program.enter("setup")
     program.emit(Op.ADOPT)
     program.emit(Op.DAC, channel=Dac.RAIL_A, code=converters.read_code(device.v_read))
     program.emit(Op.DAC, channel=Dac.GATE_ON, code=converters.gate_on_code)
     program.set(Reg.LEVELS, 0)
-    program.set(Reg.TRIES, device.verify_tries)
+    program.set(Reg.TRIES, device.verify_tries if options.verify else 1)
     program.set(Reg.AVERAGE, device.verify_conversions.bit_length() - 1)
     program.set(Reg.STUCK, stuck_codes(device, plan.gain))
     program.set(Reg.LINE, 0)
     program.set(Reg.TOGETHER, cells_together(device, geometry.columns))
     if geometry.wear:
         program.set(Reg.ENDURANCE, endurance_cycles(device))
-    program.set(Reg.SET_CYCLES, pulse_cycles(device.set_width_s, clk_hz))
-    program.set(Reg.RESET_CYCLES, pulse_cycles(device.reset_width_s, clk_hz))
+    program.set(Reg.SET_CYCLES, pulse_cycles(device.set_width_s, options.clk_hz))
+    program.set(Reg.RESET_CYCLES, pulse_cycles(device.reset_width_s, options.clk_hz))
     program.set(Reg.RAIL_SET, converters.dac_code(device.v_set))
     program.set(Reg.RAIL_RESET, converters.dac_code(device.v_reset))
     program.set(Reg.TIA_RANGE, plan.tia_range)
@@ -226,6 +228,23 @@ def _check_accumulator(
             f"({planes} planes, {conversions} conversions each), "
             f"the target has {geometry.acc_width}"
         )
+
+
+def _fitted(geometry: Geometry, program: int, params: int, activations: int) -> Geometry:
+    """The geometry with memories no larger than needed, in powers of two.
+
+    Those of the standard controller are the least: that is what boards are built with.
+    """
+    standard = Geometry()
+    depths = {
+        name: min(getattr(geometry, name), max(1 << (used - 1).bit_length(), least))
+        for name, used, least in (
+            ("program_depth", program, standard.program_depth),
+            ("param_depth", params, standard.param_depth),
+            ("act_depth", activations, standard.act_depth),
+        )
+    }
+    return replace(geometry, **depths)
 
 
 def _check_memory(kind: str, needed: int, depth: int) -> None:

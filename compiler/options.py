@@ -26,5 +26,7 @@ class Options(BaseModel):
     """Index of the TIA range; None takes the smallest one that all rows fit into."""
     slices: Annotated[int, Field(ge=1, le=MAX_SLICES)] = 1
     """Pairs of cells that hold one weight, each counting more than the one before."""
+    verify: bool = True
+    """Whether cells are written until a read finds them on their level; else once."""
     golden_samples: Annotated[int, Field(ge=1, le=1024)] = 8
     """Calibration samples whose integers are kept as golden vectors."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,16 @@ from .biases import apart
 from .compiled import Compiled, Golden, LayerInfo
 from .errors import CalibrationError, TargetError
 from .frontend import load_model
+from .graph import Network
 from .layers import Matrix
 from .lower import lower
 from .mapping import cell_levels, check_slices, place
 from .options import Options
-from .quantise import calibrate, choose_scales, quantise
+from .quantise import Range, calibrate, choose_scales, quantise
 from .ranging import choose_ranges
 from .runner import build_engine, quantise_input
 from .samples import flat_samples
+from .scales import Scale
 from .slicing import Slicing
 
 log = logging.getLogger(__name__)
@@ -53,7 +56,56 @@ def compile_model(
         In one sentence, if model, samples, device or target do not fit.
     """
     geometry, options = geometry or Geometry(), options or Options()
-    converters = converters or Converters()
+    name, converters = Path(model_path).name, converters or Converters()
+    source = calibrated(load_model(model_path), calib)
+    compiled = compile_network(name, source, device, geometry, options, converters)
+    return replace(compiled, golden=_golden(compiled, calib[: options.golden_samples]))
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network with what is known of its values.
+
+    Attributes
+    ----------
+    x:
+        Calibration samples, shape (n, inputs), float32.
+    ranges:
+        Of the input and of every layer's values.
+    """
+
+    network: Network
+    x: np.ndarray
+    ranges: Sequence[Range]
+
+
+def calibrated(network: Network, calib: np.ndarray) -> Source:
+    """The network with its ranges on calibration samples (n, *sample shape).
+
+    Raises
+    ------
+    CalibrationError
+        If they do not fit the network.
+    """
+    x = flat_samples(calib, network.input_shape, "calibration samples", CalibrationError)
+    return Source(network, x, calibrate(network, x))
+
+
+def compile_network(
+    name: str,
+    source: Source,
+    device: Device,
+    geometry: Geometry,
+    options: Options,
+    converters: Converters,
+) -> Compiled:
+    """Compile a network; there are no golden vectors yet.
+
+    Raises
+    ------
+    TargetError
+        If device, converters or controller do not fit it.
+    """
     if options.act_bits > geometry.act_width:
         raise TargetError(
             f"{options.act_bits}-bit activations do not fit the target's "
@@ -63,33 +115,21 @@ def compile_model(
         raise TargetError(
             f"{device.name} has no mode that holds weight levels: no network fits on it"
         )
-    network = load_model(model_path)
-    ranges = calibrate(network, calib)
-    scales = choose_scales(network, ranges, options.act_bits, geometry.act_width)
     slicing = Slicing(len(device.level_codes), options.slices)
     check_slices(slicing, geometry)
-    placements = place(network, geometry, slicing.count)
-    rows = max((p.inputs for p in placements), default=1)
+    network = source.network
+    scales = choose_scales(network, source.ranges, options.act_bits, geometry.act_width)
     try:
         verify = plan_analog(device, converters, 1, options.tia_range)
-        whole = network
         if geometry.has(Op.ADD):
-            network = apart(whole, scales, slicing, verify.codes_per_weight)
-        if network is not whole:
-            ranges = calibrate(network, calib)
+            network = apart(network, scales, slicing, verify.codes_per_weight)
+        if network is not source.network:
+            ranges = calibrate(network, source.x)
             scales = choose_scales(network, ranges, options.act_bits, geometry.act_width)
-            placements = place(network, geometry, slicing.count)
+        placements = place(network, geometry, slicing.count)
         blocks = quantise(network, scales, slicing.top, verify.codes_per_weight)
         plans = choose_ranges(
-            network,
-            flat_samples(calib, network.input_shape, "calibration samples", CalibrationError),
-            blocks,
-            placements,
-            slicing,
-            device,
-            converters,
-            rows,
-            options.tia_range,
+            network, source.x, blocks, placements, slicing, device, converters, options.tia_range
         )
         image = lower(
             network,
@@ -102,40 +142,48 @@ def compile_model(
             device,
             converters,
             geometry,
-            options.clk_hz,
+            options,
         )
     except ConverterError as error:
         raise TargetError(f"{device.name} does not suit the converters: {error}") from error
     log.info(
         "%d layers on %d tiles, %d instructions", len(network.layers), image.tiles, len(image.code)
     )
-    compiled = Compiled(
-        name=Path(model_path).name,
+    return Compiled(
+        name=name,
         input_shape=network.input_shape,
         input=scales[0],
         image=image,
         levels=cell_levels(blocks, placements, geometry, slicing),
         placements=placements,
-        layers=tuple(
-            LayerInfo(
-                layer.name,
-                layer.kind,
-                layer.count,
-                layer.weights
-                if isinstance(layer, Matrix) and network.holders[number] == number
-                else 0,
-                scale,
-            )
-            for number, (layer, scale) in enumerate(zip(network.layers, scales[1:], strict=True))
-        ),
+        layers=_layers(network, scales),
         device=device,
         converters=converters,
         options=options,
         verify_range=verify.tia_range,
-        ranges=tuple(plans[block.layer, block.block].tia_range for block in blocks),
+        ranges=tuple(
+            plans[block.layer, block.block].tia_range
+            for block in blocks
+            if network.holders[block.layer] == block.layer
+        ),
         golden=Golden(np.empty((0, network.inputs), np.int32), ()),
     )
-    return replace(compiled, golden=_golden(compiled, calib[: options.golden_samples]))
+
+
+def _layers(network: Network, scales: Sequence[Scale]) -> tuple[LayerInfo, ...]:
+    """The layers as they run; matrices are those of the layer that holds them."""
+    return tuple(
+        LayerInfo(
+            layer.name,
+            layer.kind,
+            layer.count,
+            layer.weights if isinstance(layer, Matrix) and holder == number else 0,
+            scale,
+        )
+        for number, (layer, holder, scale) in enumerate(
+            zip(network.layers, network.holders, scales[1:], strict=True)
+        )
+    )
 
 
 def _golden(compiled: Compiled, samples: np.ndarray) -> Golden:

@@ -34,7 +34,6 @@ def choose_ranges(
     slicing: Slicing,
     device: Device,
     converters: Converters,
-    rows: int,
     tia_range: int | None,
 ) -> dict[Which, AnalogPlan]:
     """How each matrix is converted.
@@ -48,11 +47,10 @@ def choose_ranges(
     ----------
     x:
         Calibration samples as they are calibrated with, shape (n, inputs).
-    rows:
-        Most rows that any tile drives.
     tia_range:
         The wish.
     """
+    rows = max((p.inputs for p in placements), default=1)
     worst = plan_analog(device, converters, rows, tia_range)
     plans = {(block.layer, block.block): worst for block in blocks}
     if tia_range is not None:

@@ -8,12 +8,22 @@ from typing import Any
 
 import numpy as np
 
+from ..hw.afe.array_card import front_end_cycles
+from ..hw.cycles import FrontEndCycles, inference, layer_cycles
 from ..hw.isa import POOL_WORDS, Instruction, Op, unpack_pool
 from .compiled import Compiled
 
 
-def summarise(compiled: Compiled) -> dict[str, Any]:
-    """The report as plain JSON values; times are in plane periods of the front end."""
+def summarise(compiled: Compiled, front_end: FrontEndCycles | None = None) -> dict[str, Any]:
+    """The report as plain JSON values.
+
+    Parameters
+    ----------
+    compiled:
+        The network.
+    front_end:
+        What its cycles are predicted for; by default the array card at the network's clock.
+    """
     image, device, geometry = compiled.image, compiled.device, compiled.image.geometry
     layers = [_layer(compiled, number) for number in range(len(compiled.layers))]
     weights = sum(p.inputs * p.outputs for p in compiled.placements)
@@ -37,6 +47,7 @@ def summarise(compiled: Compiled) -> dict[str, Any]:
             "verify_full_scale_a": _full_scale(compiled, compiled.verify_range),
         },
         "layers": layers,
+        "cycles": predict(compiled, front_end),
         "totals": {
             "planes": sum(layer["planes"] for layer in layers),
             "conversions": sum(layer["conversions"] for layer in layers),
@@ -51,6 +62,34 @@ def summarise(compiled: Compiled) -> dict[str, Any]:
             "activation words": [act_words, geometry.act_depth],
         },
         "level_histogram": counts.tolist(),
+    }
+
+
+def predict(compiled: Compiled, front_end: FrontEndCycles | None = None) -> dict[str, Any] | None:
+    """Clock cycles of an inference by the cost model (:mod:`ohmloom.hw.cycles`).
+
+    ``first`` is that of the first inference after the cells have been driven; the rest is
+    about each of the following ones. None where no array card is for such a controller.
+    """
+    image, clk_hz = compiled.image, compiled.options.clk_hz
+    try:
+        front_end = front_end or front_end_cycles(image.geometry, clk_hz)
+    except ValueError:
+        return None
+    cycles = inference(image, front_end)
+    later = cycles.later
+    layers = layer_cycles(image, later)
+    return {
+        "clk_hz": clk_hz,
+        "first": cycles.first.cycles,
+        "later": later.cycles,
+        "seconds": later.cycles / clk_hz,
+        "layers": [
+            {"name": layer.name, "cycles": count, "seconds": count / clk_hz}
+            for layer, count in zip(image.layers, layers, strict=True)
+        ],
+        "no_layer": later.cycles - sum(layers),
+        "instructions": later.by_op(),
     }
 
 

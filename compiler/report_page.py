@@ -48,6 +48,7 @@ figure { margin:1rem 0 } figure img { image-rendering:pixelated; max-width:100%;
 <th>tiles</th><th>TIA full scale</th><th>rows at once</th>
 <th>MVMs</th><th>planes</th><th>conversions</th><th>output scale</th></tr></thead>
 <tbody>$layers</tbody></table></div>
+$cycles
 <h2>Use of the controller</h2>
 <div class="wide"><table><thead><tr><th>resource</th><th>used</th><th>there</th><th>share</th></tr>
 </thead><tbody>$use</tbody></table></div>
@@ -75,6 +76,10 @@ def render_html(compiled: Compiled, report: dict[str, Any]) -> str:
         "ADC": f"{converters['adc_bits']} bits",
         "full scale of verify reads": f"{converters['verify_full_scale_a'] * 1e6:g} \u00b5A",
     }
+    cycles = report["cycles"]
+    if cycles:
+        cards["cycles per inference, predicted"] = f"{cycles['later']:,}"
+        cards[f"at {cycles['clk_hz'] / 1e6:g} MHz, predicted"] = _time(cycles["seconds"])
     return PAGE.substitute(
         model=escape(report["model"]),
         device=escape(device["name"]),
@@ -88,6 +93,7 @@ def render_html(compiled: Compiled, report: dict[str, Any]) -> str:
             for name, value in cards.items()
         ),
         layers="".join(_layer_row(layer) for layer in report["layers"]),
+        cycles=_cycles(report["cycles"]),
         use="".join(
             _row(name, used, there, f"{used / there:.0%}")
             for name, (used, there) in report["use"].items()
@@ -118,6 +124,37 @@ def _layer_row(layer: dict[str, Any]) -> str:
         f"{layer['conversions']:,}",
         f"{layer['output_scale']['scale']:.4g}",
     )
+
+
+def _cycles(cycles: dict[str, Any] | None) -> str:
+    """Where an inference's clock cycles go."""
+    if not cycles:
+        return ""
+    total = cycles["later"]
+    rows = [(each["name"], each["cycles"]) for each in cycles["layers"]]
+    rows += [("no layer's", cycles["no_layer"]), ("inference", total)]
+    table = "".join(
+        _row(name, f"{count:,}", _time(count / cycles["clk_hz"]), f"{count / total:.1%}")
+        for name, count in rows
+    )
+    kinds = ", ".join(f"{name} {count:,}" for name, count in cycles["instructions"].items())
+    return (
+        "<h2>Cycles</h2>"
+        f'<p class="sub">Predicted at {cycles["clk_hz"] / 1e6:g} MHz; in co-simulation the '
+        "controller counts the same. The first inference after the cells have been driven "
+        f"takes {cycles['first']:,}.</p>"
+        '<div class="wide"><table><thead><tr><th>layer</th><th>cycles</th><th>time</th>'
+        f"<th>share</th></tr></thead><tbody>{table}</tbody></table></div>"
+        f'<p class="sub">By instruction: {kinds}.</p>'
+    )
+
+
+def _time(seconds: float) -> str:
+    """With three digits, in the unit that it needs."""
+    for unit, scale in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} us"
 
 
 def _histogram(counts: list[int]) -> str:

@@ -12,6 +12,7 @@ from .ram import Ram
 from .ranges import RANGE_BITS
 from .readout import CODE_BITS
 from .tables import (
+    CALIBRATION_CYCLES,
     ENTRY_FIELDS,
     GAIN_FRACTION_BITS,
     IDENTITY,
@@ -19,8 +20,6 @@ from .tables import (
     table_depth,
 )
 
-LATENCY = 4
-"""Cycles that a sample, and the end of a conversion, come later."""
 CODE_MAX = (1 << CODE_BITS - 1) - 1
 CODE_MIN = -CODE_MAX - 1
 
@@ -30,7 +29,7 @@ class Calibrator(wiring.Component):
 
     ``code' = clamp(round_half_even(code * gain / 2^15) + offset)``; a code at a rail
     stays there. One sample a cycle with one multiplier: a sample comes out
-    ``LATENCY`` cycles after it has gone in, and ``adc_idle`` rises as much later.
+    ``CALIBRATION_CYCLES`` cycles after it has gone in, and ``adc_idle`` rises as much later.
 
     Parameters
     ----------
@@ -97,7 +96,7 @@ class Calibrator(wiring.Component):
         # Sample and entry; product; rounded; with the offset.
         gain, offset = Signal(ENTRY_FIELDS[0].width), Signal(signed(ENTRY_FIELDS[1].width))
         m.d.comb += Cat(gain, offset).eq(read.data)
-        stages = [_Stage(n) for n in range(LATENCY)]
+        stages = [_Stage(n) for n in range(CALIBRATION_CYCLES)]
         m.d.sync += [
             stages[0].valid.eq(self.i.valid),
             stages[0].column.eq(sample["column"]),
@@ -137,7 +136,7 @@ class Calibrator(wiring.Component):
         ]
 
         # As high as the front end's, so many cycles later; low at once.
-        idle = Signal(LATENCY, init=-1)
+        idle = Signal(CALIBRATION_CYCLES, init=-1)
         m.d.sync += idle.eq(Cat(self.i_idle, idle))
         m.d.comb += self.o_idle.eq(self.i_idle & idle.all())
         return m

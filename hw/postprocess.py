@@ -6,7 +6,7 @@ bounds in ``hw/bounds.py``, and its line in :data:`UNITS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from amaranth import Cat, Module, ResetInserter, Signal, signed
@@ -14,7 +14,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .geometry import Geometry
-from .isa import OPCODE_BITS, POOL_WORDS, Instruction, Op, unpack_pool
+from .isa import OPCODE_BITS
 from .post.add import ResidualAdd
 from .post.argmax import ArgMax
 from .post.lut import LookUp
@@ -23,36 +23,10 @@ from .post.requant import Requantiser
 from .post.scaler import Scaler
 from .post.serial import SerialScaler
 from .post.unit import PostUnit
+from .post.widths import is_serial
 
 UNITS: tuple[type[PostUnit], ...] = (Requantiser, LookUp, Pool, ResidualAdd, ArgMax)
 """Every unit; a controller has those of its geometry."""
-
-
-def is_serial(geometry: Geometry) -> bool:
-    """Whether the scaler is the serial one, which cannot do what ``ADD`` needs."""
-    return geometry.compact and not geometry.residual
-
-
-def scaler_cycles(geometry: Geometry) -> int:
-    """Cycles in which a value is scaled."""
-    return SerialScaler.latency(geometry) if is_serial(geometry) else Scaler.LATENCY
-
-
-def cycles(instr: Instruction, params: Sequence[int], geometry: Geometry) -> int:
-    """Cycles from ``start`` to ``done`` of one instruction with that parameter memory."""
-    scaling = scaler_cycles(geometry)
-    match instr.op:
-        case Op.POOL:
-            grid = unpack_pool(params[instr["param"] : instr["param"] + POOL_WORDS])
-            return Pool.cycles(grid, bool(instr["average"]), scaling)
-        case Op.LUT:
-            return LookUp.CYCLES * instr["count"]
-        case Op.ADD:
-            return ResidualAdd.OVERHEAD + ResidualAdd.CYCLES * instr["count"]
-        case Op.ARGMAX:
-            return ArgMax.OVERHEAD + ArgMax.CYCLES * instr["count"]
-        case _:
-            return (Requantiser.CYCLES + scaling) * instr["count"]
 
 
 class PostProcessor(wiring.Component):

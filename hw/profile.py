@@ -31,6 +31,11 @@ QUARTER_BITS = 16
 QUARTERS = WORD_BITS // QUARTER_BITS
 """The controller's memory of the profile has words of a quarter each, the low one first."""
 PROFILE_QUARTERS = PROFILE_WORDS * QUARTERS
+WALK_CYCLES = SLOT_WORDS * QUARTERS + 1
+"""In which the controller looks at all quarters of a slot."""
+ADOPT_CYCLES = (2 * (MODE_SLOTS + WAY_SLOTS) + 1) * WALK_CYCLES + 2
+"""From start to ``done`` of an ``ADOPT`` that finds nothing wrong: header, modes and ways for
+the checksum, then modes and ways for their limits."""
 ARM_KEY = 0x4152
 """Upper half of the key that an irreversible change of mode wants in ``Reg.ARM``."""
 

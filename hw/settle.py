@@ -14,13 +14,22 @@ def longest_settle_cycles(timing: FrontEndTiming, clk_hz: int) -> int:
     return max(cycles_from_ps(duration, clk_hz) for duration in durations)
 
 
+def settle_by_range(timing: FrontEndTiming, clk_hz: int) -> tuple[int, ...]:
+    """Cycles from ``latch`` to ``convert``, by the number on the range pins.
+
+    A range that the front end does not say anything of takes the longest.
+    """
+    cycles = [cycles_from_ps(duration, clk_hz) for duration in timing.range_settle_ps]
+    missing = (1 << RANGE_BITS) - len(cycles)
+    return (*cycles, *[longest_settle_cycles(timing, clk_hz)] * missing)
+
+
 def settle_cycles(m: Module, timing: FrontEndTiming, clk_hz: int, tia_range: Value) -> Value:
     """Cycles from ``latch`` to ``convert`` in ``tia_range``, two cycles after it has changed.
 
-    A constant where all ranges take the same. A range that the front end does not say
-    anything of takes the longest.
+    Those of :func:`settle_by_range`; a constant where all ranges take the same.
     """
-    cycles = [cycles_from_ps(duration, clk_hz) for duration in timing.range_settle_ps]
+    cycles = settle_by_range(timing, clk_hz)
     longest = longest_settle_cycles(timing, clk_hz)
     if all(count == longest for count in cycles):
         return Const(longest)
@@ -28,7 +37,7 @@ def settle_cycles(m: Module, timing: FrontEndTiming, clk_hz: int, tia_range: Val
     found = Signal(range(longest + 1), init=longest)
     m.d.sync += [chosen.eq(tia_range), found.eq(longest)]
     with m.Switch(chosen):
-        for number, count in enumerate(cycles):
+        for number, count in enumerate(cycles[: len(timing.range_settle_ps)]):
             with m.Case(number):
                 m.d.sync += found.eq(count)
     return found

@@ -11,6 +11,8 @@ from .geometry import Geometry
 from .isa import Field, pack_fields, unpack_fields
 from .ranges import RANGE_BITS
 
+CALIBRATION_CYCLES = 4
+"""Cycles that a sample, and the end of a conversion, come later."""
 GAIN_FRACTION_BITS = 15
 ENTRY_FIELDS = (Field("gain", 16), Field("offset", 16, signed=True))
 """Gain with 15 fraction bits, below 2, and offset in ADC codes."""

@@ -19,22 +19,55 @@ def compile_model(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Bundle to write [MODEL's name .ohm].")
     ] = None,
-    rows: Annotated[int, typer.Option(help="Rows of a tile.")] = 32,
-    columns: Annotated[int, typer.Option(help="Columns of a tile, two for each output.")] = 32,
+    target: Annotated[
+        str, typer.Option(help="Board, or 'simulated': all that instructions reach.")
+    ] = "ulx3s-85f",
+    rows: Annotated[int | None, typer.Option(help="Rows of a tile [the target's].")] = None,
+    columns: Annotated[
+        int | None, typer.Option(help="Columns of a tile, two for each output [the target's].")
+    ] = None,
     act_bits: Annotated[int, typer.Option(min=4, max=16, help="Bits of activations.")] = 8,
+    slices: Annotated[int, typer.Option(min=1, max=8, help="Pairs of cells of a weight.")] = 1,
+    adc_bits: Annotated[int, typer.Option(min=8, max=16, help="Bits of the ADC.")] = 16,
+    one_shot: Annotated[
+        bool, typer.Option("--one-shot", help="Write cells once, without verify.")
+    ] = False,
+    target_drop: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Accuracy that may be lost: slices, act and ADC bits are chosen."
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Classes of the calibration samples, .npy [what floats say]."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=SEED_MAX, help="Seed of every draw.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Compile an ONNX network for a device into a bundle."""
     with working(), Reporter() as reporter:
-        from ...hw.geometry import Geometry
+        from ...compiler.options import Options
         from ..arrays import blaming, load_array
-        from ..steps.compiling import compile_bundle
+        from ..steps.compiling import choose_knobs, compile_bundle
+        from ..steps.targets import target as geometry_of
 
-        geometry = Geometry(rows=rows, columns=columns)
+        geometry, clk_hz = geometry_of(target, rows, columns)
+        options = Options(
+            act_bits=act_bits, slices=slices, verify=not one_shot, seed=seed, clk_hz=clk_hz
+        )
         bundle = output or Path(f"{model.stem}.ohm")
+        samples, trials = load_array(calib), []
+        if target_drop is not None:
+            classes = None if labels is None else load_array(labels)
+            with blaming(calib):
+                options, adc_bits, trials = choose_knobs(
+                    model, device, samples, classes, geometry, options, target_drop, reporter
+                )
         with blaming(calib):
             _, data = compile_bundle(
-                model, device, load_array(calib), bundle, reporter, geometry, act_bits, seed
+                model, device, samples, bundle, reporter, geometry, options, adc_bits
             )
+        if trials:
+            data["tried"] = trials
     emit(as_json, data, key_table(f"Compiled {model.name}", data))

@@ -28,7 +28,11 @@ def demo(
         from ..arrays import load_array
         from ..steps.building import build
         from ..steps.compiling import compile_bundle
-        from ..steps.cosimulation import cosimulate, insist_on_agreement
+        from ..steps.cosimulation import (
+            cosimulate,
+            insist_on_agreement,
+            insist_on_prediction,
+        )
         from ..steps.inference import first_rows, float_scores, infer
 
         model = DIGITS / "digits.onnx"
@@ -42,6 +46,7 @@ def demo(
         held_out = first_rows(drives, samples, "the held-out set")
         proof = cosimulate(compiled, held_out, reporter).report
         insist_on_agreement(proof)
+        insist_on_prediction(proof)
         built = build(compiled, find_board(BOARD), output, reporter)
         data = {
             "device": DEVICE,
@@ -53,6 +58,7 @@ def demo(
             "cosim_values_compared": proof.values_compared,
             "cosim_mismatches": proof.mismatches,
             "cycles_per_inference": proof.cycles_per_inference,
+            "predicted_cycles": proof.predicted_cycles,
             "afe_utilisation": proof.afe_utilisation,
             "fmax_mhz": built.fmax_mhz,
             "utilisation": built.as_dict()["utilisation"],

@@ -8,11 +8,54 @@ import numpy as np
 
 from ...compiler.bundle import REPORT_HTML, write_bundle
 from ...compiler.compiled import Compiled
+from ...compiler.frontend import load_model
 from ...compiler.options import Options
-from ...compiler.pipeline import compile_model
+from ...compiler.pipeline import calibrated, compile_model
+from ...compiler.report import predict
+from ...compiler.search import Search, Trial
 from ...hw.geometry import Geometry
+from ...sim.converters import Converters
 from ...sim.devices import load
 from ..output import Reporter
+
+
+def choose_knobs(
+    model: Path,
+    device: str,
+    calib: np.ndarray,
+    labels: np.ndarray | None,
+    geometry: Geometry,
+    options: Options,
+    target: float,
+    reporter: Reporter,
+) -> tuple[Options, int, list[str]]:
+    """The cheapest options and ADC bits that lose at most ``target``, and what was tried.
+
+    Raises
+    ------
+    DeviceError, CompileError
+        If device, model or samples do not do, or nothing keeps the accuracy.
+    """
+    reporter.update("calibrating")
+    source = calibrated(load_model(model), calib)
+
+    def told(trial: Trial) -> None:
+        reporter.update(f"tried {_words(trial)}")
+
+    search = Search(
+        source, load(device), geometry, options, Converters(), source.x, labels, target,
+        progress=told,
+    )  # fmt: skip
+    best = search.run()
+    chosen, converters = search.chosen(best)
+    return chosen, converters.adc_bits, [_words(trial) for trial in search.trials]
+
+
+def _words(trial: Trial) -> str:
+    setting = f"{trial.slices} slices, {trial.act_bits}-bit activations, {trial.adc_bits}-bit ADC"
+    if trial.drop is None:
+        return f"{setting}: {trial.why_not}"
+    return f"{setting}: loses {trial.drop:.4f} +- {2 * trial.error:.4f}, {trial.tiles} tiles"
 
 
 def compile_bundle(
@@ -22,8 +65,8 @@ def compile_bundle(
     bundle: Path,
     reporter: Reporter,
     geometry: Geometry | None = None,
-    act_bits: int = 8,
-    seed: int = 1,
+    options: Options | None = None,
+    adc_bits: int = 16,
 ) -> tuple[Compiled, dict[str, object]]:
     """Compile a network into a bundle; also returns the figures that are shown.
 
@@ -33,10 +76,10 @@ def compile_bundle(
         If device, model, samples or place do not do.
     """
     reporter.update("compiling")
-    options = Options(act_bits=act_bits, seed=seed)
-    compiled = compile_model(model, load(device), calib, geometry, options)
+    converters = Converters(adc_bits=adc_bits)
+    compiled = compile_model(model, load(device), calib, geometry, options, converters)
     write_bundle(compiled, bundle)
-    image = compiled.image
+    image, cycles = compiled.image, predict(compiled)
     return compiled, {
         "bundle": str(bundle),
         "report": str(bundle / REPORT_HTML),
@@ -48,4 +91,7 @@ def compile_bundle(
         "cells": image.tiles * image.geometry.cells,
         "instructions": len(image.code),
         "tia_ranges": sorted(set(compiled.ranges)),
+        "predicted_cycles": cycles["first"] if cycles else None,
+        "predicted_cycles_later": cycles["later"] if cycles else None,
+        "predicted_ms_later": 1e3 * cycles["seconds"] if cycles else None,
     }

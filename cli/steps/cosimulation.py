@@ -44,6 +44,21 @@ def cosimulate(
     )
 
 
+def insist_on_prediction(report: CosimReport) -> None:
+    """Refuse a co-simulation whose cycles are not those that were predicted.
+
+    Raises
+    ------
+    DisagreementError
+        With both numbers.
+    """
+    if report.predicted_cycles != report.cycles_per_inference:
+        raise DisagreementError(
+            f"the RTL took {report.cycles_per_inference} cycles for an inference, "
+            f"{report.predicted_cycles} were predicted"
+        )
+
+
 def insist_on_agreement(report: CosimReport) -> None:
     """Refuse a co-simulation that found a difference or compared nothing.
 

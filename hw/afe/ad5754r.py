@@ -79,6 +79,16 @@ def serial_timing(clk_hz: int) -> SerialTiming:
     return SerialTiming.of_part(clk_hz, SCLK_MAX_HZ, half_ps, SYNC_TO_SCLK_PS, gap_ps)
 
 
+def ldac_cycles(clk_hz: int) -> int:
+    """Cycles of an LDAC pulse."""
+    return max(1, cycles_from_ps(max(LDAC_LOW_PS, LDAC_TO_SYNC_PS), clk_hz))
+
+
+def write_cycles(clk_hz: int) -> int:
+    """Cycles from the acceptance of a frame until the part has taken it over: LDAC included."""
+    return serial_timing(clk_hz).frame_cycles(FRAME_BITS) + ldac_cycles(clk_hz) + 1
+
+
 frame_layout = data.StructLayout({"data": 16, "address": 3, "register": 3})
 """A register write; the read bit and the zero above it are added by the driver."""
 
@@ -119,7 +129,7 @@ class QuadDac(wiring.Component):
     """
 
     def __init__(self, clk_hz: int) -> None:
-        self.ldac_cycles = max(1, cycles_from_ps(max(LDAC_LOW_PS, LDAC_TO_SYNC_PS), clk_hz))
+        self.ldac_cycles = ldac_cycles(clk_hz)
         self.clock = SerialClock(serial_timing(clk_hz), FRAME_BITS, idle_level=1)
         # Internal state, named for proofs.
         self.shift = Signal(CODE_BITS)

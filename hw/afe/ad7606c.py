@@ -27,7 +27,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
-from .adc_part import CODE_BITS, LINES, READ_BITS, AdcPart
+from .adc_part import LINES, READ_BITS, AdcPart
 from .gather import ParallelGatherer, SerialGatherer
 from .interface import cycles_from_ps, sample_layout
 from .spi import SerialClock, constant_bit
@@ -219,7 +219,7 @@ class AdcBank(wiring.Component):
     Raises
     ------
     ValueError
-        If the words of so many chips cannot be handed on while the next ones arrive.
+        As :meth:`~ohmloom.hw.afe.adc_part.AdcPart.serial_timing`.
     """
 
     def __init__(
@@ -227,12 +227,6 @@ class AdcBank(wiring.Component):
     ) -> None:
         lines = LINES * chips
         timing = part.serial_timing(clk_hz, chips, compact)
-        word_cycles = 2 * timing.half * CODE_BITS
-        if lines > word_cycles:
-            raise ValueError(
-                f"{chips} ADC chips give {lines} words every {word_cycles} cycles at "
-                f"{clk_hz} Hz, one a cycle can be handed on: at most {word_cycles // LINES} chips"
-            )
         # Not before this many cycles can BUSY have come through the synchroniser.
         self.blank_cycles = cycles_from_ps(part.busy_ps, clk_hz) + 2
         self.clock = SerialClock(timing, READ_BITS, idle_level=1)

@@ -121,12 +121,20 @@ class AdcPart:
         Raises
         ------
         ValueError
-            If bits come too late for a compact card.
+            If bits come too late for a compact card, or the words of so many chips cannot
+            be handed on while the next ones arrive.
         """
         half_ps = max(self.sclk_level_ps, self.bit_ps + self.board_ps, self.sdi_ps)
         lead_ps = max(self.cs_to_sclk_ps, self.msb_ps + self.board_ps)
         fastest = SerialTiming.of_part(clk_hz, self.sclk_max_hz, half_ps, lead_ps, self.cs_high_ps)
         if not compact:
+            lines, word_cycles = LINES * chips, 2 * fastest.half * CODE_BITS
+            if lines > word_cycles:
+                raise ValueError(
+                    f"{chips} ADC chips give {lines} words every {word_cycles} cycles at "
+                    f"{clk_hz} Hz, one a cycle can be handed on: at most "
+                    f"{word_cycles // LINES} chips"
+                )
             return fastest
         late_ps = self.bit_ps + self.board_ps
         if late_ps * clk_hz > 10**12:

@@ -91,6 +91,16 @@ def update_cycles(clk_hz: int, edge_cycles: int = 1) -> int:
     return serial_timing(clk_hz, edge_cycles).frame_cycles(CRC_FRAME_BITS)
 
 
+def load_cycles(timing: SerialTiming) -> int:
+    """Cycles from an accepted switch update to ``loaded``."""
+    return timing.edge_cycle(CRC_FRAME_BITS - 1)
+
+
+def recover_cycles(timing: SerialTiming) -> int:
+    """Cycles from ``latch`` to the next update that is accepted."""
+    return timing.frame_cycles(CRC_FRAME_BITS) - load_cycles(timing)
+
+
 class Write(enum.Enum, shape=2):
     """What a frame writes."""
 

@@ -20,8 +20,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
+from ..cycles import FrontEndCycles
 from ..geometry import Geometry
 from ..ranges import TEMPERATURE_RANGE
+from ..settle import settle_by_range
 from . import ad5754r, ad7606, ad7606c, adgs1414d
 from .adc_part import CHANNELS, LINES, AdcPart
 from .interface import (
@@ -148,6 +150,41 @@ def plane_period_cycles(
     }
 
 
+def timing(geometry: Geometry, clk_hz: int, adc: AdcPart = ad7606c.PART) -> FrontEndTiming:
+    """What the core must wait for."""
+    cycle_ps = -(-(10**12) // clk_hz)
+    return FrontEndTiming(
+        settle_ps=settle_ps(0, adc),
+        range_settle_ps=tuple(settle_ps(n, adc) for n in range(len(RANGES))),
+        dac_settle_ps=ad5754r.SETTLE_PS,
+        switch_ps=adgs1414d.T_ON_PS,
+        pulse_min_ps=max(PULSE_MIN_PS, cycle_ps),
+        source_ps=SOURCE_PS if geometry.has_source else None,
+    )
+
+
+def front_end_cycles(
+    geometry: Geometry, clk_hz: int, adc: AdcPart = ad7606c.PART
+) -> FrontEndCycles:
+    """What the card's handshakes and settling take, for the cost model (:mod:`ohmloom.hw.cycles`).
+
+    Raises
+    ------
+    ValueError
+        If the card is not for such a geometry, or not at such a clock.
+    """
+    geometry.require_step(adgs1414d.SWITCHES, "the array card")
+    update = adgs1414d.serial_timing(clk_hz)
+    return FrontEndCycles(
+        settle=settle_by_range(timing(geometry, clk_hz, adc), clk_hz),
+        load=adgs1414d.load_cycles(update),
+        recover=adgs1414d.recover_cycles(update),
+        readout=plane_period_cycles(geometry, clk_hz, adc=adc)[PlaneStep.READOUT],
+        write=(ad5754r.write_cycles(clk_hz),) * ad5754r.CHANNELS,
+        dac_settle=cycles_from_ps(ad5754r.SETTLE_PS, clk_hz),
+    )
+
+
 class ArrayCard(wiring.Component):
     """Front-end provider for the array card.
 
@@ -237,15 +274,7 @@ class ArrayCard(wiring.Component):
 
     def timing(self) -> FrontEndTiming:
         """What the core must wait for."""
-        cycle_ps = -(-(10**12) // self.clk_hz)
-        return FrontEndTiming(
-            settle_ps=settle_ps(0, self.adc_part),
-            range_settle_ps=tuple(settle_ps(n, self.adc_part) for n in range(len(RANGES))),
-            dac_settle_ps=ad5754r.SETTLE_PS,
-            switch_ps=adgs1414d.T_ON_PS,
-            pulse_min_ps=max(PULSE_MIN_PS, cycle_ps),
-            source_ps=SOURCE_PS if self.geometry.has_source else None,
-        )
+        return timing(self.geometry, self.clk_hz, self.adc_part)
 
     def ceilings(self) -> Ceilings:
         """What the card may ever be asked to drive."""
@@ -270,6 +299,10 @@ class ArrayCard(wiring.Component):
     def plane_period_cycles(self) -> dict[PlaneStep, int]:
         """Cycles of each step that an MVM plane consists of; the longest one bounds it."""
         return plane_period_cycles(self.geometry, self.clk_hz, adc=self.adc_part)
+
+    def cycles(self) -> FrontEndCycles:
+        """What its handshakes and settling take, for the cost model."""
+        return front_end_cycles(self.geometry, self.clk_hz, self.adc_part)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

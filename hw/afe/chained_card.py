@@ -18,7 +18,9 @@ from amaranth import Cat, Module, Shape, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..cycles import FrontEndCycles
 from ..geometry import Geometry
+from ..settle import settle_by_range
 from . import ad7606c, adgs1414d
 from .adc_part import AdcPart
 from .array_card import ArrayCard, pins_signature
@@ -175,6 +177,16 @@ class ChainedCard(wiring.Component):
             PlaneStep.SETTLE: steps[PlaneStep.SETTLE] + 2 * self.chain.period,
             PlaneStep.SWITCH: adgs1414d.update_cycles(self.clk_hz, self.edge_cycles),
         }
+
+    def cycles(self) -> FrontEndCycles:
+        """What its handshakes and settling take, for the cost model."""
+        update = adgs1414d.serial_timing(self.clk_hz, self.edge_cycles)
+        return replace(
+            self.card.cycles(),
+            settle=settle_by_range(self.timing(), self.clk_hz),
+            load=adgs1414d.load_cycles(update),
+            recover=adgs1414d.recover_cycles(update),
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -24,8 +24,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
+from ..cycles import FrontEndCycles
 from ..geometry import Geometry, GeometryError
 from ..isa import Dac
+from ..settle import settle_by_range
 from . import ad5628, ad7476a, max11125
 from .interface import (
     Ceilings,
@@ -288,6 +290,23 @@ class PmodCard(wiring.Component):
     def plane_period_cycles(self) -> dict[PlaneStep, int]:
         """Cycles of each step that an MVM plane consists of; the longest one bounds it."""
         return plane_period_cycles(self.geometry, self.clk_hz, self.adc_part)
+
+    def cycles(self) -> FrontEndCycles:
+        """What its handshakes and settling take, for the cost model.
+
+        Only the rails are a DAC's; a resistor is chosen at once.
+        """
+        clk_hz, columns = self.clk_hz, self.geometry.columns
+        rail = ad5628.write_cycles(clk_hz)
+        return FrontEndCycles(
+            settle=settle_by_range(self.timing(), clk_hz),
+            load=1,
+            recover=1,
+            readout=self.plane_period_cycles()[PlaneStep.READOUT],
+            hold=max11125.hold_cycles(columns, clk_hz, acquire_ps()) if self.scan else 1,
+            write=tuple(rail if dac in (Dac.RAIL_A, Dac.RAIL_B) else 1 for dac in Dac),
+            dac_settle=cycles_from_ps(ad5628.SETTLE_PS, clk_hz),
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from . import ad7606c, adgs1414d
-from .adc_part import AdcPart
+from .adc_part import CODE_BITS, AdcPart
 
 AMPLIFIER_BANDWIDTH_HZ = 2_000_000
 """assumed: closed loop of the TIA's amplifier; the network of ranges 0 and 1 is faster."""
@@ -32,9 +32,9 @@ ADC_LINEARITY_CODES = 2
 """assumed: integral nonlinearity, at most."""
 KELVIN = 298.15
 BOLTZMANN = 1.380649e-23
-SETTLE_TAUS = math.log(2 ** (ad7606c.CODE_BITS + 1))
+SETTLE_TAUS = math.log(2 ** (CODE_BITS + 1))
 """Time constants until the remainder of a full-scale step is half an LSB: ln(2^17)."""
-VOLTS_PER_CODE = ad7606c.FULL_SCALE_V / (1 << ad7606c.CODE_BITS - 1)
+VOLTS_PER_CODE = ad7606c.FULL_SCALE_V / (1 << CODE_BITS - 1)
 CALIBRATED = 0.0002
 """assumed: of a calibrated gain, the references' tolerance and the drift in between."""
 SIGMAS = 4

@@ -37,6 +37,7 @@ from ..profile import (
     QUARTERS,
     SLOT_WORDS,
     VERSION,
+    WALK_CYCLES,
     WAY_FIELDS,
     WAY_SLOTS,
     Kind,
@@ -57,14 +58,11 @@ FAULT_KIND = len(Kind)
 """``kind`` of a tile whose change of mode was broken off."""
 GRANTED = (Op.PULSE, Op.SWEEP, Op.PROGRAM, Op.READ)
 """Instructions that ask; the last one is never refused."""
-WALK_CYCLES = STEPS + 1
 SHOWN_CYCLES = STEPS + LAST_LIMIT - 2 * FIRST_LIMIT + 1
 """From the first limit that is shown until all of them have been shown again, at most: those
 of the walk that loads a slot are the first ones."""
 GRANT_CYCLES = WALK_CYCLES + 3
 """From ``ask`` to ``answered`` where a mode is looked up and no lock bits are."""
-ADOPT_CYCLES = (2 * LAST_SLOT + 1) * WALK_CYCLES + 2
-"""From ``start`` to ``done`` of an ``ADOPT`` that finds nothing wrong."""
 
 
 class DriveSignature(wiring.Signature):

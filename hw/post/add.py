@@ -19,10 +19,6 @@ class ResidualAdd(PostUnit):
     OP = Op.ADD
     SCALES = True
     STRAYS = True
-    CYCLES = 7
-    """Of a value."""
-    OVERHEAD = 2
-    """Cycles of an instruction beside its values."""
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -17,10 +17,6 @@ class ArgMax(PostUnit):
     """
 
     OP = Op.ARGMAX
-    CYCLES = 1
-    """Of a value read."""
-    OVERHEAD = 2
-    """Cycles of an instruction beside its reads."""
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

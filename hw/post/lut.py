@@ -19,8 +19,6 @@ class LookUp(PostUnit):
     """
 
     OP = Op.LUT
-    CYCLES = 3
-    """Of a value."""
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

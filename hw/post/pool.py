@@ -11,11 +11,10 @@ from ..isa import (
     POOL_WORDS,
     REQUANT_FIELDS,
     WINDOW_FIELDS,
-    Grid,
     Op,
 )
-from .scaler import Scaler
-from .unit import ADDRESS_BITS, PostUnit, sum_bits
+from .unit import ADDRESS_BITS, PostUnit
+from .widths import sum_bits
 
 
 class Pool(PostUnit):
@@ -28,19 +27,6 @@ class Pool(PostUnit):
     OP = Op.POOL
     SCALES = True
     STRAYS = True
-
-    @staticmethod
-    def cycles(grid: Grid, average: bool, scaling: int = Scaler.LATENCY) -> int:
-        """Cycles of an instruction, from its start to ``done``.
-
-        Two for the window's word and one for the end; for each window its activations, 2,
-        and those of the scaler for an average; one for each turn of the innermost loop, two
-        for each of the others.
-        """
-        inner, middle, outer = (loop.count for loop in grid.loops)
-        windows = inner * middle * outer
-        turns = windows + 2 * (middle * outer + outer)
-        return 3 + windows * (grid.rows * grid.columns + 2 + scaling * average) + turns
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -14,8 +14,6 @@ class Requantiser(PostUnit):
 
     OP = Op.REQUANT
     SCALES = True
-    CYCLES = 2
-    """Of an output, beside those of the scaler."""
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

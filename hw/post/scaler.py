@@ -8,7 +8,8 @@ from amaranth.lib.wiring import In, Member
 
 from ..geometry import Geometry
 from ..isa import BIAS_BITS, MANTISSA_BITS, SHIFT_BITS
-from .unit import scaler_signature, value_bits
+from .unit import scaler_signature
+from .widths import value_bits
 
 
 def members(geometry: Geometry) -> dict[str, Member]:
@@ -30,9 +31,6 @@ class Scaler(wiring.Component):
     clamp_lo, clamp_hi : In
         Bounds of the result, inclusive.
     """
-
-    LATENCY = 4
-    """Cycles from ``load`` to ``result``."""
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry

@@ -7,9 +7,9 @@ from amaranth.hdl import Value
 from amaranth.lib import wiring
 
 from ..geometry import Geometry
-from ..isa import BIAS_BITS, MANTISSA_BITS, SHIFT_BITS
+from ..isa import MANTISSA_BITS
 from .scaler import members
-from .unit import value_bits
+from .widths import product_bits
 
 
 class SerialScaler(wiring.Component):
@@ -28,22 +28,10 @@ class SerialScaler(wiring.Component):
         self.geometry = geometry
         super().__init__(members(geometry))
 
-    @staticmethod
-    def bits(geometry: Geometry) -> int:
-        """Bits of the product that are looked at: the one behind them is its sign, and with
-        the largest shift an activation's width of them is left."""
-        product = max(value_bits(geometry), BIAS_BITS) + 1 + MANTISSA_BITS
-        return max(product, (1 << SHIFT_BITS) - 1 + geometry.act_width)
-
-    @classmethod
-    def latency(cls, geometry: Geometry) -> int:
-        """Cycles from ``load`` to ``result``: 2 and one for each bit."""
-        return 2 + cls.bits(geometry)
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         unit = self.unit
-        bits, width = self.bits(self.geometry), self.geometry.act_width
+        bits, width = product_bits(self.geometry), self.geometry.act_width
         running = Signal()
         step = Signal(range(bits + 1))
 

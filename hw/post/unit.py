@@ -10,21 +10,10 @@ from amaranth.lib.wiring import In, Out
 
 from ..geometry import Geometry
 from ..isa import BIAS_BITS, MANTISSA_BITS, SHIFT_BITS, Op
+from .widths import value_bits
 
 ADDRESS_BITS = 17
 """One more than a memory address: an address past the end is seen, it does not wrap."""
-WINDOW_BITS = 16
-"""A window has at most 255 x 255 < 2^16 activations."""
-
-
-def sum_bits(geometry: Geometry) -> int:
-    """Bits of a window's sum, which cannot overflow: ``act_width + 16``."""
-    return geometry.act_width + WINDOW_BITS
-
-
-def value_bits(geometry: Geometry) -> int:
-    """Bits of a value that is scaled: an accumulator, or a window's sum where it has ``POOL``."""
-    return max(geometry.acc_width, sum_bits(geometry) * geometry.pool)
 
 
 def scaler_signature(geometry: Geometry) -> wiring.Signature:

@@ -181,6 +181,9 @@ class CosimReport:
     cycles_per_inference :
         Clock cycles from RUN to HALT, skipped ones included: the largest of all
         samples, which is the first one, since it also sets column and gate switches.
+    predicted_cycles :
+        What the cost model (:mod:`ohmloom.hw.cycles`) says of that first one; all of
+        them are compared with it. 0: the program's time depends on more than the program.
     afe_bound_cycles, afe_utilisation :
         Cycles that the front end needs for the same conversions by its
         data-sheet formulas, and the ratio of the two.
@@ -199,6 +202,7 @@ class CosimReport:
     cells_programmed: int
     pulses: int
     cycles_per_inference: int
+    predicted_cycles: int
     afe_bound_cycles: int
     afe_utilisation: float
     overhead: dict[str, int]

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...hw.cycles import executed
 from ...hw.image import Image
 from ...hw.isa import Instruction, Op
 from ..engine.post import POST, places
+from ..numerics import IntArray
 from .overhead import inference
+
+_ADDRESSES = 1 << 16
 
 
 def origin(image: Image, address: int) -> tuple[tuple[int, ...], tuple[int, int]]:
@@ -23,21 +27,58 @@ def origin(image: Image, address: int) -> tuple[tuple[int, ...], tuple[int, int]
 def _origin(
     image: Image, code: Sequence[Instruction], address: int
 ) -> tuple[tuple[int, ...], tuple[int, int]]:
-    """The same by the instructions ``code`` alone."""
-    tiles: list[int] = []
-    for n, instr in enumerate(code):
-        if instr.op is Op.MVM:
-            tiles = [instr["tile"]] if instr["clear"] else [*tiles, instr["tile"]]
-        elif instr.op is Op.REQUANT and 0 <= address - instr["out"] < instr["count"]:
-            pair = address - instr["out"]
-            return tuple(dict.fromkeys(tiles)), (2 * pair, 2 * pair + 1)
+    """The same by the instructions ``code`` alone: by the last one that writes the word.
+
+    Of a word that is written in several rounds of a loop, that of the first of them.
+    """
+    for n, instr in reversed(list(enumerate(code))):
+        if instr.op is Op.REQUANT:
+            _, moved = _moved(code[:n], instr)
+            pairs = address - instr["out"] - moved
+            if (found := pairs[(pairs >= 0) & (pairs < instr["count"])]).size:
+                pair, tiles = int(found[0]), _tiles(code[:n])
+                if tiles:
+                    return tiles, (2 * pair, 2 * pair + 1)
+                break  # a word that holds 0
         elif instr.op in POST:
             reads, writes = places(instr, image.params)
-            if (made := np.flatnonzero(writes == address)).size:
-                return _origin(image, code[:n], int(reads[made[-1], 0]))
+            acts, outs = _moved(code[:n], instr)
+            rounds, made = np.nonzero(outs[:, np.newaxis] + writes == address)
+            if rounds.size:
+                return _origin(image, code[:n], int(acts[rounds[0]] + reads[made[0], 0]))
     raise LookupError(f"no REQUANT of the program writes activation word {address}")
 
 
+def _moved(code: Sequence[Instruction], instr: Instruction) -> tuple[IntArray, IntArray]:
+    """What the loops that ``code`` leaves open add to an instruction's addresses, by round."""
+    loops: list[Instruction] = []
+    for each in code:
+        if each.op is Op.LOOP:
+            loops.append(each)
+        elif each.op is Op.END:
+            loops.pop()
+    moved = []
+    for flag, step in (("move_act", "act_step"), ("move_out", "out_step")):
+        total = np.zeros(1, np.int64)
+        for loop in loops:
+            steps = np.arange(loop["count"]) * loop[step] * instr.operands.get(flag, 0)
+            total = np.add.outer(total, steps).ravel() % _ADDRESSES
+        moved.append(total)
+    return moved[0], moved[1]
+
+
+def _tiles(code: Sequence[Instruction]) -> tuple[int, ...]:
+    """Tiles whose products are in the accumulators after ``code``."""
+    tiles: list[int] = []
+    for instr in code:
+        if instr.op is Op.MVM:
+            tiles = [instr["tile"]] if instr["clear"] else [*tiles, instr["tile"]]
+    return tuple(dict.fromkeys(tiles))
+
+
 def conversions(image: Image) -> int:
-    """Conversions of one inference: input planes summed over its MVMs."""
-    return sum(instr["planes"] for instr in inference(image) if instr.op is Op.MVM)
+    """Conversions of one inference: input planes summed over its MVMs, each round of loops."""
+    code = image.code
+    return sum(
+        times * code[at]["planes"] for at, times in executed(image).items() if code[at].op is Op.MVM
+    )

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from ...hw.afe import ad7606c, adgs1414d
 from ...hw.afe.interface import PlaneStep
 from ...hw.afe.tia import SETTLE_TAUS, pole_ps, settle_ps, tau_ps
+from ...hw.cycles import executed, post_cycles
 from ...hw.image import Image
 from ...hw.isa import Instruction, Op, instruction
-from ...hw.postprocess import cycles
 from ..engine.post import POST
 
 
@@ -39,20 +39,24 @@ def overhead(image: Image, period: dict[PlaneStep, int], excess: int) -> dict[st
     after its last one has, what requantisation and other post-processing take, and the
     rest (fetching, decoding, handshakes).
     """
-    code = inference(image)
     params = image.params.tolist()
+    code = [(image.code[at], times) for at, times in executed(image).items()]
 
-    def taken(instr: Instruction) -> int:
-        return cycles(instr, params, image.geometry)
+    def taken(*ops: Op) -> int:
+        return sum(
+            times * post_cycles(instr, params, image.geometry)
+            for instr, times in code
+            if instr.op in ops
+        )
 
-    mvms = sum(instr.op is Op.MVM for instr in code)
+    mvms = sum(times for instr, times in code if instr.op is Op.MVM)
     causes = {
         "first plane: gather and switch update": mvms
         * (image.geometry.rows + 1 + period[PlaneStep.SWITCH]),
         "last plane: conversion and read-out": mvms * period[PlaneStep.READOUT],
-        "requantise": sum(taken(instr) for instr in code if instr.op is Op.REQUANT),
+        "requantise": taken(Op.REQUANT),
     }
-    others = sum(taken(instr) for instr in code if instr.op in POST)
+    others = taken(*POST)
     if others:
         causes["tables, pools, sums"] = others
     causes["fetch, decode, handshakes"] = excess - sum(causes.values())

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from ohmloom.compiler.bundle import load_bundle
+from ohmloom.hw.afe.array_card import front_end_cycles
+from ohmloom.hw.cycles import inference
 
 
 def test_figures_are_those_of_the_bundle(command: Any, digits: Path, tmp_path: Path) -> None:
@@ -21,6 +23,10 @@ def test_figures_are_those_of_the_bundle(command: Any, digits: Path, tmp_path: P
     assert data["instructions"] == len(compiled.image.code)
     assert (compiled.image.geometry.rows, compiled.image.geometry.columns) == (16, 16)
     assert (compiled.options.act_bits, compiled.options.seed) == (6, 5)
+    told = inference(compiled.image, front_end_cycles(compiled.image.geometry, 48_000_000))
+    assert data["predicted_cycles"] == told.first.cycles
+    assert data["predicted_cycles_later"] == told.later.cycles
+    assert data["predicted_ms_later"] == 1e3 * (told.later.cycles / 48e6)
     assert data["device"] == compiled.device.name == "ideal:16"
     assert Path(data["report"]).is_file()
 

@@ -23,6 +23,7 @@ AGREES = CosimReport(
     cells_programmed=1024,
     pulses=2048,
     cycles_per_inference=9000,
+    predicted_cycles=9000,
     afe_bound_cycles=8000,
     afe_utilisation=0.889,
     overhead={},
@@ -98,6 +99,13 @@ def test_comparing_nothing_is_a_failure(
     nothing = replace(AGREES, values_compared=0)
     monkeypatch.setattr(cosimulation, "run_cosim", lambda job, *_, **__: outcome(nothing, job))
     assert "compared no values" in command("cosim", bundle).sentence
+
+
+def test_cycles_that_were_not_predicted_are_a_failure() -> None:
+    cosimulation.insist_on_prediction(AGREES)
+    for predicted in (9001, 0):
+        with pytest.raises(cosimulation.DisagreementError, match=f"9000 cycles .* {predicted} "):
+            cosimulation.insist_on_prediction(replace(AGREES, predicted_cycles=predicted))
 
 
 @pytest.mark.parametrize("simulator", list(Simulator))

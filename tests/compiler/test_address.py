@@ -26,8 +26,8 @@ def copied(source: np.ndarray, target: np.ndarray, most: int | None = None) -> n
     assert sum(copy.words for copy in made) >= source.size
     for copy in made:
         params = np.array(pack_pool(copy.grid), np.uint64)
-        unit = PostProcessor(GEOMETRY, params, act, (-(1 << 15), (1 << 15) - 1))
-        unit.execute(instruction(Op.POOL, act=copy.act, out=copy.out, param=0, average=0))
+        unit = PostProcessor(GEOMETRY, params, (-(1 << 15), (1 << 15) - 1))
+        unit.execute(instruction(Op.POOL, act=copy.act, out=copy.out, param=0, average=0), act)
     return act[0]
 
 

@@ -140,8 +140,14 @@ def test_two_inputs(zoo, tmp_path):
     refused(zoo.save(proto, tmp_path), "2 inputs")
 
 
-def test_a_model_without_weights_is_no_network(zoo, tmp_path):
-    refused(zoo.save(zoo.model([zoo.node("Flatten", ["x"], "y")], {}), tmp_path), "no layer")
+def test_a_model_without_weights_needs_no_tiles(zoo, tmp_path):
+    network = load_model(zoo.save(zoo.model([zoo.node("Flatten", ["x"], "y")], {}), tmp_path))
+    assert [layer.kind for layer in network.layers] == ["copy"]
+
+
+def test_an_output_that_does_not_depend_on_the_input(zoo, tmp_path):
+    proto = zoo.model([zoo.node("Identity", ["w"], "y")], {"w": weight(1, 3)})
+    refused(zoo.save(proto, tmp_path), "no layer between its input and its output")
 
 
 def test_sparse_weights(zoo, tmp_path):

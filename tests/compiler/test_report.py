@@ -9,9 +9,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from ohmloom.compiler.report import summarise
+from ohmloom.compiler.report import predict, summarise
 from ohmloom.compiler.report_page import render_html
 from ohmloom.compiler.runner import build_engine
+from ohmloom.hw.afe import ad7606
+from ohmloom.hw.afe.array_card import front_end_cycles
+from ohmloom.hw.cycles import inference
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +27,37 @@ def test_counts_are_those_of_the_engine(compiled, report):
     assert report["totals"]["conversions"] * len(compiled.golden.inputs) == trace.conversions
     columns = compiled.image.geometry.columns
     assert report["totals"]["planes"] * columns == report["totals"]["conversions"]
+
+
+def test_cycles_are_those_of_the_cost_model(compiled, report):
+    cycles = report["cycles"]
+    image, clk_hz = compiled.image, compiled.options.clk_hz
+    told = inference(image, front_end_cycles(image.geometry, clk_hz))
+    assert (cycles["first"], cycles["later"]) == (told.first.cycles, told.later.cycles)
+    assert cycles["clk_hz"] == 48_000_000 and cycles["seconds"] == cycles["later"] / 48e6
+    layers = [each["cycles"] for each in cycles["layers"]]
+    assert [each["name"] for each in cycles["layers"]] == [layer.name for layer in image.layers]
+    assert sum(layers) + cycles["no_layer"] == cycles["later"]
+    # Six tiles of the first layer, two of the second one, and the run's own.
+    assert 2.9 < layers[0] / layers[1] < 3.1 and cycles["no_layer"] == 5
+    assert sum(cycles["instructions"].values()) == cycles["later"] - 2
+
+
+def test_cycles_are_of_the_front_end_that_is_asked_for(compiled, report):
+    geometry, clk_hz = compiled.image.geometry, compiled.options.clk_hz
+    slow = predict(compiled, front_end_cycles(geometry, clk_hz, ad7606.PART))
+    assert slow is not None and slow["later"] > 5 * report["cycles"]["later"]
+    assert summarise(compiled, front_end_cycles(geometry, clk_hz, ad7606.PART))["cycles"] == slow
+
+
+def test_nothing_is_predicted_where_no_array_card_is_for_the_controller(compiled):
+    image = replace(compiled.image, geometry=replace(compiled.image.geometry, compact=True))
+    # Too fast for the converters of a compact card.
+    options = compiled.options.model_copy(update={"clk_hz": 100_000_000})
+    other = replace(compiled, image=image, options=options)
+    report = summarise(other)
+    assert report["cycles"] is None
+    assert "predicted" not in render_html(other, report).lower()
 
 
 def test_use_of_the_controller(compiled, report):
@@ -76,6 +110,7 @@ def test_page_is_well_formed_and_needs_nothing_else(compiled, report):
     sources = [attrs["src"] for tag, attrs in page.tags if tag == "img"]
     assert len(sources) == len(compiled.layers)
     assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert "33,100" in page.text and "690 us" in page.text and "33,198" in page.text
     assert "hidden" in page.text and "cspbbr3_ogb" in page.text and "2000 \u00b5A" in page.text
 
 

@@ -32,8 +32,9 @@ class Times:
 
     What the core is told (see :class:`FrontEndTiming`) comes first. Then what it
     must find out from the handshakes: a switch update is loaded ``load`` cycles
-    after it was accepted, a DAC write takes ``shift`` cycles, and conversions
-    may come every ``readout`` cycles.
+    after it was accepted and ``hold`` after a conversion, the next one is accepted
+    ``recover`` cycles after its latch, a DAC write takes ``shift`` cycles, and
+    conversions may come every ``readout`` cycles.
     """
 
     settle: int = 40
@@ -44,6 +45,8 @@ class Times:
     shift: int = 7
     readout: int = 20
     source: int = 25
+    recover: int = 1
+    hold: int = 1
 
     CLK_HZ = 1_000_000_000
 
@@ -139,6 +142,7 @@ class FakeFrontEnd:
         self._update: tuple[SwitchGroup, int, int] | None = None
         self._write: tuple[Dac, int] | None = None
         self._loaded_at = self._dac_idle_at = self._adc_idle_at = 0
+        self._accepts_at = self._sampled_at = 0
         self._rows_before = self.setting
         self._latched_at = dict.fromkeys(SwitchGroup, -times.settle)
         self._samples: dict[int, tuple[int, int]] = {}
@@ -186,13 +190,13 @@ class FakeFrontEnd:
         """The inputs of the core in the cycle that begins."""
         fe, now = self.fe, ctx.get(self.now)
         dac_idle, adc_idle = now >= self._dac_idle_at, now >= self._adc_idle_at
-        loaded = self._update is not None and now >= self._loaded_at
+        loaded = self._update is not None and now >= max(self._loaded_at, self._sampled_at)
         if dac_idle and self._write is not None:
             self.rails[self._write[0]] = self._write[1]
             self._write = None
         column, code = self._samples.pop(now, (None, 0))
         ctx.set(fe.ready, now >= self.ready_after)
-        ctx.set(fe.switch.ready, self._update is None)
+        ctx.set(fe.switch.ready, self._update is None and now >= self._accepts_at)
         ctx.set(fe.loaded, loaded)
         ctx.set(fe.dac.ready, dac_idle)
         ctx.set(fe.dac_idle, dac_idle)
@@ -204,7 +208,7 @@ class FakeFrontEnd:
         ctx.set(fe.active, loading or not dac_idle or not adc_idle)
 
     def _latch(self, now: int) -> None:
-        if self._update is None or now < self._loaded_at:
+        if self._update is None or now < max(self._loaded_at, self._sampled_at):
             self.faults.append(f"cycle {now}: latch while nothing is loaded")
             return
         group, *masks = self._update
@@ -213,6 +217,7 @@ class FakeFrontEnd:
         ways = WAYS[group]
         self.setting = replace(self.setting, **dict(zip(ways, masks[: len(ways)], strict=True)))
         self._latched_at[group] = now
+        self._accepts_at = now + self.times.recover
         self.latches.append((now, group))
         self._update = None
 
@@ -227,6 +232,7 @@ class FakeFrontEnd:
         conversion = Conversion(now, held, gate_a, tile, name)
         self.conversions.append(conversion)
         self._adc_idle_at = now + self.times.readout
+        self._sampled_at = now + self.times.hold
         codes = self.code_of(conversion)
         first = self._adc_idle_at - 1 - len(codes)
         assert first > now, "too short a read-out for so many columns"
@@ -282,6 +288,52 @@ def _simulate(
         if not sim.advance():
             return
     raise TimeoutError(f"the testbench is stuck after {cycles} cycles")
+
+
+async def _handshakes(ctx, core: Any) -> dict[str, Any]:
+    """Cycles of a front end's handshakes, by the names of ``FrontEndCycles``."""
+
+    async def until(signal) -> int:
+        """Cycles from the one before this to that in which ``signal`` is high."""
+        for waited in range(1, 10_000):
+            if ctx.get(signal):
+                return waited
+            await ctx.tick()
+        raise AssertionError(f"{signal.name} never came")
+
+    async def strobe(signal) -> None:
+        ctx.set(signal, 1)
+        await ctx.tick()
+        ctx.set(signal, 0)
+
+    async def accepted(port) -> None:
+        ctx.set(port.valid, 1)
+        await until(port.ready)
+        await ctx.tick()
+        ctx.set(port.valid, 0)
+
+    found: dict[str, Any] = {"write": []}
+    for dac in Dac:
+        ctx.set(core.dac.payload.channel, dac)
+        ctx.set(core.dac.payload.code, 0x8000)
+        await accepted(core.dac)
+        found["write"].append(await until(core.dac_idle))
+    await accepted(core.switch)
+    found["load"] = await until(core.loaded)
+    await strobe(core.latch)
+    found["recover"] = await until(core.switch.ready)
+    await accepted(core.switch)
+    await until(core.loaded)
+    await strobe(core.convert)
+    found["hold"] = await until(core.loaded)
+    found["readout"] = found["hold"] - 1 + await until(core.adc_idle)
+    return found | {"write": tuple(found["write"])}
+
+
+@pytest.fixture(scope="session")
+def handshakes() -> Callable:
+    """``await handshakes(ctx, core)``: what a front end that is ready takes."""
+    return _handshakes
 
 
 # Fixtures of the session, since property tests run many examples with one.

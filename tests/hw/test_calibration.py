@@ -8,10 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ohmloom.hw.calibration import LATENCY, Calibrator
+from ohmloom.hw.calibration import Calibrator
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import IsaError
-from ohmloom.hw.tables import IDENTITY, pack_entry, table_columns, table_depth, unpack_entry
+from ohmloom.hw.tables import (
+    CALIBRATION_CYCLES,
+    IDENTITY,
+    pack_entry,
+    table_columns,
+    table_depth,
+    unpack_entry,
+)
 from ohmloom.sim.converters import calibrate
 
 GEOMETRY = Geometry(rows=8, columns=8, calibration=True)
@@ -44,7 +51,7 @@ def run(simulate):
                 await ctx.tick()
             ctx.set(dut.write, 0)
             ctx.set(dut.i_idle, 1)
-            await ctx.tick().repeat(LATENCY)
+            await ctx.tick().repeat(CALIBRATION_CYCLES)
             assert ctx.get(dut.o_idle)
             for tia_range, bypass, codes in conversions:
                 ctx.set(dut.range, tia_range)
@@ -58,7 +65,7 @@ def run(simulate):
                 ctx.set(dut.i_idle, 0)
                 assert not ctx.get(dut.o_idle)
                 out = {}
-                for n in range(len(codes) + LATENCY + 2):
+                for n in range(len(codes) + CALIBRATION_CYCLES + 2):
                     sent = n < len(codes)
                     ctx.set(dut.i.valid, sent)
                     ctx.set(dut.i.payload["column"], 7 - n if sent else 3)
@@ -67,10 +74,10 @@ def run(simulate):
                     if ctx.get(dut.o.valid):
                         code = ctx.get(dut.o.payload["code"])
                         column = ctx.get(dut.o.payload["column"])
-                        assert column == 7 - (n - LATENCY)
+                        assert column == 7 - (n - CALIBRATION_CYCLES)
                         out[column] = code - (code >> 15 << 16)
                     # It rises as many cycles later as the samples come.
-                    assert ctx.get(dut.o_idle) == (n >= len(codes) + LATENCY)
+                    assert ctx.get(dut.o_idle) == (n >= len(codes) + CALIBRATION_CYCLES)
                     await ctx.tick()
                 assert sorted(out) == sorted(range(8 - len(codes), 8))
                 found.append([out[7 - n] for n in range(len(codes))])

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ohmloom.hw.accumulator import Accumulator
 from ohmloom.hw.afe.interface import SwitchGroup
+from ohmloom.hw.cycles import FrontEndCycles, mvm_cycles
 from ohmloom.hw.geometry import MOST_SHIFT, Geometry
 from ohmloom.hw.isa import conversion_index
 from ohmloom.hw.mvm import MvmEngine
@@ -268,6 +269,54 @@ def test_takes_exactly_the_cycles_of_the_longest_step(
     assert result.cycles[1] == steps["update"] + settle + (planes - 1) * period + readout
     held = [conversion.cycle for conversion in fe.conversions[-planes:]]
     assert np.diff(held).tolist() == [period] * (planes - 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    settle=st.integers(0, 70),
+    readout=st.integers(ROWS + 3, 90),
+    load=st.integers(1, 60),
+    recover=st.integers(1, 90),
+    hold=st.integers(1, 90),
+    wide=st.booleans(),
+    ops=st.lists(
+        st.tuples(st.integers(1, 6), st.integers(0, 1), st.booleans()), min_size=1, max_size=3
+    ),
+)
+@example(settle=1, readout=66, load=1, recover=1, hold=1, wide=True, ops=[(1, 1, False)] * 2)
+@example(settle=60, readout=20, load=1, recover=70, hold=1, wide=False, ops=[(4, 0, True)])
+@example(settle=5, readout=20, load=9, recover=3, hold=17, wide=False, ops=[(6, 1, False)])
+def test_takes_exactly_what_the_cost_model_says(
+    execute, front_end_times, settle, readout, load, recover, hold, wide, ops
+):
+    columns = 64 if wide else COLUMNS
+    readout = max(readout, columns + 2)
+    recover, hold = min(recover, settle + readout), min(hold, readout)
+    times = front_end_times(settle=settle, readout=readout, load=load, recover=recover, hold=hold)
+    front_end = FrontEndCycles(
+        settle=(settle,) * 8,
+        load=load,
+        recover=recover,
+        readout=readout,
+        hold=hold,
+        write=(times.shift,) * 4,
+        dac_settle=times.dac_settle,
+    )
+    g = np.zeros((ROWS, columns), int)
+    program = [Mvm(planes=planes, clear=clear, fresh=fresh) for planes, clear, fresh in ops]
+    result, fe = execute(ACT, g, program, times)
+    geometry = replace(GEOMETRY, columns=columns)
+    assert result.cycles == [
+        mvm_cycles(
+            geometry,
+            front_end,
+            op.planes,
+            clear=bool(op.clear),
+            configured=bool(n) and not op.fresh,
+        )
+        for n, op in enumerate(program)
+    ]
+    assert fe.faults == []
 
 
 @pytest.mark.parametrize(("tia_range", "settle"), [(0, 40), (1, 90), (2, 300), (3, 300)])

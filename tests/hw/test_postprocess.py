@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ohmloom.hw import postprocess
 from ohmloom.hw.bounds import BOUNDS
+from ohmloom.hw.cycles import pool_cycles, post_cycles
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.image import Image, LayerSpan, Span
 from ohmloom.hw.isa import (
@@ -38,9 +39,9 @@ from ohmloom.hw.isa import (
 from ohmloom.hw.post.add import ResidualAdd
 from ohmloom.hw.post.argmax import ArgMax
 from ohmloom.hw.post.lut import LookUp
-from ohmloom.hw.post.pool import Pool, sum_bits
+from ohmloom.hw.post.pool import Pool
 from ohmloom.hw.post.requant import Requantiser
-from ohmloom.hw.post.unit import value_bits
+from ohmloom.hw.post.widths import sum_bits, value_bits
 from ohmloom.hw.postprocess import PostProcessor
 from ohmloom.sim.array import SimulatedArray
 from ohmloom.sim.converters import Converters
@@ -191,7 +192,7 @@ def reference(case: Case) -> Outcome:
         except EngineError:
             outcome.failed = True
             break
-        assert postprocess.cycles(instr, params.tolist(), geometry) == outcome.cycles[-1]
+        assert post_cycles(instr, params.tolist(), geometry) == outcome.cycles[-1]
     outcome.act = batch.act[0].tolist()
     return outcome
 
@@ -477,7 +478,7 @@ def test_a_pool_reads_its_windows_in_the_order_of_its_loops(gateware):
     made = gateware(Case([pool(0, 64)], act.ravel().tolist(), pack_pool(grid), geometry=geometry))
     windows = np.lib.stride_tricks.sliding_window_view(act, (2, 3), axis=(0, 1))
     assert made.act[64:96] == windows.max(axis=(-2, -1)).ravel().tolist()
-    assert made.cycles == [Pool.cycles(grid, average=False)]
+    assert made.cycles == [pool_cycles(grid, average=False)]
 
 
 def test_the_width_of_a_sum_holds_the_largest_window():

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ....hw.afe import ad7606c
+from ....hw.afe.adc_part import AdcPart
 from ....hw.geometry import Geometry
 from ...converters import Channels, Converters
 from ..bench import Bench, lags
@@ -58,6 +60,7 @@ def plugged(
     analog: Lags | None = None,
     progress: Progress | None = None,
     cache: Path | None = None,
+    adc: AdcPart = ad7606c.PART,
 ) -> Iterator[Wire]:
     """The serial line of a controller that has been reset.
 
@@ -73,11 +76,15 @@ def plugged(
         Time constants of the card; by default those of its parts.
     cache:
         Where compiled benches are kept; by default the user's cache.
+    adc:
+        Converters of the card.
     """
-    bench = Bench(geometry, clk_hz, clk_hz // bit_cycles)
+    bench = Bench(geometry, clk_hz, clk_hz // bit_cycles, adc=adc)
     path = library(bench, progress or (lambda stage, done, total: None), cache)
     with Engine(path, ports(bench), bit_cycles) as engine:
         harness = FastHarness(engine, SerialLine(bit_cycles, clk_hz))
-        card = AnalogCard(array, converters, geometry, clk_hz, analog or lags(clk_hz), channels)
+        card = AnalogCard(
+            array, converters, geometry, clk_hz, analog or lags(clk_hz, adc), channels
+        )
         complete(harness.begin(CardPins(geometry, card)))
         yield Wire(harness)

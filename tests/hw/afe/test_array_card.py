@@ -23,7 +23,7 @@ from ohmloom.hw.afe.array_card import (
     settle_ps,
 )
 from ohmloom.hw.afe.chained_card import ChainedCard
-from ohmloom.hw.afe.interface import PlaneStep, SwitchGroup
+from ohmloom.hw.afe.interface import PlaneStep, SwitchGroup, cycles_from_ps
 from ohmloom.hw.afe.tia import AMPLIFIER_BANDWIDTH_HZ, pole_ps
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.timers import Timers
@@ -257,11 +257,30 @@ def test_cycles_are_those_of_the_formulas(geometry, clk_hz, step, adc):
     bench.run(switch if step is PlaneStep.SWITCH else readout)
 
 
-@pytest.mark.parametrize(("geometry", "clk_hz", "kind"), [
+each_kind = pytest.mark.parametrize(("geometry", "clk_hz", "kind"), [
     *(pytest.param(*case.values, Bench, id=case.id) for case in CASES),
     *(pytest.param(geometry, 12_000_000, ChainedBench, id=f"chained-{n}")
       for n, geometry in enumerate((SIZES[-3][0], Geometry(rows=8, columns=16)))),
 ])  # fmt: skip
+
+
+@each_kind
+def test_the_cost_model_has_the_cycles_of_every_handshake(handshakes, geometry, clk_hz, kind):
+    bench = kind(geometry, clk_hz)
+    wanted = bench.card.cycles()
+
+    async def check(ctx):
+        found = await handshakes(ctx, bench.core)
+        assert found == {name: getattr(wanted, name) for name in found} and len(found) == 5
+
+    bench.run(check)
+    timing = bench.card.timing()
+    ranges = [cycles_from_ps(each, clk_hz) for each in timing.range_settle_ps]
+    assert list(wanted.settle) == ranges + [max(ranges)] * (8 - len(ranges))
+    assert wanted.dac_settle == cycles_from_ps(timing.dac_settle_ps, clk_hz)
+
+
+@each_kind
 def test_switch_updates_wait_for_their_latch(geometry, clk_hz, kind):
     bench = kind(geometry, clk_hz)
     rng = random.Random(1)

@@ -15,7 +15,7 @@ from amaranth.sim import Simulator
 from ohmloom.hw.afe import ad5628, max11125
 from ohmloom.hw.afe.ad7476a import AdcTimingError
 from ohmloom.hw.afe.array_card import ArrayCard
-from ohmloom.hw.afe.interface import PlaneStep, SwitchGroup
+from ohmloom.hw.afe.interface import PlaneStep, SwitchGroup, cycles_from_ps
 from ohmloom.hw.afe.pmod import (
     CLIP_CODES,
     LIMIT_BASE,
@@ -173,6 +173,21 @@ def test_initialisation_leaves_every_row_on_mid_rail(geometry, clk_hz, adc):
         assert now * 10**12 >= (ad5628.POWER_UP_PS + ad5628.REFERENCE_PS) * clk_hz
 
     bench.run(check)
+
+
+@each_adc
+@pytest.mark.parametrize(("geometry", "clk_hz"), CASES)
+def test_the_cost_model_has_the_cycles_of_every_handshake(handshakes, geometry, clk_hz, adc):
+    bench = Bench(geometry, clk_hz, adc=adc)
+    wanted = bench.card.cycles()
+
+    async def check(ctx):
+        found = await handshakes(ctx, bench.core)
+        assert found == {name: getattr(wanted, name) for name in found} and len(found) == 5
+
+    bench.run(check)
+    assert set(wanted.settle) == {cycles_from_ps(bench.card.timing().settle_ps, clk_hz)}
+    assert wanted.dac_settle == cycles_from_ps(bench.card.timing().dac_settle_ps, clk_hz)
 
 
 @each_adc

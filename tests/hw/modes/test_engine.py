@@ -7,17 +7,12 @@ from dataclasses import replace
 import pytest
 
 from ohmloom.hw.isa import CellStatus, Op, pack_result
-from ohmloom.hw.modes.engine import (
-    ADOPT_CYCLES,
-    FAULT_KIND,
-    FIRST_LIMIT,
-    GRANT_CYCLES,
-    LAST_LIMIT,
-    WALK_CYCLES,
-)
+from ohmloom.hw.modes.engine import FAULT_KIND, FIRST_LIMIT, GRANT_CYCLES, LAST_LIMIT
 from ohmloom.hw.profile import (
+    ADOPT_CYCLES,
     MODE_BASE,
     SLOT_WORDS,
+    WALK_CYCLES,
     WAY_BASE,
     Drive,
     ModeStatus,

@@ -14,7 +14,8 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ohmloom.hw.afe import ad7476a, ad7606c
+from ohmloom.hw.afe import ad7476a
+from ohmloom.hw.afe.adc_part import CODE_BITS
 from ohmloom.hw.afe.pmod import PmodCard
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import Dac, Instruction, Op, Reg, encode, instruction
@@ -234,7 +235,7 @@ class Rig:
 def array_card() -> Card:
     """The array card's bench."""
     bench = Bench(GEOMETRY, CLK_HZ, CLK_HZ // BIT_CYCLES)
-    return Card.of(bench, CLK_HZ, ad7606c.CODE_BITS)
+    return Card.of(bench, CLK_HZ, CODE_BITS)
 
 
 class PmodBench(wiring.Component):

@@ -84,6 +84,10 @@ def test_a_convolution_is_the_numpy_engines(make_job, tmp_path, simulator):
     report = run_cosim(job, folder=tmp_path, simulator=simulator).report
     assert report.first_mismatch is None
     assert report.values_compared >= 3 * OUT * OUT * MAPS
+    assert report.predicted_cycles == report.cycles_per_inference > 9 * 5 * 478
+    assert report.afe_bound_cycles == 9 * 5 * 478
+    assert sum(report.overhead.values()) == report.cycles_per_inference - report.afe_bound_cycles
+    assert min(report.overhead.values()) >= 0
 
 
 def test_it_is_a_convolution(make_job):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from amaranth.sim import Simulator
 
 from ohmloom.hw.afe import ad5628, pmod
 from ohmloom.hw.afe.pmod import PmodAdc, PmodCard
+from ohmloom.hw.cycles import inference
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.image import Image, LayerSpan, Span
 from ohmloom.hw.isa import Dac, Instruction, Op, Reg, encode, instruction, pack_level, pack_requant
@@ -185,6 +186,9 @@ class Whole:
     pulses: int
     g_code: np.ndarray
     rounds: list[Found]
+    cycles: list[int] = field(default_factory=list)
+    """Of every inference, and what was predicted of it."""
+    predicted: list[int] = field(default_factory=list)
 
 
 def bits(value: int, count: int) -> np.ndarray:
@@ -303,6 +307,7 @@ class Rig:
     def run(self, image: Image, faults: list[tuple[Lags, int]]) -> Whole:
         """Set up, write-verify, then a round of reads and inferences per fault."""
         found: list[Whole] = []
+        cycles: list[int] = []
 
         async def a_round(link: AsyncLinkClient, epoch: int) -> Found:
             await link.run(image.entries["read"], 0)
@@ -311,7 +316,9 @@ class Rig:
             span, width = image.output, GEOMETRY.act_width
             for i, sample in enumerate(SAMPLES):
                 await link.write_words(Space.ACT, 0, sample.tolist())
-                saturations += (await link.run(image.entries["infer"], epoch + i)).saturations
+                done = await link.run(image.entries["infer"], epoch + i)
+                saturations += done.saturations
+                cycles.append(done.cycles)
                 words = await link.read_words(Space.ACT, span.address, span.count)
                 outputs.append([word - (word >> width - 1 << width) for word in words])
             return Found(read, outputs, saturations)
@@ -331,6 +338,10 @@ class Rig:
             for n, fault in enumerate(faults):
                 self.build(ctx.get(self.board.top.now), *fault)
                 whole.rounds.append(await a_round(link, n * len(SAMPLES)))
+            # A round begins with a read, so that its first inference connects all columns.
+            told = inference(image, self.board.top.afe.cycles())
+            later = [told.later.cycles] * (len(SAMPLES) - 1)
+            whole.cycles, whole.predicted = cycles, [told.first.cycles, *later] * len(faults)
             found.append(whole)
 
         sim = Simulator(self.board)
@@ -404,6 +415,11 @@ def test_reads_and_inferences_equal_the_numpy_engine(runs, which):
     assert found == wanted
     # Not all the same, so that something has been compared.
     assert len(set(found.read)) == CELLS and len(set(map(tuple, found.outputs))) == len(SAMPLES)
+
+
+def test_inferences_take_what_is_predicted(runs):
+    found, _ = runs
+    assert found.cycles == found.predicted and len(set(found.cycles)) == 2
 
 
 @pytest.mark.parametrize("which", [1, 2], ids=["slow amplifier", "wrong bit"])

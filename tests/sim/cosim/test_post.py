@@ -74,6 +74,7 @@ def test_every_layer_is_that_of_the_numpy_engine(job, tmp_path):
     assert values == 4 + 4 + 2 + 1 + 2 + 1
     assert report.values_compared == geometry.cells + len(job.samples) * values
     pools = (3 + 2 * (2 + 2) + 6) + (3 + (4 + 6) + 5)
+    assert report.predicted_cycles == report.cycles_per_inference > 0
     assert report.overhead["tables, pools, sums"] == 3 * 4 + pools + (2 + 7 * 2) + (2 + 4)
 
 

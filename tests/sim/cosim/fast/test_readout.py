@@ -29,13 +29,12 @@ from ohmloom.boards.temperature import TemperatureError, celsius_of_code, measur
 from ohmloom.hw.afe.array_card import plane_period_cycles
 from ohmloom.hw.afe.interface import PlaneStep
 from ohmloom.hw.afe.tia import RANGES
-from ohmloom.hw.calibration import LATENCY
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.image import Image, LayerSpan, Span
 from ohmloom.hw.isa import Dac, Op, Reg, encode, instruction, pack_requant, unpack_reading
 from ohmloom.hw.link.protocol import Space
 from ohmloom.hw.ranges import AUTO, TEMPERATURE_RANGE
-from ohmloom.hw.tables import IDENTITY, pack_entry
+from ohmloom.hw.tables import CALIBRATION_CYCLES, IDENTITY, pack_entry
 from ohmloom.sim.converters import Channels, Converters
 from ohmloom.sim.cosim.bench import Bench, lags
 from ohmloom.sim.cosim.card import Lags
@@ -246,8 +245,8 @@ def test_a_multiplexer_that_is_not_written_gives_no_temperature(plug, monkeypatc
     """A planted fault: the frame of the last two channels leaves them on their inputs."""
 
     class Forgetful(Bench):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
             frames = list(self.card.adc.sensing)
             frames[-2] = 0
             self.card.adc.sensing = tuple(frames)
@@ -315,7 +314,7 @@ def test_products_are_the_numpy_engine_s_and_take_the_formula_s_cycles(plug, tia
         assert np.any(sums) and done.saturations == trace.saturations
         cycles[planes] = done.cycles
     period = plane_period_cycles(GEOMETRY, CLK_HZ, tia_range)
-    settle, readout = period[PlaneStep.SETTLE], period[PlaneStep.READOUT] + LATENCY
+    settle, readout = period[PlaneStep.SETTLE], period[PlaneStep.READOUT] + CALIBRATION_CYCLES
     assert cycles[6] - cycles[3] == 3 * max(settle + 1, readout)
     assert (settle > readout) == (tia_range == 3)
 

@@ -1,0 +1,52 @@
+"""Controllers that a network can be compiled for: those of boards, and one without a board."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...boards.catalogue import board
+from ...hw.geometry import Geometry
+
+SIMULATED = "simulated"
+"""A controller with all the memory and tiles that its instructions reach."""
+CLK_HZ = 48_000_000
+
+
+def target(name: str, rows: int | None, columns: int | None) -> tuple[Geometry, int]:
+    """The largest controller of a target, and its clock [Hz].
+
+    A network gets no more memory of it than it needs.
+
+    Parameters
+    ----------
+    name:
+        A board's name, or :data:`SIMULATED`.
+    rows, columns:
+        Lines of a tile; None: those of the board's standard controller.
+
+    Raises
+    ------
+    BoardError, GeometryError
+        If there is no such board, or no such tile.
+    """
+    if name == SIMULATED:
+        return Geometry(
+            rows=rows or 32,
+            columns=columns or 32,
+            tiles=1 << 12,
+            acc_width=64,
+            program_depth=1 << 16,
+            param_depth=1 << 16,
+            act_depth=1 << 16,
+        ), CLK_HZ
+    chosen = board(name)
+    most = chosen.largest
+    return replace(
+        chosen.standard,
+        rows=rows or chosen.standard.rows,
+        columns=columns or chosen.standard.columns,
+        tiles=most.tiles,
+        program_depth=most.program_depth,
+        param_depth=most.param_depth,
+        act_depth=most.act_depth,
+    ), chosen.clk_hz

@@ -1,0 +1,172 @@
+"""Which knobs a network needs on a device: the cheapest that keep its accuracy.
+
+Every setting is tried on arrays of several seeds, all nonidealities on. Slices come first,
+since each costs a whole set of tiles; then bits of activations, each of which is a plane
+of every product; then bits of the ADC.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..hw.geometry import Geometry
+from ..sim.converters import ConverterError, Converters
+from ..sim.devices import Device
+from .compiled import Compiled
+from .errors import TargetError
+from .options import MAX_SLICES, Options
+from .pipeline import Source, compile_network
+from .runner import build_engine, check_labels, dequantise_output
+
+ACT_BITS = (8, 7, 6, 5, 4)
+ADC_BITS = (12, 11, 10, 9, 8)
+"""Bits that are tried, the most first."""
+SEEDS = 3
+SIGMAS = 2.0
+"""Standard errors by which a drop has to stay inside what is allowed."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A setting and what it gave.
+
+    Attributes
+    ----------
+    slices, act_bits, adc_bits:
+        The setting.
+    drop:
+        Accuracy lost against floats, mean over seeds and samples; None where the network
+        does not fit.
+    error:
+        Its standard error.
+    tiles:
+        That it takes.
+    why_not:
+        Why it does not fit.
+    """
+
+    slices: int
+    act_bits: int
+    adc_bits: int
+    drop: float | None = None
+    error: float = 0.0
+    tiles: int = 0
+    why_not: str = ""
+
+    def keeps(self, target: float) -> bool:
+        """Whether the drop is inside the target, its error included."""
+        return self.drop is not None and self.drop + SIGMAS * self.error <= target
+
+
+@dataclass
+class Search:
+    """The search for one network, device and controller.
+
+    Attributes
+    ----------
+    source, device, geometry:
+        What is compiled, for what.
+    options, converters:
+        All other choices.
+    x, labels:
+        Samples (n, inputs), float32, that the accuracy is taken on, and their classes; by
+        default what the float network says of them.
+    target:
+        Accuracy that may be lost.
+    progress:
+        Is told every trial.
+    """
+
+    source: Source
+    device: Device
+    geometry: Geometry
+    options: Options
+    converters: Converters
+    x: np.ndarray
+    labels: np.ndarray | None
+    target: float
+    seeds: int = SEEDS
+    progress: Callable[[Trial], None] = lambda trial: None
+    trials: list[Trial] = field(default_factory=list)
+
+    def run(self) -> Trial:
+        """The cheapest setting that keeps the accuracy.
+
+        Raises
+        ------
+        TargetError
+            If none does.
+        """
+        scores = self.source.network.forward(self.x.astype(np.float64))
+        wanted = scores.argmax(axis=1)
+        if self.labels is not None:
+            wanted = check_labels(self.labels, *scores.shape)
+        self._wanted, self._float = wanted, scores.argmax(axis=1) == wanted
+        best: Trial | None = None
+        for slices in range(1, MAX_SLICES + 1):
+            best = self._try(slices, ACT_BITS[0], ADC_BITS[0])
+            if best.keeps(self.target) or best.drop is None:
+                break
+        assert best is not None
+        if not best.keeps(self.target):
+            raise TargetError(self._refusal())
+        for bits in ACT_BITS[1:]:
+            trial = self._try(best.slices, bits, best.adc_bits)
+            if not trial.keeps(self.target):
+                break
+            best = trial
+        for bits in ADC_BITS[1:]:
+            trial = self._try(best.slices, best.act_bits, bits)
+            if not trial.keeps(self.target):
+                break
+            best = trial
+        return best
+
+    def chosen(self, trial: Trial) -> tuple[Options, Converters]:
+        """All choices with those of a trial."""
+        options = self.options.model_copy(
+            update={"slices": trial.slices, "act_bits": trial.act_bits}
+        )
+        return options, replace(self.converters, adc_bits=trial.adc_bits)
+
+    def _try(self, slices: int, act_bits: int, adc_bits: int) -> Trial:
+        trial = Trial(slices, act_bits, adc_bits)
+        options, converters = self.chosen(trial)
+        try:
+            compiled = compile_network(
+                "search", self.source, self.device, self.geometry, options, converters
+            )
+        except (TargetError, ConverterError) as error:
+            trial = replace(trial, why_not=str(error))
+        else:
+            lost = np.array([list(self._lost(compiled, seed)) for seed in range(self.seeds)])
+            # Samples are common to all seeds: their spread does not shrink with more arrays.
+            error = math.sqrt(lost.mean(axis=0).var() / lost.shape[1])
+            trial = replace(trial, drop=float(lost.mean()), error=error, tiles=compiled.image.tiles)
+        self.trials.append(trial)
+        self.progress(trial)
+        return trial
+
+    def _lost(self, compiled: Compiled, seed: int) -> Iterator[float]:
+        """What each sample loses: 1 where floats are right and the array is not, -1, or 0."""
+        trace = build_engine(compiled, seed + self.options.seed).infer(
+            compiled.input.quantise(self.x)
+        )
+        right = dequantise_output(compiled, trace.output).argmax(axis=1) == self._wanted
+        yield from (self._float.astype(float) - right.astype(float)).tolist()
+
+    def _refusal(self) -> str:
+        tried: Sequence[Trial] = [trial for trial in self.trials if trial.drop is not None]
+        reason = f"; {self.trials[-1].why_not}" if self.trials[-1].why_not else ""
+        if not tried:
+            return f"no setting for {self.device.name} fits the target{reason}"
+        best = min(tried, key=lambda trial: trial.drop or 0.0)
+        return (
+            f"no setting for {self.device.name} loses at most {self.target:g}: the best, "
+            f"{best.slices} slices, {best.act_bits}-bit activations and {best.adc_bits}-bit "
+            f"conversions, loses {best.drop:.4f} +- {SIGMAS * best.error:.4f}{reason}"
+        )

@@ -1,0 +1,62 @@
+"""What a front end takes, in clock cycles. Plain Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..isa import Dac
+from ..ranges import RANGE_BITS
+
+
+@dataclass(frozen=True)
+class FrontEndCycles:
+    """The cycles of a front end's handshakes, and those that the core waits for it.
+
+    They are those of parts as slow as their data sheets allow: a converter that is ready
+    before its time makes a controller faster than predicted, never slower.
+
+    Attributes
+    ----------
+    settle:
+        From ``latch`` to ``convert``, by the number on the range pins.
+    load:
+        From an accepted switch update to ``loaded``.
+    recover:
+        From ``latch`` to the next update that is accepted.
+    readout:
+        From ``convert`` to ``adc_idle``.
+    hold:
+        From ``convert`` until ``loaded`` is no longer held back: the columns have been
+        sampled.
+    write:
+        From an accepted DAC write to ``dac_idle``, by channel
+        (:class:`~ohmloom.hw.isa.Dac`).
+    dac_settle:
+        From there until the DAC has settled.
+
+    Raises
+    ------
+    ValueError
+        If a range or a channel is missing, or a switch update would still hold up the next
+        instruction: no cost model of one instruction after the other holds then.
+    """
+
+    settle: tuple[int, ...]
+    load: int
+    recover: int
+    readout: int
+    write: tuple[int, ...]
+    dac_settle: int
+    hold: int = 1
+
+    def __post_init__(self) -> None:
+        if len(self.settle) != 1 << RANGE_BITS or len(self.write) != len(Dac):
+            raise ValueError(
+                f"{len(self.settle)} ranges and {len(self.write)} DAC channels, "
+                f"there are {1 << RANGE_BITS} and {len(Dac)}"
+            )
+        if self.recover > min(self.settle) + self.readout:
+            raise ValueError(
+                f"switches recover in {self.recover} cycles, after a conversion has been read "
+                f"out in {min(self.settle)} + {self.readout}"
+            )

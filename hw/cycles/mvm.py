@@ -1,0 +1,54 @@
+"""Cycles of an ``MVM``. Plain Python."""
+
+from __future__ import annotations
+
+from ..geometry import Geometry
+from ..tables import CALIBRATION_CYCLES
+from .front_end import FrontEndCycles
+
+
+def mvm_cycles(
+    geometry: Geometry,
+    front_end: FrontEndCycles,
+    planes: int,
+    tia_range: int = 0,
+    *,
+    clear: bool = True,
+    configured: bool = True,
+) -> int:
+    """Cycles from the engine's start strobe to its ``done``.
+
+    Follows the engine from event to event (``docs/gateware.md``, "The plane pipeline").
+    Zeros in the data do not change it.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Of the controller: rows, pairs and whether samples are calibrated count.
+    front_end : FrontEndCycles
+        See there.
+    planes : int
+        Input planes.
+    tia_range : int
+        The range on the pins.
+    clear : bool
+        The accumulators are zeroed first, a cycle for each pair.
+    configured : bool
+        Columns and gates are still connected from an ``MVM`` before.
+    """
+    # A wait of no cycles is one of one.
+    settle = max(1, front_end.settle[tia_range])
+    readout = front_end.readout + CALIBRATION_CYCLES * geometry.calibration
+    latched, gather = -front_end.recover, 1
+    if not configured:
+        for _group in ("columns", "gates"):
+            latched = max(gather, latched + front_end.recover) + front_end.load
+            gather = latched + 1
+    idle = geometry.pairs + 1 if clear else 1
+    converted = -front_end.hold
+    for _plane in range(planes):
+        accepted = max(gather + geometry.rows + 1, latched + front_end.recover)
+        latched = max(accepted + front_end.load, converted + front_end.hold)
+        converted = max(latched + settle, idle)
+        idle, gather = converted + readout, latched + 1
+    return idle

@@ -1,0 +1,90 @@
+"""A small CNN in co-simulation, from its input to its scores without a host."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ohmloom.compiler.compiled import Compiled
+from ohmloom.compiler.options import Options
+from ohmloom.compiler.pipeline import compile_model
+from ohmloom.compiler.runner import quantise_input
+from ohmloom.hw.geometry import Geometry
+from ohmloom.hw.isa import Op
+from ohmloom.sim.cosim.fault import Fault
+from ohmloom.sim.cosim.job import CosimReport, Job
+from ohmloom.sim.cosim.locate import origin
+from ohmloom.sim.cosim.runner import run_cosim
+from ohmloom.sim.cosim.simulator import Simulator
+from ohmloom.sim.devices import load
+from tests.compiler.conftest import Zoo
+
+GEOMETRY = Geometry(rows=16, columns=16)
+X = np.random.default_rng(1).normal(size=(20, 1, 6, 6)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
+    """Convolution, residual, function from a table, both pools and a matrix, in two slices."""
+    path = Zoo.save(Zoo.cnn(), tmp_path_factory.mktemp("cnn"))
+    return compile_model(path, load("cspbbr3_ogb"), X, GEOMETRY, Options(slices=2))
+
+
+def job(compiled: Compiled, samples: int) -> Job:
+    return Job(
+        image=compiled.image,
+        device=compiled.device,
+        levels=compiled.levels,
+        samples=quantise_input(compiled, X[:samples]),
+        converters=compiled.converters,
+        seed=compiled.options.seed,
+        clk_hz=compiled.options.clk_hz,
+    )
+
+
+def run(job: Job, simulator: Simulator = Simulator.CXXRTL) -> CosimReport:
+    return run_cosim(job, simulator=simulator).report
+
+
+def test_every_kind_of_layer_is_in_it(compiled: Compiled) -> None:
+    kinds = {layer.kind for layer in compiled.layers}
+    assert kinds == {"copy", "matrix", "sum", "function", "max pool", "mean pool"}
+    code = compiled.image.code[compiled.image.entries["infer"] :]
+    assert {Op.LOOP, Op.POOL, Op.ADD, Op.LUT, Op.MVM, Op.REQUANT} <= {i.op for i in code}
+
+
+@pytest.mark.parametrize(
+    "simulator", [Simulator.CXXRTL, pytest.param(Simulator.ICARUS, marks=pytest.mark.slow)]
+)
+def test_bit_for_bit_and_in_the_cycles_that_were_predicted(
+    compiled: Compiled, simulator: Simulator
+) -> None:
+    report = run(job(compiled, 1), simulator)
+    assert report.mismatches == 0
+    values = sum(layer.outputs for layer in compiled.layers)
+    assert report.values_compared >= values
+    assert report.predicted_cycles == report.cycles_per_inference
+
+
+def test_one_wrong_conversion_is_found(compiled: Compiled) -> None:
+    report = run(replace(job(compiled, 1), fault=Fault.ADC))
+    assert report.mismatches == 1 and report.first_mismatch is not None
+
+
+def test_every_word_of_every_layer_comes_from_tiles_of_a_matrix_before_it(
+    compiled: Compiled,
+) -> None:
+    image = compiled.image
+    matrices = [number for number, layer in enumerate(compiled.layers) if layer.weights]
+    for number, layer in enumerate(image.layers):
+        address = layer.span.address + layer.span.count - 1
+        if number < matrices[0]:
+            with pytest.raises(LookupError):
+                origin(image, address)
+            continue
+        tiles, columns = origin(image, address)
+        behind = [p.layer for p in compiled.placements if p.tile in tiles]
+        assert len(set(behind)) == 1 and behind[0] <= number
+        assert 0 <= columns[0] < image.geometry.columns and columns[1] == columns[0] + 1
