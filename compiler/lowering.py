@@ -267,8 +267,11 @@ class Builder:
         factor, offset = (np.broadcast_to(n, shape).astype(np.float64) for n in (factor, offset))
         maker = self._maker(tensor) if shape == tensor.shape else None
         layer = None if maker is None else self.layers[maker]
-        plain = isinstance(layer, Matrix | WeightedSum) and not (layer.is_bounded or layer.alike)
-        if maker is not None and plain:
+        if (
+            maker is not None
+            and isinstance(layer, Matrix | WeightedSum)
+            and not (layer.is_bounded or layer.alike)
+        ):
             order = np.argsort(tensor.values.reshape(-1))
             changes = [n.reshape(-1)[order] for n in (factor, offset)]
             changed = _scaled(layer, *changes)

@@ -84,7 +84,7 @@ class Product(Layer):
         a, b = (round(half * 2.0**shift) for half in halves)
         magnitudes = Scale(1.0 / INDEX_TOP, 0, INDEX_BITS)
         squares = Scale(1.0 / word, 0, emitter.geometry.act_width - 1)
-        made = []
+        squared = []
         for sign in (1, -1):
             square = emitter.scratch(count)
             with emitter.temporary():
@@ -95,9 +95,9 @@ class Product(Layer):
                 emitter.clamp_between(0, INDEX_TOP)
                 index = add(emitter, total, below, (1, -2), 0, 0, count)
                 look_up_fine(emitter, np.square, index, square, magnitudes, squares, count)
-            made.append(square)
+            squared.append(square)
         step = scales[0].scale * scales[1].scale * largest[0] * largest[1] / word / give.scale
         shift = fraction_bits([step], 0.0, self.name)
         factor = round(step * 2.0**shift)
         emitter.clamp_between(give.low, give.high)
-        add_into(emitter, out, Sum(*made, factor, -factor, 0, shift), count)
+        add_into(emitter, out, Sum(squared[0], squared[1], factor, -factor, 0, shift), count)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...hw.isa import TABLE_ENTRIES, Op, Sum, pack_add, pack_table
+from ...hw.isa import TABLE_ENTRIES, TABLE_WORDS, Op, Sum, pack_add, pack_table
 from ..errors import TargetError
 from ..scales import Scale
 
@@ -22,11 +23,14 @@ INDEX_TOP = (1 << INDEX_BITS) - 1
 _TOP, _SLOPES, _PART = 8, 5, 3
 """Of these bits those of the first table, those that choose a slope, and those of each of
 the two parts that the slope is multiplied with."""
+_TABLES = 3
 _WORDS = 10
 """Scratch words that a look-up takes for each value."""
 _LEAST = 256
 """Values that are worth their instructions: rather than fewer at a time, memory runs out."""
-_PIECES = 12
+_SHARE = 5
+"""A function has at most this part of the parameter memory for its tables."""
+_PIECES = 64
 _PIECE_BITS = 8
 """No piece is made of fewer drives than that."""
 _FINE_BITS = 15
@@ -122,7 +126,8 @@ def look_up_fine(
 ) -> None:
     """``f`` of drives of any number of bits: the sum of what it rises by in each piece."""
     word = _word(emitter)
-    pieces = fitted(f, take, give, word)
+    room = emitter.geometry.param_depth // (_SHARE * _TABLES * TABLE_WORDS)
+    pieces = fitted(f, take, give, word, min(max(room, 1), _PIECES))
     for number, piece in enumerate(pieces):
         with emitter.temporary():
             emitter.clamp_between(0, piece.top)
@@ -226,14 +231,25 @@ class _Part(NamedTuple):
     error: float
     first: int
     last: int
+    flat: bool
 
 
-def fitted(f: F, take: Scale, give: Scale, word: int) -> list[Piece]:
+@lru_cache(maxsize=64)
+def fitted(f: F, take: Scale, give: Scale, word: int, most: int = _PIECES) -> tuple[Piece, ...]:
     """Pieces whose sum is ``f``, more of them where it bends.
 
     A part of the drives is halved while its tables are off by too much. Then the first
     piece has the function, and every other one what it rises by, 0 at its first index;
     one that would add nothing is left out.
+
+    Parameters
+    ----------
+    take, give :
+        Scales of the argument and of the result.
+    word :
+        The largest number of an activation word.
+    most :
+        Pieces that there may be.
     """
     tolerance = max(1.0, (give.high - give.low) / (1 << _FINE_BITS))
 
@@ -246,12 +262,15 @@ def fitted(f: F, take: Scale, give: Scale, word: int) -> list[Piece]:
 
     def part(first: int, last: int) -> _Part:
         found = _piece(steps, first, last, word).found(np.arange(first, last + 1))
-        found = np.clip(found, give.low, give.high)
-        return _Part(float(np.abs(found - wanted(first, last)).max()), first, last)
+        values = wanted(first, last)
+        error = np.abs(np.clip(found, give.low, give.high) - values).max()
+        if first > take.low and np.abs(values - values[0]).max() > word:
+            error = np.inf  # more than the entries of a table can rise
+        return _Part(float(error), first, last, bool(np.ptp(values) <= tolerance / 2))
 
     parts = [part(take.low, take.high)]
-    while len(parts) < _PIECES:
-        worst = max((p for p in parts if p.last - p.first >> _PIECE_BITS), default=None)
+    while sum(not p.flat for p in parts) < most:
+        worst = max((p for p in parts if p.last - p.first >= _least(p.error)), default=None)
         if worst is None or worst.error <= tolerance:
             break
         parts.remove(worst)
@@ -259,14 +278,13 @@ def fitted(f: F, take: Scale, give: Scale, word: int) -> list[Piece]:
         half = INDEX_TOP << coarser - 1 if coarser > 0 else (worst.last - worst.first) // 2
         parts += [part(worst.first, worst.first + half), part(worst.first + half, worst.last)]
 
+    if any(p.error == np.inf for p in parts):
+        parts = [part(take.low, take.high)]
     pieces: list[Piece] = []
     before = 0
-    for _, first, last in sorted(parts, key=lambda p: p.first):
-        values = wanted(first, last)
-        if not pieces and last < take.high and np.ptp(values) <= tolerance / 2:
-            continue  # the next piece's first index is as good
-        if pieces and np.abs(values - before).max() <= tolerance / 2:
-            continue
+    for _, first, last, flat in sorted(parts, key=lambda p: p.first):
+        if flat and (pieces or last < take.high):
+            continue  # the next piece's first index is as good, or the last one's last
         piece = _piece(steps, first, last, word)
         if pieces:
             table = np.clip(piece.tables[0] - before, -word, word)
@@ -274,7 +292,12 @@ def fitted(f: F, take: Scale, give: Scale, word: int) -> list[Piece]:
             piece = Piece(first, piece.coarser, piece.top, (table, *piece.tables[1:]))
         pieces.append(piece)
         before += int(piece.found(np.array([last]))[0])
-    return pieces
+    return tuple(pieces)
+
+
+def _least(error: float) -> int:
+    """Drives that a part has which is halved; any that can be, where it must."""
+    return 1 << _PIECE_BITS if np.isfinite(error) else 2
 
 
 def _coarser(distance: int) -> int:

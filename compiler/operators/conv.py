@@ -77,7 +77,8 @@ def lower_transposed(node: Node) -> None:
         part = matrix
         for axis, tap in enumerate(taps):
             part = part.take(tap, axis=2 + axis)
-        parts.append((reads, at, part))
+        if part.size:
+            parts.append((reads, at, part))
     node.emit(_convolve(node, padded, parts, shape, groups))
 
 
@@ -101,7 +102,12 @@ def _convolve(
     bias = node.weights(2) if node.has(2) else np.zeros(outputs)
     if bias.shape != (outputs,):
         raise Unsupported(f"bias of shape {bias.shape} is not for {outputs} outputs")
-    made = np.arange(samples * prod(shape) * outputs).reshape(samples, *shape, outputs)
+    # What no part makes, because no tap falls on a value there, is the bias alone.
+    there = np.zeros(shape, bool)
+    for _, at, _ in parts:
+        there[np.ix_(*at)] = True
+    made = np.full((samples, *shape, outputs), -1)
+    made[:, there] = np.arange(made[:, there].size).reshape(samples, -1, outputs)
     channels, each = solid.shape[-1] // groups, outputs // groups
     jobs = []
     for reads, at, matrix in parts:
@@ -117,7 +123,10 @@ def _convolve(
             weight = np.moveaxis(matrix[own], 1, -1).reshape(each, -1)
             jobs.append((source, weight, bias[own], target[..., own].reshape(positions, each)))
     first = node.builder.matrices(node.name, jobs)
-    return np.moveaxis(first + made, -1, 1)
+    values = first + made
+    if not there.all():
+        values[:, ~there] = node.builder.constants(f"{node.name}/bias", bias)
+    return np.moveaxis(values, -1, 1)
 
 
 def _transposed_shape(

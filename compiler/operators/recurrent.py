@@ -118,11 +118,13 @@ class Direction:
         kept, signs = zip(*pairs, strict=True) if pairs else ((terms[0],), (0.0,))
         return self.builder.weighted_sum(f"{self.name}/{name}", kept, signs, offset)
 
-    def gates(self, values: Values | None, *which: int) -> Values | None:
+    def gates(self, values: Values, *which: int) -> Values:
         """Some gates of values (batch, gates * size), one after the other."""
-        if values is None:
-            return None
         return np.concatenate([values[:, n * self.size : (n + 1) * self.size] for n in which], 1)
+
+    def gates_of(self, values: Values | None, *which: int) -> Values | None:
+        """The same where there may be none."""
+        return None if values is None else self.gates(values, *which)
 
     # -- steps ------------------------------------------------------------------------
 
@@ -141,9 +143,9 @@ class Direction:
         bias = self.state_bias if self.before_reset else np.zeros_like(self.bias)
         if self.before_reset:
             back = self.recurred("R", state, slice(0, 3), bias)
-            update = self.activated("zr", 0, self.gates(given, 0, 1), self.gates(back, 0, 1))
+            update = self.activated("zr", 0, self.gates(given, 0, 1), self.gates_of(back, 0, 1))
             z, r = self.gates(update, 0), self.gates(update, 1)
-            inner = self.gates(back, 2)
+            inner = self.gates_of(back, 2)
             last = None if inner is None else self.product("rh", r, inner)
         else:
             back = self.recurred("Rzr", state, slice(0, 2), bias)
@@ -160,7 +162,7 @@ class Direction:
 
         def gate(name: str, which: int, peephole: Values | None) -> Values:
             return self.activated(
-                name, 0, self.gates(given, which), self.gates(back, which), peephole
+                name, 0, self.gates(given, which), self.gates_of(back, which), peephole
             )
 
         take = gate("i", 0, self.peeped("pi", cell, 0))
@@ -168,7 +170,7 @@ class Direction:
             forget = self.sum("f", [take], [-1.0], 1.0)
         else:
             forget = gate("f", 2, self.peeped("pf", cell, 2))
-        new = self.activated("c", 1, self.gates(given, 3), self.gates(back, 3))
+        new = self.activated("c", 1, self.gates(given, 3), self.gates_of(back, 3))
         kept, added = self.product("fC", forget, cell), self.product("ic", take, new)
         cell = self.sum("C", [kept, added], [1.0, 1.0])
         show = gate("o", 1, self.peeped("po", cell, 1))
