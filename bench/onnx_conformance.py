@@ -105,7 +105,7 @@ def cases() -> dict[str, Case]:
         warnings.simplefilter("ignore")  # the package's own, when it makes its data
         tests = load_model_tests(kind="node")
     for test in tests:
-        model = test.model or onnx.load(Path(test.model_dir) / "model.onnx")
+        model = test.model or onnx.load(Path(test.model_dir or "") / "model.onnx")
         inputs, outputs = test.data_sets[0] if test.data_sets else ((), ())
         found[test.name] = Case(test.name, model, tuple(inputs), tuple(outputs))
     return found
