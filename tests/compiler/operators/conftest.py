@@ -36,7 +36,9 @@ class Held:
 
     @staticmethod
     def node(op: str, inputs: Sequence[str], outputs: str = "y", **attributes: Any) -> NodeProto:
-        return helper.make_node(op, list(inputs), outputs.split(), name=f"{op} {outputs}", **attributes)
+        return helper.make_node(
+            op, list(inputs), outputs.split(), name=f"{op} {outputs}", **attributes
+        )
 
     def save(
         self,

@@ -21,9 +21,7 @@ def spatial(draw, axes: int):
     attributes = {"kernel_shape": kernel, "strides": strides, "dilations": dilations}
     auto = draw(st.sampled_from(["NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"]))
     if auto == "NOTSET":
-        attributes["pads"] = draw(
-            st.lists(st.integers(0, 2), min_size=2 * axes, max_size=2 * axes)
-        )
+        attributes["pads"] = draw(st.lists(st.integers(0, 2), min_size=2 * axes, max_size=2 * axes))
     else:
         attributes["auto_pad"] = auto
         if auto != "VALID":  # of which ONNX Runtime knows none with dilations
@@ -80,9 +78,7 @@ def test_conv_transpose(held, data, groups, extra, bias):
 @pytest.mark.parametrize("auto", ["NOTSET", "SAME_UPPER", "SAME_LOWER"])
 @pytest.mark.parametrize("shape", [[8, 9], [9, 8], [10, 10]])
 def test_the_output_shape_of_a_transposed_conv_says_what_is_cut(held, shape, auto):
-    node = held.node(
-        "ConvTranspose", ["x", "w"], strides=[2, 2], output_shape=shape, auto_pad=auto
-    )
+    node = held.node("ConvTranspose", ["x", "w"], strides=[2, 2], output_shape=shape, auto_pad=auto)
     held.agrees(node, [1, 2, 4, 4], {"w": weight(2, 3, 4, 4)})
 
 
@@ -118,9 +114,7 @@ def test_on_the_engine(held, operator):
 
 def test_pads_that_leave_nothing_are_refused(held):
     node = held.node("ConvTranspose", ["x", "w"], pads=[4, 4, 4, 4])
-    held.refused(
-        node, [1, 2, 4, 4], {"w": weight(2, 2, 2, 2)}, "its output would have the shape"
-    )
+    held.refused(node, [1, 2, 4, 4], {"w": weight(2, 2, 2, 2)}, "its output would have the shape")
 
 
 @pytest.mark.parametrize("bias", [False, True])
