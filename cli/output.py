@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -78,7 +79,7 @@ def key_table(title: str, data: Mapping[str, object]) -> Table:
     table.show_header = False
     for key, value in data.items():
         words = (WORDS.get(word, word) for word in key.split("_"))
-        table.add_row(" ".join(words), _shown(value))
+        table.add_row(*(escape(text) for text in (" ".join(words), _shown(value))))
     return table
 
 

@@ -72,10 +72,12 @@ def lower(
         program.set(Reg.TIA_RANGE, verify.tia_range)
         program.emit(Op.PROGRAM, tile=p.tile, cell=0, count=geometry.cells)
         program.emit(Op.HALT)
-    memory, made, params, used = MemoryMap.of(network, again=False), program, words, 0
+    # A tile whose first rows are spare has addresses that begin before its inputs.
+    begin = ZERO_WORD + 1 + max((p.first_row for p in placements), default=0)
+    memory, made, params, used = MemoryMap.of(network, begin, again=False), program, words, 0
     for again in (False, True):
         # Words are used again only where there are not enough for every layer's own.
-        memory = MemoryMap.of(network, again=again)
+        memory = MemoryMap.of(network, begin, again=again)
         made, params, used = program.copy(), list(words), memory.end
         if used <= geometry.act_depth:
             used = _emit_inference(network, scales, products, memory, made, params)
@@ -189,7 +191,13 @@ def _products(
         for first in sorted({p.first_output for p in own}):
             here = [p for p in own if p.first_output == first]
             pieces = tuple(
-                Piece(p.tile, p.first_input, begin, rows, slicing.shift(p.slice))
+                Piece(
+                    p.tile,
+                    p.first_input - p.first_row,
+                    p.first_row + begin,
+                    rows,
+                    slicing.shift(p.slice),
+                )
                 for p in here
                 for begin, rows in row_groups(p.inputs, plan.row_limit)
             )

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from ..hw.geometry import Geometry
 from .errors import TargetError
@@ -20,8 +17,8 @@ class Placement:
     """One tile: a part of a matrix on lane 0.
 
     Slice ``slice`` of matrix ``block`` of layer ``layer``, all counted from 0. Input
-    ``first_input + r`` drives row ``r``; output ``first_output + k`` is the pair of columns
-    ``2k`` (G+) and ``2k + 1`` (G-).
+    ``first_input + r`` drives row ``first_row + r``; output ``first_output + k`` is the
+    pair of columns ``2k`` (G+) and ``2k + 1`` (G-).
     """
 
     tile: int
@@ -32,6 +29,7 @@ class Placement:
     inputs: int
     first_output: int
     outputs: int
+    first_row: int = 0
 
 
 def tiles_needed(block: Block | QuantisedBlock, geometry: Geometry) -> int:
@@ -96,24 +94,6 @@ def check_slices(slicing: Slicing, geometry: Geometry) -> None:
             f"{slicing.count} slices of {slicing.bits} bits are {slicing.bits} bits apart, the "
             f"target's controller adds up slices up to {geometry.most_shift} bits apart together"
         )
-
-
-def cell_levels(
-    blocks: Sequence[QuantisedBlock],
-    placements: Sequence[Placement],
-    geometry: Geometry,
-    slicing: Slicing,
-) -> np.ndarray:
-    """Level of every cell, uint16, shape (tiles, rows, columns); unused cells are on level 0."""
-    levels = np.zeros((len(placements), geometry.rows, geometry.columns), np.uint16)
-    digits = {(block.layer, block.block): slicing.digits(block.weight) for block in blocks}
-    for p in placements:
-        outputs = slice(p.first_output, p.first_output + p.outputs)
-        inputs = slice(p.first_input, p.first_input + p.inputs)
-        part = digits[p.layer, p.block][p.slice, outputs, inputs].T
-        levels[p.tile, : p.inputs, 0 : 2 * p.outputs : 2] = np.maximum(part, 0)
-        levels[p.tile, : p.inputs, 1 : 2 * p.outputs : 2] = np.maximum(-part, 0)
-    return levels
 
 
 def row_groups(rows: int, limit: int) -> list[tuple[int, int]]:

@@ -31,8 +31,11 @@ class MemoryMap:
     kept: tuple[bool, ...]
 
     @classmethod
-    def of(cls, network: Network, *, again: bool) -> Self:
-        """Words of their own, or with ``again`` those that nothing reads any more."""
+    def of(cls, network: Network, begin: int, *, again: bool) -> Self:
+        """Words of their own, or with ``again`` those that nothing reads any more.
+
+        ``begin`` is the first word that there is.
+        """
         last = len(network.layers)
         made = [0, *range(1, last + 1)]  # layer n - 1 makes tensor n
         read = [max((reader + 1 for reader in some), default=0) for some in network.readers]
@@ -45,9 +48,9 @@ class MemoryMap:
                 for other, span in enumerate(spans)
                 if until[other] >= made[number]
             )
-            address = ZERO_WORD + 1
-            for begin, end in taken:
-                if begin - address >= len(tensor):
+            address = begin
+            for first, end in taken:
+                if first - address >= len(tensor):
                     break
                 address = max(address, end)
             spans.append(Span(address, len(tensor)))

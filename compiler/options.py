@@ -28,5 +28,7 @@ class Options(BaseModel):
     """Pairs of cells that hold one weight, each counting more than the one before."""
     verify: bool = True
     """Whether cells are written until a read finds them on their level; else once."""
+    bias_correction: bool = False
+    """Whether biases make up for the mean of what rounded and stuck weights change."""
     golden_samples: Annotated[int, Field(ge=1, le=1024)] = 8
     """Calibration samples whose integers are kept as golden vectors."""

@@ -15,13 +15,15 @@ from ..sim.converters import ConverterError, Converters
 from ..sim.devices import Device
 from .analog import plan_analog
 from .biases import apart
+from .cells import assign, check_faults, in_levels
 from .compiled import Compiled, Golden, LayerInfo
+from .correction import corrected
 from .errors import CalibrationError, TargetError
 from .frontend import load_model
 from .graph import Network
 from .layers import Matrix
 from .lower import lower
-from .mapping import cell_levels, check_slices, place
+from .mapping import check_slices, place
 from .options import Options
 from .quantise import Range, calibrate, choose_scales, quantise
 from .ranging import choose_ranges
@@ -32,6 +34,11 @@ from .slicing import Slicing
 
 log = logging.getLogger(__name__)
 
+SAMPLES = 64
+"""Calibration samples that means and currents are taken on, if their values are not more
+than ``MEMORY_VALUES`` together."""
+MEMORY_VALUES = 1 << 24
+
 
 def compile_model(
     model_path: str | Path,
@@ -40,6 +47,7 @@ def compile_model(
     geometry: Geometry | None = None,
     options: Options | None = None,
     converters: Converters | None = None,
+    faults: np.ndarray | None = None,
 ) -> Compiled:
     """Compile an ONNX file for a device and a controller.
 
@@ -49,6 +57,8 @@ def compile_model(
         Calibration samples, shape (n, *sample shape).
     geometry, options, converters:
         Default to those of the reference controller and card.
+    faults:
+        Conductances of stuck cells [S] and NaN of the others, shape (tiles, rows, columns).
 
     Raises
     ------
@@ -58,7 +68,7 @@ def compile_model(
     geometry, options = geometry or Geometry(), options or Options()
     name, converters = Path(model_path).name, converters or Converters()
     source = calibrated(load_model(model_path), calib)
-    compiled = compile_network(name, source, device, geometry, options, converters)
+    compiled = compile_network(name, source, device, geometry, options, converters, faults)
     return replace(compiled, golden=_golden(compiled, calib[: options.golden_samples]))
 
 
@@ -98,6 +108,7 @@ def compile_network(
     geometry: Geometry,
     options: Options,
     converters: Converters,
+    faults: np.ndarray | None = None,
 ) -> Compiled:
     """Compile a network; there are no golden vectors yet.
 
@@ -128,9 +139,16 @@ def compile_network(
             scales = choose_scales(network, ranges, options.act_bits, geometry.act_width)
         placements = place(network, geometry, slicing.count)
         blocks = quantise(network, scales, slicing.top, verify.codes_per_weight)
-        plans = choose_ranges(
-            network, source.x, blocks, placements, slicing, device, converters, options.tia_range
-        )
+        stuck = None
+        if faults is not None:
+            stuck = in_levels(check_faults(faults, len(placements), geometry), device)
+        cells = assign(blocks, placements, geometry, slicing, stuck)
+        placements = cells.placements
+        samples = max(1, min(SAMPLES, MEMORY_VALUES // network.tensors[-1].stop))
+        memory = network.memory(source.x[:samples].astype(np.float64))
+        if options.bias_correction:
+            blocks = corrected(network, blocks, cells.weights, memory)
+        plans = choose_ranges(network, memory, blocks, cells, device, converters, options.tia_range)
         image = lower(
             network,
             scales,
@@ -154,7 +172,7 @@ def compile_network(
         input_shape=network.input_shape,
         input=scales[0],
         image=image,
-        levels=cell_levels(blocks, placements, geometry, slicing),
+        levels=cells.levels,
         placements=placements,
         layers=_layers(network, scales),
         device=device,

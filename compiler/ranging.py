@@ -10,16 +10,14 @@ import numpy as np
 from ..sim.converters import ADC_MAX, Converters
 from ..sim.devices import Device
 from .analog import MVM_RANGES, AnalogPlan, analog_plan, plan_analog
+from .cells import Cells
 from .graph import Network
 from .layers import Block, Matrix
 from .mapping import Placement
 from .quantise import QuantisedBlock
-from .slicing import Slicing
 
 DRAWS = 64
 """Positions at which the currents of a matrix are looked at."""
-SAMPLES = 8
-"""Calibration samples that these positions are of."""
 HEADROOM = 1.5
 """Largest current that is provided for, over the largest one seen."""
 Which = tuple[int, int]
@@ -28,10 +26,9 @@ Which = tuple[int, int]
 
 def choose_ranges(
     network: Network,
-    x: np.ndarray,
+    memory: np.ndarray,
     blocks: Sequence[QuantisedBlock],
-    placements: Sequence[Placement],
-    slicing: Slicing,
+    cells: Cells,
     device: Device,
     converters: Converters,
     tia_range: int | None,
@@ -45,12 +42,14 @@ def choose_ranges(
 
     Parameters
     ----------
-    x:
-        Calibration samples as they are calibrated with, shape (n, inputs).
+    memory:
+        Every value on calibration samples, of :meth:`Network.memory`.
+    cells:
+        Levels and places of the weights.
     tia_range:
         The wish.
     """
-    rows = max((p.inputs for p in placements), default=1)
+    rows = max((p.inputs for p in cells.placements), default=1)
     worst = plan_analog(device, converters, rows, tia_range)
     plans = {(block.layer, block.block): worst for block in blocks}
     if tia_range is not None:
@@ -60,15 +59,14 @@ def choose_ranges(
         for number in reversed(range(min(MVM_RANGES, len(converters.tia_ohms))))
         if float((plan := analog_plan(device, converters, number)).gain) > float(worst.gain)
     ]
-    memory = network.memory(x[:SAMPLES].astype(np.float64))
     for quantised in blocks:
         which = quantised.layer, quantised.block
         layer = network.layers[quantised.layer]
         assert isinstance(layer, Matrix)
         held = network.holders[quantised.layer], quantised.block
-        own = [p for p in placements if (p.layer, p.block) == held]
+        own = [p for p in cells.placements if (p.layer, p.block) == held]
         bits = _bits(memory, layer.blocks[quantised.block], quantised)
-        peak = _peak(bits, quantised, own, slicing, device)
+        peak = max(_peak(bits, p, cells, device) for p in own)
         fitting = (plan for plan in fine if peak * float(plan.gain) * HEADROOM <= ADC_MAX)
         plans[which] = next(fitting, worst)
     return plans
@@ -85,19 +83,11 @@ def _bits(memory: np.ndarray, block: Block, quantised: QuantisedBlock) -> np.nda
     return (drives >> planes & 1).reshape(-1, block.inputs).astype(np.float64)
 
 
-def _peak(
-    bits: np.ndarray,
-    quantised: QuantisedBlock,
-    placements: Sequence[Placement],
-    slicing: Slicing,
-    device: Device,
-) -> float:
-    """Largest sum of a column's conductance codes."""
-    digits, peak = slicing.digits(quantised.weight), 0.0
-    for p in placements:
-        inputs = slice(p.first_input, p.first_input + p.inputs)
-        part = digits[p.slice, p.first_output : p.first_output + p.outputs, inputs]
-        for sign in (1, -1):
-            codes = device.level_codes[np.maximum(sign * part, 0)].astype(np.float64)
-            peak = max(peak, float((bits[:, inputs] @ codes.T).max()))
-    return peak
+def _peak(bits: np.ndarray, p: Placement, cells: Cells, device: Device) -> float:
+    """Largest sum of a column's conductance codes in a tile."""
+    part = np.s_[p.tile, p.first_row : p.first_row + p.inputs, : 2 * p.outputs]
+    codes = device.level_codes[cells.levels[part]].astype(np.float64)
+    if cells.stuck is not None:
+        at = device.level_codes[0] + cells.stuck[part] * device.level_step
+        codes = np.where(np.isnan(at), codes, at)
+    return float((bits[:, p.first_input : p.first_input + p.inputs] @ codes).max())

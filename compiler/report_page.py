@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from string import Template
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from .compiled import Compiled
+from .mapping import Placement
 from .png import PALETTE_COLOURS, png_data_uri
 
 LOW_COLOUR = (237, 243, 250)
 HIGH_COLOUR = (12, 60, 110)
 PIXELS_PER_CELL = 6
+MAX_CELLS_SHOWN = 1 << 22
+"""Of all pictures together."""
 CHART_WIDTH, CHART_HEIGHT, CHART_BASE = 640, 150, 22
 
 PAGE = Template("""<!doctype html>
@@ -99,10 +103,7 @@ def render_html(compiled: Compiled, report: dict[str, Any]) -> str:
             for name, (used, there) in report["use"].items()
         ),
         histogram=_histogram(report["level_histogram"]),
-        maps="".join(
-            _map(compiled, *which)
-            for which in sorted({(p.layer, p.block) for p in compiled.placements})
-        ),
+        maps=_maps(compiled),
     )
 
 
@@ -179,9 +180,24 @@ def _histogram(counts: list[int]) -> str:
     )
 
 
-def _map(compiled: Compiled, number: int, block: int) -> str:
-    """A matrix's tiles as they lie in it: inputs down, outputs across."""
-    own = [p for p in compiled.placements if (p.layer, p.block) == (number, block)]
+def _maps(compiled: Compiled) -> str:
+    """Pictures of all matrices, slice by slice, as far as a page can carry them."""
+    parts: dict[tuple[int, int, int], list[Placement]] = {}
+    for p in compiled.placements:
+        parts.setdefault((p.layer, p.block, p.slice), []).append(p)
+    shown, cells = [], 0
+    for own in parts.values():
+        cells += len(own) * compiled.image.geometry.cells
+        if cells > MAX_CELLS_SHOWN:
+            break
+        shown.append(_map(compiled, own))
+    left = len(parts) - len(shown)
+    more = f"<p>{left} more are not shown; conductances.npz has all of them.</p>" if left else ""
+    return "".join(shown) + more
+
+
+def _map(compiled: Compiled, own: Sequence[Placement]) -> str:
+    """Tiles of a slice of a matrix as they lie in it: inputs down, outputs across."""
     geometry, top = compiled.image.geometry, len(compiled.device.level_codes) - 1
     down = 1 + max(p.first_input for p in own) // geometry.rows
     across = 1 + max(p.first_output for p in own) // geometry.pairs
@@ -192,8 +208,11 @@ def _map(compiled: Compiled, number: int, block: int) -> str:
     shades = np.round(picture * ((PALETTE_COLOURS - 1) / top)).astype(np.uint8)
     palette = np.linspace(LOW_COLOUR, HIGH_COLOUR, PALETTE_COLOURS).round().astype(np.uint8)
     height, width = picture.shape
+    number, block = own[0].layer, own[0].block
     blocks = {p.block for p in compiled.placements if p.layer == number}
     name = escape(compiled.layers[number].name + (f" [{block}]" if len(blocks) > 1 else ""))
+    if compiled.options.slices > 1:
+        name += f", slice {own[0].slice}"
     return (
         f'<figure><img alt="conductances of {name}" src="{png_data_uri(shades, palette)}" '
         f'width="{width * PIXELS_PER_CELL}">'

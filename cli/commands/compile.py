@@ -29,6 +29,10 @@ def compile_model(
     act_bits: Annotated[int, typer.Option(min=4, max=16, help="Bits of activations.")] = 8,
     slices: Annotated[int, typer.Option(min=1, max=8, help="Pairs of cells of a weight.")] = 1,
     adc_bits: Annotated[int, typer.Option(min=8, max=16, help="Bits of the ADC.")] = 16,
+    faults: Annotated[
+        Path | None,
+        typer.Option(help="Stuck cells, .npy (tiles, rows, columns) of siemens, else NaN."),
+    ] = None,
     one_shot: Annotated[
         bool, typer.Option("--one-shot", help="Write cells once, without verify.")
     ] = False,
@@ -64,9 +68,10 @@ def compile_model(
                 options, adc_bits, trials = choose_knobs(
                     model, device, samples, classes, geometry, options, target_drop, reporter
                 )
+        stuck = None if faults is None else load_array(faults)
         with blaming(calib):
             _, data = compile_bundle(
-                model, device, samples, bundle, reporter, geometry, options, adc_bits
+                model, device, samples, bundle, reporter, geometry, options, adc_bits, stuck
             )
         if trials:
             data["tried"] = trials

@@ -67,6 +67,7 @@ def compile_bundle(
     geometry: Geometry | None = None,
     options: Options | None = None,
     adc_bits: int = 16,
+    faults: np.ndarray | None = None,
 ) -> tuple[Compiled, dict[str, object]]:
     """Compile a network into a bundle; also returns the figures that are shown.
 
@@ -77,7 +78,7 @@ def compile_bundle(
     """
     reporter.update("compiling")
     converters = Converters(adc_bits=adc_bits)
-    compiled = compile_model(model, load(device), calib, geometry, options, converters)
+    compiled = compile_model(model, load(device), calib, geometry, options, converters, faults)
     write_bundle(compiled, bundle)
     image, cycles = compiled.image, predict(compiled)
     return compiled, {

@@ -34,7 +34,7 @@ RATE, DECAY = 3e-3, 2e-4
 channel of similar size, so that few conductance levels are enough."""
 SHIFT = 2
 """Pixels by which images of the training are moved, at most."""
-CALIBRATION_SAMPLES = 256
+CALIBRATION_SAMPLES = 128
 OPSET, IR_VERSION = 17, 8
 
 log = logging.getLogger("mnist")

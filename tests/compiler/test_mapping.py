@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ohmloom.compiler.cells import assign
 from ohmloom.compiler.errors import TargetError
 from ohmloom.compiler.graph import Network
 from ohmloom.compiler.layers import Block, Matrix
-from ohmloom.compiler.mapping import cell_levels, place, row_groups
+from ohmloom.compiler.mapping import place, row_groups
 from ohmloom.compiler.quantise import QuantisedBlock
 from ohmloom.compiler.scales import Scale
 from ohmloom.compiler.slicing import Slicing
@@ -82,7 +83,7 @@ def test_every_weight_is_placed_exactly_once(sizes, rows, columns, slicing, seed
     network = network_of(sizes)
     blocks = blocks_of(network, seed, slicing.top)
     placements = place(network, geometry, slicing.count)
-    levels = cell_levels(blocks, placements, geometry, slicing)
+    levels = assign(blocks, placements, geometry, slicing).levels
     assert [p.tile for p in placements] == list(range(len(placements)))
     weights, seen = reconstruct(blocks, placements, levels, slicing)
     for block, weight, count in zip(blocks, weights, seen, strict=True):
@@ -99,7 +100,7 @@ def test_reconstruction_notices_a_moved_weight():
     network = network_of((9, 5))
     slicing = SLICINGS[0]
     blocks, placements = blocks_of(network), place(network, geometry)
-    levels = cell_levels(blocks, placements, geometry, slicing)
+    levels = assign(blocks, placements, geometry, slicing).levels
     levels[0, 0, 0] += 1
     weights, _ = reconstruct(blocks, placements, levels, slicing)
     assert not np.array_equal(weights[0], blocks[0].weight)

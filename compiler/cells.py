@@ -1,0 +1,141 @@
+"""Integer weights to levels of cells, around those that are stuck."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..hw.geometry import Geometry
+from ..sim.devices import Device
+from .errors import TargetError
+from .mapping import Placement
+from .quantise import QuantisedBlock
+from .slicing import Slicing
+
+
+def check_faults(faults: np.ndarray, tiles: int, geometry: Geometry) -> np.ndarray:
+    """A fault map as float64, shape (tiles, rows, columns).
+
+    Parameters
+    ----------
+    faults:
+        Conductance of stuck cells [S], NaN where a cell can be written; of as many tiles
+        as the network takes, or more.
+
+    Raises
+    ------
+    TargetError
+        If it is no such array.
+    """
+    shape = (tiles, geometry.rows, geometry.columns)
+    if faults.ndim != 3 or faults.shape[1:] != shape[1:] or len(faults) < tiles:
+        raise TargetError(
+            f"the fault map has the shape {faults.shape}, {shape} is accepted, or more tiles"
+        )
+    if faults.dtype.kind != "f":
+        raise TargetError(
+            f"the fault map has the type {faults.dtype}, floats are accepted: siemens"
+        )
+    known = faults[~np.isnan(faults)]
+    if not (np.isfinite(known).all() and (known >= 0).all()):
+        raise TargetError("the fault map has conductances that are not finite or below 0")
+    return faults[:tiles].astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What the cells are programmed to, and what they make of the weights.
+
+    Attributes
+    ----------
+    levels:
+        Level of every cell, uint16, shape (tiles, rows, columns); unused cells are on
+        level 0.
+    placements:
+        Where the weights are, rows chosen around stuck cells.
+    weights:
+        Integer weights as the cells hold them, float64 (outputs, inputs), by layer and
+        which of the layer's matrices it is.
+    stuck:
+        Stuck cells as of :func:`assign`.
+    """
+
+    levels: np.ndarray
+    placements: tuple[Placement, ...]
+    weights: Mapping[tuple[int, int], np.ndarray]
+    stuck: np.ndarray | None = None
+
+
+def assign(
+    blocks: Sequence[QuantisedBlock],
+    placements: Sequence[Placement],
+    geometry: Geometry,
+    slicing: Slicing,
+    stuck: np.ndarray | None = None,
+) -> Cells:
+    """Levels of all cells.
+
+    Parameters
+    ----------
+    stuck:
+        Where cells are stuck, in steps of a level above level 0, and NaN elsewhere, shape
+        (tiles, rows, columns). Of a pair with one such cell the other one gives the
+        difference that is wanted, what is missing then is left to the slices below, and
+        of the rows that a tile has to spare those are left out with which most is missing.
+    """
+    levels = np.zeros((len(placements), geometry.rows, geometry.columns), np.uint16)
+    wanted = {(b.layer, b.block): b.weight.T.astype(np.float64) for b in blocks}
+    held = {which: weight.copy() for which, weight in wanted.items()}
+    placed = list(placements)
+    # Slice after slice, the one that counts most first.
+    for p in sorted(placements, key=lambda p: -p.slice):
+        part = np.s_[
+            p.first_input : p.first_input + p.inputs, p.first_output : p.first_output + p.outputs
+        ]
+        left = wanted[p.layer, p.block][part]
+        unit = 1 << slicing.shift(p.slice)
+        spare = geometry.rows - p.inputs if stuck is not None else 0
+        tries = []
+        for first in range(spare + 1):
+            here = None
+            if stuck is not None:
+                here = stuck[p.tile, first : first + p.inputs, : 2 * p.outputs]
+            tries.append((first, *_pairs(left / unit, here, slicing.levels - 1, p.slice > 0)))
+        first, plus, minus, real = min(
+            tries, key=lambda found: float(np.square(left - found[3] * unit).sum())
+        )
+        rows = slice(first, first + p.inputs)
+        levels[p.tile, rows, 0 : 2 * p.outputs : 2] = plus
+        levels[p.tile, rows, 1 : 2 * p.outputs : 2] = minus
+        wanted[p.layer, p.block][part] = left - real * unit
+        placed[p.tile] = replace(p, first_row=first)
+    weights = {which: (held[which] - missing).T for which, missing in wanted.items()}
+    return Cells(levels, tuple(placed), weights, stuck)
+
+
+def _pairs(
+    wanted: np.ndarray, stuck: np.ndarray | None, top: int, above: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Levels of G+ and of G- for differences that are wanted, and those that they make.
+
+    All of shape (inputs, outputs), ``stuck`` (inputs, 2 * outputs); ``above`` says that
+    there are slices below, which make up for what is cut off.
+    """
+    whole = np.trunc(wanted) if above else np.rint(wanted)
+    plus, minus = np.clip(whole, 0, top), np.clip(-whole, 0, top)
+    if stuck is None:
+        return plus, minus, plus - minus
+    high, low = stuck[:, 0::2], stuck[:, 1::2]
+    fixed, broken = ~np.isnan(high), ~np.isnan(low)
+    plus = np.where(broken, np.clip(np.rint(low + wanted), 0, top), plus)
+    minus = np.where(fixed, np.clip(np.rint(high - wanted), 0, top), minus)
+    real = np.where(fixed, high, plus) - np.where(broken, low, minus)
+    # What a stuck cell is told to be makes no difference; level 0 takes no pulses to reach.
+    return np.where(fixed, 0, plus), np.where(broken, 0, minus), real
+
+
+def in_levels(faults: np.ndarray, device: Device) -> np.ndarray:
+    """Conductances [S] in steps of a level above level 0."""
+    return (faults / device.g_lsb - float(device.level_codes[0])) / device.level_step
