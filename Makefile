@@ -76,6 +76,7 @@ bench: setup
 	$(PYTHON) bench/cosim.py
 	$(PYTHON) bench/mvm.py
 	$(PYTHON) bench/write_verify.py
+	$(PYTHON) bench/onnx_conformance.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis

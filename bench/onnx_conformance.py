@@ -10,7 +10,7 @@ A case of floats passes if no output is off by more than 2^-10 of the range of w
 expected, one of whole numbers if it is equal. The exit code is 0 if all applicable cases
 pass and the list is that of the package.
 
-    python bench/onnx_conformance.py [--json FILE] [--float] [--act-bits N] [--slices N] [NAME ...]
+    python bench/onnx_conformance.py [--json FILE] [--float] [NAME ...]
 """
 
 from __future__ import annotations
@@ -50,8 +50,6 @@ TOLERANCE = 2.0**-10
 """Of the range of what is expected."""
 FLOAT_TOLERANCE = 5e-4
 """Likewise, of the lowered network in floats: a few of the package's figures are rounded."""
-TIA_RANGE = 1
-"""A finer range than matrices of many rows get by themselves, in groups of rows."""
 EVERY_INPUT = frozenset(("Add", "Sub", "Mul", "Sum", "Mean", "Max", "Min", "Concat"))
 """Operators all of whose inputs are activations; of others it is the first one."""
 
@@ -259,6 +257,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--float", action="store_true", help="only the lowered network in floats")
     parser.add_argument("--act-bits", type=int, default=16, help="bits of activations")
     parser.add_argument("--slices", type=int, default=2, help="pairs of cells for a weight")
+    parser.add_argument(
+        "--tia-range",
+        type=int,
+        default=1,
+        help="of all matrices: a finer one than many rows get by themselves, in groups of rows",
+    )
     chosen = parser.parse_args(arguments)
     options = (
         None
@@ -266,7 +270,7 @@ def main(arguments: Sequence[str]) -> int:
         else Options(
             act_bits=chosen.act_bits,
             slices=chosen.slices,
-            tia_range=TIA_RANGE,
+            tia_range=chosen.tia_range,
             golden_samples=1,
         )
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import floor, log2
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...hw.isa import Sum
+from ...hw.isa import TABLE_ENTRIES, Sum
 from ..scales import Scale
 from .base import Layer, Values
 from .tables import (
@@ -16,6 +17,7 @@ from .tables import (
     add,
     add_into,
     chunks,
+    look_up,
     look_up_fine,
     require_fine_words,
 )
@@ -32,9 +34,11 @@ _WORDS = 8
 class Product(Layer):
     """Value ``n`` is ``a[n] * b[n]``.
 
-    The controller has no instruction for that. With ``A`` and ``B`` the factors in parts of
-    their largest drive it takes ``((A + B) / 2)^2 - ((A - B) / 2)^2``, the squares by table;
-    one of magnitudes, so that a table covers only half of what a sum can be.
+    The controller has no instruction for that: it takes ``((A + B) / 2)^2 - ((A - B) / 2)^2``,
+    the squares by table; one of magnitudes, so that it covers only half of what a sum can be.
+    Where both factors have up to 8 bits, ``A`` and ``B`` are their drives, moved to -128 ..
+    127, and the product is exact before it is scaled (but for -128 times -128, which is
+    less by one part in 128). Finer factors are taken in parts of their largest drive.
 
     Attributes
     ----------
@@ -66,9 +70,59 @@ class Product(Layer):
                 a = int(emitter.laid_out(emitter.addresses(self.a[part]))[0])
                 b = int(emitter.laid_out(emitter.addresses(self.b[part]))[0])
                 out = int(emitter.addresses(self.made[part])[0])
-                self._multiply(emitter, (a, b), scales, out, part.stop - part.start)
+                coarse = all(scale.high - scale.low < TABLE_ENTRIES for scale in scales)
+                multiply = self._multiply_coarse if coarse else self._multiply_fine
+                multiply(emitter, (a, b), scales, out, part.stop - part.start)
 
-    def _multiply(
+    def _multiply_coarse(
+        self,
+        emitter: Emitter,
+        factors: tuple[int, int],
+        scales: tuple[Scale, Scale],
+        out: int,
+        count: int,
+    ) -> None:
+        """``a b = A B + y a + x b - x y`` with ``A = a - x`` and ``B = b - y``."""
+        give, word = emitter.scale(self.made), (1 << emitter.geometry.act_width - 1) - 1
+        half = TABLE_ENTRIES // 2
+        x, y = (scale.low + half for scale in scales)
+        quarters = np.arange(TABLE_ENTRIES) ** 2 // 4  # both are odd or both are even
+        squared = []
+        for sign in (1, -1):
+            emitter.clamp_between(-TABLE_ENTRIES, TABLE_ENTRIES - 1)
+            total = add(emitter, *factors, (1, sign), -(x + sign * y), 0, count)
+            index = _magnitude(emitter, total, TABLE_ENTRIES - 1, count)
+            look_up(emitter, index, index, quarters, count)
+            squared.append(index)
+        step = scales[0].scale * scales[1].scale / give.scale
+        if not (x or y):
+            self._difference(emitter, squared, step, out, count)
+            return
+        emitter.clamp_between(-word, word)
+        inner = add(emitter, squared[0], squared[1], (1, -1), 0, 0, count)
+        # What is added to it, as fine as a word holds it.
+        most = step * (abs(x) + abs(y)) * 2 * TABLE_ENTRIES + step * abs(x * y)
+        fine = 2.0 ** floor(log2(word / most))
+        rates = [y * step * fine, x * step * fine]
+        shift = fraction_bits(rates, x * y * step * fine, self.name)
+        a, b, offset = (round(n * 2.0**shift) for n in (*rates, -x * y * step * fine))
+        outer = add(emitter, *factors, (a, b), offset, shift, count)
+        shift = fraction_bits([step, 1 / fine], 0.0, self.name)
+        record = Sum(inner, outer, round(step * 2.0**shift), round(2.0**shift / fine), 0, shift)
+        emitter.clamp_between(give.low, give.high)
+        add_into(emitter, out, record, count)
+
+    def _difference(
+        self, emitter: Emitter, squared: list[int], step: float, out: int, count: int
+    ) -> None:
+        """The difference of two squares, a step of which is ``step`` of the result's."""
+        give = emitter.scale(self.made)
+        shift = fraction_bits([step], 0.0, self.name)
+        factor = round(step * 2.0**shift)
+        emitter.clamp_between(give.low, give.high)
+        add_into(emitter, out, Sum(squared[0], squared[1], factor, -factor, 0, shift), count)
+
+    def _multiply_fine(
         self,
         emitter: Emitter,
         factors: tuple[int, int],
@@ -90,14 +144,16 @@ class Product(Layer):
             with emitter.temporary():
                 emitter.clamp_between(-INDEX_TOP, INDEX_TOP)
                 total = add(emitter, *factors, (a, sign * b), 0, shift, count)
-                emitter.clamp_between(-INDEX_TOP, 0)
-                below = add(emitter, total, total, (1, 0), 0, 0, count)
-                emitter.clamp_between(0, INDEX_TOP)
-                index = add(emitter, total, below, (1, -2), 0, 0, count)
+                index = _magnitude(emitter, total, INDEX_TOP, count)
                 look_up_fine(emitter, np.square, index, square, magnitudes, squares, count)
             squared.append(square)
         step = scales[0].scale * scales[1].scale * largest[0] * largest[1] / word / give.scale
-        shift = fraction_bits([step], 0.0, self.name)
-        factor = round(step * 2.0**shift)
-        emitter.clamp_between(give.low, give.high)
-        add_into(emitter, out, Sum(squared[0], squared[1], factor, -factor, 0, shift), count)
+        self._difference(emitter, squared, step, out, count)
+
+
+def _magnitude(emitter: Emitter, value: int, most: int, count: int) -> int:
+    """Address of the magnitudes of values, up to ``most``."""
+    emitter.clamp_between(-most - 1, 0)
+    below = add(emitter, value, value, (1, 0), 0, 0, count)
+    emitter.clamp_between(0, most)
+    return add(emitter, value, below, (1, -2), 0, 0, count)

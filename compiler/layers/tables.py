@@ -33,8 +33,8 @@ _SHARE = 5
 _PIECES = 64
 _PIECE_BITS = 8
 """No piece is made of fewer drives than that."""
-_FINE_BITS = 15
-"""An error of one step of a result of that many bits is accepted."""
+_STEPS = 3.0
+"""Of the result, that tables may be off: half of that is the rounding of their entries."""
 
 Tables = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -251,7 +251,6 @@ def fitted(f: F, take: Scale, give: Scale, word: int, most: int = _PIECES) -> tu
     most :
         Pieces that there may be.
     """
-    tolerance = max(1.0, (give.high - give.low) / (1 << _FINE_BITS))
 
     def steps(drives: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
@@ -266,12 +265,12 @@ def fitted(f: F, take: Scale, give: Scale, word: int, most: int = _PIECES) -> tu
         error = np.abs(np.clip(found, give.low, give.high) - values).max()
         if first > take.low and np.abs(values - values[0]).max() > word:
             error = np.inf  # more than the entries of a table can rise
-        return _Part(float(error), first, last, bool(np.ptp(values) <= tolerance / 2))
+        return _Part(float(error), first, last, bool(np.ptp(values) <= _STEPS / 2))
 
     parts = [part(take.low, take.high)]
     while sum(not p.flat for p in parts) < most:
         worst = max((p for p in parts if p.last - p.first >= _least(p.error)), default=None)
-        if worst is None or worst.error <= tolerance:
+        if worst is None or worst.error <= _STEPS:
             break
         parts.remove(worst)
         coarser = _coarser(worst.last - worst.first)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..lowering import ZERO, Activation, Handler, Node, Unsupported, Values
+from ..lowering import Activation, Handler, Node, Unsupported, Values
 
 
 def lower_sum(node: Node) -> None:
@@ -77,12 +77,19 @@ def lower_normalise(node: Node) -> None:
 
 
 def lower_extreme(node: Node) -> None:
-    """Max and Min of activations; with a constant number they are bounds."""
-    values = [node.value(position) for position in range(node.count)]
-    tensors = [value for value in values if isinstance(value, Activation)]
-    numbers = [np.asarray(value) for value in values if not isinstance(value, Activation)]
-    if any(number.size != 1 for number in numbers) or not tensors:
-        raise Unsupported("one of its inputs is a constant tensor")
+    """Max and Min of activations and constants; a constant number is a bound."""
+    tensors, numbers = [], []
+    for position in range(node.count):
+        value = node.value(position)
+        if isinstance(value, Activation):
+            tensors.append(value)
+        elif value.size == 1 and value.ndim <= 1:
+            numbers.append(node.weights(position))
+        else:
+            made = node.builder.constants(f"{node.name}/constant", node.weights(position))
+            tensors.append(Activation(made))
+    if not tensors:
+        raise Unsupported("all inputs are constants")
     sign = 1.0 if node.operator == "Max" else -1.0
     made = tensors[0]
     if len(tensors) > 1:
@@ -101,9 +108,8 @@ def lower_extreme(node: Node) -> None:
 
 def _largest(node: Node, terms: list[Values]) -> Values:
     """The largest of several values at every place."""
-    if any((term == ZERO).any() for term in terms):
-        raise Unsupported("one of its inputs has padding")
-    windows = np.stack([term.reshape(-1) for term in terms], axis=1)
+    solid = [node.builder.solid(f"{node.name}/pad", term) for term in terms]
+    windows = np.stack([term.reshape(-1) for term in solid], axis=1)
     return node.builder.maximum(node.name, windows).reshape(terms[0].shape)
 
 

@@ -60,8 +60,12 @@ def test_a_divisor_of_zero_is_refused(held):
     held.refused(held.node("Div", ["x", "c"]), [1, 3], {"c": np.zeros(3, "f")}, "divides by 0")
 
 
-def test_a_constant_tensor_as_a_bound_is_refused(held):
-    held.refused(held.node("Max", ["x", "c"]), [1, 3, 4], {"c": C}, "constant tensor")
+@pytest.mark.parametrize("operator", ["Max", "Min"])
+def test_extremes_with_a_constant_tensor_and_padding(held, operator):
+    weights = {"c": C * np.array([1, 0, 1, -1], "f"), "pads": np.array([0, 0, 0, 0, 0, 1])}
+    nodes = [held.node("Pad", ["x", "pads"], "p"), held.node(operator, ["p", "c"])]
+    held.agrees(nodes, [2, 3, 3], weights)
+    held.runs(nodes, [2, 3, 3], weights)
 
 
 STATISTICS = {
