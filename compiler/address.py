@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..hw.isa import ONCE, POOL_LOOPS, Grid, Loop
 
 Addresses = NDArray[np.int64]
-_MAX_COUNT = (1 << 16) - 1
+_MAX_COUNT = _MAX_STEP = (1 << 16) - 1
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _repeats(table: Addresses, size: int, backwards: bool) -> tuple[int, Address
     if len(blocks) < 2:
         return 1, np.zeros(width, np.int64)
     step = blocks[1, 0] - blocks[0, 0]
-    if not backwards and (step < 0).any():
+    if not backwards and (step < 0).any() or (np.abs(step) > _MAX_STEP).any():
         return 1, step
     if len(blocks) > 2 and (blocks[2, 0] - blocks[1, 0] != step).any():
         blocks = blocks[:2]  # the usual end of a row: no need to look further

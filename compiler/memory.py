@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,6 +11,7 @@ import numpy as np
 from ..hw.image import Span
 from .address import Addresses
 from .graph import Network
+from .layers import Values
 
 ZERO_WORD = 0
 """Address of a word that holds 0, for zeros between values."""
@@ -65,12 +67,21 @@ class MemoryMap:
         """First word behind all of them."""
         return max(span.address + span.count for span in self.spans)
 
-    def places(self, network: Network) -> Addresses:
-        """Address of every value by its number, and the one of the zero word at the end."""
-        places = np.full(network.tensors[-1].stop + 1, ZERO_WORD)
-        for tensor, span in zip(network.tensors, self.spans, strict=True):
-            places[tensor.start : tensor.stop] = span.address + np.arange(len(tensor))
-        return places
+    def places(self, network: Network) -> Callable[[Values], Addresses]:
+        """From numbers of values to their addresses, of the same shape; -1 of ``ZERO``."""
+        firsts = np.array([tensor.start for tensor in network.tensors])
+        moves = np.array([span.address for span in self.spans]) - firsts
+
+        def addresses(values: Values) -> Addresses:
+            if not values.size:
+                return values.astype(np.int64)
+            ends = np.searchsorted(firsts, [values.min(), values.max()], side="right") - 1
+            if ends[0] == ends[1]:  # no ZERO, and all of one tensor
+                return values.astype(np.int64) + moves[ends[0]]
+            found = values + moves[np.searchsorted(firsts, values, side="right") - 1]
+            return np.where(values < 0, -1, found)
+
+        return addresses
 
 
 def _share(a: Span, b: Span) -> bool:

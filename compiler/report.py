@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..hw.afe.array_card import front_end_cycles
+from ..hw.banks import Banks
 from ..hw.cycles import FrontEndCycles, inference, layer_cycles
 from ..hw.isa import POOL_WORDS, Instruction, Op, unpack_pool
 from .compiled import Compiled
@@ -25,7 +26,8 @@ def summarise(compiled: Compiled, front_end: FrontEndCycles | None = None) -> di
         What its cycles are predicted for; by default the array card at the network's clock.
     """
     image, device, geometry = compiled.image, compiled.device, compiled.image.geometry
-    layers = [_layer(compiled, number) for number in range(len(compiled.layers))]
+    executed = [(n, each) for n, each in _executed(compiled) if each.op is Op.MVM]
+    layers = [_layer(compiled, number, executed) for number in range(len(compiled.layers))]
     weights = sum(p.inputs * p.outputs for p in compiled.placements)
     act_words = _words_used(compiled)
     counts = np.bincount(compiled.levels.reshape(-1), minlength=len(device.level_codes))
@@ -93,13 +95,14 @@ def predict(compiled: Compiled, front_end: FrontEndCycles | None = None) -> dict
     }
 
 
-def _layer(compiled: Compiled, number: int) -> dict[str, Any]:
+def _layer(
+    compiled: Compiled, number: int, executed: list[tuple[int, Instruction]]
+) -> dict[str, Any]:
     layer = compiled.layers[number]
     own = [p for p in compiled.placements if p.layer == number]
     tiles = {p.tile for p in own}
     ranges = matrix_ranges(compiled)
     which = sorted({(p.layer, p.block) for p in own})
-    executed = [(n, instr) for n, instr in _executed(compiled) if instr.op is Op.MVM]
     own_mvms = [(n, instr) for n, instr in executed if instr["tile"] in tiles]
     runs = [(n, instr["planes"]) for n, instr in own_mvms]
     planes = sum(times * each for times, each in runs)
@@ -148,7 +151,8 @@ def _words_used(compiled: Compiled) -> int:
     for instr in _inference(compiled):
         if instr.op is Op.LOOP:
             step = instr["out_step"]
-            reach = (instr["count"] - 1) * step if step < 1 << 15 else 0
+            ahead = image.geometry.banks or step < 1 << 15
+            reach = (instr["count"] - 1) * step if ahead else 0
             moved.append(moved[-1] + reach)
         elif instr.op is Op.END:
             moved.pop()
@@ -164,6 +168,9 @@ def _words_used(compiled: Compiled) -> int:
     return last
 
 
-def _inference(compiled: Compiled) -> tuple[Instruction, ...]:
-    """Instructions of one inference."""
-    return compiled.image.code[compiled.image.entries["infer"] :]
+def _inference(compiled: Compiled) -> Iterator[Instruction]:
+    """Instructions of one inference, with the addresses that are meant."""
+    image, banks = compiled.image, Banks()
+    for instr in image.code[image.entries["infer"] :]:
+        yield banks.moved(instr) if image.geometry.banks else instr
+        banks = banks.after(instr)

@@ -137,7 +137,7 @@ class Matrix(Bounded):
         if not straight:
             places += emitter.scratch(len(places))
         table = np.stack([source[:, 0], target[:, 0]], axis=1)
-        for nest in cover(table, depth, backwards=True):
+        for nest in cover(table, depth, backwards=not emitter.geometry.banks):
             act, out = (int(address) for address in table[nest.first])
             with emitter.loops(nest) as moves:
                 if straight:

@@ -16,7 +16,6 @@ from ...hw.isa import (
     Grid,
     Op,
     Sum,
-    pack_add,
     pack_pool,
     pack_requant,
 )
@@ -135,7 +134,7 @@ class WeightedSum(Bounded):
         else:
             a, b, out = map(int, first)
         record = Sum(a, b, mantissas[0], mantissas[1], round(offset * 2.0**shift), shift)
-        emitter.emit(Op.ADD, out=out, param=emitter.record(pack_add(record)), count=count)
+        emitter.add(out, record, count)
 
 
 def _runs(table: Addresses) -> int:
