@@ -76,7 +76,7 @@ def _coarse(
     What a conversion is off counts as a weight of 1 of the most significant slice.
     """
     for block in layer.blocks:
-        source = scales[network.tensor_of(int(block.source.max()))]
+        source = scales[network.tensor_of(int(block.source.values.max()))]
         least = np.abs(block.bias) * codes_per_weight / (source.scale * BIAS_LIMIT)
         natural = np.abs(block.weight).max(axis=1) / slicing.top
         step = least * (1 << slicing.shift(slicing.count - 1))
@@ -90,7 +90,7 @@ def _split(layer: Matrix, first: int) -> tuple[Matrix, WeightedSum]:
     """A matrix without biases, and the sum that adds them, from a number on."""
     offset = np.empty(layer.count)
     for block in layer.blocks:
-        offset[block.target - layer.first] = block.bias
+        offset[block.made() - layer.first] = block.bias
     blocks = tuple(replace(block, bias=np.zeros_like(block.bias)) for block in layer.blocks)
     added = WeightedSum(
         name=f"{layer.name}/bias",

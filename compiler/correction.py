@@ -38,5 +38,7 @@ def corrected(
         own = layer.blocks[block.block]
         held = weights[network.holders[block.layer], block.block]
         off = held * block.weight_scale[:, np.newaxis] - own.weight
-        made.append(replace(block, bias=block.bias - off @ mean[own.source].mean(axis=0)))
+        parts = [mean[own.source.at(part)].sum(axis=0) for part in own.source.parts()]
+        seen = np.sum(parts, axis=0) / own.positions
+        made.append(replace(block, bias=block.bias - off @ seen))
     return tuple(made)

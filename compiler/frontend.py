@@ -8,7 +8,7 @@ checker, shape inference, the simplifying passes and the operator handlers see t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from onnx import (
     numpy_helper,
     shape_inference,
 )
+from onnx.helper import make_tensor_value_info
 
 from .errors import ModelError, UnsupportedNode, UnsupportedOperatorsError
 from .external import load_external
@@ -35,6 +36,8 @@ from .prepare import MAX_NODES, prepare
 MAX_FILE_BYTES = 1 << 30
 """Of the model and its external weights together: VGG-19 has 574 MB."""
 MAX_SAMPLE_VALUES = 1 << 20
+SMALL_VALUES = 1 << 10
+"""Initialisers of no more values stay in the model: shapes and the like are among them."""
 OPSET_MIN = 9
 STANDARD_DOMAINS = ("", "ai.onnx")
 
@@ -55,11 +58,15 @@ def load_model(path: str | Path) -> Network:
     proto = _read(path)
     _check_claims(proto, source)
     _load_external(proto, path, source)
+    weights = _taken(proto)
+    # What was taken leaves with the old message alone.
+    proto = ModelProto.FromString(proto.SerializeToString())
     _check_model(proto, source)
-    _fix_batch(proto, source)
-    proto = prepare(proto, source)
-    _check_finite(proto, source)
-    return _network(proto, source)
+    _check_finite(proto, weights, source)
+    _fix_batch(proto, source, weights)
+    proto = prepare(proto, source, weights)
+    _check_finite(proto, weights, source)
+    return _network(proto, source, weights)
 
 
 def _read(path: Path) -> ModelProto:
@@ -138,6 +145,28 @@ def _load_external(proto: ModelProto, path: Path, source: str) -> None:
             raise ModelError(f"{source} tensor '{tensor.name}' has values inside and outside")
 
 
+def _taken(proto: ModelProto) -> dict[str, np.ndarray]:
+    """Large initialisers by name; the model has inputs in place of them.
+
+    Every pass that takes a message copies it, some of them twice.
+    """
+    taken: dict[str, np.ndarray] = {}
+    inputs = {value.name for value in proto.graph.input}
+    small = []
+    for tensor in proto.graph.initializer:
+        if prod(tensor.dims) <= SMALL_VALUES or not tensor.name or tensor.name in taken:
+            small.append(TensorProto.FromString(tensor.SerializeToString()))
+            continue
+        taken[tensor.name] = numpy_helper.to_array(tensor)
+        if tensor.name not in inputs:
+            kind, shape = tensor.data_type, list(tensor.dims)
+            proto.graph.input.append(make_tensor_value_info(tensor.name, kind, shape))
+    if taken:
+        del proto.graph.initializer[:]
+        proto.graph.initializer.extend(small)
+    return taken
+
+
 def _check_model(proto: ModelProto, source: str) -> None:
     opsets = [o.version for o in proto.opset_import if o.domain in STANDARD_DOMAINS]
     newest = onnx.defs.onnx_opset_version()
@@ -151,20 +180,25 @@ def _check_model(proto: ModelProto, source: str) -> None:
     except (checker.ValidationError, shape_inference.InferenceError) as error:
         text = " ".join(str(error).split())
         raise ModelError(f"{source} is not a valid ONNX model: {text}") from error
-    _check_finite(proto, source)
 
 
-def _check_finite(proto: ModelProto, source: str) -> None:
-    for tensor in _tensors(proto):
-        values = numpy_helper.to_array(tensor)
+def _check_finite(proto: ModelProto, weights: Mapping[str, np.ndarray], source: str) -> None:
+    def check(name: str, values: np.ndarray) -> None:
         if values.dtype.kind == "f" and not np.isfinite(values).all():
-            raise ModelError(f"{source} tensor '{tensor.name}' has values that are not finite")
+            raise ModelError(f"{source} tensor '{name}' has values that are not finite")
+
+    for tensor in _tensors(proto):
+        check(tensor.name, numpy_helper.to_array(tensor))
+    for name, values in weights.items():
+        check(name, values)
 
 
-def _input(proto: ModelProto, source: str) -> tuple[str, tuple[int, ...]]:
+def _input(
+    proto: ModelProto, source: str, weights: Mapping[str, np.ndarray]
+) -> tuple[str, tuple[int, ...]]:
     """Name and shape of the one input; a batch of any size is one of 1."""
-    weights = {tensor.name for tensor in proto.graph.initializer}
-    inputs = [value for value in proto.graph.input if value.name not in weights]
+    constant = {*weights, *(tensor.name for tensor in proto.graph.initializer)}
+    inputs = [value for value in proto.graph.input if value.name not in constant]
     if len(inputs) != 1 or len(proto.graph.output) != 1:
         raise ModelError(
             f"{source} has {len(inputs)} inputs and {len(proto.graph.output)} outputs, "
@@ -184,9 +218,9 @@ def _input(proto: ModelProto, source: str) -> tuple[str, tuple[int, ...]]:
     return inputs[0].name, (sizes[0] or 1, *sizes[1:])
 
 
-def _fix_batch(proto: ModelProto, source: str) -> None:
+def _fix_batch(proto: ModelProto, source: str, weights: Mapping[str, np.ndarray]) -> None:
     """Give the input its batch of one, so that what depends on it can be folded."""
-    name, shape = _input(proto, source)
+    name, shape = _input(proto, source, weights)
     (value,) = (value for value in proto.graph.input if value.name == name)
     for dim, size in zip(value.type.tensor_type.shape.dim, shape, strict=True):
         dim.dim_value = size
@@ -196,14 +230,16 @@ def _fix_batch(proto: ModelProto, source: str) -> None:
         output.type.tensor_type.ClearField("shape")
 
 
-def _network(proto: ModelProto, source: str) -> Network:
-    input_name, shape = _input(proto, source)
+def _network(proto: ModelProto, source: str, weights: dict[str, np.ndarray]) -> Network:
+    input_name, shape = _input(proto, source, weights)
     output_name = proto.graph.output[0].name
     consumers = Counter(name for node in proto.graph.node for name in node.input)
     consumers[output_name] += 1
     opset = next(o.version for o in proto.opset_import if o.domain in STANDARD_DOMAINS)
     builder = Builder(dict(consumers), opset, prod(shape))
     builder.values.update({t.name: numpy_helper.to_array(t) for t in proto.graph.initializer})
+    builder.values.update(weights)
+    weights.clear()  # each goes when the last node that uses it has been lowered
     numbers = np.arange(prod(shape)).reshape(shape)
     builder.values[input_name] = Activation(numbers, consumers[input_name] == 1)
     _lower_nodes(proto, source, builder)
@@ -218,6 +254,7 @@ def _lower_nodes(proto: ModelProto, source: str, builder: Builder) -> None:
     """Run every handler; a node behind an unsupported one is only looked up by name."""
     known = handlers()
     unsupported = []
+    left = Counter(builder.consumers)
     taken: set[str] = set()
     for number, node in enumerate(proto.graph.node):
         name = f"'{node.name}'" if node.name else f"#{number}"
@@ -235,5 +272,9 @@ def _lower_nodes(proto: ModelProto, source: str, builder: Builder) -> None:
                 known[node.op_type].lower(Node(node, unique, builder))
             except Unsupported as reason:
                 unsupported.append(UnsupportedNode(name, node.op_type, str(reason)))
+            for value in filter(None, node.input):
+                left[value] -= 1
+                if not left[value]:
+                    del builder.values[value]
     if unsupported:
         raise UnsupportedOperatorsError(source, unsupported)

@@ -27,6 +27,7 @@ from .layers import (
     Matrix,
     Maximum,
     Mean,
+    Patches,
     Product,
     Threshold,
     Values,
@@ -82,6 +83,7 @@ class Builder:
     repeats: bool = False
     values: dict[str, Value] = field(default_factory=dict)
     layers: list[Layer] = field(default_factory=list)
+    _gathered: dict[tuple[str, tuple[int, ...]], Values] = field(default_factory=dict)
 
     def _unique(self, name: str) -> str:
         taken = {layer.name for layer in self.layers}
@@ -125,7 +127,7 @@ class Builder:
     def matrices(
         self,
         name: str,
-        parts: Sequence[tuple[Values, np.ndarray, np.ndarray | None, Values]],
+        parts: Sequence[tuple[Values | Patches, np.ndarray, np.ndarray | None, Values]],
     ) -> int:
         """Several matrices in one layer, as :meth:`matrix`; the number of its first value.
 
@@ -134,10 +136,10 @@ class Builder:
         """
         blocks = tuple(
             Block.of(
-                source,
-                weight.astype(np.float64),
+                source if isinstance(source, Patches) else Patches.rows(source),
+                weight,
                 np.zeros(len(weight)) if bias is None else bias.astype(np.float64),
-                self.next + made,
+                self.next + made[:, 0],
             )
             for source, weight, bias, made in parts
         )
@@ -157,6 +159,13 @@ class Builder:
             return values
         order = list(range(values.ndim)) if axes is None else list(axes)
         return self.copy(name, values.transpose(order)).transpose(np.argsort(order))
+
+    def gathered(self, name: str, tensor: str, values: Values) -> Values:
+        """A copy of a tensor's values in their order; there is one, whoever asks for it."""
+        key = (tensor, values.shape)
+        if key not in self._gathered:
+            self._gathered[key] = self.copy(name, values)
+        return self._gathered[key]
 
     def maximum(self, name: str, windows: Values) -> Values:
         """The largest of each window, shape (windows, values); ``ZERO`` is no value."""
@@ -307,7 +316,7 @@ def _scaled(
         return layer.scaled(factor, offset)
     blocks = []
     for block in layer.blocks:
-        changes = [n[block.target - layer.first] for n in (factor, offset)]
+        changes = [n[block.made() - layer.first] for n in (factor, offset)]
         if any((n != n[:1]).any() for n in changes):
             return None
         blocks.append(block.scaled(changes[0][0], changes[1][0]))

@@ -69,6 +69,8 @@ def compile_model(
     name, converters = Path(model_path).name, converters or Converters()
     source = calibrated(load_model(model_path), calib)
     compiled = compile_network(name, source, device, geometry, options, converters, faults)
+    if not options.golden_samples:
+        return compiled
     return replace(compiled, golden=_golden(compiled, calib[: options.golden_samples]))
 
 
@@ -184,7 +186,10 @@ def compile_network(
             for block in blocks
             if network.holders[block.layer] == block.layer
         ),
-        golden=Golden(np.empty((0, network.inputs), np.int32), ()),
+        golden=Golden(
+            np.empty((0, network.inputs), np.int32),
+            tuple(np.empty((0, layer.span.count), np.int32) for layer in image.layers),
+        ),
     )
 
 

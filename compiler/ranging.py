@@ -77,7 +77,7 @@ def _bits(memory: np.ndarray, block: Block, quantised: QuantisedBlock) -> np.nda
     total = len(memory) * block.positions
     places = np.unique(np.linspace(0, total - 1, DRAWS).astype(int))
     sample, position = np.divmod(places, block.positions)
-    values = memory[sample[:, np.newaxis], block.source[position]]
+    values = memory[sample[:, np.newaxis], block.source.at(position)]
     drives = quantised.input.quantise(values)
     planes = np.arange(quantised.input.planes).reshape(-1, 1, 1)
     return (drives >> planes & 1).reshape(-1, block.inputs).astype(np.float64)

@@ -5,6 +5,7 @@ from .copy import Copy
 from .function import Function
 from .largest import Largest
 from .matrix import Block, Matrix
+from .patches import Patches
 from .pool import Maximum, Mean
 from .product import Product
 from .threshold import Threshold
@@ -21,6 +22,7 @@ __all__ = [
     "Matrix",
     "Maximum",
     "Mean",
+    "Patches",
     "Product",
     "Threshold",
     "Values",
