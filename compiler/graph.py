@@ -17,7 +17,11 @@ from math import prod
 
 import numpy as np
 
+from .floats import Floats
 from .layers import ZERO, Copy, Layer, Values
+
+DOUBLE_VALUES = 1 << 21
+"""Values of a sample up to which a network is calibrated in double precision."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,16 @@ class Network:
         """Values of its result."""
         return self.layers[-1].count
 
+    @property
+    def values(self) -> int:
+        """Values of a sample, those of all layers included."""
+        return self.tensors[-1].stop
+
+    @property
+    def precision(self) -> type[np.floating]:
+        """Floats that it is calibrated in: in single ones where it is large."""
+        return np.float64 if self.values <= DOUBLE_VALUES else np.float32
+
     @cached_property
     def tensors(self) -> tuple[range, ...]:
         """Numbers of the input's values, and of those that each layer makes."""
@@ -66,9 +80,7 @@ class Network:
 
     def tensors_of(self, values: Values) -> set[int]:
         """Those that any of the values belong to."""
-        used = np.unique(values)
-        found = np.searchsorted(np.array(self._firsts), used[used >= 0], side="right") - 1
-        return set(found.tolist())
+        return _holding(values, self._firsts)
 
     @cached_property
     def readers(self) -> tuple[tuple[int, ...], ...]:
@@ -95,28 +107,29 @@ class Network:
 
     def run(self, x: np.ndarray) -> Iterator[np.ndarray]:
         """The float samples (n, inputs), then what each layer makes of them (n, values)."""
-        memory = self._begun(x)
         yield x
-        for layer in self.layers:
-            yield self._step(memory, layer)
+        for _, _, made in self.steps(x):
+            yield made
 
-    def memory(self, x: np.ndarray) -> np.ndarray:
-        """Every value of float samples (n, inputs) by its number, and 0 at the end."""
-        memory = self._begun(x)
-        for layer in self.layers:
-            self._step(memory, layer)
-        return memory
+    def steps(self, x: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Run float samples (n, inputs), layer after layer.
 
-    def _begun(self, x: np.ndarray) -> np.ndarray:
-        memory = np.zeros((len(x), self.tensors[-1].stop + 1), x.dtype)
+        Yields
+        ------
+        The layer's number; values by their number, shape (n, values), of which those that the
+        layer reads and makes are there; and what it has made, shape (n, count).
+        """
+        floats = Floats(len(x), self.values + 1, x.dtype)
+        memory = floats.array
         memory[:, : self.inputs] = x  # the last word stays 0: it is what ZERO finds
-        return memory
-
-    @staticmethod
-    def _step(memory: np.ndarray, layer: Layer) -> np.ndarray:
-        made = layer.forward(memory)
-        memory[:, layer.first : layer.first + layer.count] = made
-        return made
+        last = [max(some, default=number - 1) for number, some in enumerate(self.readers)]
+        for number, layer in enumerate(self.layers):
+            made = layer.forward(memory)
+            memory[:, layer.first : layer.first + layer.count] = made
+            yield number, memory, made
+            for tensor, reader in zip(self.tensors, last, strict=True):
+                if reader == number:
+                    floats.forget(tensor)
 
     def same_scale(self) -> list[int]:
         """For each of :attr:`tensors` the first one that has the same scale.
@@ -170,7 +183,7 @@ def finished(
         name = next(name for n in count() if (name := f"output{n or ''}") not in taken)
         kept.append(Copy(name=name, first=first, source=output.reshape(-1)))
     # Numbers of what is kept, one after the other; ZERO stays, at the end of the table.
-    table = np.full(kept[-1].first + kept[-1].count + 1, ZERO)
+    table = np.full(kept[-1].first + kept[-1].count + 1, ZERO, np.int32)
     table[:inputs] = np.arange(inputs)
     following = inputs
     for layer in kept:
@@ -182,6 +195,15 @@ def finished(
 
 def _makers(values: Values, starts: Sequence[int]) -> set[int]:
     """0 for the input, ``n + 1`` for layer ``n``: whose values these are."""
-    used = np.unique(values)
-    found = np.searchsorted(np.array(starts), used[used >= 0], side="right") - 1
-    return set(found.tolist())
+    return _holding(values, starts)
+
+
+def _holding(values: Values, starts: Sequence[int]) -> set[int]:
+    """Which of the tensors that start at these numbers any of the values belong to."""
+    if not values.size:
+        return set()
+    first, last = (bisect_right(starts, int(n)) - 1 for n in (values.min(), values.max()))
+    if first == last:
+        return {first} - {-1}
+    found = np.searchsorted(np.array(starts), values.reshape(-1), side="right")
+    return {int(n) - 1 for n in np.flatnonzero(np.bincount(found)) if n}

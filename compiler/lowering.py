@@ -202,11 +202,17 @@ class Builder:
             most, scales = [begun, *most[TERMS:]], [np.ones(shape), *scales[TERMS:]]
         terms = [*most, last]
         # In the order in which one of them lies in memory, so that it can be read in a row.
-        order = np.argsort(_orderly(terms).reshape(-1), kind="stable")
+        order = _order(_orderly(terms).reshape(-1))
+        factors = [_ordered(scale, order) for scale in scales]
+        if all(not any(factor.strides) for factor in factors):
+            each = np.array([factor[:1] for factor in factors])
+            stacked = np.broadcast_to(each, (len(factors), len(order)))
+        else:
+            stacked = np.stack(factors)
         layer = WeightedSum(
-            terms=np.stack([term.reshape(-1)[order] for term in terms]),
-            factors=np.stack([scale.reshape(-1)[order] for scale in scales]).astype(np.float64),
-            offset=np.broadcast_to(offset, shape).reshape(-1)[order].astype(np.float64),
+            terms=np.stack([term.reshape(-1)[order].astype(np.int32) for term in terms]),
+            factors=stacked,
+            offset=_ordered(np.broadcast_to(offset, shape), order),
             low=low,
             high=high,
             **self._head(name),
@@ -291,21 +297,46 @@ class Builder:
 
     def _maker(self, tensor: Activation) -> int | None:
         """The layer that makes these values, all of them and no others, for nobody else."""
-        numbers = np.sort(tensor.values.reshape(-1))
+        first = int(tensor.values.min())
         for place in range(len(self.layers) - 1, -1, -1):
             layer = self.layers[place]
-            if layer.first <= numbers[0]:
-                whole = len(numbers) == layer.count and np.array_equal(numbers, layer.made)
-                return place if tensor.alone and whole else None
+            if layer.first <= first:
+                whole = tensor.values.size == layer.count and first == layer.first
+                whole = whole and tensor.values.max() - first < layer.count
+                return place if tensor.alone and whole and _different(tensor.values) else None
         return None
 
 
 def _orderly(terms: Sequence[Values]) -> Values:
     """The term that is best read in the order of its numbers: one whose values are all its own."""
     for term in terms:
-        if (term >= 0).all() and len(np.unique(term)) == term.size:
+        if (term >= 0).all() and _different(term):
             return term
     return np.arange(terms[0].size)
+
+
+def _different(values: Values) -> bool:
+    """Whether no value is there twice."""
+    if np.ptp(values) >= 4 * values.size:
+        return len(np.unique(values)) == values.size
+    return not values.size or int(np.bincount(values.reshape(-1) - values.min()).max()) == 1
+
+
+def _order(values: Values) -> np.ndarray:
+    """The order in which values (n,) are those of their numbers."""
+    low, size = int(values.min()), values.size
+    if int(values.max()) - low + 1 == size and _different(values):
+        order = np.empty(size, np.int64)
+        order[values - low] = np.arange(size)
+        return order
+    return np.argsort(values, kind="stable")
+
+
+def _ordered(numbers: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Numbers in an order, float64, shape (n,); one for all takes no memory."""
+    if not any(numbers.strides) or numbers.size == 1:
+        return np.broadcast_to(numbers.reshape(-1)[:1].astype(np.float64), (len(order),))
+    return numbers.reshape(-1)[order].astype(np.float64)
 
 
 def _scaled(

@@ -30,6 +30,7 @@ from .ranging import choose_ranges
 from .runner import build_engine, quantise_input
 from .samples import flat_samples
 from .scales import Scale
+from .seen import look
 from .slicing import Slicing
 
 log = logging.getLogger(__name__)
@@ -146,11 +147,15 @@ def compile_network(
             stuck = in_levels(check_faults(faults, len(placements), geometry), device)
         cells = assign(blocks, placements, geometry, slicing, stuck)
         placements = cells.placements
-        samples = max(1, min(SAMPLES, MEMORY_VALUES // network.tensors[-1].stop))
-        memory = network.memory(source.x[:samples].astype(np.float64))
+        samples = max(1, min(SAMPLES, MEMORY_VALUES // network.values))
+        seen = look(
+            network,
+            source.x[:samples].astype(network.precision),
+            means=options.bias_correction,
+        )
         if options.bias_correction:
-            blocks = corrected(network, blocks, cells.weights, memory)
-        plans = choose_ranges(network, memory, blocks, cells, device, converters, options.tia_range)
+            blocks = corrected(network, blocks, cells.weights, seen)
+        plans = choose_ranges(network, seen, blocks, cells, device, converters, options.tia_range)
         image = lower(
             network,
             scales,

@@ -7,6 +7,7 @@ is not known beforehand, nor more than so many values together.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from math import prod
 
@@ -82,7 +83,10 @@ def prepare(
         _simplify(model)
         if weights is not None:
             _take(model.graph, weights)
-        return ir.serde.serialize_model(model)
+        simple = ir.serde.serialize_model(model)
+        del model
+        gc.collect()  # a graph's nodes and values hold each other, and the weights of old
+        return simple
     except Exception as error:
         # Other people's passes raise whatever they meet in a model from outside; it is told
         # in one sentence, and nothing of the model is used.

@@ -26,8 +26,9 @@ BIAS_LIMIT = (1 << (BIAS_BITS - 1)) * (1 - 2.0**-20)
 """Largest bias in accumulator units, with room for the rounding of its scale to float32."""
 OUTPUT_HEADROOM = 2.0
 """Scores of new samples may exceed those of the calibration; their words have bits to spare."""
-CALIBRATION_BLOCK = 16
-"""Samples that are calibrated at once: bounds memory, changes no range."""
+CALIBRATION_BLOCK, CALIBRATION_VALUES = 16, 1 << 23
+"""Samples that are calibrated at once, and values of all of them: bounds memory, changes no
+range."""
 _PART = 1 << 20
 """Weights that are quantised at once: bounds memory, changes nothing."""
 Range = tuple[float, float]
@@ -106,8 +107,9 @@ def calibrate(network: Network, samples: np.ndarray) -> list[Range]:
     x = flat_samples(samples, network.input_shape, "calibration samples", CalibrationError)
     names = [f"input '{network.input_name}'", *(f"layer '{n.name}'" for n in network.layers)]
     ranges: list[Range] = [(0.0, 0.0)] * len(names)
-    for begin in range(0, len(x), CALIBRATION_BLOCK):
-        tensors = network.run(x[begin : begin + CALIBRATION_BLOCK].astype(np.float64))
+    step = max(1, min(CALIBRATION_BLOCK, CALIBRATION_VALUES // network.values))
+    for begin in range(0, len(x), step):
+        tensors = network.run(x[begin : begin + step].astype(network.precision))
         for number, tensor in enumerate(tensors):
             low, high = float(tensor.min()), float(tensor.max())
             if not max(-low, high) <= float(np.finfo(np.float32).max):

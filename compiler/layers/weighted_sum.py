@@ -75,13 +75,10 @@ class WeightedSum(Bounded):
         emitter.clamp(self)
         out_step = emitter.scale(self.made).scale
         steps = np.array([emitter.scale(term).scale for term in self.terms])
-        factors = self.factors * steps[:, np.newaxis] / out_step
-        alike, kind = np.unique(
-            np.vstack([factors, self.offset / out_step]).T, axis=0, return_inverse=True
-        )
         terms, target = emitter.addresses(self.terms), emitter.addresses(self.made)
-        for number, (*ratios, offset) in enumerate(alike.tolist()):
-            here = np.flatnonzero(kind.reshape(-1) == number)
+        for here in _kinds([*self.factors, self.offset]):
+            ratios = (self.factors[:, here[0]] * steps / out_step).tolist()
+            offset = float(self.offset[here[0]] / out_step)
             with emitter.temporary():
                 self._emit_alike(emitter, ratios, offset, terms[:, here], target[here])
 
@@ -135,6 +132,18 @@ class WeightedSum(Bounded):
             a, b, out = map(int, first)
         record = Sum(a, b, mantissas[0], mantissas[1], round(offset * 2.0**shift), shift)
         emitter.add(out, record, count)
+
+
+def _kinds(numbers: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Places at which all numbers, each of shape (n,), are the same, in the numbers' order."""
+    kind = np.zeros(len(numbers[0]), np.int64)
+    for each in numbers:
+        if (each != each[0]).any():
+            different, which = np.unique(each, return_inverse=True)
+            kind = kind * len(different) + which
+            kind = np.unique(kind, return_inverse=True)[1]
+    order = np.argsort(kind, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(kind[order])) + 1)
 
 
 def _runs(table: Addresses) -> int:
