@@ -76,7 +76,7 @@ def _coarse(
     What a conversion is off counts as a weight of 1 of the most significant slice.
     """
     for block in layer.blocks:
-        source = scales[network.tensor_of(int(block.source.values.max()))]
+        source = scales[network.tensor_of(block.source.largest)]
         least = np.abs(block.bias) * codes_per_weight / (source.scale * BIAS_LIMIT)
         natural = np.abs(block.weight).max(axis=1) / slicing.top
         step = least * (1 << slicing.shift(slicing.count - 1))

@@ -210,9 +210,9 @@ class Emitter:
 
     # -- what a layer asks ------------------------------------------------------------
 
-    def addresses(self, values: Values) -> Addresses:
+    def addresses(self, values: Values | range) -> Addresses:
         """Word addresses of values; -1 of ``ZERO``."""
-        return self._places(values)
+        return self._places(np.asarray(values))
 
     def scale(self, values: Values) -> Scale:
         """The one scale of values that are read or made together."""

@@ -78,7 +78,7 @@ class Network:
         """Which of :attr:`tensors` a value belongs to."""
         return bisect_right(self._firsts, number) - 1
 
-    def tensors_of(self, values: Values) -> set[int]:
+    def tensors_of(self, values: Values | range) -> set[int]:
         """Those that any of the values belong to."""
         return _holding(values, self._firsts)
 
@@ -193,17 +193,18 @@ def finished(
     return Network(input_name, input_shape, renumbered, output.shape)
 
 
-def _makers(values: Values, starts: Sequence[int]) -> set[int]:
+def _makers(values: Values | range, starts: Sequence[int]) -> set[int]:
     """0 for the input, ``n + 1`` for layer ``n``: whose values these are."""
     return _holding(values, starts)
 
 
-def _holding(values: Values, starts: Sequence[int]) -> set[int]:
+def _holding(values: Values | range, starts: Sequence[int]) -> set[int]:
     """Which of the tensors that start at these numbers any of the values belong to."""
-    if not values.size:
+    if not len(values):
         return set()
-    first, last = (bisect_right(starts, int(n)) - 1 for n in (values.min(), values.max()))
+    ends = (values[0], values[-1]) if isinstance(values, range) else (values.min(), values.max())
+    first, last = (bisect_right(starts, int(n)) - 1 for n in ends)
     if first == last:
         return {first} - {-1}
-    found = np.searchsorted(np.array(starts), values.reshape(-1), side="right")
+    found = np.searchsorted(np.array(starts), np.ravel(values), side="right")
     return {int(n) - 1 for n in np.flatnonzero(np.bincount(found)) if n}

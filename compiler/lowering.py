@@ -147,7 +147,7 @@ class Builder:
 
     def copy(self, name: str, values: Values) -> Values:
         """The values one after the other, row-major."""
-        made = self._add(Copy(source=values.reshape(-1), **self._head(name)))
+        made = self._add(Copy(source=values.reshape(-1).astype(np.int32), **self._head(name)))
         return made.reshape(values.shape)
 
     def solid(self, name: str, values: Values, axes: Sequence[int] | None = None) -> Values:
@@ -169,11 +169,11 @@ class Builder:
 
     def maximum(self, name: str, windows: Values) -> Values:
         """The largest of each window, shape (windows, values); ``ZERO`` is no value."""
-        return self._add(Maximum(source=windows, **self._head(name)))
+        return self._add(Maximum(source=windows.astype(np.int32), **self._head(name)))
 
     def mean(self, name: str, windows: Values, divisor: np.ndarray) -> Values:
         """The sum of each window by its divisor, shape (windows,)."""
-        return self._add(Mean(source=windows, divisor=divisor, **self._head(name)))
+        return self._add(Mean(source=windows.astype(np.int32), divisor=divisor, **self._head(name)))
 
     def weighted_sum(
         self,
@@ -425,6 +425,15 @@ class Node:
         if rank is not None and value.ndim != rank:
             raise Unsupported(f"weight has {value.ndim} dimensions, {rank} are accepted")
         return value.astype(np.float64)
+
+    def matrix(self, position: int, rank: int | None = None) -> np.ndarray:
+        """As :meth:`weights`, but single precision is not made double."""
+        value = self.constant(position)
+        return (
+            value
+            if value.dtype == np.float32 and rank in (None, value.ndim)
+            else (self.weights(position, rank))
+        )
 
     def emit(self, values: Values, position: int = 0, *, of: Sequence[Activation] = ()) -> None:
         """Give an output its values; ``of`` are the tensors that it has them from, unchanged."""

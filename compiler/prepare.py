@@ -7,7 +7,6 @@ is not known beforehand, nor more than so many values together.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Mapping
 from math import prod
 
@@ -77,16 +76,15 @@ def prepare(
     _check_inlined(proto, source)
     try:
         model = ir.serde.deserialize_model(proto)
-        _give(model.graph, weights or {})
+        given = _give(model.graph, weights or {})
         if weights is not None:
             weights.clear()
         _simplify(model)
         if weights is not None:
             _take(model.graph, weights)
-        simple = ir.serde.serialize_model(model)
-        del model
-        gc.collect()  # a graph's nodes and values hold each other, and the weights of old
-        return simple
+        for value in given:  # which rules and nodes remember for longer than they are used
+            value.const_value = None
+        return ir.serde.serialize_model(model)
     except Exception as error:
         # Other people's passes raise whatever they meet in a model from outside; it is told
         # in one sentence, and nothing of the model is used.
@@ -97,12 +95,15 @@ def prepare(
         raise ModelError(f"{source} cannot be simplified: {text[:200]}") from error
 
 
-def _give(graph: ir.Graph, weights: Mapping[str, np.ndarray]) -> None:
-    """Make initialisers of inputs."""
+def _give(graph: ir.Graph, weights: Mapping[str, np.ndarray]) -> list[ir.Value]:
+    """Make initialisers of inputs; which they are."""
+    given = []
     for value in list(graph.inputs):
         if value.name in weights:
             value.const_value = ir.tensor(weights[value.name], name=value.name)
             graph.register_initializer(value)
+            given.append(value)
+    return given
 
 
 def _take(graph: ir.Graph, weights: dict[str, np.ndarray]) -> None:
@@ -111,7 +112,7 @@ def _take(graph: ir.Graph, weights: dict[str, np.ndarray]) -> None:
         if value.const_value is not None:
             weights[name] = value.const_value.numpy()
     for name in weights:
-        del graph.initializers[name]
+        graph.initializers.pop(name).const_value = None
 
 
 def _simplify(model: ir.Model) -> None:

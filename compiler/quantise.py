@@ -161,7 +161,7 @@ def quantise(
     repeated have the same integers.
     """
     blocks = [
-        (number, which, block, scales[network.tensor_of(int(block.source.values.max()))])
+        (number, which, block, scales[network.tensor_of(block.source.largest)])
         for number, layer in enumerate(network.layers)
         if isinstance(layer, Matrix)
         for which, block in enumerate(layer.blocks)

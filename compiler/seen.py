@@ -54,6 +54,6 @@ def _draws(memory: np.ndarray, block: Block) -> np.ndarray:
 
 
 def _mean(memory: np.ndarray, block: Block) -> np.ndarray:
-    mean = memory[:, block.source.values].mean(axis=0)
+    mean = memory[:, np.asarray(block.source.values)].mean(axis=0)
     seen = replace(block.source, values=mean)
     return np.sum([seen.at(part).sum(axis=0) for part in seen.parts()], axis=0) / block.positions

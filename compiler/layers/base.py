@@ -52,8 +52,8 @@ class Layer(ABC):
 
     @property
     @abstractmethod
-    def reads(self) -> tuple[Values, ...]:
-        """Values that it reads, in arrays of values that have one scale."""
+    def reads(self) -> tuple[Values | range, ...]:
+        """Values that it reads, in arrays (or ranges) of values that have one scale."""
 
     @abstractmethod
     def forward(self, memory: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from ...hw.isa import LOOP_DEPTH, Op
 from ..address import Addresses, cover
 from .base import Bounded, Values
-from .patches import Patches
+from .patches import Patches, compact, renumbered
 
 if TYPE_CHECKING:
     from ..emitter import Emitter, Product
@@ -88,7 +88,7 @@ class Matrix(Bounded):
         return sum(block.positions * block.outputs for block in self.blocks)
 
     @property
-    def reads(self) -> tuple[Values, ...]:
+    def reads(self) -> tuple[Values | range, ...]:
         shared = {id(block.source.values): block.source.values for block in self.blocks}
         return tuple(shared.values())
 
@@ -109,7 +109,7 @@ class Matrix(Bounded):
         return np.clip(made, self.low, self.high, out=made)
 
     def renumbered(self, table: Values) -> Self:
-        numbers = {id(values): table[values] for values in self.reads}
+        numbers = {id(values): renumbered(values, table) for values in self.reads}
         blocks = tuple(
             replace(
                 block,
@@ -122,7 +122,7 @@ class Matrix(Bounded):
 
     def emit(self, emitter: Emitter) -> None:
         emitter.clamp(self)
-        addresses = {id(values): emitter.addresses(values) for values in self.reads}
+        addresses = {id(values): compact(emitter.addresses(values)) for values in self.reads}
         for block, product in zip(self.blocks, emitter.products(self), strict=True):
             emitter.convert_in(product)
             source = replace(block.source, values=addresses[id(block.source.values)])
@@ -134,7 +134,7 @@ class Matrix(Bounded):
         target = emitter.addresses(block.target)
         for begin, end in source.alike():
             first = source.at(slice(begin, begin + 1))[0]
-            acts = source.values[source.begin[begin:end] + source.offset[0]]
+            acts = replace(source, offset=source.offset[:1]).at(slice(begin, end))[:, 0]
             with emitter.temporary():
                 if first.min() < 0:
                     # Zeros between the values: all of them are laid out first.

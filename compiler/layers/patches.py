@@ -24,22 +24,28 @@ class Patches:
     Attributes
     ----------
     values:
-        Numbers of values or ``ZERO``, shape (n,); all of them are taken for read.
+        Numbers of values or ``ZERO``, shape (n,); all of them are taken for read. A range
+        where they follow each other.
     begin:
         Shape (positions,).
     offset:
         Shape (inputs,).
     """
 
-    values: Values
+    values: Values | range
     begin: np.ndarray
     offset: np.ndarray
+
+    @classmethod
+    def of(cls, values: Values, begin: np.ndarray, offset: np.ndarray) -> Self:
+        """Those of an array of values (n,)."""
+        return cls(compact(values), begin, offset)
 
     @classmethod
     def rows(cls, source: Values) -> Self:
         """Those of an array (positions, inputs)."""
         positions, inputs = source.shape
-        return cls(source.reshape(-1), inputs * np.arange(positions), np.arange(inputs))
+        return cls.of(source.reshape(-1), inputs * np.arange(positions), np.arange(inputs))
 
     @property
     def positions(self) -> int:
@@ -49,9 +55,18 @@ class Patches:
     def inputs(self) -> int:
         return len(self.offset)
 
+    @property
+    def largest(self) -> int:
+        """The largest number of a value."""
+        return self.values[-1] if isinstance(self.values, range) else int(self.values.max())
+
     def at(self, positions: slice | np.ndarray) -> Values:
         """What is read at some positions, shape (positions, inputs)."""
-        return self.values[np.add.outer(self.begin[positions], self.offset)]
+        index = np.add.outer(self.begin[positions], self.offset)
+        if isinstance(self.values, range):
+            index += self.values.start
+            return index
+        return self.values[index]
 
     def parts(self, least: int = 1) -> Iterator[slice]:
         """All positions, so many at a time that :meth:`at` is no large array."""
@@ -64,7 +79,7 @@ class Patches:
         Those that are 0 at every position are left out, all but one.
         """
         used = np.arange(self.inputs)
-        if (self.values == ZERO).any():
+        if not isinstance(self.values, range) and (self.values == ZERO).any():
             there = np.zeros(self.inputs, bool)
             for part in self.parts():
                 there |= (self.at(part) != ZERO).any(axis=0)
@@ -77,7 +92,7 @@ class Patches:
 
     def alike(self) -> list[tuple[int, int]]:
         """Runs of positions whose inputs have the same distances, as begins and ends."""
-        if self.positions == 1 or (self.values[0] >= 0 and (np.diff(self.values) == 1).all()):
+        if self.positions == 1 or isinstance(self.values, range):
             return [(0, self.positions)]
         changes: list[int] = []
         for part in self.parts(least=2):
@@ -89,3 +104,18 @@ class Patches:
             changes += (np.flatnonzero(different) + max(part.start, 1)).tolist()
         edges = [0, *changes, self.positions]
         return list(zip(edges, edges[1:], strict=False))
+
+
+def compact(values: Values) -> Values | range:
+    """Numbers (n,) in as little memory as they need."""
+    first, last = int(values[0]), int(values[-1])
+    if first >= 0 and last - first + 1 == len(values) and (np.diff(values) == 1).all():
+        return range(first, last + 1)
+    return values.astype(np.int32)
+
+
+def renumbered(values: Values | range, table: Values) -> Values | range:
+    """The same where value ``n`` has the number ``table[n]``."""
+    return compact(
+        table[values.start : values.stop] if isinstance(values, range) else table[values]
+    )

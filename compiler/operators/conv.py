@@ -85,7 +85,7 @@ def lower_transposed(node: Node) -> None:
 
 def _inputs(node: Node) -> tuple[Values, np.ndarray, int]:
     """Values (N, C, *spatial), weight and groups."""
-    values, weight, groups = node.activation().values, node.weights(1), node.attribute("group", 1)
+    values, weight, groups = node.activation().values, node.matrix(1), node.attribute("group", 1)
     if values.ndim < 3 or weight.ndim != values.ndim:
         raise Unsupported(f"values of shape {values.shape} and weight of shape {weight.shape}")
     if groups < 1:
@@ -123,7 +123,7 @@ def _convolve(
         offset = np.add.outer(channels * offset, np.arange(channels)).reshape(-1)
         for group in range(groups):
             own = slice(group * each, (group + 1) * each)
-            source = Patches(of_group[group], channels * begin, offset)
+            source = Patches.of(of_group[group], channels * begin, offset)
             weight = np.moveaxis(matrix[own], 1, -1).reshape(each, -1)
             jobs.append((source, weight, bias[own], target[..., own].reshape(positions, each)))
     first = node.builder.matrices(node.name, jobs)

@@ -34,9 +34,9 @@ def lower_gemm(node: Node) -> None:
 
 
 def _matrix(node: Node, position: int, *, transposed: bool) -> np.ndarray:
-    """An input of Gemm: numbers of values, int64, or constants, float64, as it is multiplied."""
+    """An input of Gemm: numbers of values, int64, or constants, floats, as it is multiplied."""
     value = node.value(position)
-    matrix = value.values if isinstance(value, Activation) else node.weights(position, 2)
+    matrix = value.values if isinstance(value, Activation) else node.matrix(position, 2)
     if matrix.ndim != 2:
         raise Unsupported(f"input of shape {matrix.shape} is no matrix")
     return matrix.T if transposed else matrix
@@ -54,7 +54,7 @@ def _product(node: Node, rows: np.ndarray, columns: np.ndarray, alpha: float = 1
 def lower_matmul(node: Node) -> None:
     """Of any number of axes: all but the last two are broadcast."""
     a, b = (
-        value.values if isinstance(value, Activation) else node.weights(position)
+        value.values if isinstance(value, Activation) else node.matrix(position)
         for position, value in enumerate((node.value(0), node.value(1)))
     )
     left, right = (a[np.newaxis] if a.ndim == 1 else a), (b[:, np.newaxis] if b.ndim == 1 else b)
