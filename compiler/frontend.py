@@ -29,6 +29,7 @@ from onnx.helper import make_tensor_value_info
 from .errors import ModelError, UnsupportedNode, UnsupportedOperatorsError
 from .external import load_external
 from .graph import Network, finished
+from .heap import trim
 from .lowering import Activation, Builder, Node, Unsupported
 from .operators import handlers
 from .prepare import MAX_NODES, prepare
@@ -61,12 +62,16 @@ def load_model(path: str | Path) -> Network:
     weights = _taken(proto)
     # What was taken leaves with the old message alone.
     proto = ModelProto.FromString(proto.SerializeToString())
+    trim()
     _check_model(proto, source)
     _check_finite(proto, weights, source)
     _fix_batch(proto, source, weights)
     proto = prepare(proto, source, weights)
+    trim()
     _check_finite(proto, weights, source)
-    return _network(proto, source, weights)
+    network = _network(proto, source, weights)
+    trim()
+    return network
 
 
 def _read(path: Path) -> ModelProto:

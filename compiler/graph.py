@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
 from math import prod
@@ -18,7 +18,7 @@ from math import prod
 import numpy as np
 
 from .floats import Floats
-from .layers import ZERO, Copy, Layer, Values
+from .layers import Copy, Layer, Matrix, Renumbering, Values
 
 DOUBLE_VALUES = 1 << 21
 """Values of a sample up to which a network is calibrated in double precision."""
@@ -99,6 +99,13 @@ class Network:
             first.setdefault(layer.alike, number) if layer.alike else number
             for number, layer in enumerate(self.layers)
         )
+
+    def without_weights(self) -> Network:
+        """The same, but for the values of its matrices, which are 0 and take no memory."""
+        layers = tuple(
+            layer.without_weights() if isinstance(layer, Matrix) else layer for layer in self.layers
+        )
+        return replace(self, layers=layers)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Float output (n, outputs) of float samples (n, inputs)."""
@@ -182,13 +189,9 @@ def finished(
         taken = {layer.name for layer in kept}
         name = next(name for n in count() if (name := f"output{n or ''}") not in taken)
         kept.append(Copy(name=name, first=first, source=output.reshape(-1)))
-    # Numbers of what is kept, one after the other; ZERO stays, at the end of the table.
-    table = np.full(kept[-1].first + kept[-1].count + 1, ZERO, np.int32)
-    table[:inputs] = np.arange(inputs)
-    following = inputs
-    for layer in kept:
-        table[layer.first : layer.first + layer.count] = following + np.arange(layer.count)
-        following += layer.count
+    # Numbers of what is kept, one after the other.
+    begins = np.cumsum([inputs, *(layer.count for layer in kept)])
+    table = Renumbering([0, *(layer.first for layer in kept)], [0, *begins[:-1].tolist()])
     renumbered = tuple(layer.renumbered(table) for layer in kept)
     return Network(input_name, input_shape, renumbered, output.shape)
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..hw.image import Span
 from .address import Addresses
 from .graph import Network
-from .layers import Values
+from .layers import Renumbering, Values
 
 ZERO_WORD = 0
 """Address of a word that holds 0, for zeros between values."""
@@ -69,19 +69,9 @@ class MemoryMap:
 
     def places(self, network: Network) -> Callable[[Values], Addresses]:
         """From numbers of values to their addresses, of the same shape; -1 of ``ZERO``."""
-        firsts = np.array([tensor.start for tensor in network.tensors])
-        moves = np.array([span.address for span in self.spans]) - firsts
-
-        def addresses(values: Values) -> Addresses:
-            if not values.size:
-                return values.astype(np.int64)
-            ends = np.searchsorted(firsts, [values.min(), values.max()], side="right") - 1
-            if ends[0] == ends[1]:  # no ZERO, and all of one tensor
-                return values.astype(np.int64) + moves[ends[0]]
-            found = values + moves[np.searchsorted(firsts, values, side="right") - 1]
-            return np.where(values < 0, -1, found)
-
-        return addresses
+        firsts = [tensor.start for tensor in network.tensors]
+        table = Renumbering(firsts, [span.address for span in self.spans])
+        return lambda values: table[values].astype(np.int64)
 
 
 def _share(a: Span, b: Span) -> bool:

@@ -67,10 +67,10 @@ def choose_ranges(
 
 
 def _bits(values: np.ndarray, quantised: QuantisedBlock) -> np.ndarray:
-    """Rows that are driven, float64 (planes * draws, inputs), by values (draws, inputs)."""
+    """Rows that are driven, 0 or 1 (planes * draws, inputs), by values (draws, inputs)."""
     drives = quantised.input.quantise(values)
     planes = np.arange(quantised.input.planes).reshape(-1, 1, 1)
-    return (drives >> planes & 1).reshape(-1, values.shape[1]).astype(np.float64)
+    return (drives >> planes & 1).reshape(-1, values.shape[1]).astype(np.float32)
 
 
 def _peak(bits: np.ndarray, p: Placement, cells: Cells, device: Device) -> float:
@@ -82,5 +82,5 @@ def _peak(bits: np.ndarray, p: Placement, cells: Cells, device: Device) -> float
         codes = np.where(np.isnan(at), codes, at)
     driven = bits[:, p.first_input : p.first_input + p.inputs]
     if cells.stuck is None and p.inputs * int(device.level_codes.max()) <= 1 << 24:
-        codes, driven = codes.astype(np.float32), driven.astype(np.float32)  # exact all the same
+        codes = codes.astype(np.float32)  # the sums are exact all the same
     return float((driven @ codes).max())

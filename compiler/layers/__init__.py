@@ -1,6 +1,6 @@
 """The layers of a network, one file each: in floats, in integers, and as instructions."""
 
-from .base import ZERO, Bounded, Layer, Values
+from .base import ZERO, Bounded, Layer, Renumbering, Values
 from .copy import Copy
 from .function import Function
 from .largest import Largest
@@ -24,6 +24,7 @@ __all__ = [
     "Mean",
     "Patches",
     "Product",
+    "Renumbering",
     "Threshold",
     "Values",
     "WeightedSum",

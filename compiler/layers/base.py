@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -17,6 +18,31 @@ Values = NDArray[np.int64]
 """Numbers of values; the array has a tensor's shape."""
 ZERO = -1
 """In place of a number: a value that is always 0."""
+
+
+class Renumbering:
+    """New numbers of values: ``renumbering[values]``; ``ZERO`` stays.
+
+    Parameters
+    ----------
+    old, new :
+        First numbers of runs of values, and those that they get; ``old`` rises.
+    """
+
+    def __init__(self, old: Sequence[int], new: Sequence[int]) -> None:
+        self._old = np.array(old)
+        self._moves = np.array(new) - self._old
+
+    def __getitem__(self, values: Values | int) -> Values:
+        """Of an array of values, of its shape, int32; or of a single one."""
+        values = np.asarray(values)
+        if not values.size:
+            return values.astype(np.int32)
+        first, last = np.searchsorted(self._old, [values.min(), values.max()], side="right") - 1
+        if first == last:  # no ZERO, and all of one run
+            return (values + self._moves[first]).astype(np.int32)
+        move = self._moves[np.searchsorted(self._old, values, side="right") - 1]
+        return np.where(values < 0, ZERO, values + move).astype(np.int32)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,7 +89,7 @@ class Layer(ABC):
     def emit(self, emitter: Emitter) -> None:
         """Its instructions."""
 
-    def renumbered(self, table: Values) -> Self:
+    def renumbered(self, table: Renumbering) -> Self:
         """The same layer where value ``n`` has the number ``table[n]``."""
         changes = {name: table[getattr(self, name)] for name in (*self.holds, "first")}
         return replace(self, **{**changes, "first": int(changes["first"])})

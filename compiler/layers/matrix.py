@@ -9,7 +9,7 @@ import numpy as np
 
 from ...hw.isa import LOOP_DEPTH, Op
 from ..address import Addresses, cover
-from .base import Bounded, Values
+from .base import Bounded, Renumbering, Values
 from .patches import Patches, compact, renumbered
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Matrix(Bounded):
                     into[target] = sample[source] @ weight + bias
         return np.clip(made, self.low, self.high, out=made)
 
-    def renumbered(self, table: Values) -> Self:
+    def renumbered(self, table: Renumbering) -> Self:
         numbers = {id(values): renumbered(values, table) for values in self.reads}
         blocks = tuple(
             replace(
@@ -119,6 +119,14 @@ class Matrix(Bounded):
             for block in self.blocks
         )
         return replace(self, first=int(table[self.first]), blocks=blocks)
+
+    def without_weights(self) -> Self:
+        """The same, but for the values of its matrices, which are 0 and take no memory."""
+        blocks = tuple(
+            replace(block, weight=np.broadcast_to(np.float32(0), block.weight.shape))
+            for block in self.blocks
+        )
+        return replace(self, blocks=blocks)
 
     def emit(self, emitter: Emitter) -> None:
         emitter.clamp(self)

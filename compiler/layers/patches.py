@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from .base import ZERO, Values
+from .base import ZERO, Renumbering, Values
 
 _PART = 1 << 19
 """Numbers that are looked at together: bounds memory, changes nothing."""
@@ -114,8 +114,6 @@ def compact(values: Values) -> Values | range:
     return values.astype(np.int32)
 
 
-def renumbered(values: Values | range, table: Values) -> Values | range:
+def renumbered(values: Values | range, table: Renumbering) -> Values | range:
     """The same where value ``n`` has the number ``table[n]``."""
-    return compact(
-        table[values.start : values.stop] if isinstance(values, range) else table[values]
-    )
+    return compact(table[np.asarray(values)])
