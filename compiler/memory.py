@@ -71,7 +71,7 @@ class MemoryMap:
         """From numbers of values to their addresses, of the same shape; -1 of ``ZERO``."""
         firsts = [tensor.start for tensor in network.tensors]
         table = Renumbering(firsts, [span.address for span in self.spans])
-        return lambda values: table[values].astype(np.int64)
+        return lambda values: table.of(values, np.int64)
 
 
 def _share(a: Span, b: Span) -> bool:

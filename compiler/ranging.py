@@ -76,11 +76,10 @@ def _bits(values: np.ndarray, quantised: QuantisedBlock) -> np.ndarray:
 def _peak(bits: np.ndarray, p: Placement, cells: Cells, device: Device) -> float:
     """Largest sum of a column's conductance codes in a tile."""
     part = np.s_[p.tile, p.first_row : p.first_row + p.inputs, : 2 * p.outputs]
-    codes = device.level_codes.astype(np.float64)[cells.levels[part]]
+    exact = cells.stuck is None and p.inputs * int(device.level_codes.max()) <= 1 << 24
+    codes = device.level_codes.astype(np.float32 if exact else np.float64)[cells.levels[part]]
     if cells.stuck is not None:
         at = device.level_codes[0] + cells.stuck[part] * device.level_step
         codes = np.where(np.isnan(at), codes, at)
     driven = bits[:, p.first_input : p.first_input + p.inputs]
-    if cells.stuck is None and p.inputs * int(device.level_codes.max()) <= 1 << 24:
-        codes = codes.astype(np.float32)  # the sums are exact all the same
     return float((driven @ codes).max())

@@ -9,7 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 if TYPE_CHECKING:
     from ..emitter import Emitter
@@ -35,14 +35,17 @@ class Renumbering:
 
     def __getitem__(self, values: Values | int) -> Values:
         """Of an array of values, of its shape, int32; or of a single one."""
-        values = np.asarray(values)
+        return self.of(np.asarray(values), np.int32)
+
+    def of(self, values: Values, dtype: DTypeLike) -> Values:
+        """The same in another type."""
         if not values.size:
-            return values.astype(np.int32)
+            return values.astype(dtype)
         first, last = np.searchsorted(self._old, [values.min(), values.max()], side="right") - 1
         if first == last:  # no ZERO, and all of one run
-            return (values + self._moves[first]).astype(np.int32)
+            return np.add(values, self._moves[first], dtype=dtype, casting="unsafe")
         move = self._moves[np.searchsorted(self._old, values, side="right") - 1]
-        return np.where(values < 0, ZERO, values + move).astype(np.int32)
+        return np.where(values < 0, ZERO, values + move).astype(dtype)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
