@@ -203,11 +203,12 @@ def _makers(values: Values | range, starts: Sequence[int]) -> set[int]:
 
 def _holding(values: Values | range, starts: Sequence[int]) -> set[int]:
     """Which of the tensors that start at these numbers any of the values belong to."""
+    values = values if isinstance(values, range) else np.ravel(values)
     if not len(values):
         return set()
     ends = (values[0], values[-1]) if isinstance(values, range) else (values.min(), values.max())
     first, last = (bisect_right(starts, int(n)) - 1 for n in ends)
     if first == last:
         return {first} - {-1}
-    found = np.searchsorted(np.array(starts), np.ravel(values), side="right")
+    found = np.searchsorted(np.array(starts), values, side="right")
     return {int(n) - 1 for n in np.flatnonzero(np.bincount(found)) if n}

@@ -184,7 +184,7 @@ class NumpyEngine:
                 raise EngineError(f"targets {low}..{high} are not all codes of the ADC")
         elif low < 0 or high >= len(self.image.params):
             raise EngineError(f"levels {low}..{high} are not all in the table")
-        self.cell_memory[:] = wanted.reshape(-1) & 0xFFFF
+        self.cell_memory[:] = wanted.reshape(-1).astype(np.int64) & 0xFFFF
         self.wear_memory[:] = self.wear[tile]
         self._run(f"program/{tile}", self._batch(np.zeros(1, np.int64)))
         self.wear[tile] = self.wear_memory
