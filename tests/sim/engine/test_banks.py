@@ -88,37 +88,32 @@ def parameters(a: int, b: int, param: int, table: int) -> dict[int, int]:
 
 @settings(max_examples=40)
 @given(
-    banks=st.lists(st.integers(0, 1 << 17), min_size=4, max_size=4),
+    order=st.permutations(range(4)),
+    aside=st.lists(st.integers(0, 999), min_size=4, max_size=4),
     rounds=st.integers(1, 8),
     step=st.integers(0, 2),
     seed=st.integers(0, 99),
     by_round=st.booleans(),
 )
-def test_banks_move_everything(banks, rounds, step, seed, by_round):
-    """The same values where banks put them; moved by a word more they are others' words."""
-    act, source, out = banks[:3]
-    bank = banks[3] // 64 * 64
+def test_banks_move_everything(order, aside, rounds, step, seed, by_round):
+    """The same values where banks put them, each bank in a quarter of its own."""
+    act, source, out, bank = ((n << 15) + more for n, more in zip(order, aside, strict=True))
+    bank -= bank % 64
     x = np.random.default_rng(seed).integers(-90, 90, (2, WORDS))
-    a, b, o, p = 0, 10, 100, 8
-    plain = image_of(PLAIN, program(a, b, o, p, rounds, step), parameters(a, b, p, 128))
-    expected = run(plain, x, by_round)[:, 100:140]
+    code = program(0, 10, 100, 8, rounds, step)
+    params = parameters(0, 10, 8, 128)
+    expected = run(image_of(PLAIN, code, params), x, by_round)[:, 100:140]
 
     moves = {Reg.ACT_BANK: act, Reg.SOURCE_BANK: source, Reg.OUT_BANK: out, Reg.PARAM_BANK: bank}
     sets = [instruction(Op.SET, reg=reg, value=value) for reg, value in moves.items()]
-    words = {bank + n: word for n, word in parameters(a, b, p, 128).items()}
-    code = [*sets, *program(a, b, o, p, rounds, step)]
-    image = image_of(WIDE, code, words)
+    image = image_of(WIDE, [*sets, *code], {bank + n: word for n, word in params.items()})
     array = SimulatedArray(load("ideal:16"), 1, 8, 8, 1)
     engine = NumpyEngine(image, array, Converters(), 48_000_000, 1, by_round=by_round)
     batch = engine._batch(np.arange(2))
     batch.act[:, act : act + WORDS] = x
-    batch.act[:, source + b : source + b + 4] = x[:, b : b + 4]
-    batch.act[:, act : act + WORDS] = x
-    there = batch.act[:, source + b : source + b + 4].copy()
+    batch.act[:, source + 10 : source + 14] = x[:, 10:14]
     engine._run("infer", batch)
-    apart = abs(out + o - act) > 300 and abs(out + o - source) > 300
-    if apart and (there == x[:, b : b + 4]).all():
-        np.testing.assert_array_equal(batch.act[:, out + 100 : out + 140], expected)
+    np.testing.assert_array_equal(batch.act[:, out + 100 : out + 140], expected)
 
 
 def test_a_planted_bank_shows():
