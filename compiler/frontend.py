@@ -248,6 +248,7 @@ def _network(proto: ModelProto, source: str, weights: dict[str, np.ndarray]) -> 
     numbers = np.arange(prod(shape)).reshape(shape)
     builder.values[input_name] = Activation(numbers, consumers[input_name] == 1)
     _lower_nodes(proto, source, builder)
+    trim()
     output = builder.values[output_name]
     if not isinstance(output, Activation) or not output.values.size:
         raise ModelError(f"{source} has no layer between its input and its output")

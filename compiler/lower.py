@@ -24,6 +24,7 @@ from .analog import (
 from .emitter import Emitter, Piece, Product, Program
 from .errors import TargetError
 from .graph import Network
+from .heap import trim
 from .mapping import Placement, row_groups
 from .memory import ZERO_WORD, MemoryMap
 from .options import Options
@@ -34,6 +35,8 @@ from .slicing import Slicing
 
 log = logging.getLogger(__name__)
 
+_LARGE = 1 << 16
+"""Values of a layer whose emission leaves much to give back."""
 _REACH = {"tiles": 1 << 12, "program_depth": 1 << 16, "param_depth": 1 << 16, "act_depth": 1 << 16}
 """Tiles and words of memories that instructions reach without banks."""
 
@@ -205,6 +208,8 @@ def _emit_inference(
     )
     for layer in network.layers:
         emitter.emit_layer(layer)
+        if layer.count > _LARGE:
+            trim()
     if emitter.zero_used:
         word = emitter.record([pack_requant(0, 1, 0)])
         before = Program(geometry=program.geometry)

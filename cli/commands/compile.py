@@ -19,9 +19,7 @@ def compile_model(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Bundle to write [MODEL's name .ohm].")
     ] = None,
-    target: Annotated[
-        str, typer.Option(help="Board, or 'simulated': all that instructions reach.")
-    ] = "ulx3s-85f",
+    target: Annotated[str, typer.Option(help="Board, or 'simulated': no limit.")] = "ulx3s-85f",
     rows: Annotated[int | None, typer.Option(help="Rows of a tile [the target's].")] = None,
     columns: Annotated[
         int | None, typer.Option(help="Columns of a tile, two for each output [the target's].")
