@@ -26,7 +26,7 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "build" / "light_models"
 RESULT = ROOT / "build" / "bench" / "light_models.json"
-LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+LIGHT = Path(str(onnx.__file__)).parent / "backend" / "test" / "data" / "light"
 MODELS = (
     "bvlc_alexnet",
     "densenet121",
@@ -192,7 +192,7 @@ def told(figures: dict[str, object]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", action="append", choices=MODELS, help="these models alone")
     parser.add_argument("--json", action="store_true", help="figures as JSON")
     parser.add_argument("--seed", type=int, default=1)

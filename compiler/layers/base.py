@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 if TYPE_CHECKING:
     from ..emitter import Emitter
 
-Values = NDArray[np.int64]
+Values = NDArray[np.signedinteger]
 """Numbers of values; the array has a tensor's shape."""
 ZERO = -1
 """In place of a number: a value that is always 0."""

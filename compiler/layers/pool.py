@@ -112,9 +112,9 @@ def _grids(
     target :
         Of what is made, shape (windows,).
     """
-    inside = np.where(source < 0, _NONE, source)
+    inside: np.ndarray = np.where(source < 0, _NONE, source)
     inside.sort(axis=1)
-    first = inside[:, 0].copy()
+    first: np.ndarray = inside[:, 0].copy()
     np.subtract(inside, first[:, np.newaxis], out=inside, where=inside != _NONE)
     for here in _same_rows(inside):
         begins, outs = first[here], target[here]
