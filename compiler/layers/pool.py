@@ -117,7 +117,7 @@ def _grids(
     first: np.ndarray = inside[:, 0].copy()
     np.subtract(inside, first[:, np.newaxis], out=inside, where=inside != _NONE)
     for here in _same_rows(inside):
-        begins, outs = first[here], target[here]
+        begins, outs = first.take(here), target.take(here)
         distances = inside[here[0]]
         distances = distances[distances != _NONE]
         if not distances.size:
@@ -159,7 +159,7 @@ def _same_rows(table: np.ndarray) -> list[np.ndarray]:
     order = np.argsort(kind.reshape(-1), kind="stable")
     edges = np.flatnonzero(np.diff(kind.reshape(-1)[order])) + 1
     kinds = np.split(order, edges)
-    return [kinds[n] for n in np.lexsort(table[index].T[::-1])]
+    return [kinds[n] for n in np.atleast_1d(np.lexsort(table[index].T[::-1])).tolist()]
 
 
 def _nests(
