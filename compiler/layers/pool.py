@@ -134,8 +134,8 @@ def _grids(
                 f"rectangle of up to {_EXTENT} x {_EXTENT} is"
             )
         together = max(emitter.room // distances.size, 1)
-        for first in range(0, len(here), together):
-            some = slice(first, first + together)
+        for begin in range(0, len(here), together):
+            some = slice(begin, begin + together)
             values = begins[some, np.newaxis] + distances
             with emitter.temporary():
                 places = emitter.scratch(values.size) + np.arange(values.size).reshape(values.shape)
