@@ -44,6 +44,10 @@ def check_faults(faults: np.ndarray, tiles: int, geometry: Geometry) -> np.ndarr
     return faults[:tiles].astype(np.float64)
 
 
+ROWS_TO_A_SPARE = 16
+"""A tile's rows to each that may be left out for its stuck cells."""
+
+
 @dataclass(frozen=True)
 class Cells:
     """What the cells are programmed to, and what they make of the weights.
@@ -96,7 +100,8 @@ def assign(
         ]
         left = wanted[p.layer, p.block][part]
         unit = 1 << slicing.shift(p.slice)
-        spare = geometry.rows - p.inputs if stuck is not None else 0
+        spare = min(geometry.rows - p.inputs, -(-geometry.rows // ROWS_TO_A_SPARE))
+        spare = spare if stuck is not None else 0
         tries = []
         for first in range(spare + 1):
             here = None
