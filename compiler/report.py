@@ -26,7 +26,7 @@ def summarise(compiled: Compiled, front_end: FrontEndCycles | None = None) -> di
     """
     image, device, geometry = compiled.image, compiled.device, compiled.image.geometry
     layers = [_layer(compiled, number) for number in range(len(compiled.layers))]
-    weights = sum(p.inputs * p.outputs for p in compiled.placements)
+    used = sum(2 * p.inputs * p.outputs for p in compiled.placements)
     act_words = _words_used(compiled)
     counts = np.bincount(compiled.levels.reshape(-1), minlength=len(device.level_codes))
     return {
@@ -51,9 +51,9 @@ def summarise(compiled: Compiled, front_end: FrontEndCycles | None = None) -> di
         "totals": {
             "planes": sum(layer["planes"] for layer in layers),
             "conversions": sum(layer["conversions"] for layer in layers),
-            "weights": weights,
+            "weights": sum(layer["weights"] for layer in layers),
             "cells": int(compiled.levels.size),
-            "cell_utilisation": 2 * weights / compiled.levels.size,
+            "cell_utilisation": used / compiled.levels.size,
         },
         "use": {
             "tiles": [image.tiles, geometry.tiles],

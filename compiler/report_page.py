@@ -33,7 +33,7 @@ body { font:16px/1.5 system-ui,sans-serif; color:var(--ink); background:var(--pa
        max-width:60rem; margin:2rem auto; padding:0 1rem }
 h1 { font-size:1.5rem; margin-bottom:0 } h2 { font-size:1.1rem; margin-top:2.2rem }
 p.sub, figcaption { color:var(--soft) } p.sub { margin-top:.2rem }
-.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr)); gap:.8rem }
+.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr)); gap:.8rem }
 .card { background:var(--card); border-radius:.5rem; padding:.7rem .9rem }
 .card b { display:block; font-size:1.35rem; font-weight:600 } .card span { color:var(--soft) }
 .wide { overflow-x:auto }
@@ -112,17 +112,21 @@ def _row(*cells: object) -> str:
 
 
 def _layer_row(layer: dict[str, Any]) -> str:
-    return _row(
-        layer["name"],
-        layer["kind"],
-        f"{layer['outputs']:,}",
+    """A layer; one without tiles has no figures of them."""
+    figures = [
         f"{layer['weights']:,}",
         len(layer["tiles"]),
         ", ".join(f"{scale * 1e6:g} \u00b5A" for scale in layer["tia_full_scale_a"]),
         layer["rows_at_once"],
-        layer["mvms"],
-        layer["planes"],
+        f"{layer['mvms']:,}",
+        f"{layer['planes']:,}",
         f"{layer['conversions']:,}",
+    ]
+    return _row(
+        layer["name"],
+        layer["kind"],
+        f"{layer['outputs']:,}",
+        *(figures if layer["tiles"] else [""] * len(figures)),
         f"{layer['output_scale']['scale']:.4g}",
     )
 
