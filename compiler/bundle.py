@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from ..hw.profile import (
 )
 from ..sim.devices import DeviceError
 from ..sim.devices.record import from_record, to_record
+from .budget import LayerBudget
 from .compiled import Compiled, Golden, LayerInfo
 from .errors import BundleError
 from .manifest import FORMAT, SCHEMA_VERSION, FileRecord, InputRecord, LayerRecord, Manifest
@@ -49,10 +51,10 @@ MAX_FILE_BYTES = 256 << 20
 MAX_MANIFEST_BYTES = 16 << 20
 
 
-def write_bundle(compiled: Compiled, path: str | Path) -> Path:
+def write_bundle(compiled: Compiled, path: str | Path, budget: Sequence[LayerBudget] = ()) -> Path:
     """Write a compiled network to directory ``path``; an older bundle there is replaced.
 
-    The same compilation gives the same bytes.
+    The same compilation gives the same bytes. ``budget`` is shown in the report.
 
     Raises
     ------
@@ -66,7 +68,7 @@ def write_bundle(compiled: Compiled, path: str | Path) -> Path:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
             fresh = Path(scratch) / "new"
             fresh.mkdir()
-            _write_files(compiled, fresh)
+            _write_files(compiled, fresh, budget)
             if path.exists():
                 path.rename(Path(scratch) / "old")
             fresh.rename(path)
@@ -148,8 +150,8 @@ def load_bundle(path: str | Path) -> Compiled:
 # -- writing ----------------------------------------------------------------------------
 
 
-def _write_files(compiled: Compiled, folder: Path) -> None:
-    report = summarise(compiled)
+def _write_files(compiled: Compiled, folder: Path, budget: Sequence[LayerBudget]) -> None:
+    report = summarise(compiled, budget=budget)
     (folder / PROGRAM).write_bytes(assemble(compiled.image.code))
     profile = np.array(compiled.image.profile, np.uint64)
     params = compiled.image.params.astype(np.uint64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,10 +11,15 @@ import numpy as np
 from ..hw.afe.array_card import front_end_cycles
 from ..hw.cycles import FrontEndCycles, inference, layer_cycles
 from ..hw.isa import POOL_WORDS, Instruction, Op, unpack_pool
+from .budget import LayerBudget
 from .compiled import Compiled
 
 
-def summarise(compiled: Compiled, front_end: FrontEndCycles | None = None) -> dict[str, Any]:
+def summarise(
+    compiled: Compiled,
+    front_end: FrontEndCycles | None = None,
+    budget: Sequence[LayerBudget] = (),
+) -> dict[str, Any]:
     """The report as plain JSON values.
 
     Parameters
@@ -23,6 +28,8 @@ def summarise(compiled: Compiled, front_end: FrontEndCycles | None = None) -> di
         The network.
     front_end:
         What its cycles are predicted for; by default the array card at the network's clock.
+    budget:
+        Where the error of its layers comes from, if that was asked for.
     """
     image, device, geometry = compiled.image, compiled.device, compiled.image.geometry
     layers = [_layer(compiled, number) for number in range(len(compiled.layers))]
@@ -62,6 +69,7 @@ def summarise(compiled: Compiled, front_end: FrontEndCycles | None = None) -> di
             "activation words": [act_words, geometry.act_depth],
         },
         "level_histogram": counts.tolist(),
+        "budget": [asdict(layer) for layer in budget],
     }
 
 

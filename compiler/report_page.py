@@ -53,6 +53,7 @@ figure { margin:1rem 0 } figure img { image-rendering:pixelated; max-width:100%;
 <th>MVMs</th><th>planes</th><th>conversions</th><th>output scale</th></tr></thead>
 <tbody>$layers</tbody></table></div>
 $cycles
+$budget
 <h2>Use of the controller</h2>
 <div class="wide"><table><thead><tr><th>resource</th><th>used</th><th>there</th><th>share</th></tr>
 </thead><tbody>$use</tbody></table></div>
@@ -98,12 +99,36 @@ def render_html(compiled: Compiled, report: dict[str, Any]) -> str:
         ),
         layers="".join(_layer_row(layer) for layer in report["layers"]),
         cycles=_cycles(report["cycles"]),
+        budget=_budget(report["budget"]),
         use="".join(
             _row(name, used, there, f"{used / there:.0%}")
             for name, (used, there) in report["use"].items()
         ),
         histogram=_histogram(report["level_histogram"]),
         maps=_maps(compiled),
+    )
+
+
+def _budget(layers: list[dict[str, Any]]) -> str:
+    """Where errors come from; nothing if that was not asked for."""
+    if not layers:
+        return ""
+    causes = list(layers[0]["costs"])
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("layer", "error", *causes))
+    rows = "".join(
+        _row(
+            layer["name"],
+            f"{layer['error']:.2%}",
+            *(f"{layer['costs'][cause]:.2%}" for cause in causes),
+        )
+        for layer in layers
+    )
+    return (
+        "<h2>Error budget</h2>"
+        '<p class="sub">What the values of a layer are off against floats, root mean square over '
+        "that of the floats, on calibration samples; and what each cause adds to it, in squares."
+        f'</p><div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+        "</div>"
     )
 
 

@@ -46,6 +46,9 @@ def compile_model(
         Path | None,
         typer.Option(help="Classes of the calibration samples, .npy [what floats say]."),
     ] = None,
+    budget: Annotated[
+        bool, typer.Option("--budget", help="Take the error of every layer apart by its causes.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, max=SEED_MAX, help="Seed of every draw.")] = 1,
     as_json: Json = False,
 ) -> None:
@@ -71,7 +74,16 @@ def compile_model(
         stuck = None if faults is None else load_array(faults)
         with blaming(calib):
             _, data = compile_bundle(
-                model, device, samples, bundle, reporter, geometry, options, adc_bits, stuck
+                model,
+                device,
+                samples,
+                bundle,
+                reporter,
+                geometry,
+                options,
+                adc_bits,
+                stuck,
+                budget=budget,
             )
         if trials:
             data["tried"] = trials

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...compiler.budget import LayerBudget, error_budget
 from ...compiler.bundle import REPORT_HTML, write_bundle
 from ...compiler.compiled import Compiled
 from ...compiler.frontend import load_model
@@ -68,6 +69,8 @@ def compile_bundle(
     options: Options | None = None,
     adc_bits: int = 16,
     faults: np.ndarray | None = None,
+    *,
+    budget: bool = False,
 ) -> tuple[Compiled, dict[str, object]]:
     """Compile a network into a bundle; also returns the figures that are shown.
 
@@ -79,9 +82,13 @@ def compile_bundle(
     reporter.update("compiling")
     converters = Converters(adc_bits=adc_bits)
     compiled = compile_model(model, load(device), calib, geometry, options, converters, faults)
-    write_bundle(compiled, bundle)
+    errors: tuple[LayerBudget, ...] = ()
+    if budget:
+        reporter.update("taking the errors apart")
+        errors = error_budget(calibrated(load_model(model), calib), compiled, faults)
+    write_bundle(compiled, bundle, errors)
     image, cycles = compiled.image, predict(compiled)
-    return compiled, {
+    figures: dict[str, object] = {
         "bundle": str(bundle),
         "report": str(bundle / REPORT_HTML),
         "device": compiled.device.name,
@@ -96,3 +103,10 @@ def compile_bundle(
         "predicted_cycles_later": cycles["later"] if cycles else None,
         "predicted_ms_later": 1e3 * cycles["seconds"] if cycles else None,
     }
+    if errors:
+        figures["error_budget"] = [
+            f"{layer.name}: {layer.error:.2%}, of it "
+            + ", ".join(f"{cause} {cost:.2%}" for cause, cost in layer.costs.items())
+            for layer in errors
+        ]
+    return compiled, figures
