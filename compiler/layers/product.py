@@ -12,8 +12,8 @@ from ...hw.isa import TABLE_ENTRIES, Sum
 from ..scales import Scale
 from .base import Layer, Values
 from .tables import (
-    INDEX_BITS,
     INDEX_TOP,
+    Argument,
     add,
     add_into,
     chunks,
@@ -103,7 +103,7 @@ class Product(Layer):
             self._difference(emitter, squared, step, out, count)
             return
         emitter.clamp_between(-word, word)
-        inner = add(emitter, *squared, (1, -1), 0, 0, count)
+        inner = add(emitter, squared[0], squared[1], (1, -1), 0, 0, count)
         # What is added to it, as fine as a word holds it.
         most = step * (abs(x) + abs(y)) * 2 * TABLE_ENTRIES + step * abs(x * y)
         fine = 2.0 ** floor(log2(word / most))
@@ -140,7 +140,7 @@ class Product(Layer):
         halves = [_MOST / (2 * drive) for drive in largest]
         shift = fraction_bits(halves, 0.0, self.name)
         a, b = (round(half * 2.0**shift) for half in halves)
-        magnitudes = Scale(1.0 / _MOST, 0, INDEX_BITS)
+        magnitudes = Argument(0, _MOST, 1.0 / _MOST)
         squares = Scale(1.0 / word, 0, emitter.geometry.act_width - 1)
         squared = []
         for sign in (1, -1):

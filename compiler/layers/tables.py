@@ -40,6 +40,14 @@ _FRACTION_BITS = 4
 """That the smaller tables have where their entries leave room for them."""
 
 
+class Argument(NamedTuple):
+    """Drives that there are, and what one of them is worth."""
+
+    low: int
+    high: int
+    scale: float
+
+
 class Tables(NamedTuple):
     """``T1[a b] + (T2[a c] + T3[a d]) / 2**fraction`` of an index ``a b c d``, rounded.
 
@@ -141,7 +149,7 @@ def look_up_fine(
     f: F,
     act: int,
     out: int,
-    take: Scale,
+    take: Argument,
     give: Scale,
     count: int,
     steps: float = _STEPS,
@@ -257,7 +265,7 @@ class _Part(NamedTuple):
 
 @lru_cache(maxsize=64)
 def fitted(
-    f: F, take: Scale, give: Scale, word: int, most: int = _PIECES, tolerance: float = _STEPS
+    f: F, take: Argument, give: Scale, word: int, most: int = _PIECES, tolerance: float = _STEPS
 ) -> tuple[Piece, ...]:
     """Pieces whose sum is ``f``, more of them where it bends.
 
@@ -267,8 +275,8 @@ def fitted(
 
     Parameters
     ----------
-    take, give :
-        Scales of the argument and of the result.
+    give :
+        Scale of the result.
     word :
         The largest number of an activation word.
     most :
