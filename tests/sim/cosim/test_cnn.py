@@ -19,7 +19,8 @@ from ohmloom.sim.cosim.locate import origin
 from ohmloom.sim.cosim.runner import run_cosim
 from ohmloom.sim.cosim.simulator import Simulator
 from ohmloom.sim.devices import load
-from tests.compiler.conftest import Zoo
+
+from ...compiler.conftest import Zoo
 
 GEOMETRY = Geometry(rows=16, columns=16)
 X = np.random.default_rng(1).normal(size=(20, 1, 6, 6)).astype(np.float32)
