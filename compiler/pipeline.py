@@ -23,7 +23,7 @@ from .frontend import load_model
 from .graph import Network
 from .layers import Matrix
 from .lower import lower
-from .mapping import check_slices, place
+from .mapping import check_slices, place, tiles_used
 from .options import Options
 from .quantise import Range, calibrate, choose_scales, quantise
 from .ranging import choose_ranges
@@ -141,7 +141,7 @@ def compile_network(
         blocks = quantise(network, scales, slicing.top, verify.codes_per_weight)
         stuck = None
         if faults is not None:
-            stuck = in_levels(check_faults(faults, len(placements), geometry), device)
+            stuck = in_levels(check_faults(faults, tiles_used(placements), geometry), device)
         cells = assign(blocks, placements, geometry, slicing, stuck)
         placements = cells.placements
         samples = max(1, min(SAMPLES, MEMORY_VALUES // network.tensors[-1].stop))
