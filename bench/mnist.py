@@ -195,7 +195,7 @@ def doubled(
     """What twice of each assumed spread costs."""
     rows = {}
     for spread in spreads(device):
-        value = device.number(spread).value
+        value = device.number(spread)
         worse = changed(device, **{spread: 2 * value})
         compiled = compile_network(name, source, worse, GEOMETRY, *setting)
         found = run_seeds(pool, compiled, DOUBLED_SEEDS, x, y)

@@ -138,7 +138,9 @@ def test_conductances_in_levels():
 
 def test_biases_make_up_for_the_mean_of_what_is_off():
     network = network_of(3, 2)
-    network.layers[0].blocks[0].weight[:] = [[1, 2, 3], [4, 5, 6]]
+    (layer,) = network.layers
+    assert isinstance(layer, Matrix)
+    layer.blocks[0].weight[:] = [[1, 2, 3], [4, 5, 6]]
     block = QuantisedBlock(
         0, 0, np.zeros((2, 3), np.int32), np.full(2, 0.5), np.array([1.0, -1.0]), SCALE, SCALE
     )

@@ -9,6 +9,7 @@ from onnx import ModelProto, TensorProto, helper
 from ohmloom.compiler import frontend
 from ohmloom.compiler.errors import ModelError
 from ohmloom.compiler.frontend import load_model
+from ohmloom.compiler.layers import Matrix
 
 W = np.arange(18, dtype=np.float32).reshape(6, 3) / 7
 
@@ -39,7 +40,8 @@ def test_a_weight_in_the_models_folder_is_read(zoo, tmp_path, before, entries):
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "w.bin").write_bytes(b"?" * before + W.tobytes() + b"!!")
     network = load_model(zoo.save(outside(zoo, location="more/w.bin", **entries), tmp_path))
-    assert np.array_equal(network.layers[0].blocks[0].weight, W.T)
+    (layer,) = network.layers
+    assert isinstance(layer, Matrix) and np.array_equal(layer.blocks[0].weight, W.T)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from ohmloom.compiler.errors import CalibrationError
 from ohmloom.compiler.frontend import load_model
+from ohmloom.compiler.layers import Matrix
 from ohmloom.compiler.quantise import (
     CHANNEL_RANGE_BITS,
     calibrate,
@@ -69,6 +70,7 @@ def test_integer_network_approximates_the_float_one(zoo, tmp_path_factory, bits,
     drive = scales[0].quantise(samples).astype(np.float64)
     for block, layer in zip(quantise(network, scales, 255, 1.6), network.layers, strict=True):
         y = drive @ block.weight.T * (block.input.scale * block.weight_scale) + block.bias
+        assert isinstance(layer, Matrix)
         low, high = block.output.between(layer.low, layer.high)
         drive = np.clip(np.rint(y / block.output.scale), low, high)
     found = scales[-1].dequantise(drive)

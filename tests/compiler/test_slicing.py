@@ -16,7 +16,8 @@ def test_digits_add_up_to_the_weight(levels, count, seed):
     weight = np.append(np.random.default_rng(seed).integers(-top, top + 1, 50), [top, -top, 0])
     digits = slicing.digits(weight)
     assert digits.shape == (count, 53) and np.abs(digits).max() <= levels - 1
-    assert sum(d << slicing.shift(n) for n, d in enumerate(digits)).tolist() == weight.tolist()
+    shifts = [[slicing.shift(n)] for n in range(count)]
+    assert (digits << shifts).sum(axis=0).tolist() == weight.tolist()
     # Cells of both signs would partly cancel each other.
     assert not (digits * weight < 0).any()
 

@@ -77,7 +77,7 @@ def test_a_state_that_is_computed(held):
 @pytest.mark.parametrize("operator", GATES)
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
 def test_sequences_of_other_lengths(held, operator, direction):
-    given = weights(operator)
+    given: dict[str, np.ndarray] = dict(weights(operator))
     names = [*given, "lengths"]
     given = {**given, "lengths": np.array([3, 1], np.int32)}
     held.agrees(node(held, operator, names, direction=direction), SHAPE, given)
