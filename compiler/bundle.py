@@ -33,6 +33,7 @@ from .budget import LayerBudget
 from .compiled import Compiled, Golden, LayerInfo
 from .errors import BundleError
 from .manifest import FORMAT, SCHEMA_VERSION, FileRecord, InputRecord, LayerRecord, Manifest
+from .mapping import tiles_used
 from .npz import ArraySpec, read_npz, write_npz
 from .report import summarise
 from .report_page import render_html
@@ -281,7 +282,12 @@ def _check_consistency(path: Path, manifest: Manifest, instructions: int) -> Non
         "program words": (instructions, 1, geometry.program_depth),
         "parameter words": (manifest.param_words, 1, geometry.param_depth),
         "tiles": (manifest.tiles, 1, geometry.tiles),
-        "placements": (len(manifest.placements), manifest.tiles, manifest.tiles),
+        # Each holds a part of a matrix; a network that has none has one tile all the same.
+        "tiles of the placements": (
+            tiles_used(manifest.placements),
+            manifest.tiles,
+            manifest.tiles,
+        ),
         "entry addresses": (max(manifest.entries.values(), default=-1), 0, instructions - 1),
     }
     for name, (found, low, high) in limits.items():

@@ -10,7 +10,7 @@ import numpy as np
 from ..hw.geometry import Geometry
 from ..sim.devices import Device
 from .errors import TargetError
-from .mapping import Placement
+from .mapping import Placement, tiles_used
 from .quantise import QuantisedBlock
 from .slicing import Slicing
 
@@ -89,7 +89,7 @@ def assign(
         difference that is wanted, what is missing then is left to the slices below, and
         of the rows that a tile has to spare those are left out with which most is missing.
     """
-    levels = np.zeros((len(placements), geometry.rows, geometry.columns), np.uint16)
+    levels = np.zeros((tiles_used(placements), geometry.rows, geometry.columns), np.uint16)
     wanted = {(b.layer, b.block): b.weight.T.astype(np.float64) for b in blocks}
     held = {which: weight.copy() for which, weight in wanted.items()}
     placed = list(placements)

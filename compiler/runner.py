@@ -49,8 +49,7 @@ def build_engine(
     """
     image, geometry = compiled.image, compiled.image.geometry
     seed = compiled.options.seed if seed is None else seed
-    tiles = max(image.tiles, 1)  # a card has one even if the network needs none
-    array = SimulatedArray(compiled.device, tiles, geometry.rows, geometry.columns, seed)
+    array = SimulatedArray(compiled.device, image.tiles, geometry.rows, geometry.columns, seed)
     if faults is not None:
         stuck = check_faults(faults, image.tiles, geometry).reshape(-1)
         cells = np.flatnonzero(~np.isnan(stuck))

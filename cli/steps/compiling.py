@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ def choose_knobs(
     options: Options,
     target: float,
     reporter: Reporter,
+    shape: Sequence[int] | None = None,
 ) -> tuple[Options, int, list[str]]:
     """The cheapest options and ADC bits that lose at most ``target``, and what was tried.
 
@@ -38,7 +40,7 @@ def choose_knobs(
         If device, model or samples do not do, or nothing keeps the accuracy.
     """
     reporter.update("calibrating")
-    source = calibrated(load_model(model), calib)
+    source = calibrated(load_model(model, shape), calib)
 
     def told(trial: Trial) -> None:
         reporter.update(f"tried {_words(trial)}")
@@ -71,6 +73,7 @@ def compile_bundle(
     faults: np.ndarray | None = None,
     *,
     budget: bool = False,
+    shape: Sequence[int] | None = None,
 ) -> tuple[Compiled, dict[str, object]]:
     """Compile a network into a bundle; also returns the figures that are shown.
 
@@ -81,11 +84,13 @@ def compile_bundle(
     """
     reporter.update("compiling")
     converters = Converters(adc_bits=adc_bits)
-    compiled = compile_model(model, load(device), calib, geometry, options, converters, faults)
+    compiled = compile_model(
+        model, load(device), calib, geometry, options, converters, faults, shape
+    )
     errors: tuple[LayerBudget, ...] = ()
     if budget:
         reporter.update("taking the errors apart")
-        errors = error_budget(calibrated(load_model(model), calib), compiled, faults)
+        errors = error_budget(calibrated(load_model(model, shape), calib), compiled, faults)
     write_bundle(compiled, bundle, errors)
     image, cycles = compiled.image, predict(compiled)
     figures: dict[str, object] = {

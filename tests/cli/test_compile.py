@@ -120,3 +120,17 @@ def test_stuck_cells(command: Any, compile_with: Any, digits: Path, tmp_path: Pa
     np.save(faults, stuck[:2])
     result = compile_with(None, None, "--faults", faults)
     assert result.code == 2 and "(8, 32, 32) is accepted" in result.sentence
+
+
+def test_a_shape_that_is_none(compile_with: Any) -> None:
+    result = compile_with(None, None, "--shape", "1,x")
+    assert result.code == 2 and "--shape 1,x: whole numbers" in result.err
+    result = compile_with(None, None, "--shape", "1,9,9")
+    assert result.code == 2 and "[1, 9, 9] is not" in result.sentence
+
+
+def test_an_error_budget(compile_with: Any, tmp_path: Path) -> None:
+    result = compile_with(None, None, "--budget", "--json")
+    lines = result.data["error_budget"]
+    assert len(lines) == 2 and all("read noise 0.00%" in line for line in lines)
+    assert "Error budget" in (tmp_path / "d.ohm" / "report.html").read_text()

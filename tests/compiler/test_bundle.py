@@ -17,10 +17,12 @@ from ohmloom.compiler import bundle
 from ohmloom.compiler.bundle import FILES, MANIFEST, load_bundle, write_bundle
 from ohmloom.compiler.errors import BundleError
 from ohmloom.compiler.npz import write_npz
+from ohmloom.compiler.pipeline import compile_model
 from ohmloom.compiler.profile import make_profile
-from ohmloom.compiler.runner import build_engine, quantise_input
+from ohmloom.compiler.runner import build_engine, dequantise_output, quantise_input
 from ohmloom.hw.isa import Op
 from ohmloom.hw.profile import Profile, pack_profile, unpack_profile
+from ohmloom.sim.devices import load
 from ohmloom.sim.devices.record import to_record
 
 
@@ -53,6 +55,17 @@ def edit(path, change, rehash=()):
 
 def nothing(manifest):
     """No change."""
+
+
+def test_a_network_without_matrices_has_one_tile(zoo, tmp_path):
+    proto = zoo.model([zoo.node("Relu", ["x"], "y")], {})
+    x = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    made = compile_model(zoo.save(proto, tmp_path), load("ideal:16"), x)
+    found = load_bundle(write_bundle(made, tmp_path / "relu.ohm"))
+    assert (found.image.tiles, found.placements, found.levels.any()) == (1, (), False)
+    scores = build_engine(found).infer(quantise_input(found, x)).output
+    expected = np.maximum(x, 0)
+    assert np.abs(dequantise_output(found, scores) - expected).max() <= found.input.scale
 
 
 def test_the_same_network_comes_back(compiled, written):
