@@ -187,7 +187,10 @@ def compile_network(
             for block in blocks
             if network.holders[block.layer] == block.layer
         ),
-        golden=Golden(np.empty((0, network.inputs), np.int32), ()),
+        golden=Golden(
+            np.empty((0, network.inputs), np.int32),
+            tuple(np.empty((0, layer.span.count), np.int32) for layer in image.layers),
+        ),
     )
 
 
