@@ -19,6 +19,7 @@ from onnx import (
     FunctionProto,
     GraphProto,
     ModelProto,
+    NodeProto,
     TensorProto,
     checker,
     numpy_helper,
@@ -28,15 +29,21 @@ from onnx import (
 from .errors import ModelError, UnsupportedNode, UnsupportedOperatorsError
 from .external import load_external
 from .graph import Network, finished
-from .lowering import Activation, Builder, Node, Unsupported
+from .lowering import STANDARD_DOMAINS, Activation, Builder, Coding, Handler, Node, Unsupported
 from .operators import handlers
+from .pins import settled
 from .prepare import MAX_NODES, prepare
 
 MAX_FILE_BYTES = 1 << 30
 """Of the model and its external weights together: VGG-19 has 574 MB."""
 MAX_SAMPLE_VALUES = 1 << 20
 OPSET_MIN = 9
-STANDARD_DOMAINS = ("", "ai.onnx")
+INPUTS = {
+    TensorProto.FLOAT: None,
+    TensorProto.UINT8: np.dtype(np.uint8),
+    TensorProto.INT8: np.dtype(np.int8),
+}
+"""Types of inputs that are accepted; of integers the type, whose range samples have."""
 
 
 def load_model(path: str | Path) -> Network:
@@ -161,8 +168,8 @@ def _check_finite(proto: ModelProto, source: str) -> None:
             raise ModelError(f"{source} tensor '{tensor.name}' has values that are not finite")
 
 
-def _input(proto: ModelProto, source: str) -> tuple[str, tuple[int, ...]]:
-    """Name and shape of the one input; a batch of any size is one of 1."""
+def _input(proto: ModelProto, source: str) -> tuple[str, tuple[int, ...], np.dtype | None]:
+    """Name, shape and, of integers, type of the one input; a batch of any size is one of 1."""
     weights = {tensor.name for tensor in proto.graph.initializer}
     inputs = [value for value in proto.graph.input if value.name not in weights]
     if len(inputs) != 1 or len(proto.graph.output) != 1:
@@ -171,9 +178,10 @@ def _input(proto: ModelProto, source: str) -> tuple[str, tuple[int, ...]]:
             "one of each is accepted"
         )
     tensor = inputs[0].type.tensor_type
-    if tensor.elem_type != TensorProto.FLOAT:
+    if tensor.elem_type not in INPUTS:
         kind = TensorProto.DataType.Name(tensor.elem_type)
-        raise ModelError(f"{source} input '{inputs[0].name}' is {kind}, FLOAT is accepted")
+        accepted = " or ".join(map(TensorProto.DataType.Name, INPUTS))
+        raise ModelError(f"{source} input '{inputs[0].name}' is {kind}, {accepted} is accepted")
     # A dimension that is symbolic or absent reads as 0.
     sizes = [dim.dim_value for dim in tensor.shape.dim]
     if len(sizes) < 2 or min(sizes[1:]) < 1 or prod(sizes[1:]) > MAX_SAMPLE_VALUES or sizes[0] < 0:
@@ -181,12 +189,12 @@ def _input(proto: ModelProto, source: str) -> tuple[str, tuple[int, ...]]:
             f"{source} input '{inputs[0].name}' has shape {sizes}, a batch dimension and a fixed "
             f"sample shape of 1 to {MAX_SAMPLE_VALUES} values are accepted"
         )
-    return inputs[0].name, (sizes[0] or 1, *sizes[1:])
+    return inputs[0].name, (sizes[0] or 1, *sizes[1:]), INPUTS[tensor.elem_type]
 
 
 def _fix_batch(proto: ModelProto, source: str) -> None:
     """Give the input its batch of one, so that what depends on it can be folded."""
-    name, shape = _input(proto, source)
+    name, shape, _ = _input(proto, source)
     (value,) = (value for value in proto.graph.input if value.name == name)
     for dim, size in zip(value.type.tensor_type.shape.dim, shape, strict=True):
         dim.dim_value = size
@@ -197,7 +205,7 @@ def _fix_batch(proto: ModelProto, source: str) -> None:
 
 
 def _network(proto: ModelProto, source: str) -> Network:
-    input_name, shape = _input(proto, source)
+    input_name, shape, dtype = _input(proto, source)
     output_name = proto.graph.output[0].name
     consumers = Counter(name for node in proto.graph.node for name in node.input)
     consumers[output_name] += 1
@@ -205,13 +213,18 @@ def _network(proto: ModelProto, source: str) -> Network:
     builder = Builder(dict(consumers), opset, prod(shape))
     builder.values.update({t.name: numpy_helper.to_array(t) for t in proto.graph.initializer})
     numbers = np.arange(prod(shape)).reshape(shape)
-    builder.values[input_name] = Activation(numbers, consumers[input_name] == 1)
+    coding = None if dtype is None else Coding.whole(dtype)
+    builder.values[input_name] = Activation(numbers, consumers[input_name] == 1, coding)
+    builder.input_pin = None if coding is None else coding.pin
     _lower_nodes(proto, source, builder)
     output = builder.values[output_name]
     if not isinstance(output, Activation) or not output.values.size:
         raise ModelError(f"{source} has no layer between its input and its output")
+    values = output.values
+    if output.coding is not None:
+        values = builder.integers(output_name, output)
     sample = shape[1:] if shape[0] == 1 else shape
-    return finished(input_name, sample, builder.layers, output.values)
+    return settled(finished(input_name, sample, builder.layers, values, builder.input_pin))
 
 
 def _lower_nodes(proto: ModelProto, source: str, builder: Builder) -> None:
@@ -225,15 +238,25 @@ def _lower_nodes(proto: ModelProto, source: str, builder: Builder) -> None:
         while unique in taken:
             unique += f"#{number}"
         taken.add(unique)
-        if node.domain not in STANDARD_DOMAINS:
+        handler = known.get(node.op_type)
+        if node.domain not in (handler.domains if handler else STANDARD_DOMAINS):
             unsupported.append(UnsupportedNode(name, node.op_type, f"of domain {node.domain}"))
-        elif node.op_type not in known:
+        elif handler is None:
             accepted = ", ".join(sorted(known))
             unsupported.append(UnsupportedNode(name, node.op_type, f"accepted: {accepted}"))
         elif all(value in builder.values for value in node.input if value):
             try:
-                known[node.op_type].lower(Node(node, unique, builder))
+                _check_types(node, handler, builder)
+                handler.lower(Node(node, unique, builder))
             except Unsupported as reason:
                 unsupported.append(UnsupportedNode(name, node.op_type, str(reason)))
     if unsupported:
         raise UnsupportedOperatorsError(source, unsupported)
+
+
+def _check_types(node: NodeProto, handler: Handler, builder: Builder) -> None:
+    """Tensors of integers only for operators that take them."""
+    for name in node.input:
+        value = builder.values[name] if name else None
+        if isinstance(value, Activation) and value.coding and not handler.integers:
+            raise Unsupported(f"input '{name}' is of integers, DequantizeLinear before it")
