@@ -38,12 +38,17 @@ MAX_FILE_BYTES = 1 << 30
 """Of the model and its external weights together: VGG-19 has 574 MB."""
 MAX_SAMPLE_VALUES = 1 << 20
 OPSET_MIN = 9
-INPUTS = {
-    TensorProto.FLOAT: None,
-    TensorProto.UINT8: np.dtype(np.uint8),
-    TensorProto.INT8: np.dtype(np.int8),
-}
+INPUTS = {"FLOAT": None, "UINT8": np.dtype(np.uint8), "INT8": np.dtype(np.int8)}
 """Types of inputs that are accepted; of integers the type, whose range samples have."""
+
+
+_PACKED = {
+    number: 8 // bits
+    for bits in (2, 4)
+    for name, number in TensorProto.DataType.items()
+    if name in (f"INT{bits}", f"UINT{bits}", f"FLOAT{bits}E2M1")
+}
+"""Types of which several values are stored in a byte, and how many."""
 
 
 def load_model(path: str | Path) -> Network:
@@ -129,7 +134,8 @@ def _check_claims(proto: ModelProto, source: str) -> None:
         if tensor.data_location == TensorProto.EXTERNAL:
             continue
         stored = _stored_values(tensor)
-        if min(tensor.dims, default=1) < 0 or prod(tensor.dims) != stored:
+        claimed = -(-prod(tensor.dims) // _PACKED.get(tensor.data_type, 1))
+        if min(tensor.dims, default=1) < 0 or claimed != stored:
             raise ModelError(
                 f"{source} tensor '{tensor.name}' claims shape {list(tensor.dims)} "
                 f"but holds {stored} values"
@@ -178,9 +184,9 @@ def _input(proto: ModelProto, source: str) -> tuple[str, tuple[int, ...], np.dty
             "one of each is accepted"
         )
     tensor = inputs[0].type.tensor_type
-    if tensor.elem_type not in INPUTS:
-        kind = TensorProto.DataType.Name(tensor.elem_type)
-        accepted = " or ".join(map(TensorProto.DataType.Name, INPUTS))
+    kind = TensorProto.DataType.Name(tensor.elem_type)
+    if kind not in INPUTS:
+        accepted = ", ".join(INPUTS)
         raise ModelError(f"{source} input '{inputs[0].name}' is {kind}, {accepted} is accepted")
     # A dimension that is symbolic or absent reads as 0.
     sizes = [dim.dim_value for dim in tensor.shape.dim]
@@ -189,7 +195,7 @@ def _input(proto: ModelProto, source: str) -> tuple[str, tuple[int, ...], np.dty
             f"{source} input '{inputs[0].name}' has shape {sizes}, a batch dimension and a fixed "
             f"sample shape of 1 to {MAX_SAMPLE_VALUES} values are accepted"
         )
-    return inputs[0].name, (sizes[0] or 1, *sizes[1:]), INPUTS[tensor.elem_type]
+    return inputs[0].name, (sizes[0] or 1, *sizes[1:]), INPUTS[kind]
 
 
 def _fix_batch(proto: ModelProto, source: str) -> None:

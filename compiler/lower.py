@@ -215,15 +215,14 @@ def _requant_words(block: QuantisedBlock, plan: AnalogPlan) -> list[int]:
     """Bias in accumulator units and output factor, one word per output."""
     words = []
     for bias, scale, unit in zip(block.bias, block.weight_scale, block.unit, strict=True):
-        factor = float(unit) / block.output.scale
         if block.own:
-            factor = product_factor(block.input.scale, float(scale), block.output.scale)
-        words.append(
-            pack_requant(
-                round(_whole(float(bias) / float(unit)) * plan.codes_per_weight),
-                *mantissa_and_shift(factor / plan.codes_per_weight),
-            )
-        )
+            units = _whole(float(bias) / float(unit)) * plan.codes_per_weight
+            ratio = product_factor(block.input.scale, float(scale), block.output.scale)
+            factor = ratio / plan.codes_per_weight
+        else:
+            step = float(unit) / plan.codes_per_weight
+            units, factor = float(bias) / step, step / block.output.scale
+        words.append(pack_requant(round(units), *mantissa_and_shift(factor)))
     return words
 
 

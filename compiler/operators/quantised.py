@@ -45,15 +45,14 @@ def lower_dequantize(node: Node) -> None:
         made = _as(node, value, _number(node.constant(1)), _integer(zero))
         _emit_from(node, value, made)
         return
-    if value.dtype.kind not in "iu":
-        raise Unsupported(f"numbers are {value.dtype}, integers are accepted")
+    _limits(value.dtype)
     zero = node.constant(2, np.zeros((), np.int64)).astype(np.float64)
     blocks = int(node.attribute("block_size", 0))
     spread = [
         _spread(array, value.shape, int(node.attribute("axis", 1)), blocks)
         for array in (_scales(node.constant(1)), zero)
     ]
-    node.emit_constant((value - spread[1]) * spread[0], spread[0])
+    node.emit_constant((value.astype(np.float64) - spread[1]) * spread[0], spread[0])
 
 
 def lower_conv(node: Node) -> None:
@@ -160,23 +159,22 @@ def refuse_dynamic(node: Node) -> None:
 
 def _coding(scale: np.ndarray, zero: np.ndarray) -> Coding:
     """Of a tensor of integers, whose type the zero point has."""
-    try:
-        limits = np.iinfo(zero.dtype)
-        low, high = int(limits.min), int(limits.max)
-    except ValueError:
-        # Types of less than a byte are not numpy's own.
-        found = onnx.helper.np_dtype_to_tensor_dtype(zero.dtype)
-        name = TensorProto.DataType.Name(found)
-        if not name.startswith(("INT", "UINT")):
-            raise Unsupported(f"integers of type {name}") from None
-        bits = int(name.lstrip("UINT"))
-        low = 0 if name.startswith("U") else -(1 << bits - 1)
-        high = low + (1 << bits) - 1
+    low, high = _limits(zero.dtype)
     if (high - low).bit_length() > BITS:
         raise Unsupported(f"integers of type {zero.dtype}, up to {BITS} bits are accepted")
     coding = Coding(_number(scale), _integer(zero), low, high)
     _check_zero(coding)
     return coding
+
+
+def _limits(dtype: np.dtype) -> tuple[int, int]:
+    """Smallest and largest integer of a type; those of less than a byte are not numpy's own."""
+    name = TensorProto.DataType.Name(onnx.helper.np_dtype_to_tensor_dtype(dtype))
+    if not name.startswith(("INT", "UINT")):
+        raise Unsupported(f"numbers are {name}, integers are accepted")
+    bits = int(name.lstrip("UINT"))
+    low = 0 if name.startswith("U") else -(1 << bits - 1)
+    return low, low + (1 << bits) - 1
 
 
 def _check_zero(coding: Coding) -> None:
