@@ -13,12 +13,14 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from ..lowering import Activation, Coding, Handler, Node, Unsupported, Values
+from ..lowering import STANDARD_DOMAINS, Activation, Coding, Handler, Node, Unsupported, Values
 from .conv import convolution
 from .gemm import product
 
 BITS = 16
 """Of integers, at most; those of sums are whole numbers in a word."""
+RUNTIME_DOMAINS = ("com.microsoft",)
+EITHER = STANDARD_DOMAINS + RUNTIME_DOMAINS
 QONNX_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 
 
@@ -86,6 +88,52 @@ def lower_matmul(node: Node) -> None:
     if scale is None or not (left or isinstance(node.value(3), Activation)):
         raise Unsupported("both factors are computed, one constant is accepted")
     _emit_integers(node, product(node, parts[0], parts[1], scale), 6, 7)
+
+
+def lower_gemm(node: Node) -> None:
+    """QGemm of ONNX Runtime: QLinearMatMul with an int32 bias, and floats without a scale."""
+    node.refuse_other(alpha=1.0, transA=0)
+    source = node.activation()
+    x_scale = _number(node.constant(1))
+    x = _as(node, source, x_scale, _integer(node.constant(2)))
+    turned = bool(node.attribute("transB", 0))
+    weight, scale = _weight(node, 3, 4, 5, axis=0 if turned else -1)
+    if turned:
+        weight, scale = weight.T, scale.T
+    made = product(node, x, weight, scale)
+    if node.has(6):
+        units = (np.float32(x_scale) * scale[0].astype(np.float32)).astype(np.float64)
+        whole = Activation(made, alone=True)
+        bias = node.weights(6) * units
+        made = node.builder.scaled(f"{node.name}/C", whole, np.ones(()), bias)
+    if node.has(7):
+        _emit_integers(node, made, 7, 8)
+    else:
+        node.emit(made)
+
+
+def lower_add(node: Node) -> None:
+    """QLinearAdd of ONNX Runtime: of tensors and constants."""
+    terms, offset = [], np.zeros(())
+    for position in (0, 3):
+        own = _number(node.constant(position + 1)), _integer(node.constant(position + 2))
+        value = node.value(position)
+        if isinstance(value, Activation):
+            terms.append(_as(node, value, *own))
+        else:
+            offset = own[0] * (node.weights(position) - own[1])
+    shape = np.broadcast_shapes(offset.shape, *(term.shape for term in terms))
+    terms = [np.broadcast_to(term, shape) for term in terms]
+    _emit_integers(node, node.builder.weighted_sum(node.name, terms, offset=offset), 6, 7)
+
+
+def lower_mean(node: Node) -> None:
+    """QLinearGlobalAveragePool of ONNX Runtime."""
+    node.refuse_other(channels_last=0)
+    x = _as(node, node.activation(), _number(node.constant(1)), _integer(node.constant(2)))
+    found = x.reshape(x.shape[0] * x.shape[1], -1)
+    made = node.builder.mean(node.name, found, np.full(len(found), float(found.shape[1])))
+    _emit_integers(node, made.reshape(*x.shape[:2], *(1,) * (x.ndim - 2)), 3, 4)
 
 
 def lower_integer_conv(node: Node) -> None:
@@ -287,10 +335,13 @@ def _emit_whole(node: Node, made: Values) -> None:
 
 
 HANDLERS = (
-    Handler(("QuantizeLinear",), lower_quantize),
-    Handler(("DequantizeLinear",), lower_dequantize, integers=True),
+    Handler(("QuantizeLinear",), lower_quantize, domains=EITHER),
+    Handler(("DequantizeLinear",), lower_dequantize, integers=True, domains=EITHER),
     Handler(("QLinearConv",), lower_conv, integers=True),
     Handler(("QLinearMatMul",), lower_matmul, integers=True),
+    Handler(("QGemm",), lower_gemm, integers=True, domains=RUNTIME_DOMAINS),
+    Handler(("QLinearAdd",), lower_add, integers=True, domains=RUNTIME_DOMAINS),
+    Handler(("QLinearGlobalAveragePool",), lower_mean, integers=True, domains=RUNTIME_DOMAINS),
     Handler(("ConvInteger",), lower_integer_conv, integers=True),
     Handler(("MatMulInteger",), lower_integer_matmul, integers=True),
     Handler(("Cast",), lower_cast, integers=True),
