@@ -362,10 +362,9 @@ class Builder:
         """
         pin, (low, high) = coding.pin, coding.limits
         numbers = np.sort(tensor.values.reshape(-1))
-        own = tensor.alone and not coding.narrow
-        if own and self.input_pin is None and np.array_equal(numbers, range(self.inputs)):
+        whole = tensor.alone and np.array_equal(numbers, range(self.inputs))
+        if whole and self.input_pin is None:
             self.input_pin = pin
-            return tensor.values
         maker = self._maker(tensor)
         if maker is not None:
             layer = self.layers[maker]
@@ -373,9 +372,8 @@ class Builder:
             if free and isinstance(layer, Bounded):
                 self.layers[maker] = replace(layer.bounded(low, high), pin=pin)
                 return tensor.values
-            if free and not coding.narrow:
+            if free:
                 self.layers[maker] = replace(layer, pin=pin)
-                return tensor.values
         # Values of different layers, which may have different scales, one after the other.
         makers = self._makers(tensor.values)
         made = np.full(tensor.shape, ZERO)

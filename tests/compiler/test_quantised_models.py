@@ -85,7 +85,7 @@ def test_the_judge_itself_can_fail(bench):
     assert not bench.passes([])
 
 
-@pytest.mark.parametrize("form", ["QDQ"])
+@pytest.mark.parametrize("form", ["QDQ", "QOperator"])
 def test_a_whole_network_is_within_a_step_of_onnx_runtime(bench, models, samples, form, tmp_path):
     path = tmp_path / "model.onnx"
     onnx.save(models[form], path)
