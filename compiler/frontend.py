@@ -19,6 +19,7 @@ from onnx import (
     FunctionProto,
     GraphProto,
     ModelProto,
+    NodeProto,
     TensorProto,
     ValueInfoProto,
     checker,
@@ -29,15 +30,26 @@ from onnx import (
 from .errors import ModelError, UnsupportedNode, UnsupportedOperatorsError
 from .external import load_external
 from .graph import Network, finished
-from .lowering import Activation, Builder, Node, Unsupported
+from .lowering import STANDARD_DOMAINS, Activation, Builder, Coding, Handler, Node, Unsupported
 from .operators import handlers
+from .pins import settled
 from .prepare import MAX_NODES, prepare
 
 MAX_FILE_BYTES = 1 << 30
 """Of the model and its external weights together: VGG-19 has 574 MB."""
 MAX_SAMPLE_VALUES = 1 << 20
 OPSET_MIN = 9
-STANDARD_DOMAINS = ("", "ai.onnx")
+INPUTS = {"FLOAT": None, "UINT8": np.dtype(np.uint8), "INT8": np.dtype(np.int8)}
+"""Types of inputs that are accepted; of integers the type, whose range samples have."""
+
+
+_PACKED = {
+    number: 8 // bits
+    for bits in (2, 4)
+    for name, number in TensorProto.DataType.items()
+    if name in (f"INT{bits}", f"UINT{bits}", f"FLOAT{bits}E2M1")
+}
+"""Types of which several values are stored in a byte, and how many."""
 
 
 def load_model(path: str | Path, shape: Sequence[int] | None = None) -> Network:
@@ -130,7 +142,8 @@ def _check_claims(proto: ModelProto, source: str) -> None:
         if tensor.data_location == TensorProto.EXTERNAL:
             continue
         stored = _stored_values(tensor)
-        if min(tensor.dims, default=1) < 0 or prod(tensor.dims) != stored:
+        claimed = -(-prod(tensor.dims) // _PACKED.get(tensor.data_type, 1))
+        if min(tensor.dims, default=1) < 0 or claimed != stored:
             raise ModelError(
                 f"{source} tensor '{tensor.name}' claims shape {list(tensor.dims)} "
                 f"but holds {stored} values"
@@ -192,8 +205,8 @@ def _inputs(proto: ModelProto) -> list[ValueInfoProto]:
     return [value for value in proto.graph.input if value.name not in weights]
 
 
-def _input(proto: ModelProto, source: str) -> tuple[str, tuple[int, ...]]:
-    """Name and shape of the one input; a batch of any size is one of 1."""
+def _input(proto: ModelProto, source: str) -> tuple[str, tuple[int, ...], np.dtype | None]:
+    """Name, shape and, of integers, type of the one input; a batch of any size is one of 1."""
     inputs = _inputs(proto)
     if len(inputs) != 1 or len(proto.graph.output) != 1:
         raise ModelError(
@@ -201,9 +214,10 @@ def _input(proto: ModelProto, source: str) -> tuple[str, tuple[int, ...]]:
             "one of each is accepted"
         )
     tensor = inputs[0].type.tensor_type
-    if tensor.elem_type != TensorProto.FLOAT:
-        kind = TensorProto.DataType.Name(tensor.elem_type)
-        raise ModelError(f"{source} input '{inputs[0].name}' is {kind}, FLOAT is accepted")
+    kind = TensorProto.DataType.Name(tensor.elem_type)
+    if kind not in INPUTS:
+        accepted = ", ".join(INPUTS)
+        raise ModelError(f"{source} input '{inputs[0].name}' is {kind}, {accepted} is accepted")
     # A dimension that is symbolic or absent reads as 0.
     sizes = [dim.dim_value for dim in tensor.shape.dim]
     if len(sizes) < 2 or min(sizes[1:]) < 1 or prod(sizes[1:]) > MAX_SAMPLE_VALUES or sizes[0] < 0:
@@ -211,12 +225,12 @@ def _input(proto: ModelProto, source: str) -> tuple[str, tuple[int, ...]]:
             f"{source} input '{inputs[0].name}' has shape {sizes}, a batch dimension and a fixed "
             f"sample shape of 1 to {MAX_SAMPLE_VALUES} values are accepted"
         )
-    return inputs[0].name, (sizes[0] or 1, *sizes[1:])
+    return inputs[0].name, (sizes[0] or 1, *sizes[1:]), INPUTS[kind]
 
 
 def _fix_batch(proto: ModelProto, source: str) -> None:
     """Give the input its batch of one, so that what depends on it can be folded."""
-    name, shape = _input(proto, source)
+    name, shape, _ = _input(proto, source)
     (value,) = (value for value in proto.graph.input if value.name == name)
     for dim, size in zip(value.type.tensor_type.shape.dim, shape, strict=True):
         dim.dim_value = size
@@ -227,7 +241,7 @@ def _fix_batch(proto: ModelProto, source: str) -> None:
 
 
 def _network(proto: ModelProto, source: str) -> Network:
-    input_name, shape = _input(proto, source)
+    input_name, shape, dtype = _input(proto, source)
     output_name = proto.graph.output[0].name
     consumers = Counter(name for node in proto.graph.node for name in node.input)
     consumers[output_name] += 1
@@ -235,13 +249,18 @@ def _network(proto: ModelProto, source: str) -> Network:
     builder = Builder(dict(consumers), opset, prod(shape))
     builder.values.update({t.name: numpy_helper.to_array(t) for t in proto.graph.initializer})
     numbers = np.arange(prod(shape)).reshape(shape)
-    builder.values[input_name] = Activation(numbers, consumers[input_name] == 1)
+    coding = None if dtype is None else Coding.whole(dtype)
+    builder.values[input_name] = Activation(numbers, consumers[input_name] == 1, coding)
+    builder.input_pin = None if coding is None else coding.pin
     _lower_nodes(proto, source, builder)
     output = builder.values[output_name]
     if not isinstance(output, Activation) or not output.values.size:
         raise ModelError(f"{source} has no layer between its input and its output")
+    values = output.values
+    if output.coding is not None:
+        values = builder.integers(output_name, output)
     sample = shape[1:] if shape[0] == 1 else shape
-    return finished(input_name, sample, builder.layers, output.values)
+    return settled(finished(input_name, sample, builder.layers, values, builder.input_pin))
 
 
 def _lower_nodes(proto: ModelProto, source: str, builder: Builder) -> None:
@@ -255,15 +274,25 @@ def _lower_nodes(proto: ModelProto, source: str, builder: Builder) -> None:
         while unique in taken:
             unique += f"#{number}"
         taken.add(unique)
-        if node.domain not in STANDARD_DOMAINS:
+        handler = known.get(node.op_type)
+        if node.domain not in (handler.domains if handler else STANDARD_DOMAINS):
             unsupported.append(UnsupportedNode(name, node.op_type, f"of domain {node.domain}"))
-        elif node.op_type not in known:
+        elif handler is None:
             accepted = ", ".join(sorted(known))
             unsupported.append(UnsupportedNode(name, node.op_type, f"accepted: {accepted}"))
         elif all(value in builder.values for value in node.input if value):
             try:
-                known[node.op_type].lower(Node(node, unique, builder))
+                _check_types(node, handler, builder)
+                handler.lower(Node(node, unique, builder))
             except Unsupported as reason:
                 unsupported.append(UnsupportedNode(name, node.op_type, str(reason)))
     if unsupported:
         raise UnsupportedOperatorsError(source, unsupported)
+
+
+def _check_types(node: NodeProto, handler: Handler, builder: Builder) -> None:
+    """Tensors of integers only for operators that take them."""
+    for name in node.input:
+        value = builder.values[name] if name else None
+        if isinstance(value, Activation) and value.coding and not handler.integers:
+            raise Unsupported(f"input '{name}' is of integers, DequantizeLinear before it")

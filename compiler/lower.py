@@ -29,10 +29,14 @@ from .memory import ZERO_WORD, MemoryMap
 from .options import Options
 from .profile import make_profile
 from .quantise import QuantisedBlock
-from .scales import Scale, mantissa_and_shift
+from .scales import Scale, mantissa_and_shift, product_factor
 from .slicing import Slicing
 
 log = logging.getLogger(__name__)
+
+_FLOAT32 = 2.0**-22
+"""Rounding of a few float32 products."""
+_NEAR = 1 / 16
 
 
 def lower(
@@ -211,11 +215,22 @@ def _products(
 def _requant_words(block: QuantisedBlock, plan: AnalogPlan) -> list[int]:
     """Bias in accumulator units and output factor, one word per output."""
     words = []
-    for bias, weight_scale in zip(block.bias, block.weight_scale, strict=True):
-        step = block.input.scale * float(weight_scale) / plan.codes_per_weight
-        factor = mantissa_and_shift(step / block.output.scale)
-        words.append(pack_requant(round(float(bias) / step), *factor))
+    for bias, scale, unit in zip(block.bias, block.weight_scale, block.unit, strict=True):
+        if block.own:
+            units = _whole(float(bias) / float(unit)) * plan.codes_per_weight
+            ratio = product_factor(block.input.scale, float(scale), block.output.scale)
+            factor = ratio / plan.codes_per_weight
+        else:
+            step = float(unit) / plan.codes_per_weight
+            units, factor = float(bias) / step, step / block.output.scale
+        words.append(pack_requant(round(units), *mantissa_and_shift(factor)))
     return words
+
+
+def _whole(number: float) -> float:
+    """The whole number that a number is but for float32 rounding: biases of quantised models."""
+    near = round(number)
+    return near if abs(number - near) <= min(abs(near) * _FLOAT32, _NEAR) else number
 
 
 def _check_accumulator(

@@ -25,7 +25,7 @@ from .layers import Matrix
 from .lower import lower
 from .mapping import check_slices, place, tiles_used
 from .options import Options
-from .quantise import Range, calibrate, choose_scales, quantise
+from .quantise import Range, calibrate, check_weights, choose_scales, quantise
 from .ranging import choose_ranges
 from .runner import build_engine, quantise_input
 from .samples import flat_samples
@@ -132,6 +132,7 @@ def compile_network(
     slicing = Slicing(len(device.level_codes), options.slices)
     check_slices(slicing, geometry)
     network = source.network
+    check_weights(network, slicing)
     scales = choose_scales(network, source.ranges, options.act_bits, geometry.act_width)
     try:
         verify = plan_analog(device, converters, 1, options.tia_range)

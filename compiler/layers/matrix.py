@@ -30,22 +30,33 @@ class Block:
     target:
         Values that it makes at each position, shape (positions, outputs), one after the
         other at a position.
+    scale:
+        Scales of a quantised model, float64 of shape (outputs,): each weight is a whole
+        number of them. None: the compiler chooses.
     """
 
     source: Values
     weight: np.ndarray
     bias: np.ndarray
     target: Values
+    scale: np.ndarray | None = None
 
     @classmethod
-    def of(cls, source: Values, weight: np.ndarray, bias: np.ndarray, target: Values) -> Self:
+    def of(
+        cls,
+        source: Values,
+        weight: np.ndarray,
+        bias: np.ndarray,
+        target: Values,
+        scale: np.ndarray | None = None,
+    ) -> Self:
         """A block whose inputs are in the order of their numbers, those always 0 left out."""
         used = np.flatnonzero((source != ZERO).any(axis=0))
         if not used.size:
             used = np.arange(1)
         order = used[np.argsort(source[0, used], kind="stable")]
         weight = np.ascontiguousarray(weight[:, order])
-        return cls(np.ascontiguousarray(source[:, order]), weight, bias, target)
+        return cls(np.ascontiguousarray(source[:, order]), weight, bias, target, scale)
 
     @property
     def positions(self) -> int:
@@ -59,8 +70,19 @@ class Block:
     def outputs(self) -> int:
         return self.weight.shape[0]
 
-    def scaled(self, factor: np.ndarray, offset: np.ndarray) -> Self:
-        """The same with each output times a factor, plus an offset, shape (outputs,)."""
+    @property
+    def integers(self) -> np.ndarray:
+        """The whole numbers that weights of a quantised model are, int32."""
+        assert self.scale is not None
+        return np.rint(self.weight / self.scale[:, np.newaxis]).astype(np.int32)
+
+    def scaled(self, factor: np.ndarray, offset: np.ndarray) -> Self | None:
+        """The same with each output times a factor, plus an offset, shape (outputs,).
+
+        None where a quantised model's own weights would be others.
+        """
+        if self.scale is not None and (factor != 1).any():
+            return None
         return replace(
             self, weight=self.weight * factor[:, np.newaxis], bias=self.bias * factor + offset
         )

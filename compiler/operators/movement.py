@@ -23,6 +23,9 @@ MOVES = (
 
 def lower(node: Node) -> None:
     """Move the numbers; constants among the values are made values."""
+    if isinstance(node.value(0), np.ndarray) and node.operator != "Concat":
+        _move_constant(node)
+        return
     sources, inputs = [], []
     for position in range(node.count):
         if not node.has(position):
@@ -39,6 +42,19 @@ def lower(node: Node) -> None:
     for position, values in enumerate(_evaluate(node, inputs)):
         if position < len(node.proto.output) and node.proto.output[position]:
             node.emit(values, position, of=sources)
+
+
+def _move_constant(node: Node) -> None:
+    """Constants of a quantised model, with the scale of each number."""
+    if len(node.proto.output) > 1:
+        raise Unsupported("all inputs are constants")
+    others = [node.constant(n) if node.has(n) else None for n in range(1, node.count)]
+    made = [
+        None if array is None else _evaluate(node, [array, *others])[0]
+        for array in (node.constant(0), node.scale(0))
+    ]
+    assert made[0] is not None
+    node.emit_constant(made[0], made[1])
 
 
 def _numbers(node: Node, position: int) -> Activation:
@@ -120,7 +136,7 @@ def _evaluate(node: Node, inputs: list[np.ndarray | None]) -> list[np.ndarray]:
 
 
 HANDLERS = (
-    Handler(MOVES, lower),
+    Handler(MOVES, lower, integers=True),
     Handler(("Pad",), lower_pad),
     Handler(("Dropout",), lower_dropout),
 )

@@ -127,11 +127,11 @@ def test_input_shape_must_be_a_batch_of_fixed_samples(zoo, tmp_path, shape):
     refused(zoo.save(proto, tmp_path), "'x'")
 
 
-def test_input_type_must_be_float(zoo, tmp_path):
+def test_input_type_must_be_float_or_integers_of_8_bits(zoo, tmp_path):
     proto = zoo.model([zoo.node("Flatten", ["x"], "y")], {})
     for value in (*proto.graph.input, *proto.graph.output):
         value.type.tensor_type.elem_type = TensorProto.DOUBLE
-    refused(zoo.save(proto, tmp_path), "DOUBLE", "FLOAT is accepted")
+    refused(zoo.save(proto, tmp_path), "DOUBLE", "FLOAT, UINT8, INT8 is accepted")
 
 
 def test_two_inputs(zoo, tmp_path):
