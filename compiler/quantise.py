@@ -216,23 +216,40 @@ def quantise(
     return tuple(made)
 
 
+def slices_needed(network: Network, levels: int) -> int:
+    """The fewest slices of so many levels that hold the integer weights of a quantised model.
+
+    Raises
+    ------
+    TargetError
+        Naming the layer for which there are not enough.
+    """
+    needed = 1
+    for layer in network.layers:
+        for block in layer.blocks if isinstance(layer, Matrix) else ():
+            peak = 0 if block.scale is None else int(np.abs(block.integers).max())
+            counts = range(needed, MAX_SLICES + 1)
+            enough = [n for n in counts if Slicing(levels, n).top >= peak]
+            if not enough:
+                raise TargetError(
+                    f"layer '{layer.name}' has integer weights of up to {peak}, {MAX_SLICES} "
+                    f"slices of {levels} levels hold {Slicing(levels, MAX_SLICES).top}"
+                )
+            needed = enough[0]
+    return needed
+
+
 def check_weights(network: Network, slicing: Slicing) -> None:
     """Refuse weights of a quantised model that the slices do not hold.
 
     Raises
     ------
     TargetError
-        Naming the layer, and how many slices it needs.
+        With the number of slices that it needs.
     """
-    for layer in network.layers:
-        for block in layer.blocks if isinstance(layer, Matrix) else ():
-            peak = 0 if block.scale is None else int(np.abs(block.integers).max())
-            if peak <= slicing.top:
-                continue
-            counts = range(slicing.count + 1, MAX_SLICES + 1)
-            enough = [n for n in counts if Slicing(slicing.levels, n).top >= peak]
-            needs = f"it needs {enough[0]} slices" if enough else "no number of slices does"
-            raise TargetError(
-                f"layer '{layer.name}' has integer weights of up to {peak}, {slicing.count} "
-                f"slices of {slicing.levels} levels hold {slicing.top}: {needs}"
-            )
+    needed = slices_needed(network, slicing.levels)
+    if needed > slicing.count:
+        raise TargetError(
+            f"the model's integer weights need {needed} slices of {slicing.levels} levels, "
+            f"there are {slicing.count}"
+        )

@@ -297,6 +297,43 @@ def test_an_offset_is_its_bias(net):
     assert matrix.blocks[0].scale is not None
 
 
+@pytest.mark.parametrize(
+    ("made", "shape", "axis", "weight"),
+    [
+        (node("Gemm", "x v b", transB=1, alpha=0.5, beta=2.0), (1, 4), 0, (3, 4)),
+        (node("Gemm", "x v b"), (1, 4), 1, (4, 3)),
+        (node("MatMul", "v x"), (1, 4, 2), 0, (3, 4)),
+        (node("MatMul", "x v"), (1, 2, 2, 4), 2, (2, 4, 3)),
+        (node("Conv", "x v b", strides=[2, 2]), (1, 4, 5, 5), 0, (3, 4, 2, 2)),
+        (node("Conv", "x v b", group=3), (1, 6, 5, 5), 0, (3, 2, 2, 2)),
+        (node("ConvTranspose", "x v b", strides=[2, 2]), (1, 4, 3, 3), 1, (4, 3, 2, 2)),
+    ],
+)
+def test_weights_keep_their_integers(net, made, shape, axis, weight):
+    weights = {
+        "w": integers(weight, np.int8, 6),
+        "ws": np.array([0.5, 0.25, 0.1], np.float32),
+        "b": np.array([1, -2, 3], np.float32),
+    }
+    net.save(
+        [node("DequantizeLinear", "w ws", "v", axis=axis), made], weights, shape, rank=len(shape)
+    )
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    # ONNX Runtime itself makes a float input of some of these integers.
+    expected = np.asarray(ReferenceEvaluator(str(net.path)).run(None, {"x": x})[0])  # type: ignore[index]
+    network = load_model(net.path)
+    found = network.forward(x.reshape(1, -1).astype(np.float64)).reshape(expected.shape)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
+    matrices = [layer for layer in network.layers if isinstance(layer, Matrix)]
+    blocks = [block for layer in matrices for block in layer.blocks]
+    kept = np.concatenate([block.integers.reshape(-1) for block in blocks])
+    assert np.isin(kept, weights["w"]).all()
+    assert np.isin(weights["w"], kept).all()
+    for block in blocks:
+        assert block.scale is not None
+        assert np.array_equal(block.integers * block.scale[:, np.newaxis], block.weight)
+
+
 def test_a_scale_along_the_inputs_is_refused(net):
     weights = {**SCALES, "w": integers((4, 3), np.int8), "ws": np.float32([1, 2, 3, 4])}
     made = [node("DequantizeLinear", "w ws", "v", axis=0), node("MatMul", "x v")]
