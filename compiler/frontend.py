@@ -8,7 +8,7 @@ checker, shape inference, the simplifying passes and the operator handlers see t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from onnx import (
     ModelProto,
     NodeProto,
     TensorProto,
+    ValueInfoProto,
     checker,
     numpy_helper,
     shape_inference,
@@ -40,8 +41,6 @@ MAX_SAMPLE_VALUES = 1 << 20
 OPSET_MIN = 9
 INPUTS = {"FLOAT": None, "UINT8": np.dtype(np.uint8), "INT8": np.dtype(np.int8)}
 """Types of inputs that are accepted; of integers the type, whose range samples have."""
-
-
 _PACKED = {
     number: 8 // bits
     for bits in (2, 4)
@@ -51,8 +50,13 @@ _PACKED = {
 """Types of which several values are stored in a byte, and how many."""
 
 
-def load_model(path: str | Path) -> Network:
+def load_model(path: str | Path, shape: Sequence[int] | None = None) -> Network:
     """Read, check and lower an ONNX file.
+
+    Parameters
+    ----------
+    shape:
+        Of the input, the batch included, where the model leaves dimensions open.
 
     Raises
     ------
@@ -68,6 +72,8 @@ def load_model(path: str | Path) -> Network:
     _check_claims(proto, source)
     _load_external(proto, path, source)
     _check_model(proto, source)
+    if shape is not None:
+        _set_shape(proto, source, shape)
     _fix_batch(proto, source)
     proto = prepare(proto, source)
     _check_finite(proto, source)
@@ -174,10 +180,32 @@ def _check_finite(proto: ModelProto, source: str) -> None:
             raise ModelError(f"{source} tensor '{tensor.name}' has values that are not finite")
 
 
+def _set_shape(proto: ModelProto, source: str, shape: Sequence[int]) -> None:
+    """Give the input the dimensions that the model leaves open."""
+    for value in _inputs(proto)[:1]:
+        dims = value.type.tensor_type.shape.dim
+        given = [dim.dim_value for dim in dims]
+        fits = len(shape) == len(given) and all(
+            want > 0 and have in (0, want) for want, have in zip(shape, given, strict=False)
+        )
+        if not fits:
+            raise ModelError(
+                f"{source} input '{value.name}' has shape {given}, 0 where it is open, "
+                f"which {list(shape)} is not"
+            )
+        for dim, size in zip(dims, shape, strict=True):
+            dim.dim_value = size
+
+
+def _inputs(proto: ModelProto) -> list[ValueInfoProto]:
+    """Inputs that are not weights."""
+    weights = {tensor.name for tensor in proto.graph.initializer}
+    return [value for value in proto.graph.input if value.name not in weights]
+
+
 def _input(proto: ModelProto, source: str) -> tuple[str, tuple[int, ...], np.dtype | None]:
     """Name, shape and, of integers, type of the one input; a batch of any size is one of 1."""
-    weights = {tensor.name for tensor in proto.graph.initializer}
-    inputs = [value for value in proto.graph.input if value.name not in weights]
+    inputs = _inputs(proto)
     if len(inputs) != 1 or len(proto.graph.output) != 1:
         raise ModelError(
             f"{source} has {len(inputs)} inputs and {len(proto.graph.output)} outputs, "

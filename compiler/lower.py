@@ -24,7 +24,7 @@ from .analog import (
 from .emitter import Emitter, Piece, Product, Program
 from .errors import TargetError
 from .graph import Network
-from .mapping import Placement, row_groups
+from .mapping import Placement, row_groups, tiles_used
 from .memory import ZERO_WORD, MemoryMap
 from .options import Options
 from .profile import make_profile
@@ -70,11 +70,12 @@ def lower(
     program = Program(geometry)
     _emit_setup(program, verify, device, converters, geometry, options)
     mode = device.mode_index(device.programmable.mode)
-    for p in placements:
-        program.enter(f"program/{p.tile}")
-        program.emit(Op.RESTORE, tile=p.tile, mode=mode)
+    tiles = tiles_used(placements)
+    for tile in range(tiles):
+        program.enter(f"program/{tile}")
+        program.emit(Op.RESTORE, tile=tile, mode=mode)
         program.set(Reg.TIA_RANGE, verify.tia_range)
-        program.emit(Op.PROGRAM, tile=p.tile, cell=0, count=geometry.cells)
+        program.emit(Op.PROGRAM, tile=tile, cell=0, count=geometry.cells)
         program.emit(Op.HALT)
     # A tile whose first rows are spare has addresses that begin before its inputs.
     begin = ZERO_WORD + 1 + max((p.first_row for p in placements), default=0)
@@ -101,7 +102,7 @@ def lower(
         code=tuple(made.code),
         entries=made.entries,
         params=np.array(params, np.uint64),
-        tiles=len(placements),
+        tiles=tiles,
         input=memory.spans[0],
         layers=tuple(
             LayerSpan(layer.name, span)

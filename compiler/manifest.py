@@ -69,5 +69,5 @@ class Manifest(_Record):
     placements: tuple[Placement, ...]
     input: InputRecord
     layers: Annotated[tuple[LayerRecord, ...], Field(min_length=1)]
-    golden_samples: Count
+    golden_samples: Annotated[int, Field(ge=0)]
     files: dict[str, FileRecord]

@@ -23,7 +23,7 @@ from .frontend import load_model
 from .graph import Network
 from .layers import Matrix
 from .lower import lower
-from .mapping import check_slices, place
+from .mapping import check_slices, place, tiles_used
 from .options import Options
 from .quantise import Range, calibrate, check_weights, choose_scales, quantise
 from .ranging import choose_ranges
@@ -48,6 +48,7 @@ def compile_model(
     options: Options | None = None,
     converters: Converters | None = None,
     faults: np.ndarray | None = None,
+    shape: Sequence[int] | None = None,
 ) -> Compiled:
     """Compile an ONNX file for a device and a controller.
 
@@ -59,6 +60,8 @@ def compile_model(
         Default to those of the reference controller and card.
     faults:
         Conductances of stuck cells [S] and NaN of the others, shape (tiles, rows, columns).
+    shape:
+        Of the input, where the model leaves dimensions open.
 
     Raises
     ------
@@ -67,7 +70,7 @@ def compile_model(
     """
     geometry, options = geometry or Geometry(), options or Options()
     name, converters = Path(model_path).name, converters or Converters()
-    source = calibrated(load_model(model_path), calib)
+    source = calibrated(load_model(model_path, shape), calib)
     compiled = compile_network(name, source, device, geometry, options, converters, faults)
     return replace(compiled, golden=_golden(compiled, calib[: options.golden_samples]))
 
@@ -142,7 +145,7 @@ def compile_network(
         blocks = quantise(network, scales, slicing.top, verify.codes_per_weight)
         stuck = None
         if faults is not None:
-            stuck = in_levels(check_faults(faults, len(placements), geometry), device)
+            stuck = in_levels(check_faults(faults, tiles_used(placements), geometry), device)
         cells = assign(blocks, placements, geometry, slicing, stuck)
         placements = cells.placements
         samples = max(1, min(SAMPLES, MEMORY_VALUES // network.tensors[-1].stop))
@@ -185,7 +188,10 @@ def compile_network(
             for block in blocks
             if network.holders[block.layer] == block.layer
         ),
-        golden=Golden(np.empty((0, network.inputs), np.int32), ()),
+        golden=Golden(
+            np.empty((0, network.inputs), np.int32),
+            tuple(np.empty((0, layer.span.count), np.int32) for layer in image.layers),
+        ),
     )
 
 

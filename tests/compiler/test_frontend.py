@@ -202,6 +202,17 @@ def test_a_batch_of_any_size_is_one_sample_and_a_fixed_one_is_whole(zoo, tmp_pat
     assert network.input_shape == shape and network.outputs == 3 * network.inputs // 6
 
 
+def test_open_dimensions_by_a_shape(zoo, tmp_path):
+    nodes = [zoo.node("Conv", ["x", "k"], "c"), zoo.node("GlobalAveragePool", ["c"], "y")]
+    proto = zoo.model(nodes, {"k": weight(2, 1, 3, 3)}, shape=("N", 1, "H", "W"), rank=4)
+    path = zoo.save(proto, tmp_path)
+    refused(path, "'x' has shape [0, 1, 0, 0]")
+    assert load_model(path, (1, 1, 8, 6)).input_shape == (1, 8, 6)
+    for wrong in ((1, 2, 8, 6), (1, 1, 8), (1, 1, 8, 0)):
+        with pytest.raises(ModelError, match=r"0 where it is open, which \["):
+            load_model(path, wrong)
+
+
 def test_shapes_that_the_batch_is_part_of_are_folded(zoo, tmp_path):
     nodes = [
         zoo.node("Shape", ["x"], "s"),
