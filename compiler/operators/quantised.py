@@ -98,13 +98,18 @@ def lower_gemm(node: Node) -> None:
     x = _as(node, source, x_scale, _integer(node.constant(2)))
     turned = bool(node.attribute("transB", 0))
     weight, scale = _weight(node, 3, 4, 5, axis=0 if turned else -1)
+    if weight.ndim != 2:
+        raise Unsupported(f"weight has {weight.ndim} dimensions, 2 are accepted")
     if turned:
         weight, scale = weight.T, scale.T
     made = product(node, x, weight, scale)
     if node.has(6):
         units = (np.float32(x_scale) * scale[0].astype(np.float32)).astype(np.float64)
+        bias = node.weights(6)
+        if bias.size != units.size or made.ndim != 2:
+            raise Unsupported(f"bias of shape {bias.shape} is not for {units.size} outputs")
         whole = Activation(made, alone=True)
-        bias = node.weights(6) * units
+        bias = bias.reshape(-1) * units
         made = node.builder.scaled(f"{node.name}/C", whole, np.ones(()), bias)
     if node.has(7):
         _emit_integers(node, made, 7, 8)
@@ -122,7 +127,12 @@ def lower_add(node: Node) -> None:
             terms.append(_as(node, value, *own))
         else:
             offset = own[0] * (node.weights(position) - own[1])
-    shape = np.broadcast_shapes(offset.shape, *(term.shape for term in terms))
+    if not terms:
+        raise Unsupported("all inputs are constants")
+    try:
+        shape = np.broadcast_shapes(offset.shape, *(term.shape for term in terms))
+    except ValueError as error:
+        raise Unsupported(f"its shapes do not fit each other: {error}") from error
     terms = [np.broadcast_to(term, shape) for term in terms]
     _emit_integers(node, node.builder.weighted_sum(node.name, terms, offset=offset), 6, 7)
 
@@ -131,6 +141,8 @@ def lower_mean(node: Node) -> None:
     """QLinearGlobalAveragePool of ONNX Runtime."""
     node.refuse_other(channels_last=0)
     x = _as(node, node.activation(), _number(node.constant(1)), _integer(node.constant(2)))
+    if x.ndim < 3:
+        raise Unsupported(f"values of shape {x.shape} have no spatial axis")
     found = x.reshape(x.shape[0] * x.shape[1], -1)
     made = node.builder.mean(node.name, found, np.full(len(found), float(found.shape[1])))
     _emit_integers(node, made.reshape(*x.shape[:2], *(1,) * (x.ndim - 2)), 3, 4)
@@ -265,7 +277,10 @@ def _spread(array: np.ndarray, shape: tuple[int, ...], axis: int, block: int) ->
         raise Unsupported(f"axis {axis} of a constant of shape {shape}")
     axis %= len(shape)
     if block:
-        array = np.repeat(array, block, axis=axis).take(range(shape[axis]), axis=axis)
+        places = np.arange(shape[axis]) // block
+        if block < 0 or array.ndim != len(shape) or shape[axis] > block * array.shape[axis]:
+            raise Unsupported(f"{array.shape} scales of blocks of {block} for {shape} numbers")
+        array = array.take(places, axis=axis)
     elif array.shape == (shape[axis],):
         array = array.reshape([-1 if n == axis else 1 for n in range(len(shape))])
     try:

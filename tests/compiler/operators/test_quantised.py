@@ -341,6 +341,58 @@ def test_a_scale_along_the_inputs_is_refused(net):
     net.refused("MatMul y", "not one for each output")
 
 
+def test_blocks_along_the_outputs(net):
+    """One scale for two outputs each; more blocks than numbers are refused."""
+    weights = {"w": integers((4, 4), np.int8, 1), "ws": np.tile(np.float32([1, 0.5]), (4, 1))}
+    made = [node("DequantizeLinear", "w ws", "v", axis=1, block_size=2), node("MatMul", "x v")]
+    net.save(made, weights, (1, 4))
+    (block,) = load_model(net.path).layers[0].blocks  # type: ignore[attr-defined]
+    assert np.array_equal(block.scale, [1, 1, 0.5, 0.5])
+    assert np.array_equal(block.integers, weights["w"].T)
+    made[0] = node("DequantizeLinear", "w ws", "v", axis=1, block_size=1)
+    net.save(made, weights, (1, 4))
+    net.refused("scales of blocks of 1")
+
+
+def test_parts_of_weights(net):
+    weights = {"w": integers((4, 6), np.int8, 1), "ws": np.arange(1, 7).astype(np.float32)}
+    split = helper.make_node("Split", ["v"], ["a", "b"], name="split", axis=1, num_outputs=2)
+    made = [node("DequantizeLinear", "w ws", "v", axis=1), split, node("MatMul", "x b")]
+    net.save([*made, node("Identity", "a", "unused")], weights, (1, 4))
+    (block,) = load_model(net.path).layers[0].blocks  # type: ignore[attr-defined]
+    assert np.array_equal(block.scale, [4, 5, 6])
+    assert np.array_equal(block.integers, weights["w"][:, 3:].T)
+
+
+def test_constants_of_any_size_are_refused(net):
+    weights = {"w": np.int8([[1]]), "s": np.float32(1), "n": np.array([4, 1 << 24])}
+    made = [node("DequantizeLinear", "w s", "v"), node("Tile", "v n", "t"), node("MatMul", "x t")]
+    net.save(made, weights, (1, 4), opset=21)
+    net.refused("values, up to 16777216 are accepted")
+
+
+@pytest.mark.parametrize(
+    ("made", "shape", "words"),
+    [
+        ("QGemm x s z w s z b t o", (1, 4), "bias of shape (2,) is not for 3 outputs"),
+        ("QGemm x s z c s z b t o", (1, 4), "weight has 1 dimensions"),
+        ("QLinearAdd x s z c s z t o", (1, 4), "do not fit each other"),
+        ("QLinearAdd c s z c s z t o", (1, 4), "all inputs are constants"),
+        ("QLinearGlobalAveragePool x s z t o", (1, 4), "no spatial axis"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(net, made, shape, words):
+    op, _, inputs = made.partition(" ")
+    weights = {
+        **SCALES,
+        "w": integers((4, 3)),
+        "b": np.array([1, 2], np.int32),
+        "c": integers((3,)),
+    }
+    net.save([node(op, inputs, domain="com.microsoft")], weights, shape, (U8, U8))
+    net.refused(words)
+
+
 def test_weights_of_four_bits(net):
     packed = helper.make_tensor("w", TensorProto.INT4, (3, 3), [-8, 7, 0, 1, 2, 3, -4, 5, 6])
     weights = {**SCALES, "w": packed, "ws": np.float32([0.5, 0.25, 0.1])}
