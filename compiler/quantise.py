@@ -52,7 +52,7 @@ class QuantisedBlock:
     input, output:
         Scales of the activations at both ends.
     own:
-        Whether weights and scales are a quantised model's own.
+        Whether weights and scales are a quantised model's own, but for powers of two.
     """
 
     layer: int
@@ -101,6 +101,20 @@ def quantise_weight(
     scale = scale.astype(np.float32).astype(np.float64)
     integers = np.clip(np.rint(weight / scale[:, None]), -top, top).astype(np.int32)
     return integers, scale
+
+
+def widened(
+    integers: np.ndarray, scale: np.ndarray, top: int, least: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Integers of a quantised model (outputs, inputs) over more of the levels, and their scales.
+
+    Each output's times the largest power of two for which they are not above ``top`` and its
+    scale not below ``least``: all products are exactly what they were.
+    """
+    peak = np.maximum(np.abs(integers).max(axis=1), 1)
+    room = np.minimum(top / peak, scale / np.maximum(least, np.finfo(np.float64).tiny))
+    factor = 2.0 ** np.floor(np.log2(np.maximum(room, 1)))
+    return (integers * factor[:, np.newaxis]).astype(np.int32), scale / factor
 
 
 def calibrate(network: Network, samples: np.ndarray) -> list[Range]:
@@ -196,10 +210,10 @@ def quantise(
         least[held] = np.maximum(least[held], own) if held in least else own
     made = []
     for number, which, block, source in blocks:
+        least_here = least[holders[number], which]
         if block.scale is not None:
-            weight, weight_scale = block.integers, block.scale
+            weight, weight_scale = widened(block.integers, block.scale, top, least_here)
         else:
-            least_here = least[holders[number], which]
             weight, weight_scale = quantise_weight(block.weight, top, least_here)
         made.append(
             QuantisedBlock(
