@@ -67,7 +67,7 @@ def lower_conv(node: Node) -> None:
         # In units of the accumulator, which are float32 products of scales.
         each = scale.reshape(len(scale), -1)[:, 0].astype(np.float32)
         unit = np.float32(_number(node.constant(1))) * each
-        bias = node.weights(8) * unit.astype(np.float64)
+        bias = _broadcast(node.weights(8), unit.shape) * unit.astype(np.float64)
     made = convolution(node, x, weight, bias, scale)
     _emit_integers(node, made, 6, 7)
 
@@ -196,8 +196,8 @@ def lower_quant(node: Node) -> None:
         _check_zero(coding)
         _emit_from(node, value, node.builder.pinned(node.name, value, coding))
         return
-    scale = np.broadcast_to(_scales(node.constant(1)), value.shape)
-    zero = np.broadcast_to(node.weights(2), value.shape)
+    scale = _broadcast(_scales(node.constant(1)), value.shape)
+    zero = _broadcast(node.weights(2), value.shape)
     # As on an activation, in float32.
     quotient = (value.astype(np.float32) / scale.astype(np.float32)).astype(np.float64)
     integers = np.rint(np.clip(quotient + zero, low, high)) - zero
@@ -283,12 +283,15 @@ def _spread(array: np.ndarray, shape: tuple[int, ...], axis: int, block: int) ->
         array = array.take(places, axis=axis)
     elif array.shape == (shape[axis],):
         array = array.reshape([-1 if n == axis else 1 for n in range(len(shape))])
+    return _broadcast(array, shape)
+
+
+def _broadcast(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Scales, zero points or biases of each number."""
     try:
         return np.broadcast_to(array, shape)
     except ValueError:
-        raise Unsupported(
-            f"scales of shape {array.shape} for a constant of shape {shape}"
-        ) from None
+        raise Unsupported(f"{array.shape} scales or the like for {shape} numbers") from None
 
 
 def _as(node: Node, tensor: Activation, scale: float, zero: int) -> Values:
@@ -312,7 +315,7 @@ def _weight(
     found = []
     for array in (_scales(node.constant(scale)), node.weights(zero)):
         if array.ndim > 1 and array.ndim == integers.ndim:
-            found.append(np.broadcast_to(array, integers.shape))
+            found.append(_broadcast(array, integers.shape))
         else:
             found.append(_spread(array.reshape(-1), integers.shape, axis, 0))
     return (integers - found[1]) * found[0], found[0]
@@ -326,7 +329,7 @@ def _whole_weight(
     points = node.weights(zero) if node.has(zero) else np.zeros(())
     if points.ndim < 2:
         points = _spread(points.reshape(-1), integers.shape, axis, 0)
-    return integers - np.broadcast_to(points, integers.shape), np.ones(integers.shape)
+    return integers - _broadcast(points, integers.shape), np.ones(integers.shape)
 
 
 def _emit_from(node: Node, source: Activation, made: Values, coding: Coding | None = None) -> None:

@@ -376,6 +376,7 @@ def test_constants_of_any_size_are_refused(net):
     [
         ("QGemm x s z w s z b t o", (1, 4), "bias of shape (2,) is not for 3 outputs"),
         ("QGemm x s z c s z b t o", (1, 4), "weight has 1 dimensions"),
+        ("QGemm x s z w d z b t o", (1, 4), "scales or the like for"),
         ("QLinearAdd x s z c s z t o", (1, 4), "do not fit each other"),
         ("QLinearAdd c s z c s z t o", (1, 4), "all inputs are constants"),
         ("QLinearGlobalAveragePool x s z t o", (1, 4), "no spatial axis"),
@@ -388,6 +389,7 @@ def test_shapes_that_do_not_fit_are_refused(net, made, shape, words):
         "w": integers((4, 3)),
         "b": np.array([1, 2], np.int32),
         "c": integers((3,)),
+        "d": np.ones((2, 2), np.float32),
     }
     net.save([node(op, inputs, domain="com.microsoft")], weights, shape, (U8, U8))
     net.refused(words)
@@ -471,6 +473,14 @@ def test_quant_of_activations_and_weights(net, bits, narrow):
     expected = np.asarray(evaluator.run(None, {"x": x})[0])  # type: ignore[index]
     assert np.array_equal(net.run(x), expected)
     assert np.ptp(expected) > 1
+
+
+def test_scales_that_do_not_fit_the_weight_are_refused(net):
+    weights = {"w": np.eye(4, dtype=np.float32), "s": np.ones((3, 1), np.float32)}
+    more = {"z": np.float32(0), "n": np.float32(4)}
+    quant = node("Quant", "w s z n", "v", domain=QONNX, signed=1)
+    net.save([quant, node("MatMul", "x v")], {**weights, **more}, (1, 4))
+    net.refused("(3, 1) scales or the like for (4, 4) numbers")
 
 
 def test_other_rounding_is_refused(net):
