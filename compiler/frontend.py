@@ -41,8 +41,6 @@ MAX_SAMPLE_VALUES = 1 << 20
 OPSET_MIN = 9
 INPUTS = {"FLOAT": None, "UINT8": np.dtype(np.uint8), "INT8": np.dtype(np.int8)}
 """Types of inputs that are accepted; of integers the type, whose range samples have."""
-
-
 _PACKED = {
     number: 8 // bits
     for bits in (2, 4)

@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 _FLOAT32 = 2.0**-22
 """Rounding of a few float32 products."""
 _NEAR = 1 / 16
+"""Of a whole number: a bias of floats may be as near to one by chance."""
 
 
 def lower(

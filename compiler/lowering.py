@@ -575,9 +575,11 @@ class Node:
             raise Unsupported("its integers have different scales, DequantizeLinear before it")
         self.builder.values[name] = Activation(values, alone, codings.pop() if of else coding)
 
-    def emit_constant(self, value: np.ndarray, scale: np.ndarray | None = None) -> None:
-        """Give the output a constant; of a quantised model with the scale of each number."""
-        name = self.proto.output[0]
+    def emit_constant(
+        self, value: np.ndarray, scale: np.ndarray | None = None, position: int = 0
+    ) -> None:
+        """Give an output a constant; of a quantised model with the scale of each number."""
+        name = self.proto.output[position]
         self.builder.values[name] = value
         if scale is not None:
             self.builder.scales[name] = scale

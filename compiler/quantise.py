@@ -52,7 +52,7 @@ class QuantisedBlock:
     input, output:
         Scales of the activations at both ends.
     own:
-        Whether weights and scales are a quantised model's own.
+        Whether weights and scales are a quantised model's own, but for powers of two.
     """
 
     layer: int
@@ -101,6 +101,20 @@ def quantise_weight(
     scale = scale.astype(np.float32).astype(np.float64)
     integers = np.clip(np.rint(weight / scale[:, None]), -top, top).astype(np.int32)
     return integers, scale
+
+
+def widened(
+    integers: np.ndarray, scale: np.ndarray, top: int, least: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Integers of a quantised model (outputs, inputs) over more of the levels, and their scales.
+
+    Each output's times the largest power of two for which they are not above ``top`` and its
+    scale not below ``least``: all products are exactly what they were.
+    """
+    peak = np.maximum(np.abs(integers).max(axis=1), 1)
+    room = np.minimum(top / peak, scale / np.maximum(least, np.finfo(np.float64).tiny))
+    factor = 2.0 ** np.floor(np.log2(np.maximum(room, 1)))
+    return (integers * factor[:, np.newaxis]).astype(np.int32), scale / factor
 
 
 def calibrate(network: Network, samples: np.ndarray) -> list[Range]:
@@ -196,10 +210,10 @@ def quantise(
         least[held] = np.maximum(least[held], own) if held in least else own
     made = []
     for number, which, block, source in blocks:
+        least_here = least[holders[number], which]
         if block.scale is not None:
-            weight, weight_scale = block.integers, block.scale
+            weight, weight_scale = widened(block.integers, block.scale, top, least_here)
         else:
-            least_here = least[holders[number], which]
             weight, weight_scale = quantise_weight(block.weight, top, least_here)
         made.append(
             QuantisedBlock(
@@ -216,23 +230,40 @@ def quantise(
     return tuple(made)
 
 
+def slices_needed(network: Network, levels: int) -> int:
+    """The fewest slices of so many levels that hold the integer weights of a quantised model.
+
+    Raises
+    ------
+    TargetError
+        Naming the layer for which there are not enough.
+    """
+    needed = 1
+    for layer in network.layers:
+        for block in layer.blocks if isinstance(layer, Matrix) else ():
+            peak = 0 if block.scale is None else int(np.abs(block.integers).max())
+            counts = range(needed, MAX_SLICES + 1)
+            enough = [n for n in counts if Slicing(levels, n).top >= peak]
+            if not enough:
+                raise TargetError(
+                    f"layer '{layer.name}' has integer weights of up to {peak}, {MAX_SLICES} "
+                    f"slices of {levels} levels hold {Slicing(levels, MAX_SLICES).top}"
+                )
+            needed = enough[0]
+    return needed
+
+
 def check_weights(network: Network, slicing: Slicing) -> None:
     """Refuse weights of a quantised model that the slices do not hold.
 
     Raises
     ------
     TargetError
-        Naming the layer, and how many slices it needs.
+        With the number of slices that it needs.
     """
-    for layer in network.layers:
-        for block in layer.blocks if isinstance(layer, Matrix) else ():
-            peak = 0 if block.scale is None else int(np.abs(block.integers).max())
-            if peak <= slicing.top:
-                continue
-            counts = range(slicing.count + 1, MAX_SLICES + 1)
-            enough = [n for n in counts if Slicing(slicing.levels, n).top >= peak]
-            needs = f"it needs {enough[0]} slices" if enough else "no number of slices does"
-            raise TargetError(
-                f"layer '{layer.name}' has integer weights of up to {peak}, {slicing.count} "
-                f"slices of {slicing.levels} levels hold {slicing.top}: {needs}"
-            )
+    needed = slices_needed(network, slicing.levels)
+    if needed > slicing.count:
+        raise TargetError(
+            f"the model's integer weights need {needed} slices of {slicing.levels} levels, "
+            f"there are {slicing.count}"
+        )

@@ -36,9 +36,7 @@ def lower(node: Node) -> None:
             sources.append(values)
         else:
             inputs.append(node.constant(position))
-    size = _size(node, inputs)
-    if size > MAX_VALUES:
-        raise Unsupported(f"makes {size:.3g} values, up to {MAX_VALUES} are accepted")
+    _check_size(node, inputs)
     for position, values in enumerate(_evaluate(node, inputs)):
         if position < len(node.proto.output) and node.proto.output[position]:
             node.emit(values, position, of=sources)
@@ -46,15 +44,14 @@ def lower(node: Node) -> None:
 
 def _move_constant(node: Node) -> None:
     """Constants of a quantised model, with the scale of each number."""
-    if len(node.proto.output) > 1:
-        raise Unsupported("all inputs are constants")
+    value, scale = node.constant(0), node.scale(0)
     others = [node.constant(n) if node.has(n) else None for n in range(1, node.count)]
-    made = [
-        None if array is None else _evaluate(node, [array, *others])[0]
-        for array in (node.constant(0), node.scale(0))
-    ]
-    assert made[0] is not None
-    node.emit_constant(made[0], made[1])
+    _check_size(node, [value, *others])
+    values = _evaluate(node, [value, *others])
+    scales = [None] * len(values) if scale is None else _evaluate(node, [scale, *others])
+    for position, (each, own) in enumerate(zip(values, scales, strict=True)):
+        if position < len(node.proto.output) and node.proto.output[position]:
+            node.emit_constant(each, own, position)
 
 
 def _numbers(node: Node, position: int) -> Activation:
@@ -62,6 +59,12 @@ def _numbers(node: Node, position: int) -> Activation:
     if isinstance(value := node.value(position), Activation):
         return value
     return Activation(node.builder.constants(f"{node.name}/constant", node.weights(position)))
+
+
+def _check_size(node: Node, inputs: list[np.ndarray | None]) -> None:
+    size = _size(node, inputs)
+    if size > MAX_VALUES:
+        raise Unsupported(f"makes {size:.3g} values, up to {MAX_VALUES} are accepted")
 
 
 def _size(node: Node, inputs: list[np.ndarray | None]) -> float:

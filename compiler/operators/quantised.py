@@ -67,7 +67,7 @@ def lower_conv(node: Node) -> None:
         # In units of the accumulator, which are float32 products of scales.
         each = scale.reshape(len(scale), -1)[:, 0].astype(np.float32)
         unit = np.float32(_number(node.constant(1))) * each
-        bias = node.weights(8) * unit.astype(np.float64)
+        bias = _broadcast(node.weights(8), unit.shape) * unit.astype(np.float64)
     made = convolution(node, x, weight, bias, scale)
     _emit_integers(node, made, 6, 7)
 
@@ -98,13 +98,18 @@ def lower_gemm(node: Node) -> None:
     x = _as(node, source, x_scale, _integer(node.constant(2)))
     turned = bool(node.attribute("transB", 0))
     weight, scale = _weight(node, 3, 4, 5, axis=0 if turned else -1)
+    if weight.ndim != 2:
+        raise Unsupported(f"weight has {weight.ndim} dimensions, 2 are accepted")
     if turned:
         weight, scale = weight.T, scale.T
     made = product(node, x, weight, scale)
     if node.has(6):
         units = (np.float32(x_scale) * scale[0].astype(np.float32)).astype(np.float64)
+        bias = node.weights(6)
+        if bias.size != units.size or made.ndim != 2:
+            raise Unsupported(f"bias of shape {bias.shape} is not for {units.size} outputs")
         whole = Activation(made, alone=True)
-        bias = node.weights(6) * units
+        bias = bias.reshape(-1) * units
         made = node.builder.scaled(f"{node.name}/C", whole, np.ones(()), bias)
     if node.has(7):
         _emit_integers(node, made, 7, 8)
@@ -122,7 +127,12 @@ def lower_add(node: Node) -> None:
             terms.append(_as(node, value, *own))
         else:
             offset = own[0] * (node.weights(position) - own[1])
-    shape = np.broadcast_shapes(offset.shape, *(term.shape for term in terms))
+    if not terms:
+        raise Unsupported("all inputs are constants")
+    try:
+        shape = np.broadcast_shapes(offset.shape, *(term.shape for term in terms))
+    except ValueError as error:
+        raise Unsupported(f"its shapes do not fit each other: {error}") from error
     terms = [np.broadcast_to(term, shape) for term in terms]
     _emit_integers(node, node.builder.weighted_sum(node.name, terms, offset=offset), 6, 7)
 
@@ -131,6 +141,8 @@ def lower_mean(node: Node) -> None:
     """QLinearGlobalAveragePool of ONNX Runtime."""
     node.refuse_other(channels_last=0)
     x = _as(node, node.activation(), _number(node.constant(1)), _integer(node.constant(2)))
+    if x.ndim < 3:
+        raise Unsupported(f"values of shape {x.shape} have no spatial axis")
     found = x.reshape(x.shape[0] * x.shape[1], -1)
     made = node.builder.mean(node.name, found, np.full(len(found), float(found.shape[1])))
     _emit_integers(node, made.reshape(*x.shape[:2], *(1,) * (x.ndim - 2)), 3, 4)
@@ -184,8 +196,8 @@ def lower_quant(node: Node) -> None:
         _check_zero(coding)
         _emit_from(node, value, node.builder.pinned(node.name, value, coding))
         return
-    scale = np.broadcast_to(_scales(node.constant(1)), value.shape)
-    zero = np.broadcast_to(node.weights(2), value.shape)
+    scale = _broadcast(_scales(node.constant(1)), value.shape)
+    zero = _broadcast(node.weights(2), value.shape)
     # As on an activation, in float32.
     quotient = (value.astype(np.float32) / scale.astype(np.float32)).astype(np.float64)
     integers = np.rint(np.clip(quotient + zero, low, high)) - zero
@@ -265,15 +277,21 @@ def _spread(array: np.ndarray, shape: tuple[int, ...], axis: int, block: int) ->
         raise Unsupported(f"axis {axis} of a constant of shape {shape}")
     axis %= len(shape)
     if block:
-        array = np.repeat(array, block, axis=axis).take(range(shape[axis]), axis=axis)
+        places = np.arange(shape[axis]) // block
+        if block < 0 or array.ndim != len(shape) or shape[axis] > block * array.shape[axis]:
+            raise Unsupported(f"{array.shape} scales of blocks of {block} for {shape} numbers")
+        array = array.take(places, axis=axis)
     elif array.shape == (shape[axis],):
         array = array.reshape([-1 if n == axis else 1 for n in range(len(shape))])
+    return _broadcast(array, shape)
+
+
+def _broadcast(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Scales, zero points or biases of each number."""
     try:
         return np.broadcast_to(array, shape)
     except ValueError:
-        raise Unsupported(
-            f"scales of shape {array.shape} for a constant of shape {shape}"
-        ) from None
+        raise Unsupported(f"{array.shape} scales or the like for {shape} numbers") from None
 
 
 def _as(node: Node, tensor: Activation, scale: float, zero: int) -> Values:
@@ -297,7 +315,7 @@ def _weight(
     found = []
     for array in (_scales(node.constant(scale)), node.weights(zero)):
         if array.ndim > 1 and array.ndim == integers.ndim:
-            found.append(np.broadcast_to(array, integers.shape))
+            found.append(_broadcast(array, integers.shape))
         else:
             found.append(_spread(array.reshape(-1), integers.shape, axis, 0))
     return (integers - found[1]) * found[0], found[0]
@@ -311,7 +329,7 @@ def _whole_weight(
     points = node.weights(zero) if node.has(zero) else np.zeros(())
     if points.ndim < 2:
         points = _spread(points.reshape(-1), integers.shape, axis, 0)
-    return integers - np.broadcast_to(points, integers.shape), np.ones(integers.shape)
+    return integers - _broadcast(points, integers.shape), np.ones(integers.shape)
 
 
 def _emit_from(node: Node, source: Activation, made: Values, coding: Coding | None = None) -> None:

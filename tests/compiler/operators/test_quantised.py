@@ -292,21 +292,115 @@ def test_no_factor_goes_into_weights_of_the_model(net):
 
 
 def test_an_offset_is_its_bias(net):
-    matrix = quantised_matrix(net, [node("Add", "m f")], {"f": np.float32([3, 4, 5])})
+    matrix = quantised_matrix(net, [node("Add", "m f")], {"f": np.array([3, 4, 5], np.float32)})
     assert np.array_equal(matrix.blocks[0].bias, [3, 4, 5])
     assert matrix.blocks[0].scale is not None
 
 
+@pytest.mark.parametrize(
+    ("made", "shape", "axis", "weight"),
+    [
+        (node("Gemm", "x v b", transB=1, alpha=0.5, beta=2.0), (1, 4), 0, (3, 4)),
+        (node("Gemm", "x v b"), (1, 4), 1, (4, 3)),
+        (node("MatMul", "v x"), (1, 4, 2), 0, (3, 4)),
+        (node("MatMul", "x v"), (1, 2, 2, 4), 2, (2, 4, 3)),
+        (node("Conv", "x v b", strides=[2, 2]), (1, 4, 5, 5), 0, (3, 4, 2, 2)),
+        (node("Conv", "x v b", group=3), (1, 6, 5, 5), 0, (3, 2, 2, 2)),
+        (node("ConvTranspose", "x v b", strides=[2, 2]), (1, 4, 3, 3), 1, (4, 3, 2, 2)),
+    ],
+)
+def test_weights_keep_their_integers(net, made, shape, axis, weight):
+    weights = {
+        "w": integers(weight, np.int8, 6),
+        "ws": np.array([0.5, 0.25, 0.1], np.float32),
+        "b": np.array([1, -2, 3], np.float32),
+    }
+    net.save(
+        [node("DequantizeLinear", "w ws", "v", axis=axis), made], weights, shape, rank=len(shape)
+    )
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    # ONNX Runtime itself makes a float input of some of these integers.
+    expected = np.asarray(ReferenceEvaluator(str(net.path)).run(None, {"x": x})[0])  # type: ignore[index]
+    network = load_model(net.path)
+    found = network.forward(x.reshape(1, -1).astype(np.float64)).reshape(expected.shape)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
+    matrices = [layer for layer in network.layers if isinstance(layer, Matrix)]
+    blocks = [block for layer in matrices for block in layer.blocks]
+    kept = np.concatenate([block.integers.reshape(-1) for block in blocks])
+    assert np.isin(kept, weights["w"]).all()
+    assert np.isin(weights["w"], kept).all()
+    for block in blocks:
+        assert block.scale is not None
+        assert np.array_equal(block.integers * block.scale[:, np.newaxis], block.weight)
+
+
 def test_a_scale_along_the_inputs_is_refused(net):
-    weights = {**SCALES, "w": integers((4, 3), np.int8), "ws": np.float32([1, 2, 3, 4])}
+    weights = {**SCALES, "w": integers((4, 3), np.int8), "ws": np.array([1, 2, 3, 4], np.float32)}
     made = [node("DequantizeLinear", "w ws", "v", axis=0), node("MatMul", "x v")]
     net.save(made, weights, (1, 4))
     net.refused("MatMul y", "not one for each output")
 
 
+def test_blocks_along_the_outputs(net):
+    """One scale for two outputs each; more blocks than numbers are refused."""
+    weights = {
+        "w": integers((4, 4), np.int8, 1),
+        "ws": np.tile(np.array([1, 0.5], np.float32), (4, 1)),
+    }
+    made = [node("DequantizeLinear", "w ws", "v", axis=1, block_size=2), node("MatMul", "x v")]
+    net.save(made, weights, (1, 4))
+    (block,) = load_model(net.path).layers[0].blocks  # type: ignore[attr-defined]
+    assert np.array_equal(block.scale, [1, 1, 0.5, 0.5])
+    assert np.array_equal(block.integers, weights["w"].T)
+    made[0] = node("DequantizeLinear", "w ws", "v", axis=1, block_size=1)
+    net.save(made, weights, (1, 4))
+    net.refused("scales of blocks of 1")
+
+
+def test_parts_of_weights(net):
+    weights = {"w": integers((4, 6), np.int8, 1), "ws": np.arange(1, 7).astype(np.float32)}
+    split = helper.make_node("Split", ["v"], ["a", "b"], name="split", axis=1, num_outputs=2)
+    made = [node("DequantizeLinear", "w ws", "v", axis=1), split, node("MatMul", "x b")]
+    net.save([*made, node("Identity", "a", "unused")], weights, (1, 4))
+    (block,) = load_model(net.path).layers[0].blocks  # type: ignore[attr-defined]
+    assert np.array_equal(block.scale, [4, 5, 6])
+    assert np.array_equal(block.integers, weights["w"][:, 3:].T)
+
+
+def test_constants_of_any_size_are_refused(net):
+    weights = {"w": np.array([[1]], np.int8), "s": np.float32(1), "n": np.array([4, 1 << 24])}
+    made = [node("DequantizeLinear", "w s", "v"), node("Tile", "v n", "t"), node("MatMul", "x t")]
+    net.save(made, weights, (1, 4), opset=21)
+    net.refused("values, up to 16777216 are accepted")
+
+
+@pytest.mark.parametrize(
+    ("made", "shape", "words"),
+    [
+        ("QGemm x s z w s z b t o", (1, 4), "bias of shape (2,) is not for 3 outputs"),
+        ("QGemm x s z c s z b t o", (1, 4), "weight has 1 dimensions"),
+        ("QGemm x s z w d z b t o", (1, 4), "scales or the like for"),
+        ("QLinearAdd x s z c s z t o", (1, 4), "do not fit each other"),
+        ("QLinearAdd c s z c s z t o", (1, 4), "all inputs are constants"),
+        ("QLinearGlobalAveragePool x s z t o", (1, 4), "no spatial axis"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(net, made, shape, words):
+    op, _, inputs = made.partition(" ")
+    weights = {
+        **SCALES,
+        "w": integers((4, 3)),
+        "b": np.array([1, 2], np.int32),
+        "c": integers((3,)),
+        "d": np.ones((2, 2), np.float32),
+    }
+    net.save([node(op, inputs, domain="com.microsoft")], weights, shape, (U8, U8))
+    net.refused(words)
+
+
 def test_weights_of_four_bits(net):
     packed = helper.make_tensor("w", TensorProto.INT4, (3, 3), [-8, 7, 0, 1, 2, 3, -4, 5, 6])
-    weights = {**SCALES, "w": packed, "ws": np.float32([0.5, 0.25, 0.1])}
+    weights = {**SCALES, "w": packed, "ws": np.array([0.5, 0.25, 0.1], np.float32)}
     made = [node("DequantizeLinear", "w ws", "v", axis=1), node("MatMul", "x v")]
     net.save(made, weights, (1, 3))
     (block,) = load_model(net.path).layers[0].blocks  # type: ignore[attr-defined]
@@ -382,6 +476,14 @@ def test_quant_of_activations_and_weights(net, bits, narrow):
     expected = np.asarray(evaluator.run(None, {"x": x})[0])  # type: ignore[index]
     assert np.array_equal(net.run(x), expected)
     assert np.ptp(expected) > 1
+
+
+def test_scales_that_do_not_fit_the_weight_are_refused(net):
+    weights = {"w": np.eye(4, dtype=np.float32), "s": np.ones((3, 1), np.float32)}
+    more = {"z": np.float32(0), "n": np.float32(4)}
+    quant = node("Quant", "w s z n", "v", domain=QONNX, signed=1)
+    net.save([quant, node("MatMul", "x v")], {**weights, **more}, (1, 4))
+    net.refused("(3, 1) scales or the like for (4, 4) numbers")
 
 
 def test_other_rounding_is_refused(net):
