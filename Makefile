@@ -77,6 +77,7 @@ bench: setup
 	$(PYTHON) bench/mvm.py
 	$(PYTHON) bench/write_verify.py
 	$(PYTHON) bench/onnx_conformance.py
+	$(PYTHON) bench/qdq.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis

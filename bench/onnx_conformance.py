@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 from onnx.backend.test.loader import load_model_tests
 from rich.console import Console
 from rich.progress import track
@@ -40,6 +40,7 @@ from ohmloom.compiler.options import Options
 from ohmloom.compiler.runner import dequantise_output
 from ohmloom.errors import OhmloomError
 from ohmloom.hw.geometry import Geometry
+from ohmloom.sim.converters import Converters
 
 LIST = Path(__file__).with_suffix(".toml")
 DEVICE = "ideal:256"
@@ -52,6 +53,9 @@ FLOAT_TOLERANCE = 5e-4
 """Likewise, of the lowered network in floats: a few of the package's figures are rounded."""
 EVERY_INPUT = frozenset(("Add", "Sub", "Mul", "Sum", "Mean", "Max", "Min", "Concat"))
 """Operators all of whose inputs are activations; of others it is the first one."""
+
+TYPES = frozenset(("float32", "uint8", "int8"))
+"""Of activations."""
 
 log = logging.getLogger("bench")
 
@@ -147,18 +151,17 @@ def networks(case: Case) -> Iterator[tuple[onnx.ModelProto, np.ndarray, np.ndarr
     Raises
     ------
     ValueError
-        If the case has no activation of float32.
+        If the case has no activation, or one of a type that models do not start from.
     """
     graph = case.model.graph
     every = len(graph.node) == 1 and graph.node[0].op_type in EVERY_INPUT
     named = list(zip([value.name for value in graph.input], case.inputs, strict=True))
     active = dict(named if every else named[:1])
-    wrong = {str(getattr(x, "dtype", type(x).__name__)) for x in active.values()} - {"float32"}
-    if wrong or not active:
-        raise ValueError(f"activations of {', '.join(sorted(wrong)) or 'no type'}")
-    constants = [
-        numpy_helper.from_array(np.asarray(x), name) for name, x in named if name not in active
-    ]
+    types = {str(getattr(x, "dtype", type(x).__name__)) for x in active.values()}
+    if len(types) != 1 or not types <= TYPES:
+        raise ValueError(f"activations of {', '.join(sorted(types)) or 'no type'}")
+    dtype = helper.np_dtype_to_tensor_dtype(np.dtype(types.pop()))
+    constants = [_constant(x, name) for name, x in named if name not in active]
     sample = np.concatenate([x.reshape(-1) for x in active.values()])
     if len(active) == 1 and next(iter(active.values())).ndim > 1:
         ((name, sample),) = active.items()
@@ -181,7 +184,7 @@ def networks(case: Case) -> Iterator[tuple[onnx.ModelProto, np.ndarray, np.ndarr
             nodes.append(_node(case.model, "Reshape", shaped, tensor))
             begin += x.size
         sample = sample[np.newaxis]
-    start = helper.make_tensor_value_info(name, TensorProto.FLOAT, sample.shape)
+    start = helper.make_tensor_value_info(name, dtype, sample.shape)
     for output, expected in zip(graph.output, case.outputs, strict=True):
         model = helper.make_model(
             helper.make_graph(
@@ -196,6 +199,16 @@ def networks(case: Case) -> Iterator[tuple[onnx.ModelProto, np.ndarray, np.ndarr
             ir_version=max(case.model.ir_version, 4),
         )
         yield model, sample, np.asarray(expected)
+
+
+def _constant(value: object, name: str) -> onnx.TensorProto:
+    """An initialiser of an array, or of a tensor of a type that numpy has not got."""
+    if not isinstance(value, onnx.TensorProto):
+        return numpy_helper.from_array(np.asarray(value), name)
+    made = onnx.TensorProto()
+    made.CopyFrom(value)
+    made.name = name
+    return made
 
 
 def _node(model: onnx.ModelProto, operator: str, inputs: list[str], output: str) -> onnx.NodeProto:
@@ -223,9 +236,16 @@ def in_floats(path: Path, sample: np.ndarray) -> np.ndarray:
 
 
 def on_the_engine(path: Path, sample: np.ndarray, options: Options) -> np.ndarray:
-    """What the numpy engine makes of a sample, calibrated on it."""
+    """What the numpy engine makes of a sample, calibrated on it.
+
+    Integers are converted by converters that round nothing.
+    """
     batch = sample if sample.shape[0] == 1 else sample[np.newaxis]
-    compiled = compile_model(path, load_device(DEVICE), batch, GEOMETRY, options)
+    device, converters = load_device(DEVICE), Converters()
+    if sample.dtype.kind in "iu":
+        converters = Converters.counting(device.g_lsb, device.v_read)
+        options = options.model_copy(update={"tia_range": 0})
+    compiled = compile_model(path, device, batch, GEOMETRY, options, converters)
     trace = build_engine(compiled).infer(quantise_input(compiled, batch))
     return dequantise_output(compiled, trace.output)
 

@@ -73,6 +73,8 @@ def _coarse(
     What a conversion is off counts as a weight of 1 of the most significant slice.
     """
     for block in layer.blocks:
+        if block.scale is not None:
+            continue
         source = scales[network.tensor_of(block.source.largest)]
         least = np.abs(block.bias) * codes_per_weight / (source.scale * BIAS_LIMIT)
         natural = np.abs(block.weight).max(axis=1) / slicing.top
@@ -98,5 +100,6 @@ def _split(layer: Matrix, first: int) -> tuple[Matrix, WeightedSum]:
         offset=offset,
         low=layer.low,
         high=layer.high,
+        pin=layer.pin,
     )
-    return replace(layer, blocks=blocks, low=-inf, high=inf), added
+    return replace(layer, blocks=blocks, low=-inf, high=inf, pin=None), added

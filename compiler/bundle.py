@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,12 @@ from ..hw.profile import (
 )
 from ..sim.devices import DeviceError
 from ..sim.devices.record import from_record, to_record
+from .budget import LayerBudget
 from .cells import level_type
 from .compiled import Compiled, Golden, LayerInfo
 from .errors import BundleError
 from .manifest import FORMAT, SCHEMA_VERSION, FileRecord, InputRecord, LayerRecord, Manifest
+from .mapping import tiles_used
 from .npz import ArraySpec, read_npz, write_npz
 from .report import summarise
 from .report_page import render_html
@@ -50,10 +53,10 @@ MAX_FILE_BYTES = 256 << 20
 MAX_MANIFEST_BYTES = 16 << 20
 
 
-def write_bundle(compiled: Compiled, path: str | Path) -> Path:
+def write_bundle(compiled: Compiled, path: str | Path, budget: Sequence[LayerBudget] = ()) -> Path:
     """Write a compiled network to directory ``path``; an older bundle there is replaced.
 
-    The same compilation gives the same bytes.
+    The same compilation gives the same bytes. ``budget`` is shown in the report.
 
     Raises
     ------
@@ -67,7 +70,7 @@ def write_bundle(compiled: Compiled, path: str | Path) -> Path:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
             fresh = Path(scratch) / "new"
             fresh.mkdir()
-            _write_files(compiled, fresh)
+            _write_files(compiled, fresh, budget)
             if path.exists():
                 path.rename(Path(scratch) / "old")
             fresh.rename(path)
@@ -148,8 +151,8 @@ def load_bundle(path: str | Path) -> Compiled:
 # -- writing ----------------------------------------------------------------------------
 
 
-def _write_files(compiled: Compiled, folder: Path) -> None:
-    report = summarise(compiled)
+def _write_files(compiled: Compiled, folder: Path, budget: Sequence[LayerBudget]) -> None:
+    report = summarise(compiled, budget=budget)
     (folder / PROGRAM).write_bytes(assemble(compiled.image.code))
     profile = np.array(compiled.image.profile, np.uint64)
     params = compiled.image.params.astype(np.uint64)
@@ -279,7 +282,12 @@ def _check_consistency(path: Path, manifest: Manifest, instructions: int) -> Non
         "program words": (instructions, 1, geometry.program_depth),
         "parameter words": (manifest.param_words, 1, geometry.param_depth),
         "tiles": (manifest.tiles, 1, geometry.tiles),
-        "placements": (len(manifest.placements), manifest.tiles, manifest.tiles),
+        # Each holds a part of a matrix; a network that has none has one tile all the same.
+        "tiles of the placements": (
+            tiles_used(manifest.placements),
+            manifest.tiles,
+            manifest.tiles,
+        ),
         "entry addresses": (max(manifest.entries.values(), default=-1), 0, instructions - 1),
     }
     for name, (found, low, high) in limits.items():

@@ -10,7 +10,7 @@ import numpy as np
 from ..hw.geometry import Geometry
 from ..sim.devices import Device
 from .errors import TargetError
-from .mapping import Placement
+from .mapping import Placement, tiles_used
 from .quantise import QuantisedBlock
 from .slicing import Slicing
 
@@ -42,6 +42,10 @@ def check_faults(faults: np.ndarray, tiles: int, geometry: Geometry) -> np.ndarr
     if not (np.isfinite(known).all() and (known >= 0).all()):
         raise TargetError("the fault map has conductances that are not finite or below 0")
     return faults[:tiles].astype(np.float64)
+
+
+ROWS_TO_A_SPARE = 16
+"""A tile's rows to each that may be left out for its stuck cells."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def assign(
         difference that is wanted, what is missing then is left to the slices below, and
         of the rows that a tile has to spare those are left out with which most is missing.
     """
-    shape = (len(placements), geometry.rows, geometry.columns)
+    shape = (tiles_used(placements), geometry.rows, geometry.columns)
     levels = np.zeros(shape, level_type(slicing.levels))
     if stuck is None:
         weights = {(b.layer, b.block): b.weight for b in blocks}
@@ -108,7 +112,7 @@ def assign(
         ]
         left = wanted[p.layer, p.block][part]
         unit = 1 << slicing.shift(p.slice)
-        spare = geometry.rows - p.inputs
+        spare = min(geometry.rows - p.inputs, -(-geometry.rows // ROWS_TO_A_SPARE))
         tries = []
         for first in range(spare + 1):
             here = stuck[p.tile, first : first + p.inputs, : 2 * p.outputs]

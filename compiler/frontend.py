@@ -8,7 +8,7 @@ checker, shape inference, the simplifying passes and the operator handlers see t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from onnx import (
     FunctionProto,
     GraphProto,
     ModelProto,
+    NodeProto,
     TensorProto,
+    ValueInfoProto,
     checker,
     numpy_helper,
     shape_inference,
@@ -30,8 +32,9 @@ from .errors import ModelError, UnsupportedNode, UnsupportedOperatorsError
 from .external import load_external
 from .graph import Network, finished
 from .heap import trim
-from .lowering import Activation, Builder, Node, Unsupported
+from .lowering import STANDARD_DOMAINS, Activation, Builder, Coding, Handler, Node, Unsupported
 from .operators import handlers
+from .pins import settled
 from .prepare import MAX_NODES, prepare
 
 MAX_FILE_BYTES = 1 << 30
@@ -40,11 +43,24 @@ MAX_SAMPLE_VALUES = 1 << 20
 SMALL_VALUES = 1 << 10
 """Initialisers of no more values stay in the model: shapes and the like are among them."""
 OPSET_MIN = 9
-STANDARD_DOMAINS = ("", "ai.onnx")
+INPUTS = {"FLOAT": None, "UINT8": np.dtype(np.uint8), "INT8": np.dtype(np.int8)}
+"""Types of inputs that are accepted; of integers the type, whose range samples have."""
+_PACKED = {
+    number: 8 // bits
+    for bits in (2, 4)
+    for name, number in TensorProto.DataType.items()
+    if name in (f"INT{bits}", f"UINT{bits}", f"FLOAT{bits}E2M1")
+}
+"""Types of which several values are stored in a byte, and how many."""
 
 
-def load_model(path: str | Path) -> Network:
+def load_model(path: str | Path, shape: Sequence[int] | None = None) -> Network:
     """Read, check and lower an ONNX file.
+
+    Parameters
+    ----------
+    shape:
+        Of the input, the batch included, where the model leaves dimensions open.
 
     Raises
     ------
@@ -64,6 +80,8 @@ def load_model(path: str | Path) -> Network:
     proto = ModelProto.FromString(proto.SerializeToString())
     trim()
     _check_model(proto, source)
+    if shape is not None:
+        _set_shape(proto, source, shape, weights)
     _check_finite(proto, weights, source)
     _fix_batch(proto, source, weights)
     proto = prepare(proto, source, weights)
@@ -134,7 +152,8 @@ def _check_claims(proto: ModelProto, source: str) -> None:
         if tensor.data_location == TensorProto.EXTERNAL:
             continue
         stored = _stored_values(tensor)
-        if min(tensor.dims, default=1) < 0 or prod(tensor.dims) != stored:
+        claimed = -(-prod(tensor.dims) // _PACKED.get(tensor.data_type, 1))
+        if min(tensor.dims, default=1) < 0 or claimed != stored:
             raise ModelError(
                 f"{source} tensor '{tensor.name}' claims shape {list(tensor.dims)} "
                 f"but holds {stored} values"
@@ -198,21 +217,46 @@ def _check_finite(proto: ModelProto, weights: Mapping[str, np.ndarray], source: 
         check(name, values)
 
 
+def _set_shape(
+    proto: ModelProto, source: str, shape: Sequence[int], weights: Mapping[str, np.ndarray]
+) -> None:
+    """Give the input the dimensions that the model leaves open."""
+    for value in _inputs(proto, weights)[:1]:
+        dims = value.type.tensor_type.shape.dim
+        given = [dim.dim_value for dim in dims]
+        fits = len(shape) == len(given) and all(
+            want > 0 and have in (0, want) for want, have in zip(shape, given, strict=False)
+        )
+        if not fits:
+            raise ModelError(
+                f"{source} input '{value.name}' has shape {given}, 0 where it is open, "
+                f"which {list(shape)} is not"
+            )
+        for dim, size in zip(dims, shape, strict=True):
+            dim.dim_value = size
+
+
+def _inputs(proto: ModelProto, weights: Mapping[str, np.ndarray]) -> list[ValueInfoProto]:
+    """Inputs that are not weights."""
+    constant = {*weights, *(tensor.name for tensor in proto.graph.initializer)}
+    return [value for value in proto.graph.input if value.name not in constant]
+
+
 def _input(
     proto: ModelProto, source: str, weights: Mapping[str, np.ndarray]
-) -> tuple[str, tuple[int, ...]]:
-    """Name and shape of the one input; a batch of any size is one of 1."""
-    constant = {*weights, *(tensor.name for tensor in proto.graph.initializer)}
-    inputs = [value for value in proto.graph.input if value.name not in constant]
+) -> tuple[str, tuple[int, ...], np.dtype | None]:
+    """Name, shape and, of integers, type of the one input; a batch of any size is one of 1."""
+    inputs = _inputs(proto, weights)
     if len(inputs) != 1 or len(proto.graph.output) != 1:
         raise ModelError(
             f"{source} has {len(inputs)} inputs and {len(proto.graph.output)} outputs, "
             "one of each is accepted"
         )
     tensor = inputs[0].type.tensor_type
-    if tensor.elem_type != TensorProto.FLOAT:
-        kind = TensorProto.DataType.Name(tensor.elem_type)
-        raise ModelError(f"{source} input '{inputs[0].name}' is {kind}, FLOAT is accepted")
+    kind = TensorProto.DataType.Name(tensor.elem_type)
+    if kind not in INPUTS:
+        accepted = ", ".join(INPUTS)
+        raise ModelError(f"{source} input '{inputs[0].name}' is {kind}, {accepted} is accepted")
     # A dimension that is symbolic or absent reads as 0.
     sizes = [dim.dim_value for dim in tensor.shape.dim]
     if len(sizes) < 2 or min(sizes[1:]) < 1 or prod(sizes[1:]) > MAX_SAMPLE_VALUES or sizes[0] < 0:
@@ -220,12 +264,12 @@ def _input(
             f"{source} input '{inputs[0].name}' has shape {sizes}, a batch dimension and a fixed "
             f"sample shape of 1 to {MAX_SAMPLE_VALUES} values are accepted"
         )
-    return inputs[0].name, (sizes[0] or 1, *sizes[1:])
+    return inputs[0].name, (sizes[0] or 1, *sizes[1:]), INPUTS[kind]
 
 
 def _fix_batch(proto: ModelProto, source: str, weights: Mapping[str, np.ndarray]) -> None:
     """Give the input its batch of one, so that what depends on it can be folded."""
-    name, shape = _input(proto, source, weights)
+    name, shape, _ = _input(proto, source, weights)
     (value,) = (value for value in proto.graph.input if value.name == name)
     for dim, size in zip(value.type.tensor_type.shape.dim, shape, strict=True):
         dim.dim_value = size
@@ -236,7 +280,7 @@ def _fix_batch(proto: ModelProto, source: str, weights: Mapping[str, np.ndarray]
 
 
 def _network(proto: ModelProto, source: str, weights: dict[str, np.ndarray]) -> Network:
-    input_name, shape = _input(proto, source, weights)
+    input_name, shape, dtype = _input(proto, source, weights)
     output_name = proto.graph.output[0].name
     consumers = Counter(name for node in proto.graph.node for name in node.input)
     consumers[output_name] += 1
@@ -246,14 +290,19 @@ def _network(proto: ModelProto, source: str, weights: dict[str, np.ndarray]) -> 
     builder.values.update(weights)
     weights.clear()  # each goes when the last node that uses it has been lowered
     numbers = np.arange(prod(shape)).reshape(shape)
-    builder.values[input_name] = Activation(numbers, consumers[input_name] == 1)
+    coding = None if dtype is None else Coding.whole(dtype)
+    builder.values[input_name] = Activation(numbers, consumers[input_name] == 1, coding)
+    builder.input_pin = None if coding is None else coding.pin
     _lower_nodes(proto, source, builder)
     trim()
     output = builder.values[output_name]
     if not isinstance(output, Activation) or not output.values.size:
         raise ModelError(f"{source} has no layer between its input and its output")
+    values = output.values
+    if output.coding is not None:
+        values = builder.integers(output_name, output)
     sample = shape[1:] if shape[0] == 1 else shape
-    return finished(input_name, sample, builder.layers, output.values)
+    return settled(finished(input_name, sample, builder.layers, values, builder.input_pin))
 
 
 def _lower_nodes(proto: ModelProto, source: str, builder: Builder) -> None:
@@ -268,14 +317,16 @@ def _lower_nodes(proto: ModelProto, source: str, builder: Builder) -> None:
         while unique in taken:
             unique += f"#{number}"
         taken.add(unique)
-        if node.domain not in STANDARD_DOMAINS:
+        handler = known.get(node.op_type)
+        if node.domain not in (handler.domains if handler else STANDARD_DOMAINS):
             unsupported.append(UnsupportedNode(name, node.op_type, f"of domain {node.domain}"))
-        elif node.op_type not in known:
+        elif handler is None:
             accepted = ", ".join(sorted(known))
             unsupported.append(UnsupportedNode(name, node.op_type, f"accepted: {accepted}"))
         elif all(value in builder.values for value in node.input if value):
             try:
-                known[node.op_type].lower(Node(node, unique, builder))
+                _check_types(node, handler, builder)
+                handler.lower(Node(node, unique, builder))
             except Unsupported as reason:
                 unsupported.append(UnsupportedNode(name, node.op_type, str(reason)))
             for value in filter(None, node.input):
@@ -284,3 +335,11 @@ def _lower_nodes(proto: ModelProto, source: str, builder: Builder) -> None:
                     del builder.values[value]
     if unsupported:
         raise UnsupportedOperatorsError(source, unsupported)
+
+
+def _check_types(node: NodeProto, handler: Handler, builder: Builder) -> None:
+    """Tensors of integers only for operators that take them."""
+    for name in node.input:
+        value = builder.values[name] if name else None
+        if isinstance(value, Activation) and value.coding and not handler.integers:
+            raise Unsupported(f"input '{name}' is of integers, DequantizeLinear before it")

@@ -19,6 +19,7 @@ import numpy as np
 
 from .floats import Floats
 from .layers import Copy, Layer, Matrix, Renumbering, Values
+from .scales import Scale
 
 DOUBLE_VALUES = 1 << 21
 """Values of a sample up to which a network is calibrated in double precision."""
@@ -38,12 +39,15 @@ class Network:
         In order: each reads values of the input and of layers before it.
     output_shape:
         Shape of the output of one sample; its values are those of the last layer.
+    input_pin:
+        Scale that a quantised model says its input has.
     """
 
     input_name: str
     input_shape: tuple[int, ...]
     layers: tuple[Layer, ...]
     output_shape: tuple[int, ...]
+    input_pin: Scale | None = None
 
     @property
     def inputs(self) -> int:
@@ -138,6 +142,21 @@ class Network:
                 if reader == number:
                     floats.forget(tensor)
 
+    @cached_property
+    def pins(self) -> tuple[Scale | None, ...]:
+        """For each of :attr:`tensors` the scale that the model says it has.
+
+        What only passes values on has theirs.
+        """
+        found: list[Scale | None] = [self.input_pin]
+        for layer in self.layers:
+            pin = layer.pin
+            if layer.passes:
+                own = {found[t] for values in layer.reads for t in self.tensors_of(values)}
+                pin = own.pop() if len(own) == 1 else None
+            found.append(pin)
+        return tuple(found)
+
     def same_scale(self) -> list[int]:
         """For each of :attr:`tensors` the first one that has the same scale.
 
@@ -167,7 +186,11 @@ class Network:
 
 
 def finished(
-    input_name: str, input_shape: tuple[int, ...], layers: Sequence[Layer], output: Values
+    input_name: str,
+    input_shape: tuple[int, ...],
+    layers: Sequence[Layer],
+    output: Values,
+    input_pin: Scale | None = None,
 ) -> Network:
     """A network of the layers that the output depends on, numbered anew.
 
@@ -193,7 +216,7 @@ def finished(
     begins = np.cumsum([inputs, *(layer.count for layer in kept)])
     table = Renumbering([0, *(layer.first for layer in kept)], [0, *begins[:-1].tolist()])
     renumbered = tuple(layer.renumbered(table) for layer in kept)
-    return Network(input_name, input_shape, renumbered, output.shape)
+    return Network(input_name, input_shape, renumbered, output.shape, input_pin)
 
 
 def _makers(values: Values | range, starts: Sequence[int]) -> set[int]:

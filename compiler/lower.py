@@ -25,12 +25,12 @@ from .emitter import Emitter, Piece, Product, Program
 from .errors import TargetError
 from .graph import Network
 from .heap import trim
-from .mapping import Placement, row_groups
+from .mapping import Placement, row_groups, tiles_used
 from .memory import ZERO_WORD, MemoryMap
 from .options import Options
 from .profile import make_profile
 from .quantise import QuantisedBlock
-from .scales import Scale, mantissa_and_shift
+from .scales import Scale, mantissa_and_shift, product_factor
 from .slicing import Slicing
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,10 @@ _LARGE = 1 << 16
 """Values of a layer whose emission leaves much to give back."""
 _REACH = {"tiles": 1 << 12, "program_depth": 1 << 16, "param_depth": 1 << 16, "act_depth": 1 << 16}
 """Tiles and words of memories that instructions reach without banks."""
+_FLOAT32 = 2.0**-22
+"""Rounding of a few float32 products."""
+_NEAR = 1 / 16
+"""Of a whole number: a bias of floats may be as near to one by chance."""
 
 
 def lower(
@@ -115,11 +119,12 @@ def _lowered(
     program = Program(geometry)
     _emit_setup(program, verify, device, converters, geometry, options)
     mode = device.mode_index(device.programmable.mode)
-    for p in placements:
-        program.enter(f"program/{p.tile}")
-        program.emit(Op.RESTORE, tile=p.tile, mode=mode)
+    tiles = tiles_used(placements)
+    for tile in range(tiles):
+        program.enter(f"program/{tile}")
+        program.emit(Op.RESTORE, tile=tile, mode=mode)
         program.set(Reg.TIA_RANGE, verify.tia_range)
-        program.emit(Op.PROGRAM, tile=p.tile, cell=0, count=geometry.cells)
+        program.emit(Op.PROGRAM, tile=tile, cell=0, count=geometry.cells)
         program.emit(Op.HALT)
     # A tile whose first rows are spare has addresses that begin before its inputs.
     begin = ZERO_WORD + 1 + max((p.first_row for p in placements), default=0)
@@ -147,7 +152,7 @@ def _lowered(
         code=tuple(made.code),
         entries=made.entries,
         params=np.array(params, np.uint64),
-        tiles=len(placements),
+        tiles=tiles,
         input=memory.spans[0],
         layers=tuple(
             LayerSpan(layer.name, span)
@@ -264,11 +269,22 @@ def _products(
 def _requant_words(block: QuantisedBlock, plan: AnalogPlan) -> list[int]:
     """Bias in accumulator units and output factor, one word per output."""
     words = []
-    for bias, weight_scale in zip(block.bias, block.weight_scale, strict=True):
-        step = block.input.scale * float(weight_scale) / plan.codes_per_weight
-        factor = mantissa_and_shift(step / block.output.scale)
-        words.append(pack_requant(round(float(bias) / step), *factor))
+    for bias, scale, unit in zip(block.bias, block.weight_scale, block.unit, strict=True):
+        if block.own:
+            units = _whole(float(bias) / float(unit)) * plan.codes_per_weight
+            ratio = product_factor(block.input.scale, float(scale), block.output.scale)
+            factor = ratio / plan.codes_per_weight
+        else:
+            step = float(unit) / plan.codes_per_weight
+            units, factor = float(bias) / step, step / block.output.scale
+        words.append(pack_requant(round(units), *mantissa_and_shift(factor)))
     return words
+
+
+def _whole(number: float) -> float:
+    """The whole number that a number is but for float32 rounding: biases of quantised models."""
+    near = round(number)
+    return near if abs(number - near) <= min(abs(near) * _FLOAT32, _NEAR) else number
 
 
 def _check_accumulator(

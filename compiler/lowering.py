@@ -34,10 +34,51 @@ from .layers import (
     WeightedSum,
 )
 from .layers.weighted_sum import TERMS
+from .scales import MAX_BITS, WHOLE, Scale
+
+_NOWHERE = -2
+"""In place of a layer: of a value that is always 0."""
 
 
 class Unsupported(Exception):
     """The reason why a node has no lowering."""
+
+
+@dataclass(frozen=True)
+class Coding:
+    """Integers ``q`` from ``low`` to ``high`` that stand for values ``scale * (q - zero)``."""
+
+    scale: float
+    zero: int
+    low: int
+    high: int
+
+    @classmethod
+    def whole(cls, dtype: np.dtype) -> Coding:
+        """Integers of a type that stand for themselves."""
+        limits = np.iinfo(dtype)
+        return cls(1.0, 0, int(limits.min), int(limits.max))
+
+    @property
+    def pin(self) -> Scale | None:
+        """The scale of the values; none where they have more bits than words ever have."""
+        bits = (self.high - self.low).bit_length()
+        if bits <= MAX_BITS:
+            return Scale(self.scale, self.zero - self.low, bits)
+        return WHOLE if (self.scale, self.zero) == (1.0, 0) else None
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Smallest and largest value; none where words have fewer bits."""
+        if (self.high - self.low).bit_length() > MAX_BITS:
+            return -inf, inf
+        return self.scale * (self.low - self.zero), self.scale * (self.high - self.zero)
+
+    @property
+    def narrow(self) -> bool:
+        """Whether fewer integers are taken than their bits make."""
+        span = self.high - self.low
+        return span + 1 != 1 << span.bit_length()
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +91,13 @@ class Activation:
         Numbers of its values, of its shape, the batch of one included.
     alone:
         Nothing else reads these values: what makes them may be changed.
+    coding:
+        How the integers of a tensor of integers follow from the values; None of floats.
     """
 
     values: Values
     alone: bool = False
+    coding: Coding | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -61,6 +105,7 @@ class Activation:
 
 
 Value = Activation | np.ndarray
+STANDARD_DOMAINS = ("", "ai.onnx")
 
 
 @dataclass
@@ -75,6 +120,12 @@ class Builder:
         Number of the next value that a layer makes.
     repeats:
         Layers that are added under one name are one step that is repeated.
+    scales:
+        For constants of a quantised model the scale of each number, of the constant's shape.
+    inputs:
+        Values of the input.
+    input_pin:
+        Scale that the model says the input has.
     """
 
     consumers: Mapping[str, int]
@@ -83,7 +134,13 @@ class Builder:
     repeats: bool = False
     values: dict[str, Value] = field(default_factory=dict)
     layers: list[Layer] = field(default_factory=list)
+    scales: dict[str, np.ndarray] = field(default_factory=dict)
+    inputs: int = field(init=False)
+    input_pin: Scale | None = None
     _gathered: dict[tuple[str, tuple[int, ...]], Values] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.inputs = self.next
 
     def _unique(self, name: str) -> str:
         taken = {layer.name for layer in self.layers}
@@ -106,7 +163,12 @@ class Builder:
     # -- layers -----------------------------------------------------------------------
 
     def matrix(
-        self, name: str, source: Values, weight: np.ndarray, bias: np.ndarray | None = None
+        self,
+        name: str,
+        source: Values,
+        weight: np.ndarray,
+        bias: np.ndarray | None = None,
+        scale: np.ndarray | None = None,
     ) -> Values:
         """``weight @ source[n] + bias`` at every position.
 
@@ -116,32 +178,40 @@ class Builder:
             Shape (positions, inputs).
         weight, bias:
             Shapes (outputs, inputs) and (outputs,).
+        scale:
+            Of each weight of a quantised model, of their shape.
 
         Returns
         -------
         Values, shape (positions, outputs).
         """
         made = np.arange(len(source) * len(weight)).reshape(len(source), len(weight))
-        return self.matrices(name, [(source, weight, bias, made)]) + made
+        part = source, weight, bias, made
+        return self.matrices(name, [part], [scale_of_outputs(scale)]) + made
 
     def matrices(
         self,
         name: str,
         parts: Sequence[tuple[Values | Patches, np.ndarray, np.ndarray | None, Values]],
+        scales: Sequence[np.ndarray | None] = (),
     ) -> int:
         """Several matrices in one layer, as :meth:`matrix`; the number of its first value.
 
         The last of each is where its outputs are among the layer's values, from 0 on, shape
-        (positions, outputs), those of a position one after the other.
+        (positions, outputs), those of a position one after the other. ``scales`` has for
+        each matrix of a quantised model the scale of each output, shape (outputs,).
         """
         blocks = tuple(
             Block.of(
                 source if isinstance(source, Patches) else Patches.rows(source),
-                weight,
+                weight if weight.dtype == np.float32 else weight.astype(np.float64),
                 np.zeros(len(weight)) if bias is None else bias.astype(np.float64),
                 self.next + made[:, 0],
+                scale,
             )
-            for source, weight, bias, made in parts
+            for (source, weight, bias, made), scale in zip(
+                parts, scales or [None] * len(parts), strict=True
+            )
         )
         return int(self._add(Matrix(blocks=blocks, **self._head(name)))[0])
 
@@ -183,6 +253,7 @@ class Builder:
         offset: float | np.ndarray = 0.0,
         low: float = -inf,
         high: float = inf,
+        pin: Scale | None = None,
     ) -> Values:
         """Sums of values times factors, and an offset, between bounds.
 
@@ -193,6 +264,8 @@ class Builder:
         factors:
             One for each term, 1 where there are none; they and the offset broadcast to
             the sum's shape.
+        pin:
+            The scale that they have.
         """
         *most, last = np.broadcast_arrays(*terms)
         shape = last.shape
@@ -215,6 +288,7 @@ class Builder:
             offset=_ordered(np.broadcast_to(offset, shape), order),
             low=low,
             high=high,
+            pin=pin,
             **self._head(name),
         )
         made = np.empty(len(order), np.int64)
@@ -285,7 +359,7 @@ class Builder:
         if (
             maker is not None
             and isinstance(layer, Matrix | WeightedSum)
-            and not (layer.is_bounded or layer.alike)
+            and not (layer.is_bounded or layer.alike or layer.pin)
         ):
             order = np.argsort(tensor.values.reshape(-1))
             changes = [n.reshape(-1)[order] for n in (factor, offset)]
@@ -294,6 +368,76 @@ class Builder:
                 self.layers[maker] = changed
                 return tensor.values
         return self.weighted_sum(name, [np.broadcast_to(tensor.values, shape)], [factor], offset)
+
+    def pinned(self, name: str, tensor: Activation, coding: Coding) -> Values:
+        """A tensor rounded to the values that integers stand for, with their scale.
+
+        At no cost where the values have it already, where only this reads the input, or
+        where the layer that makes them can do it.
+        """
+        pin, (low, high) = coding.pin, coding.limits
+        numbers = np.sort(tensor.values.reshape(-1))
+        whole = tensor.alone and np.array_equal(numbers, range(self.inputs))
+        if whole and self.input_pin is None:
+            self.input_pin = pin
+        maker = self._maker(tensor)
+        if maker is not None:
+            layer = self.layers[maker]
+            free = not (layer.passes or layer.alike or layer.pin or isinstance(layer, Largest))
+            if free and isinstance(layer, Bounded):
+                self.layers[maker] = replace(layer.bounded(low, high), pin=pin)
+                return tensor.values
+            if free:
+                self.layers[maker] = replace(layer, pin=pin)
+        # Values of different layers, which may have different scales, one after the other.
+        makers = self._makers(tensor.values)
+        made = np.full(tensor.shape, ZERO)
+        for each in np.unique(makers):
+            here = makers == each
+            source = tensor.values[here]
+            known = None if each == _NOWHERE else self._pin_of(int(each))
+            if each == _NOWHERE or (known == pin and not coding.narrow):
+                made[here] = source
+            else:
+                made[here] = self.weighted_sum(name, [source], low=low, high=high, pin=pin)
+        return made
+
+    def recoded(self, name: str, tensor: Activation, coding: Coding) -> Values:
+        """The values for which the same integers stand in another coding."""
+        own = tensor.coding
+        assert own is not None
+        if (own.scale, own.zero) == (coding.scale, coding.zero):
+            return tensor.values
+        factor = coding.scale / own.scale
+        offset = coding.scale * (own.zero - coding.zero)
+        # The type of the integers is still that of the tensor.
+        pin = replace(coding, low=own.low, high=own.high).pin
+        return self.weighted_sum(name, [tensor.values], [factor], offset, pin=pin)
+
+    def integers(self, name: str, tensor: Activation) -> Values:
+        """The integers of a tensor of integers as values."""
+        own = tensor.coding
+        assert own is not None
+        if (own.scale, own.zero) == (1.0, 0):
+            return tensor.values
+        return self.weighted_sum(name, [tensor.values], [1 / own.scale], own.zero, pin=WHOLE)
+
+    def _makers(self, values: Values) -> np.ndarray:
+        """For each value the layer that makes it, -1 of the input, ``_NOWHERE`` of ``ZERO``."""
+        firsts = np.array([layer.first for layer in self.layers], np.int64)
+        found = np.searchsorted(firsts, values, side="right") - 1
+        return np.where(values < 0, _NOWHERE, found)
+
+    def _pin_of(self, maker: int) -> Scale | None:
+        """The scale that what a layer makes is known to have; -1 is the input."""
+        if maker < 0:
+            return self.input_pin
+        layer = self.layers[maker]
+        if not layer.passes:
+            return layer.pin
+        sources = {int(m) for values in layer.reads for m in np.unique(self._makers(values))}
+        pins = {self._pin_of(source) for source in sources - {_NOWHERE}}
+        return pins.pop() if len(pins) == 1 else None
 
     def _maker(self, tensor: Activation) -> int | None:
         """The layer that makes these values, all of them and no others, for nobody else."""
@@ -305,6 +449,22 @@ class Builder:
                 whole = whole and tensor.values.max() - first < layer.count
                 return place if tensor.alone and whole and _different(tensor.values) else None
         return None
+
+
+def scale_of_outputs(scale: np.ndarray | None) -> np.ndarray | None:
+    """The scale of each output, shape (outputs,), of those of its weights, (outputs, ...).
+
+    Raises
+    ------
+    Unsupported
+        If an output has several.
+    """
+    if scale is None:
+        return None
+    each = scale.reshape(len(scale), -1)
+    if (each != each[:, :1]).any():
+        raise Unsupported("the scale of its weight is not one for each output")
+    return each[:, 0].copy()
 
 
 def _orderly(terms: Sequence[Values]) -> Values:
@@ -350,7 +510,10 @@ def _scaled(
         changes = [n[block.made() - layer.first] for n in (factor, offset)]
         if any((n != n[:1]).any() for n in changes):
             return None
-        blocks.append(block.scaled(changes[0][0], changes[1][0]))
+        scaled = block.scaled(changes[0][0], changes[1][0])
+        if scaled is None:
+            return None
+        blocks.append(scaled)
     return replace(layer, blocks=tuple(blocks))
 
 
@@ -429,17 +592,44 @@ class Node:
     def matrix(self, position: int, rank: int | None = None) -> np.ndarray:
         """As :meth:`weights`, but single precision is not made double."""
         value = self.constant(position)
-        return (
-            value
-            if value.dtype == np.float32 and rank in (None, value.ndim)
-            else (self.weights(position, rank))
-        )
+        if value.dtype == np.float32 and rank in (None, value.ndim):
+            return value
+        return self.weights(position, rank)
 
-    def emit(self, values: Values, position: int = 0, *, of: Sequence[Activation] = ()) -> None:
-        """Give an output its values; ``of`` are the tensors that it has them from, unchanged."""
+    def scale(self, position: int) -> np.ndarray | None:
+        """The scale of each number of a constant that a quantised model has, of its shape."""
+        return self.builder.scales.get(self.proto.input[position])
+
+    def emit(
+        self,
+        values: Values,
+        position: int = 0,
+        *,
+        of: Sequence[Activation] = (),
+        coding: Coding | None = None,
+    ) -> None:
+        """Give an output its values; ``of`` are the tensors that it has them from, unchanged.
+
+        Raises
+        ------
+        Unsupported
+            If these are tensors of integers that stand for values in different ways.
+        """
         name = self.proto.output[position]
         alone = self.builder.consumers.get(name, 0) == 1 and all(each.alone for each in of)
-        self.builder.values[name] = Activation(values, alone)
+        codings = {each.coding for each in of}
+        if len(codings) > 1:
+            raise Unsupported("its integers have different scales, DequantizeLinear before it")
+        self.builder.values[name] = Activation(values, alone, codings.pop() if of else coding)
+
+    def emit_constant(
+        self, value: np.ndarray, scale: np.ndarray | None = None, position: int = 0
+    ) -> None:
+        """Give an output a constant; of a quantised model with the scale of each number."""
+        name = self.proto.output[position]
+        self.builder.values[name] = value
+        if scale is not None:
+            self.builder.scales[name] = scale
 
 
 @dataclass(frozen=True)
@@ -448,6 +638,13 @@ class Handler:
 
     operators: tuple[str, ...]
     lower: Callable[[Node], None]
+    integers: bool = False
+    """Whether tensors of integers are among what they take."""
+    domains: tuple[str, ...] = STANDARD_DOMAINS
+    """Of the operators."""
 
 
-__all__ = ["ZERO", "Activation", "Builder", "Handler", "Node", "Unsupported", "Value", "Values"]
+__all__ = [
+    "STANDARD_DOMAINS", "ZERO", "Activation", "Builder", "Coding", "Handler", "Node",
+    "Unsupported", "Value", "Values", "scale_of_outputs",
+]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..hw.geometry import Geometry
@@ -35,6 +36,11 @@ class Placement:
 def tiles_needed(block: Block | QuantisedBlock, geometry: Geometry) -> int:
     """Tiles that a matrix takes."""
     return -(-block.inputs // geometry.rows) * -(-block.outputs // geometry.pairs)
+
+
+def tiles_used(placements: Sequence[Placement]) -> int:
+    """Tiles of an image: a card has one even if a network needs none."""
+    return max(len(placements), 1)
 
 
 def place(network: Network, geometry: Geometry, slices: int = 1) -> tuple[Placement, ...]:

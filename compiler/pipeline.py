@@ -24,9 +24,9 @@ from .graph import Network
 from .heap import trim
 from .layers import Matrix
 from .lower import lower
-from .mapping import check_slices, place
+from .mapping import check_slices, place, tiles_used
 from .options import Options
-from .quantise import Range, calibrate, choose_scales, quantise
+from .quantise import Range, calibrate, check_weights, choose_scales, quantise
 from .ranging import choose_ranges
 from .runner import build_engine, quantise_input
 from .samples import flat_samples
@@ -50,6 +50,7 @@ def compile_model(
     options: Options | None = None,
     converters: Converters | None = None,
     faults: np.ndarray | None = None,
+    shape: Sequence[int] | None = None,
 ) -> Compiled:
     """Compile an ONNX file for a device and a controller.
 
@@ -61,6 +62,8 @@ def compile_model(
         Default to those of the reference controller and card.
     faults:
         Conductances of stuck cells [S] and NaN of the others, shape (tiles, rows, columns).
+    shape:
+        Of the input, where the model leaves dimensions open.
 
     Raises
     ------
@@ -71,7 +74,7 @@ def compile_model(
     name, converters = Path(model_path).name, converters or Converters()
     compiled = compile_network(
         name,
-        calibrated(load_model(model_path), calib),  # by no name here: it goes when it may
+        calibrated(load_model(model_path, shape), calib),  # by no name here: it goes when it may
         device,
         geometry,
         options,
@@ -140,6 +143,7 @@ def compile_network(
     slicing = Slicing(len(device.level_codes), options.slices)
     check_slices(slicing, geometry)
     network, x = source.network, source.x
+    check_weights(network, slicing)
     scales = choose_scales(network, source.ranges, options.act_bits, geometry.act_width)
     try:
         verify = plan_analog(device, converters, 1, options.tia_range)
@@ -158,7 +162,7 @@ def compile_network(
         trim()
         stuck = None
         if faults is not None:
-            stuck = in_levels(check_faults(faults, len(placements), geometry), device)
+            stuck = in_levels(check_faults(faults, tiles_used(placements), geometry), device)
         cells = assign(blocks, placements, geometry, slicing, stuck)
         placements = cells.placements
         if options.bias_correction:

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..hw.isa import BIAS_BITS
-from .errors import CalibrationError
+from .errors import CalibrationError, TargetError
 from .graph import Network
 from .layers import Largest, Matrix
+from .options import MAX_SLICES
+from .pins import check_words
 from .samples import flat_samples
-from .scales import Scale, fit
+from .scales import WHOLE, Scale, fit, product_step, whole
+from .slicing import Slicing
 
 CHANNEL_RANGE_BITS = 16
 """Weights of a channel this far below the largest ones change no activation: they may round to 0,
@@ -52,6 +55,8 @@ class QuantisedBlock:
         float64, shape (outputs,), in units of the float model.
     input, output:
         Scales of the activations at both ends.
+    own:
+        Whether weights and scales are a quantised model's own, but for powers of two.
     """
 
     layer: int
@@ -61,6 +66,17 @@ class QuantisedBlock:
     bias: np.ndarray
     input: Scale
     output: Scale
+    own: bool = False
+
+    @property
+    def unit(self) -> np.ndarray:
+        """What 1 of ``weight @ drive`` is, float64 of shape (outputs,).
+
+        In float32 where scales are a quantised model's own, as such models are executed.
+        """
+        if self.own:
+            return np.array([product_step(self.input.scale, s) for s in self.weight_scale])
+        return self.input.scale * self.weight_scale
 
     @property
     def outputs(self) -> int:
@@ -96,6 +112,20 @@ def quantise_weight(
     return integers, scale
 
 
+def widened(
+    integers: np.ndarray, scale: np.ndarray, top: int, least: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Integers of a quantised model (outputs, inputs) over more of the levels, and their scales.
+
+    Each output's times the largest power of two for which they are not above ``top`` and its
+    scale not below ``least``: all products are exactly what they were.
+    """
+    peak = np.maximum(np.abs(integers).max(axis=1), 1)
+    room = np.minimum(top / peak, scale / np.maximum(least, np.finfo(np.float64).tiny))
+    factor = 2.0 ** np.floor(np.log2(np.maximum(room, 1)))
+    return (integers * factor[:, np.newaxis]).astype(np.int32), scale / factor
+
+
 def calibrate(network: Network, samples: np.ndarray) -> list[Range]:
     """Ranges of the input and of every layer's values on samples (n, *sample shape).
 
@@ -129,16 +159,26 @@ def choose_scales(
     Those that have to be alike cover the ranges of all of them. Hidden activations have
     ``act_bits``; what no layer reads keeps ``word_bits``, so that scores are as fine as
     the controller's words allow, over ``OUTPUT_HEADROOM`` times their range. Places of
-    largest values are whole numbers.
+    largest values are whole numbers. What a quantised model says of a tensor is taken as it is.
+
+    Raises
+    ------
+    TargetError
+        If a quantised model's integers do not fit the words.
     """
+    check_words(network, ranges, word_bits)
     group = network.same_scale()
     chosen: dict[int, Scale] = {}
     for first in sorted(set(group)):
         members = [number for number, root in enumerate(group) if root == first]
         low = min(ranges[number][0] for number in members)
         high = max(ranges[number][1] for number in members)
-        if any(isinstance(_maker(network, number), Largest) for number in members):
-            chosen[first] = Scale(1.0, 1 << word_bits - 1, word_bits)
+        # All of a group have the same, or none (pins.py).
+        pin = network.pins[first]
+        if pin == WHOLE or any(isinstance(_maker(network, n), Largest) for n in members):
+            chosen[first] = whole(word_bits)
+        elif pin is not None:
+            chosen[first] = pin
         elif any(network.readers[number] for number in members):
             chosen[first] = fit(low, high, act_bits, word_bits)
         else:
@@ -170,14 +210,70 @@ def quantise(
     least: dict[tuple[int, int], np.ndarray] = {}
     for number, which, block, source in blocks:
         own = np.abs(block.bias) * codes_per_weight / (source.scale * BIAS_LIMIT)
+        if block.scale is not None and (own > block.scale).any():
+            largest = np.abs(block.bias).max()
+            raise TargetError(
+                f"layer '{network.layers[number].name}' has a bias of {largest:.3g}, too large "
+                f"for {BIAS_BITS} bits in steps of the model's own scales"
+            )
         held = (holders[number], which)
         least[held] = np.maximum(least[held], own) if held in least else own
     made = []
     for number, which, block, source in blocks:
-        weight, weight_scale = quantise_weight(block.weight, top, least[holders[number], which])
+        least_here = least[holders[number], which]
+        if block.scale is not None:
+            weight, weight_scale = widened(block.integers, block.scale, top, least_here)
+        else:
+            weight, weight_scale = quantise_weight(block.weight, top, least_here)
         made.append(
             QuantisedBlock(
-                number, which, weight, weight_scale, block.bias, source, scales[number + 1]
+                number,
+                which,
+                weight,
+                weight_scale,
+                block.bias,
+                source,
+                scales[number + 1],
+                block.scale is not None,
             )
         )
     return tuple(made)
+
+
+def slices_needed(network: Network, levels: int) -> int:
+    """The fewest slices of so many levels that hold the integer weights of a quantised model.
+
+    Raises
+    ------
+    TargetError
+        Naming the layer for which there are not enough.
+    """
+    needed = 1
+    for layer in network.layers:
+        for block in layer.blocks if isinstance(layer, Matrix) else ():
+            peak = 0 if block.scale is None else int(np.abs(block.integers).max())
+            counts = range(needed, MAX_SLICES + 1)
+            enough = [n for n in counts if Slicing(levels, n).top >= peak]
+            if not enough:
+                raise TargetError(
+                    f"layer '{layer.name}' has integer weights of up to {peak}, {MAX_SLICES} "
+                    f"slices of {levels} levels hold {Slicing(levels, MAX_SLICES).top}"
+                )
+            needed = enough[0]
+    return needed
+
+
+def check_weights(network: Network, slicing: Slicing) -> None:
+    """Refuse weights of a quantised model that the slices do not hold.
+
+    Raises
+    ------
+    TargetError
+        With the number of slices that it needs.
+    """
+    needed = slices_needed(network, slicing.levels)
+    if needed > slicing.count:
+        raise TargetError(
+            f"the model's integer weights need {needed} slices of {slicing.levels} levels, "
+            f"there are {slicing.count}"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,10 +12,15 @@ from ..hw.afe.array_card import front_end_cycles
 from ..hw.banks import Banks
 from ..hw.cycles import FrontEndCycles, inference, layer_cycles
 from ..hw.isa import POOL_WORDS, Instruction, Op, unpack_pool
+from .budget import LayerBudget
 from .compiled import Compiled
 
 
-def summarise(compiled: Compiled, front_end: FrontEndCycles | None = None) -> dict[str, Any]:
+def summarise(
+    compiled: Compiled,
+    front_end: FrontEndCycles | None = None,
+    budget: Sequence[LayerBudget] = (),
+) -> dict[str, Any]:
     """The report as plain JSON values.
 
     Parameters
@@ -24,11 +29,13 @@ def summarise(compiled: Compiled, front_end: FrontEndCycles | None = None) -> di
         The network.
     front_end:
         What its cycles are predicted for; by default the array card at the network's clock.
+    budget:
+        Where the error of its layers comes from, if that was asked for.
     """
     image, device, geometry = compiled.image, compiled.device, compiled.image.geometry
     executed = [(n, each) for n, each in _executed(compiled) if each.op is Op.MVM]
     layers = [_layer(compiled, number, executed) for number in range(len(compiled.layers))]
-    weights = sum(p.inputs * p.outputs for p in compiled.placements)
+    used = sum(2 * p.inputs * p.outputs for p in compiled.placements)
     act_words = _words_used(compiled)
     counts = np.bincount(compiled.levels.reshape(-1), minlength=len(device.level_codes))
     return {
@@ -53,9 +60,9 @@ def summarise(compiled: Compiled, front_end: FrontEndCycles | None = None) -> di
         "totals": {
             "planes": sum(layer["planes"] for layer in layers),
             "conversions": sum(layer["conversions"] for layer in layers),
-            "weights": weights,
+            "weights": sum(layer["weights"] for layer in layers),
             "cells": int(compiled.levels.size),
-            "cell_utilisation": 2 * weights / compiled.levels.size,
+            "cell_utilisation": used / compiled.levels.size,
         },
         "use": {
             "tiles": [image.tiles, geometry.tiles],
@@ -64,6 +71,7 @@ def summarise(compiled: Compiled, front_end: FrontEndCycles | None = None) -> di
             "activation words": [act_words, geometry.act_depth],
         },
         "level_histogram": counts.tolist(),
+        "budget": [asdict(layer) for layer in budget],
     }
 
 

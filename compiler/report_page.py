@@ -33,7 +33,7 @@ body { font:16px/1.5 system-ui,sans-serif; color:var(--ink); background:var(--pa
        max-width:60rem; margin:2rem auto; padding:0 1rem }
 h1 { font-size:1.5rem; margin-bottom:0 } h2 { font-size:1.1rem; margin-top:2.2rem }
 p.sub, figcaption { color:var(--soft) } p.sub { margin-top:.2rem }
-.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr)); gap:.8rem }
+.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr)); gap:.8rem }
 .card { background:var(--card); border-radius:.5rem; padding:.7rem .9rem }
 .card b { display:block; font-size:1.35rem; font-weight:600 } .card span { color:var(--soft) }
 .wide { overflow-x:auto }
@@ -53,6 +53,7 @@ figure { margin:1rem 0 } figure img { image-rendering:pixelated; max-width:100%;
 <th>MVMs</th><th>planes</th><th>conversions</th><th>output scale</th></tr></thead>
 <tbody>$layers</tbody></table></div>
 $cycles
+$budget
 <h2>Use of the controller</h2>
 <div class="wide"><table><thead><tr><th>resource</th><th>used</th><th>there</th><th>share</th></tr>
 </thead><tbody>$use</tbody></table></div>
@@ -98,6 +99,7 @@ def render_html(compiled: Compiled, report: dict[str, Any]) -> str:
         ),
         layers="".join(_layer_row(layer) for layer in report["layers"]),
         cycles=_cycles(report["cycles"]),
+        budget=_budget(report["budget"]),
         use="".join(
             _row(name, used, there, f"{used / there:.0%}")
             for name, (used, there) in report["use"].items()
@@ -107,22 +109,49 @@ def render_html(compiled: Compiled, report: dict[str, Any]) -> str:
     )
 
 
+def _budget(layers: list[dict[str, Any]]) -> str:
+    """Where errors come from; nothing if that was not asked for."""
+    if not layers:
+        return ""
+    causes = list(layers[0]["costs"])
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("layer", "error", *causes))
+    rows = "".join(
+        _row(
+            layer["name"],
+            f"{layer['error']:.2%}",
+            *(f"{layer['costs'][cause]:.2%}" for cause in causes),
+        )
+        for layer in layers
+    )
+    return (
+        "<h2>Error budget</h2>"
+        '<p class="sub">What the values of a layer are off against floats, root mean square over '
+        "that of the floats, on calibration samples; and what each cause adds to it, in squares."
+        f'</p><div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+        "</div>"
+    )
+
+
 def _row(*cells: object) -> str:
     return "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>"
 
 
 def _layer_row(layer: dict[str, Any]) -> str:
-    return _row(
-        layer["name"],
-        layer["kind"],
-        f"{layer['outputs']:,}",
+    """A layer; one without tiles has no figures of them."""
+    figures = [
         f"{layer['weights']:,}",
         len(layer["tiles"]),
         ", ".join(f"{scale * 1e6:g} \u00b5A" for scale in layer["tia_full_scale_a"]),
         layer["rows_at_once"],
-        layer["mvms"],
-        layer["planes"],
+        f"{layer['mvms']:,}",
+        f"{layer['planes']:,}",
         f"{layer['conversions']:,}",
+    ]
+    return _row(
+        layer["name"],
+        layer["kind"],
+        f"{layer['outputs']:,}",
+        *(figures if layer["tiles"] else [""] * len(figures)),
         f"{layer['output_scale']['scale']:.4g}",
     )
 

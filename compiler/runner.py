@@ -6,6 +6,7 @@ import numpy as np
 
 from ..sim.array import SimulatedArray
 from ..sim.engine import NumpyEngine
+from .cells import check_faults
 from .compiled import Compiled
 from .errors import InputError
 from .samples import flat_samples
@@ -29,7 +30,11 @@ def dequantise_output(compiled: Compiled, drive: np.ndarray) -> np.ndarray:
 
 
 def build_engine(
-    compiled: Compiled, seed: int | None = None, read_noise: bool = True, program: bool = True
+    compiled: Compiled,
+    seed: int | None = None,
+    read_noise: bool = True,
+    program: bool = True,
+    faults: np.ndarray | None = None,
 ) -> NumpyEngine:
     """The numpy engine on a fresh array, set up and, unless told otherwise, programmed.
 
@@ -39,11 +44,16 @@ def build_engine(
         Seed of the array's draws; by default the one of the compilation.
     read_noise:
         Whether reads are noisy, those of write-verify included.
+    faults:
+        Conductances of stuck cells [S] and NaN of the others, shape (tiles, rows, columns).
     """
     image, geometry = compiled.image, compiled.image.geometry
     seed = compiled.options.seed if seed is None else seed
-    tiles = max(image.tiles, 1)  # a card has one even if the network needs none
-    array = SimulatedArray(compiled.device, tiles, geometry.rows, geometry.columns, seed)
+    array = SimulatedArray(compiled.device, image.tiles, geometry.rows, geometry.columns, seed)
+    if faults is not None:
+        stuck = check_faults(faults, image.tiles, geometry).reshape(-1)
+        cells = np.flatnonzero(~np.isnan(stuck))
+        array.stick(cells, stuck[cells])
     engine = NumpyEngine(
         image, array, compiled.converters, compiled.options.clk_hz, seed, read_noise=read_noise
     )

@@ -65,6 +65,15 @@ class Scale:
         return np.asarray(drive, np.float32) * np.float32(self.scale)
 
 
+WHOLE = Scale(1.0, 0, 0)
+"""In place of a scale: whole numbers, of as many bits as a word has."""
+
+
+def whole(word_bits: int) -> Scale:
+    """Whole numbers in a word."""
+    return Scale(1.0, 1 << word_bits - 1, word_bits)
+
+
 def fit(low: float, high: float, bits: int, word_bits: int) -> Scale:
     """The scale that covers ``low .. high`` and zero.
 
@@ -85,6 +94,16 @@ def _float32(value: float) -> float:
     """A usable float32 scale; 1 for a tensor that is zero (or as good as)."""
     single = np.float32(value)
     return float(single) if single > np.finfo(np.float32).tiny else 1.0
+
+
+def product_step(x: float, w: float) -> float:
+    """The float32 product of two scales: what one unit of a quantised model's int32 is."""
+    return float(np.float32(x) * np.float32(w))
+
+
+def product_factor(x: float, w: float, y: float) -> float:
+    """From that unit to steps of the output, in float32 as quantised models are executed."""
+    return float(np.float32(product_step(x, w)) / np.float32(y))
 
 
 def mantissa_and_shift(factor: float) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from .compiled import Compiled
 from .errors import TargetError
 from .options import MAX_SLICES, Options
 from .pipeline import Source, compile_network
+from .quantise import slices_needed
 from .runner import build_engine, check_labels, dequantise_output
 
 ACT_BITS = (8, 7, 6, 5, 4)
@@ -107,7 +108,8 @@ class Search:
             wanted = check_labels(self.labels, *scores.shape)
         self._wanted, self._float = wanted, scores.argmax(axis=1) == wanted
         best: Trial | None = None
-        for slices in range(1, MAX_SLICES + 1):
+        least = slices_needed(self.source.network, len(self.device.level_codes))
+        for slices in range(least, MAX_SLICES + 1):
             best = self._try(slices, ACT_BITS[0], ADC_BITS[0])
             if best.keeps(self.target) or best.drop is None:
                 break

@@ -12,11 +12,16 @@ import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, Module
 from amaranth.lib import wiring
+from hypothesis import settings
 
 from ohmloom.hw.isa import Instruction, Op, encode, instruction
 from ohmloom.hw.link.coroutine import AsyncLinkClient
 from ohmloom.hw.link.protocol import Space
 from ohmloom.hw.profile import Drive, Kind, ModeRecord, Profile, pack_profile, quarters
+
+# How long an example takes depends on the machine, and on what else it does.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 PERMISSIVE = Profile(
     (

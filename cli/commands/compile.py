@@ -20,6 +20,9 @@ def compile_model(
         Path | None, typer.Option("--output", "-o", help="Bundle to write [MODEL's name .ohm].")
     ] = None,
     target: Annotated[str, typer.Option(help="Board, or 'simulated': no limit.")] = "ulx3s-85f",
+    shape: Annotated[
+        str | None, typer.Option(help="Of the input, like 1,3,224,224, where it is open.")
+    ] = None,
     rows: Annotated[int | None, typer.Option(help="Rows of a tile [the target's].")] = None,
     columns: Annotated[
         int | None, typer.Option(help="Columns of a tile, two for each output [the target's].")
@@ -44,10 +47,14 @@ def compile_model(
         Path | None,
         typer.Option(help="Classes of the calibration samples, .npy [what floats say]."),
     ] = None,
+    budget: Annotated[
+        bool, typer.Option("--budget", help="Take the error of every layer apart by its causes.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, max=SEED_MAX, help="Seed of every draw.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Compile an ONNX network for a device into a bundle."""
+    sizes = _sizes(shape)
     with working(), Reporter() as reporter:
         from ...compiler.options import Options
         from ..arrays import blaming, load_array
@@ -64,13 +71,33 @@ def compile_model(
             classes = None if labels is None else load_array(labels)
             with blaming(calib):
                 options, adc_bits, trials = choose_knobs(
-                    model, device, samples, classes, geometry, options, target_drop, reporter
+                    model, device, samples, classes, geometry, options, target_drop, reporter, sizes
                 )
         stuck = None if faults is None else load_array(faults)
         with blaming(calib):
             _, data = compile_bundle(
-                model, device, samples, bundle, reporter, geometry, options, adc_bits, stuck
+                model,
+                device,
+                samples,
+                bundle,
+                reporter,
+                geometry,
+                options,
+                adc_bits,
+                stuck,
+                budget=budget,
+                shape=sizes,
             )
         if trials:
             data["tried"] = trials
     emit(as_json, data, key_table(f"Compiled {model.name}", data))
+
+
+def _sizes(text: str | None) -> list[int] | None:
+    """Dimensions with commas between them."""
+    try:
+        return None if text is None else [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"--shape {text}: whole numbers with commas between them are accepted"
+        ) from error

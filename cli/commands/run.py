@@ -33,6 +33,10 @@ def run(
             "cxxrtl: the same, compiled."
         ),
     ] = EngineName.NUMPY,
+    faults: Annotated[
+        Path | None,
+        typer.Option(help="Stuck cells, .npy (tiles, rows, columns) of siemens, else NaN."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run samples through a bundle, device noise on."""
@@ -45,6 +49,7 @@ def run(
         compiled = load_bundle(bundle)
         x = load_array(samples)
         classes = None if labels is None else load_array(labels)
+        stuck = None if faults is None else load_array(faults)
         with blaming(samples):
             drives = quantise_input(compiled, x)
         if labels is not None and classes is not None:
@@ -60,14 +65,14 @@ def run(
             from ..steps.cosimulation import cosimulate, insist_on_agreement
 
             simulator = Simulator.CXXRTL if engine is EngineName.CXXRTL else Simulator.ICARUS
-            rtl = cosimulate(compiled, drives, reporter, simulator=simulator)
+            rtl = cosimulate(compiled, drives, reporter, simulator=simulator, faults=stuck)
             insist_on_agreement(rtl.report)
             scores = dequantise_output(compiled, rtl.output)
             data["saturations"] = rtl.report.saturations
             data["cycles_per_inference"] = rtl.report.cycles_per_inference
             data["values_compared"] = rtl.report.values_compared
         else:
-            result = infer(compiled, drives, reporter)
+            result = infer(compiled, drives, reporter, stuck)
             scores = result.scores
             data["saturations"] = result.saturations
             data["conversions"] = result.conversions

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ...compiler.budget import LayerBudget, error_budget
 from ...compiler.bundle import REPORT_HTML, write_bundle
 from ...compiler.compiled import Compiled
 from ...compiler.frontend import load_model
@@ -28,6 +30,7 @@ def choose_knobs(
     options: Options,
     target: float,
     reporter: Reporter,
+    shape: Sequence[int] | None = None,
 ) -> tuple[Options, int, list[str]]:
     """The cheapest options and ADC bits that lose at most ``target``, and what was tried.
 
@@ -37,7 +40,7 @@ def choose_knobs(
         If device, model or samples do not do, or nothing keeps the accuracy.
     """
     reporter.update("calibrating")
-    source = calibrated(load_model(model), calib)
+    source = calibrated(load_model(model, shape), calib)
 
     def told(trial: Trial) -> None:
         reporter.update(f"tried {_words(trial)}")
@@ -68,6 +71,9 @@ def compile_bundle(
     options: Options | None = None,
     adc_bits: int = 16,
     faults: np.ndarray | None = None,
+    *,
+    budget: bool = False,
+    shape: Sequence[int] | None = None,
 ) -> tuple[Compiled, dict[str, object]]:
     """Compile a network into a bundle; also returns the figures that are shown.
 
@@ -78,10 +84,16 @@ def compile_bundle(
     """
     reporter.update("compiling")
     converters = Converters(adc_bits=adc_bits)
-    compiled = compile_model(model, load(device), calib, geometry, options, converters, faults)
-    write_bundle(compiled, bundle)
+    compiled = compile_model(
+        model, load(device), calib, geometry, options, converters, faults, shape
+    )
+    errors: tuple[LayerBudget, ...] = ()
+    if budget:
+        reporter.update("taking the errors apart")
+        errors = error_budget(calibrated(load_model(model, shape), calib), compiled, faults)
+    write_bundle(compiled, bundle, errors)
     image, cycles = compiled.image, predict(compiled)
-    return compiled, {
+    figures: dict[str, object] = {
         "bundle": str(bundle),
         "report": str(bundle / REPORT_HTML),
         "device": compiled.device.name,
@@ -96,3 +108,10 @@ def compile_bundle(
         "predicted_cycles_later": cycles["later"] if cycles else None,
         "predicted_ms_later": 1e3 * cycles["seconds"] if cycles else None,
     }
+    if errors:
+        figures["error_budget"] = [
+            f"{layer.name}: {layer.error:.2%}, of it "
+            + ", ".join(f"{cause} {cost:.2%}" for cause, cost in layer.costs.items())
+            for layer in errors
+        ]
+    return compiled, figures

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...compiler.cells import check_faults
 from ...compiler.compiled import Compiled
 from ...errors import OhmloomError
 from ...sim.cosim.fault import Fault
@@ -25,8 +26,17 @@ def cosimulate(
     reporter: Reporter,
     fault: Fault | None = None,
     simulator: Simulator = Simulator.ICARUS,
+    faults: np.ndarray | None = None,
 ) -> Cosimulation:
-    """Run integer inputs (n, inputs) on the RTL against the numpy engine."""
+    """Run integer inputs (n, inputs) on the RTL against the numpy engine.
+
+    ``faults`` are the array's stuck cells, as of
+    :func:`~ohmloom.compiler.runner.build_engine`.
+    """
+    stuck: tuple[tuple[int, float], ...] = ()
+    if faults is not None:
+        at = check_faults(faults, compiled.image.tiles, compiled.image.geometry).reshape(-1)
+        stuck = tuple((int(cell), float(at[cell])) for cell in np.flatnonzero(~np.isnan(at)))
     job = Job(
         image=compiled.image,
         device=compiled.device,
@@ -36,6 +46,7 @@ def cosimulate(
         seed=compiled.options.seed,
         clk_hz=compiled.options.clk_hz,
         fault=fault,
+        stuck=stuck,
     )
     return run_cosim(
         job,

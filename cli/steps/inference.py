@@ -35,10 +35,15 @@ class Inference:
     conversions: int
 
 
-def infer(compiled: Compiled, drives: np.ndarray, reporter: Reporter) -> Inference:
-    """Program a fresh array and run integer inputs (n, inputs) on the numpy engine, noise on."""
+def infer(
+    compiled: Compiled, drives: np.ndarray, reporter: Reporter, faults: np.ndarray | None = None
+) -> Inference:
+    """Program a fresh array and run integer inputs (n, inputs) on the numpy engine, noise on.
+
+    ``faults`` are its stuck cells, as of :func:`~ohmloom.compiler.runner.build_engine`.
+    """
     reporter.update("programming the tiles")
-    engine = build_engine(compiled)
+    engine = build_engine(compiled, faults=faults)
     outputs: list[np.ndarray] = []
     saturations = conversions = 0
     for first in range(0, len(drives), BLOCK):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..scales import Scale
+
 if TYPE_CHECKING:
     from ..emitter import Emitter
 
@@ -61,11 +63,14 @@ class Layer(ABC):
     alike:
         Layers in which this is the same and not empty are one step of a network that is
         repeated: what they make has one scale, and their matrices are on the tiles once.
+    pin:
+        Scale that a quantised model says its values have; None: calibration chooses one.
     """
 
     name: str
     first: int
     alike: str = ""
+    pin: Scale | None = None
 
     kind: ClassVar[str]
     """What the report calls it."""

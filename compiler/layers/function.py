@@ -10,7 +10,7 @@ import numpy as np
 from ...hw.isa import TABLE_ENTRIES
 from ..scales import Scale
 from .base import Layer, Values
-from .tables import F, chunks, look_up, look_up_fine, require_fine_words, rounded
+from .tables import Argument, F, chunks, look_up, look_up_fine, require_fine_words, rounded
 
 if TYPE_CHECKING:
     from ..emitter import Emitter
@@ -57,7 +57,8 @@ class Function(Layer):
                     look_up(emitter, act, out, self._entries(take, give), len(source))
                 else:
                     require_fine_words(emitter, self.name)
-                    look_up_fine(emitter, self.f, act, out, take, give, len(source))
+                    argument = Argument(take.low, take.high, take.scale)
+                    look_up_fine(emitter, self.f, act, out, argument, give, len(source))
 
     def _entries(self, take: Scale, give: Scale) -> np.ndarray:
         """The table of all drives, by their low byte."""

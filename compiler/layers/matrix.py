@@ -31,20 +31,31 @@ class Block:
     target:
         First of the values that it makes at each position, one after the other, shape
         (positions,).
+    scale:
+        Scales of a quantised model, float64 of shape (outputs,): each weight is a whole
+        number of them. None: the compiler chooses.
     """
 
     source: Patches
     weight: np.ndarray
     bias: np.ndarray
     target: Values
+    scale: np.ndarray | None = None
 
     @classmethod
-    def of(cls, source: Patches, weight: np.ndarray, bias: np.ndarray, target: Values) -> Self:
+    def of(
+        cls,
+        source: Patches,
+        weight: np.ndarray,
+        bias: np.ndarray,
+        target: Values,
+        scale: np.ndarray | None = None,
+    ) -> Self:
         """A block whose inputs are in the order of their numbers, those always 0 left out."""
         source, order = source.ordered()
         if not np.array_equal(order, np.arange(weight.shape[1])):
             weight = weight[:, order]
-        return cls(source, np.ascontiguousarray(weight), bias, target)
+        return cls(source, np.ascontiguousarray(weight), bias, target, scale)
 
     @property
     def positions(self) -> int:
@@ -62,10 +73,21 @@ class Block:
         """The values that it makes at some positions, shape (positions, outputs)."""
         return np.add.outer(self.target[positions], np.arange(self.outputs))
 
-    def scaled(self, factor: np.ndarray, offset: np.ndarray) -> Self:
-        """The same with each output times a factor, plus an offset, shape (outputs,)."""
+    @property
+    def integers(self) -> np.ndarray:
+        """The whole numbers that weights of a quantised model are, int32."""
+        assert self.scale is not None
+        return np.rint(self.weight / self.scale[:, np.newaxis]).astype(np.int32)
+
+    def scaled(self, factor: np.ndarray, offset: np.ndarray) -> Self | None:
+        """The same with each output times a factor, plus an offset, shape (outputs,).
+
+        None where a quantised model's own weights would be others.
+        """
         weight = self.weight
         if (factor != 1).any():
+            if self.scale is not None:
+                return None
             weight = (weight * factor[:, np.newaxis]).astype(weight.dtype)
         return replace(self, weight=weight, bias=self.bias * factor + offset)
 

@@ -12,8 +12,8 @@ from ...hw.isa import TABLE_ENTRIES, Sum
 from ..scales import Scale
 from .base import Layer, Values
 from .tables import (
-    INDEX_BITS,
     INDEX_TOP,
+    Argument,
     add,
     add_into,
     chunks,
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 _WORDS = 8
 """Scratch words for each value besides those of the tables."""
+_MOST = INDEX_TOP - 1
+"""Largest magnitude of half a sum: an index, and an even number that can be halved."""
+_STEPS = 1.5
+"""That a square may be off."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -133,19 +137,19 @@ class Product(Layer):
         """Values one after the other: addresses of the factors and of the products."""
         give, word = emitter.scale(self.made), (1 << emitter.geometry.act_width - 1) - 1
         largest = [max(-scale.low, scale.high, 1) for scale in scales]
-        halves = [INDEX_TOP / (2 * drive) for drive in largest]
+        halves = [_MOST / (2 * drive) for drive in largest]
         shift = fraction_bits(halves, 0.0, self.name)
         a, b = (round(half * 2.0**shift) for half in halves)
-        magnitudes = Scale(1.0 / INDEX_TOP, 0, INDEX_BITS)
+        magnitudes = Argument(0, _MOST, 1.0 / _MOST)
         squares = Scale(1.0 / word, 0, emitter.geometry.act_width - 1)
         squared = []
         for sign in (1, -1):
             square = emitter.scratch(count)
             with emitter.temporary():
-                emitter.clamp_between(-INDEX_TOP, INDEX_TOP)
+                emitter.clamp_between(-_MOST, _MOST)
                 total = add(emitter, *factors, (a, sign * b), 0, shift, count)
-                index = _magnitude(emitter, total, INDEX_TOP, count)
-                look_up_fine(emitter, np.square, index, square, magnitudes, squares, count)
+                index = _magnitude(emitter, total, _MOST, count)
+                look_up_fine(emitter, np.square, index, square, magnitudes, squares, count, _STEPS)
             squared.append(square)
         step = scales[0].scale * scales[1].scale * largest[0] * largest[1] / word / give.scale
         self._difference(emitter, squared, step, out, count)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,10 +33,32 @@ _SHARE = 5
 _PIECES = 64
 _PIECE_BITS = 8
 """No piece is made of fewer drives than that."""
-_STEPS = 3.0
+_STEPS = 2.5
 """Of the result, that tables may be off: half of that is the rounding of their entries."""
 
-Tables = tuple[np.ndarray, np.ndarray, np.ndarray]
+_FRACTION_BITS = 4
+"""That the smaller tables have where their entries leave room for them."""
+
+
+class Argument(NamedTuple):
+    """Drives that there are, and what one of them is worth."""
+
+    low: int
+    high: int
+    scale: float
+
+
+class Tables(NamedTuple):
+    """``T1[a b] + (T2[a c] + T3[a d]) / 2**fraction`` of an index ``a b c d``, rounded.
+
+    The first is the function in the middle of its cell of 64 indices, the others what the
+    mean slope over ``a`` adds.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    third: np.ndarray
+    fraction: int
 
 
 def chunks(emitter: Emitter, count: int, words: int) -> list[slice]:
@@ -113,22 +135,30 @@ def look_up_index(
         second = add(emitter, middle, rest, (1, 1), 0, 0, count)
         rest = add(emitter, slope, middle, (part, -part), 0, 0, count)
         third = add(emitter, index, rest, (1, 1), 0, 0, count)
-        for table, place in zip(tables, (first, second, third), strict=True):
+        for table, place in zip(tables[:3], (first, second, third), strict=True):
             look_up(emitter, place, place, table, count)
         word = _word(emitter)
         emitter.clamp_between(-word, word)
         partial = add(emitter, second, third, (1, 1), 0, 0, count)
         emitter.clamp_between(*clamp)
-        add_into(emitter, out, Sum(first, partial, 1, 1, 0, 0), count)
+        unit = 1 << tables.fraction
+        add_into(emitter, out, Sum(first, partial, unit, 1, 0, tables.fraction), count)
 
 
 def look_up_fine(
-    emitter: Emitter, f: F, act: int, out: int, take: Scale, give: Scale, count: int
+    emitter: Emitter,
+    f: F,
+    act: int,
+    out: int,
+    take: Argument,
+    give: Scale,
+    count: int,
+    steps: float = _STEPS,
 ) -> None:
     """``f`` of drives of any number of bits: the sum of what it rises by in each piece."""
     word = _word(emitter)
     room = emitter.geometry.param_depth // (_SHARE * _TABLES * TABLE_WORDS)
-    pieces = fitted(f, take, give, word, min(max(room, 1), _PIECES))
+    pieces = fitted(f, take, give, word, min(max(room, 1), _PIECES), steps)
     for number, piece in enumerate(pieces):
         with emitter.temporary():
             emitter.clamp_between(0, piece.top)
@@ -161,10 +191,7 @@ def rounded(f: F, x: np.ndarray, give: Scale) -> np.ndarray:
 
 
 def tabulated(steps: F, word: int) -> Tables:
-    """``T1[a b] + T2[a c] + T3[a d]`` of an index ``a b c d``.
-
-    The first is the function in the middle of its cell of 64 indices, the others what the
-    mean slope over ``a`` adds.
+    """Tables of a function of an index.
 
     Parameters
     ----------
@@ -179,6 +206,10 @@ def tabulated(steps: F, word: int) -> Tables:
         edges = np.nan_to_num(steps(np.arange((1 << _SLOPES) + 1) * segment - 0.5))
     slopes = np.diff(edges) / segment
     inner = np.arange(part) - (part - 1) / 2
+    # The sum of the smaller ones has to fit a word too.
+    room = word / max(float(np.abs(slopes).max()) * cell, 1.0)
+    fraction = min(max(int(np.log2(room)), 0), _FRACTION_BITS) if room >= 1 else 0
+    slopes = slopes * (1 << fraction)
     first, second, third = (
         np.clip(np.rint(entries), -word, word).astype(np.int64).reshape(-1)
         for entries in (
@@ -187,19 +218,17 @@ def tabulated(steps: F, word: int) -> Tables:
             slopes[:, np.newaxis] * inner,
         )
     )
-    return first, second, third
+    return Tables(first, second, third, fraction)
 
 
 def simulated(tables: Tables, index: np.ndarray) -> np.ndarray:
     """What :func:`look_up_index` finds."""
-    first, second, third = tables
+    first, second, third, fraction = tables
     part = 1 << _PART
     slope = (index >> INDEX_BITS - _SLOPES) * part
-    return (
-        first[index >> INDEX_BITS - _TOP]
-        + second[slope + (index >> _PART) % part]
-        + third[slope + index % part]
-    )
+    small = second[slope + (index >> _PART) % part] + third[slope + index % part]
+    found = first[index >> INDEX_BITS - _TOP] + small / (1 << fraction)
+    return np.rint(found).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -236,7 +265,9 @@ class _Part(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def fitted(f: F, take: Scale, give: Scale, word: int, most: int = _PIECES) -> tuple[Piece, ...]:
+def fitted(
+    f: F, take: Argument, give: Scale, word: int, most: int = _PIECES, tolerance: float = _STEPS
+) -> tuple[Piece, ...]:
     """Pieces whose sum is ``f``, more of them where it bends.
 
     A part of the drives is halved while its tables are off by too much. Then the first
@@ -245,12 +276,14 @@ def fitted(f: F, take: Scale, give: Scale, word: int, most: int = _PIECES) -> tu
 
     Parameters
     ----------
-    take, give :
-        Scales of the argument and of the result.
+    give :
+        Scale of the result.
     word :
         The largest number of an activation word.
     most :
         Pieces that there may be.
+    tolerance :
+        Steps of the result that they may be off.
     """
 
     def steps(drives: np.ndarray) -> np.ndarray:
@@ -266,12 +299,12 @@ def fitted(f: F, take: Scale, give: Scale, word: int, most: int = _PIECES) -> tu
         error = np.abs(np.clip(found, give.low, give.high) - values).max()
         if first > take.low and np.abs(values - values[0]).max() > word:
             error = np.inf  # more than the entries of a table can rise
-        return _Part(float(error), first, last, bool(np.ptp(values) <= _STEPS / 2))
+        return _Part(float(error), first, last, bool(np.ptp(values) <= tolerance / 2))
 
     parts = [part(take.low, take.high)]
     while sum(not p.flat for p in parts) < most:
         worst = max((p for p in parts if p.last - p.first >= _least(p.error)), default=None)
-        if worst is None or worst.error <= _STEPS:
+        if worst is None or worst.error <= tolerance:
             break
         parts.remove(worst)
         coarser = _coarser(worst.last - worst.first)
@@ -287,9 +320,10 @@ def fitted(f: F, take: Scale, give: Scale, word: int, most: int = _PIECES) -> tu
             continue  # the next piece's first index is as good, or the last one's last
         piece = _piece(steps, first, last, word)
         if pieces:
-            table = np.clip(piece.tables[0] - before, -word, word)
-            table[0] -= simulated((table, *piece.tables[1:]), np.zeros(1, np.int64))[0]
-            piece = Piece(first, piece.coarser, piece.top, (table, *piece.tables[1:]))
+            table = np.clip(piece.tables.first - before, -word, word)
+            tables = piece.tables._replace(first=table)
+            table[0] -= simulated(tables, np.zeros(1, np.int64))[0]
+            piece = replace(piece, tables=tables)
         pieces.append(piece)
         before += int(piece.found(np.array([last]))[0])
     return tuple(pieces)

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from ..layers import Patches
-from ..lowering import Handler, Node, Unsupported, Values
+from ..lowering import Handler, Node, Unsupported, Values, scale_of_outputs
 from ..windows import MAX_WINDOW_VALUES, Windows, numbers
 
 Part = tuple[list[np.ndarray], list[np.ndarray], np.ndarray]
@@ -18,8 +18,29 @@ the output that are made; the matrices (outputs, channels, *taps)."""
 
 
 def lower(node: Node) -> None:
-    """At every position one matrix for each group."""
-    values, weight, groups = _inputs(node)
+    """Conv."""
+    bias = node.weights(2) if node.has(2) else None
+    values, weight = node.activation().values, node.matrix(1)
+    node.emit(convolution(node, values, weight, bias, node.scale(1)))
+
+
+def convolution(
+    node: Node,
+    values: Values,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    scale: np.ndarray | None,
+) -> Values:
+    """Values of a Conv: at every position one matrix for each group.
+
+    Parameters
+    ----------
+    weight, bias:
+        float64; the bias may be missing.
+    scale:
+        Of each weight of a quantised model, of their shape.
+    """
+    groups = _groups(node, values, weight)
     channels, kernel = values.shape[1], weight.shape[2:]
     if weight.shape[1] * groups != channels or weight.shape[0] % groups:
         raise Unsupported(
@@ -32,12 +53,13 @@ def lower(node: Node) -> None:
     reads = windows.places(padded.shape[2:])
     shape = tuple(len(places) for places in reads)
     part = (reads, [np.arange(size) for size in shape], weight)
-    node.emit(_convolve(node, padded, [part], shape, groups))
+    return _convolve(node, padded, [part], shape, groups, bias, scale_of_outputs(scale))
 
 
 def lower_transposed(node: Node) -> None:
     """Each phase of the strides is a Conv with the taps that fall on values there."""
-    values, weight, groups = _inputs(node)
+    values, weight = node.activation().values, node.matrix(1)
+    groups = _groups(node, values, weight)
     channels, kernel, spatial = values.shape[1], weight.shape[2:], values.shape[2:]
     if weight.shape[0] != channels or channels % groups:
         raise Unsupported(
@@ -80,21 +102,32 @@ def lower_transposed(node: Node) -> None:
             part = part.take(tap, axis=2 + axis)
         if part.size:
             parts.append((reads, at, part))
-    node.emit(_convolve(node, padded, parts, shape, groups))
+    bias = node.weights(2) if node.has(2) else None
+    scale = node.scale(1)
+    if scale is not None:
+        scale = scale.reshape(groups, channels // groups, *weight.shape[1:]).swapaxes(1, 2)
+        scale = scale.reshape(matrix.shape)
+    node.emit(_convolve(node, padded, parts, shape, groups, bias, scale_of_outputs(scale)))
 
 
-def _inputs(node: Node) -> tuple[Values, np.ndarray, int]:
-    """Values (N, C, *spatial), weight and groups."""
-    values, weight, groups = node.activation().values, node.matrix(1), node.attribute("group", 1)
+def _groups(node: Node, values: Values, weight: np.ndarray) -> int:
+    """Groups of values (N, C, *spatial) and a weight."""
+    groups = node.attribute("group", 1)
     if values.ndim < 3 or weight.ndim != values.ndim:
         raise Unsupported(f"values of shape {values.shape} and weight of shape {weight.shape}")
     if groups < 1:
         raise Unsupported(f"group = {groups}")
-    return values, weight, groups
+    return groups
 
 
 def _convolve(
-    node: Node, padded: Values, parts: Sequence[Part], shape: tuple[int, ...], groups: int
+    node: Node,
+    padded: Values,
+    parts: Sequence[Part],
+    shape: tuple[int, ...],
+    groups: int,
+    bias: np.ndarray | None,
+    scale: np.ndarray | None,
 ) -> Values:
     """Values (N, outputs, *shape) of padded ones (N, C, *spatial), channels last in memory."""
     axes = [0, *range(2, padded.ndim), 1]
@@ -102,7 +135,7 @@ def _convolve(
     if not _alike(solid):
         solid = node.builder.gathered(f"{node.name}/gather", node.proto.input[0], solid)
     samples, outputs = len(solid), len(parts[0][2])
-    bias = node.weights(2) if node.has(2) else np.zeros(outputs)
+    bias = np.zeros(outputs) if bias is None else bias
     if bias.shape != (outputs,):
         raise Unsupported(f"bias of shape {bias.shape} is not for {outputs} outputs")
     # What no part makes, because no tap falls on a value there, is the bias alone.
@@ -113,7 +146,7 @@ def _convolve(
     made[:, there] = np.arange(made[:, there].size).reshape(samples, -1, outputs)
     channels, each = solid.shape[-1] // groups, outputs // groups
     of_group = [solid[..., n * channels : (n + 1) * channels].reshape(-1) for n in range(groups)]
-    jobs = []
+    jobs, scales = [], []
     for reads, at, matrix in parts:
         begin, offset = _windows(solid.shape[:-1], reads)
         target = made
@@ -125,8 +158,9 @@ def _convolve(
             own = slice(group * each, (group + 1) * each)
             source = Patches.of(of_group[group], channels * begin, offset)
             weight = np.moveaxis(matrix[own], 1, -1).reshape(each, -1)
+            scales.append(None if scale is None else scale[own])
             jobs.append((source, weight, bias[own], target[..., own].reshape(positions, each)))
-    first = node.builder.matrices(node.name, jobs)
+    first = node.builder.matrices(node.name, jobs, scales)
     values = first + made
     if not there.all():
         values[:, ~there] = node.builder.constants(f"{node.name}/bias", bias)

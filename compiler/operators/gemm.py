@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..lowering import Activation, Handler, Node, Unsupported
+from ..lowering import Activation, Handler, Node, Unsupported, Values
 
 
 def lower_gemm(node: Node) -> None:
     """``alpha * A' @ B' + beta * C``; A or B is the activation, the other one constant."""
-    rows = _matrix(node, 0, transposed=bool(node.attribute("transA", 0)))
-    columns = _matrix(node, 1, transposed=bool(node.attribute("transB", 0)))
+    turned = [bool(node.attribute(name, 0)) for name in ("transA", "transB")]
+    rows, columns = (_matrix(node, n, transposed=t) for n, t in enumerate(turned))
+    scales = [node.scale(n) for n in (0, 1)]
+    of_rows, of_columns = (
+        s.T if t and s is not None else s for s, t in zip(scales, turned, strict=True)
+    )
     if rows.shape[1] != columns.shape[0]:
         raise Unsupported(f"shapes {rows.shape} and {columns.shape} do not fit each other")
     alpha, beta = float(node.attribute("alpha", 1.0)), float(node.attribute("beta", 1.0))
-    made = _product(node, rows, columns, alpha)
+    scale = of_rows if of_columns is None else of_columns
+    inside = alpha if scale is None else 1.0
+    made = _product(node, rows, columns, inside, scale)
+    if alpha != inside:
+        whole = Activation(made, alone=True)
+        factor = np.array(alpha)
+        made = node.builder.scaled(f"{node.name}/alpha", whole, factor, np.zeros(()))
     if not node.has(2):
         node.emit(made)
         return
@@ -42,43 +52,76 @@ def _matrix(node: Node, position: int, *, transposed: bool) -> np.ndarray:
     return matrix.T if transposed else matrix
 
 
-def _product(node: Node, rows: np.ndarray, columns: np.ndarray, alpha: float = 1.0) -> np.ndarray:
-    """Numbers of the values of ``rows @ columns``, one of which is constant."""
+def _product(
+    node: Node,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    alpha: float = 1.0,
+    scale: np.ndarray | None = None,
+) -> np.ndarray:
+    """Numbers of the values of ``rows @ columns``, one of which is constant.
+
+    ``scale`` is that of each number of the constant of a quantised model.
+    """
     if rows.dtype.kind == "i" and columns.dtype.kind == "f":
-        return node.builder.matrix(node.name, rows, alpha * columns.T)
+        turned = None if scale is None else scale.T
+        return node.builder.matrix(node.name, rows, alpha * columns.T, scale=turned)
     if rows.dtype.kind == "f" and columns.dtype.kind == "i":
-        return node.builder.matrix(node.name, columns.T, alpha * rows).T
+        return node.builder.matrix(node.name, columns.T, alpha * rows, scale=scale).T
     raise Unsupported("both factors are computed, one constant is accepted")
 
 
 def lower_matmul(node: Node) -> None:
-    """Of any number of axes: all but the last two are broadcast."""
+    """MatMul."""
     a, b = (
         value.values if isinstance(value, Activation) else node.matrix(position)
         for position, value in enumerate((node.value(0), node.value(1)))
     )
+    scale = node.scale(0) if a.dtype.kind == "f" else node.scale(1)
+    node.emit(product(node, a, b, scale))
+
+
+def product(node: Node, a: np.ndarray, b: np.ndarray, scale: np.ndarray | None) -> Values:
+    """Values of ``a @ b`` of any number of axes: all but the last two are broadcast.
+
+    Parameters
+    ----------
+    a, b:
+        Numbers of values, int64, of one, and constants, float64, of the other.
+    scale:
+        Of each number of the constant of a quantised model, of its shape.
+    """
     left, right = (a[np.newaxis] if a.ndim == 1 else a), (b[:, np.newaxis] if b.ndim == 1 else b)
     if min(a.ndim, b.ndim) == 0 or left.shape[-1] != right.shape[-2]:
         raise Unsupported(f"shapes {a.shape} and {b.shape} do not fit each other")
     batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
     shape = (*batch, left.shape[-2], right.shape[-1])
+    if scale is not None:
+        scale = scale.reshape(right.shape if right.dtype.kind == "f" else left.shape)
     if right.dtype.kind == "f" and right.ndim == 2:
-        made = _product(node, left.reshape(-1, left.shape[-1]), right).reshape(shape)
+        rows = left.reshape(-1, left.shape[-1])
+        made = _product(node, rows, right, scale=scale).reshape(shape)
     elif left.dtype.kind == "f" and left.ndim == 2:
         # Every column of every matrix on the right is a position.
         columns = np.moveaxis(right, -2, -1).reshape(-1, right.shape[-2])
-        made = node.builder.matrix(node.name, columns, left)
+        made = node.builder.matrix(node.name, columns, left, scale=scale)
         made = np.moveaxis(made.reshape(*batch, right.shape[-1], left.shape[0]), -1, -2)
     else:
         lefts = np.broadcast_to(left, (*batch, *left.shape[-2:])).reshape(-1, *left.shape[-2:])
         rights = np.broadcast_to(right, (*batch, *right.shape[-2:])).reshape(-1, *right.shape[-2:])
-        made = np.stack([_product(node, *pair) for pair in zip(lefts, rights, strict=True)])
+        if scale is None:
+            scales = [None] * len(lefts)
+        else:
+            scales = np.broadcast_to(scale, (*batch, *scale.shape[-2:]))
+            scales = scales.reshape(-1, *scale.shape[-2:])
+        pairs = zip(lefts, rights, scales, strict=True)
+        made = np.stack([_product(node, a, b, scale=s) for a, b, s in pairs])
         made = made.reshape(shape)
     if a.ndim == 1:
         made = made[..., 0, :]
     if b.ndim == 1:
         made = made[..., 0]
-    node.emit(made)
+    return made
 
 
 HANDLERS = (Handler(("Gemm",), lower_gemm), Handler(("MatMul",), lower_matmul))

@@ -23,6 +23,9 @@ MOVES = (
 
 def lower(node: Node) -> None:
     """Move the numbers; constants among the values are made values."""
+    if isinstance(node.value(0), np.ndarray) and node.operator != "Concat":
+        _move_constant(node)
+        return
     sources, inputs = [], []
     for position in range(node.count):
         if not node.has(position):
@@ -33,12 +36,22 @@ def lower(node: Node) -> None:
             sources.append(values)
         else:
             inputs.append(node.constant(position))
-    size = _size(node, inputs)
-    if size > MAX_VALUES:
-        raise Unsupported(f"makes {size:.3g} values, up to {MAX_VALUES} are accepted")
+    _check_size(node, inputs)
     for position, values in enumerate(_evaluate(node, inputs)):
         if position < len(node.proto.output) and node.proto.output[position]:
             node.emit(values, position, of=sources)
+
+
+def _move_constant(node: Node) -> None:
+    """Constants of a quantised model, with the scale of each number."""
+    value, scale = node.constant(0), node.scale(0)
+    others = [node.constant(n) if node.has(n) else None for n in range(1, node.count)]
+    _check_size(node, [value, *others])
+    values = _evaluate(node, [value, *others])
+    scales = [None] * len(values) if scale is None else _evaluate(node, [scale, *others])
+    for position, (each, own) in enumerate(zip(values, scales, strict=True)):
+        if position < len(node.proto.output) and node.proto.output[position]:
+            node.emit_constant(each, own, position)
 
 
 def _numbers(node: Node, position: int) -> Activation:
@@ -46,6 +59,12 @@ def _numbers(node: Node, position: int) -> Activation:
     if isinstance(value := node.value(position), Activation):
         return value
     return Activation(node.builder.constants(f"{node.name}/constant", node.weights(position)))
+
+
+def _check_size(node: Node, inputs: list[np.ndarray | None]) -> None:
+    size = _size(node, inputs)
+    if size > MAX_VALUES:
+        raise Unsupported(f"makes {size:.3g} values, up to {MAX_VALUES} are accepted")
 
 
 def _size(node: Node, inputs: list[np.ndarray | None]) -> float:
@@ -120,7 +139,7 @@ def _evaluate(node: Node, inputs: list[np.ndarray | None]) -> list[np.ndarray]:
 
 
 HANDLERS = (
-    Handler(MOVES, lower),
+    Handler(MOVES, lower, integers=True),
     Handler(("Pad",), lower_pad),
     Handler(("Dropout",), lower_dropout),
 )

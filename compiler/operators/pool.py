@@ -21,7 +21,7 @@ def lower_max(node: Node) -> None:
     windows = _windows(node, values)
     found, shape = _slide(windows, windows.padded(values))
     made = node.builder.maximum(node.name, _used(found))
-    node.emit(_channels_first(made, shape))
+    node.emit(_channels_first(made, shape), coding=node.activation().coding)
 
 
 def lower_average(node: Node) -> None:
@@ -113,7 +113,7 @@ def _channels_first(made: Values, shape: tuple[int, ...]) -> Values:
 
 
 HANDLERS = (
-    Handler(("MaxPool",), lower_max),
+    Handler(("MaxPool",), lower_max, integers=True),
     Handler(("AveragePool",), lower_average),
     Handler(("GlobalMaxPool", "GlobalAveragePool"), lower_global),
     Handler(("ReduceMax", "ReduceMin", "ReduceMean", "ReduceSum"), lower_reduce),

@@ -17,19 +17,19 @@ from ..lowering import ZERO, Activation, Builder, Handler, Node, Unsupported, Va
 from .function import FUNCTIONS
 
 Activate = Callable[[str, Values], Values]
-"""Values between two layers' names: what an activation function makes of a gate's sum."""
+"""Makes what an activation function gives for a gate's sum, in a layer of a name."""
 
 _DEFAULTS = {"RNN": ("Tanh",), "GRU": ("Sigmoid", "Tanh"), "LSTM": ("Sigmoid", "Tanh", "Tanh")}
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 _CONSTANTS = {
-    "Affine": (1.0, 0.0),
-    "LeakyRelu": (0.01, 0.0),
-    "ThresholdedRelu": (1.0, 0.0),
-    "ScaledTanh": (1.0, 1.0),
-    "HardSigmoid": (0.2, 0.5),
-    "Elu": (1.0, 0.0),
+    "Affine": {"alpha": 1.0, "beta": 0.0},
+    "LeakyRelu": {"alpha": 0.01},
+    "ThresholdedRelu": {"alpha": 1.0},
+    "ScaledTanh": {"alpha": 1.0, "beta": 1.0},
+    "HardSigmoid": {"alpha": 0.2, "beta": 0.5},
+    "Elu": {"alpha": 1.0},
 }
-"""Alpha and beta of activation functions that have them, where the node does not say."""
+"""Activation functions that have constants, and what these are where the node does not say."""
 
 
 @dataclass(frozen=True)
@@ -284,25 +284,13 @@ def _activations(node: Node, directions: int) -> list[tuple[Activate, ...]]:
     given = {what: list(node.attribute(f"activation_{what}", [])) for what in ("alpha", "beta")}
     made: list[Activate] = []
     for name in names:
-        standard = dict(zip(("alpha", "beta"), _CONSTANTS.get(name, ()), strict=False))
-        takes = _TAKES.get(name, ())
         numbers = {
-            what: given[what].pop(0) if what in takes and given[what] else standard[what]
-            for what in takes
+            what: given[what].pop(0) if given[what] else standard
+            for what, standard in _CONSTANTS.get(name, {}).items()
         }
         made.append(_activation(node.builder, name, **numbers))
     each = len(default)
     return [tuple(made[n * each : (n + 1) * each]) for n in range(directions)]
-
-
-_TAKES = {
-    "Affine": ("alpha", "beta"),
-    "LeakyRelu": ("alpha",),
-    "ThresholdedRelu": ("alpha",),
-    "ScaledTanh": ("alpha", "beta"),
-    "HardSigmoid": ("alpha", "beta"),
-    "Elu": ("alpha",),
-}
 
 
 def _activation(builder: Builder, name: str, alpha: float = 1.0, beta: float = 0.0) -> Activate:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -95,6 +96,17 @@ class Converters:
             raise ConverterError(
                 f"an ADC of {self.adc_bits} bits, {ADC_BITS_MIN} to {ADC_BITS} are accepted"
             )
+
+    @classmethod
+    def counting(cls, g_lsb: float, v_read: float) -> Self:
+        """Converters of one TIA range whose codes are conductance codes of ``g_lsb`` [S].
+
+        Without noise no conversion at ``v_read`` [V] rounds anything: for comparisons that
+        have to be exact.
+        """
+        card = cls()
+        ohms = card.adc_lsb / (card.dac_volts(card.read_code(v_read)) * g_lsb)
+        return cls(tia_ohms=(ohms,))
 
     @property
     def dac_lsb(self) -> float:

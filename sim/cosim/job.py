@@ -158,9 +158,10 @@ class Mismatch:
 
     def __str__(self) -> str:
         tiles = ", ".join(str(tile) for tile in self.tiles)
+        place = f"tile {tiles}, columns {self.columns[0]}/{self.columns[1]}"
         return (
             f"sample {self.sample}, layer {self.layer}, output {self.index} "
-            f"(tile {tiles}, columns {self.columns[0]}/{self.columns[1]}): "
+            f"({place if tiles else 'of no tile'}): "
             f"expected {self.expected}, found {self.found}"
         )
 

@@ -9,6 +9,7 @@ import pytest
 from ohmloom.compiler.bundle import load_bundle
 from ohmloom.hw.afe.array_card import front_end_cycles
 from ohmloom.hw.cycles import inference
+from ohmloom.hw.geometry import Geometry
 
 
 def test_figures_are_those_of_the_bundle(command: Any, digits: Path, tmp_path: Path) -> None:
@@ -71,3 +72,65 @@ def test_unsupported_operator_is_named(compile_with: Any, digits: Path, tmp_path
     onnx.save(proto, path)
     result = compile_with(model=path)
     assert result.code == 2 and "Log" in result.sentence
+
+
+def test_knobs_for_an_accuracy(command: Any, digits: Path, tmp_path: Path) -> None:
+    out = tmp_path / "d.ohm"
+    data = command(
+        *("compile", digits / "digits.onnx", "--device", "vb3", "--json"),
+        *("--calib", digits / "calib_x.npy", "-o", out, "--target-drop", 0.05),
+    ).data
+    compiled = load_bundle(out)
+    assert compiled.options.slices > 1 and compiled.converters.adc_bits <= 12
+    assert len(data["tried"]) > compiled.options.slices
+    assert all("loses" in trial for trial in data["tried"])
+    assert f"{compiled.options.slices} slices" in data["tried"][compiled.options.slices - 1]
+
+
+def test_an_accuracy_that_no_knob_keeps(compile_with: Any) -> None:
+    result = compile_with(None, None, "--target", "icebreaker", "--target-drop", 0.01)
+    assert result.code == 2 and "no setting for ideal fits the target" in result.sentence
+
+
+def test_slices_adc_bits_and_one_shot(compile_with: Any, tmp_path: Path) -> None:
+    more = ("--slices", 2, "--adc-bits", 10, "--one-shot", "--target", "simulated")
+    assert compile_with(None, None, *more).code == 0
+    compiled = load_bundle(tmp_path / "d.ohm")
+    assert (compiled.options.slices, compiled.converters.adc_bits) == (2, 10)
+    assert not compiled.options.verify
+    assert {p.slice for p in compiled.placements} == {0, 1}
+    # No more memory than the standard controller has: the network needs no more.
+    assert compiled.image.geometry.act_depth == Geometry().act_depth
+
+
+def test_stuck_cells(command: Any, compile_with: Any, digits: Path, tmp_path: Path) -> None:
+    faults, bundle = tmp_path / "faults.npy", tmp_path / "d.ohm"
+    rng = np.random.default_rng(0)
+    stuck = np.where(rng.random((8, 32, 32)) < 0.1, 3.5e-4, np.nan)
+    np.save(faults, stuck)
+    run = (
+        *("run", bundle, "--input", digits / "test_x.npy", "--labels", digits / "test_y.npy"),
+        *("--faults", faults, "--json"),
+    )
+    assert compile_with().code == 0
+    blind = command(*run).data["accuracy"]
+    assert compile_with(None, None, "--faults", faults).code == 0
+    aware = command(*run).data["accuracy"]
+    assert aware > blind + 0.1
+    np.save(faults, stuck[:2])
+    result = compile_with(None, None, "--faults", faults)
+    assert result.code == 2 and "(8, 32, 32) is accepted" in result.sentence
+
+
+def test_a_shape_that_is_none(compile_with: Any) -> None:
+    result = compile_with(None, None, "--shape", "1,x")
+    assert result.code == 2 and "--shape 1,x: whole numbers" in result.err
+    result = compile_with(None, None, "--shape", "1,9,9")
+    assert result.code == 2 and "[1, 9, 9] is not" in result.sentence
+
+
+def test_an_error_budget(compile_with: Any, tmp_path: Path) -> None:
+    result = compile_with(None, None, "--budget", "--json")
+    lines = result.data["error_budget"]
+    assert len(lines) == 2 and all("read noise 0.00%" in line for line in lines)
+    assert "Error budget" in (tmp_path / "d.ohm" / "report.html").read_text()

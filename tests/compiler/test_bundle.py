@@ -16,11 +16,17 @@ from threadpoolctl import threadpool_limits
 from ohmloom.compiler import bundle
 from ohmloom.compiler.bundle import FILES, MANIFEST, load_bundle, write_bundle
 from ohmloom.compiler.errors import BundleError
+from ohmloom.compiler.frontend import load_model
 from ohmloom.compiler.npz import write_npz
+from ohmloom.compiler.options import Options
+from ohmloom.compiler.pipeline import calibrated, compile_model, compile_network
 from ohmloom.compiler.profile import make_profile
-from ohmloom.compiler.runner import build_engine, quantise_input
+from ohmloom.compiler.runner import build_engine, dequantise_output, quantise_input
+from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import Op
 from ohmloom.hw.profile import Profile, pack_profile, unpack_profile
+from ohmloom.sim.converters import Converters
+from ohmloom.sim.devices import load
 from ohmloom.sim.devices.record import to_record
 
 
@@ -53,6 +59,17 @@ def edit(path, change, rehash=()):
 
 def nothing(manifest):
     """No change."""
+
+
+def test_a_network_without_matrices_has_one_tile(zoo, tmp_path):
+    proto = zoo.model([zoo.node("Relu", ["x"], "y")], {})
+    x = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    made = compile_model(zoo.save(proto, tmp_path), load("ideal:16"), x)
+    found = load_bundle(write_bundle(made, tmp_path / "relu.ohm"))
+    assert (found.image.tiles, found.placements, found.levels.any()) == (1, (), False)
+    scores = build_engine(found).infer(quantise_input(found, x)).output
+    expected = np.maximum(x, 0)
+    assert np.abs(dequantise_output(found, scores) - expected).max() <= found.input.scale
 
 
 def test_the_same_network_comes_back(compiled, written):
@@ -296,3 +313,11 @@ def test_setup_adopts_the_profile_and_every_tile_says_its_mode(compiled):
     recipes = make_profile(device, compiled.converters, compiled.options.clk_hz).records
     assert image.params[-len(recipes) :].tolist() == list(recipes)
     assert unpack_profile(image.profile).ways[0].param == len(image.params) - len(recipes)
+
+
+def test_a_network_that_was_not_run_has_a_bundle_too(digits, tmp_path):
+    source = calibrated(load_model(digits.model), digits.calib)
+    compiled = compile_network("digits", source, load("ideal"), Geometry(), Options(), Converters())
+    found = load_bundle(write_bundle(compiled, tmp_path / "d.ohm"))
+    assert found.golden.inputs.shape == (0, 64)
+    assert [layer.shape for layer in found.golden.layers] == [(0, 48), (0, 10)]

@@ -127,11 +127,11 @@ def test_input_shape_must_be_a_batch_of_fixed_samples(zoo, tmp_path, shape):
     refused(zoo.save(proto, tmp_path), "'x'")
 
 
-def test_input_type_must_be_float(zoo, tmp_path):
+def test_input_type_must_be_float_or_integers_of_8_bits(zoo, tmp_path):
     proto = zoo.model([zoo.node("Flatten", ["x"], "y")], {})
     for value in (*proto.graph.input, *proto.graph.output):
         value.type.tensor_type.elem_type = TensorProto.DOUBLE
-    refused(zoo.save(proto, tmp_path), "DOUBLE", "FLOAT is accepted")
+    refused(zoo.save(proto, tmp_path), "DOUBLE", "FLOAT, UINT8, INT8 is accepted")
 
 
 def test_two_inputs(zoo, tmp_path):
@@ -200,6 +200,17 @@ def test_a_bound_for_one_reader_is_not_one_for_the_others(zoo, tmp_path):
 def test_a_batch_of_any_size_is_one_sample_and_a_fixed_one_is_whole(zoo, tmp_path, batch, shape):
     network = load_model(zoo.save(one_layer(zoo, shape=(batch, 6)), tmp_path))
     assert network.input_shape == shape and network.outputs == 3 * network.inputs // 6
+
+
+def test_open_dimensions_by_a_shape(zoo, tmp_path):
+    nodes = [zoo.node("Conv", ["x", "k"], "c"), zoo.node("GlobalAveragePool", ["c"], "y")]
+    proto = zoo.model(nodes, {"k": weight(2, 1, 3, 3)}, shape=("N", 1, "H", "W"), rank=4)
+    path = zoo.save(proto, tmp_path)
+    refused(path, "'x' has shape [0, 1, 0, 0]")
+    assert load_model(path, (1, 1, 8, 6)).input_shape == (1, 8, 6)
+    for wrong in ((1, 2, 8, 6), (1, 1, 8), (1, 1, 8, 0)):
+        with pytest.raises(ModelError, match=r"0 where it is open, which \["):
+            load_model(path, wrong)
 
 
 def test_shapes_that_the_batch_is_part_of_are_folded(zoo, tmp_path):

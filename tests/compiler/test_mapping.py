@@ -79,7 +79,7 @@ def reconstruct(blocks, placements, levels, slicing):
 @settings(deadline=None)
 @given(SIZES, LINES, LINES, st.sampled_from(SLICINGS), st.integers(0, 99))
 def test_every_weight_is_placed_exactly_once(sizes, rows, columns, slicing, seed):
-    geometry = Geometry(rows=rows, columns=columns, tiles=4096)
+    geometry = Geometry(rows=rows, columns=columns, tiles=1 << 13, banks=True)
     network = network_of(sizes)
     blocks = blocks_of(network, seed, slicing.top)
     placements = place(network, geometry, slicing.count)

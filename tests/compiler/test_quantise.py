@@ -17,6 +17,7 @@ from ohmloom.compiler.quantise import (
     choose_scales,
     quantise,
     quantise_weight,
+    widened,
 )
 
 MATRIX = arrays(
@@ -135,3 +136,15 @@ def test_samples_that_do_not_fit(network, samples, words):
     network.layers[0].blocks[0].weight[:] = 100.0
     with pytest.raises(CalibrationError, match=words):
         calibrate(network, samples)
+
+
+def test_integers_of_a_model_are_widened_by_powers_of_two():
+    integers = np.array([[100, -3], [0, 0], [1, -64], [255, 2]], np.int32)
+    scale = np.array([0.1, 0.2, 0.3, 0.4])
+    made, scales = widened(integers, scale, 255, np.zeros(4))
+    assert np.array_equal(made, [[200, -6], [0, 0], [2, -128], [255, 2]])
+    assert np.array_equal(made * scales[:, np.newaxis], integers * scale[:, np.newaxis])
+    # A bias that would not fit keeps the scale as coarse as it has to be.
+    made, scales = widened(integers, scale, 1023, np.array([0.04, 0.0, 0.3, 0.5]))
+    assert np.array_equal(made[:, 0], [200, 0, 1, 255])
+    assert np.array_equal(scales, [0.05, 0.2 / 512, 0.3, 0.4])

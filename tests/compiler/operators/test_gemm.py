@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 RNG = np.random.default_rng(3)
@@ -12,6 +12,7 @@ W = RNG.normal(size=(6, 4)).astype(np.float32)
 B = RNG.normal(size=4).astype(np.float32)
 
 
+@settings(deadline=None)
 @given(
     transposed=st.booleans(),
     alpha=st.floats(-2, 2, width=32),

@@ -152,3 +152,13 @@ def test_the_source_and_the_buffer_have_the_rail_s_and_the_adc_s_codes():
         CARD.source_amperes(0x9000, 4)
     with pytest.raises(ConverterError, match="there are 0"):
         PmodConverters().source_amperes(0x9000, 0)
+
+
+def test_converters_that_count_conductance_codes_round_nothing():
+    device = load("ideal:256")
+    card = Converters.counting(device.g_lsb, device.v_read)
+    assert card.gain(device.g_lsb, device.v_read, 0) == Gain(1 << 15, 15)
+    total = np.array([0, 1, 5719, 32767])
+    codes, saturated = card.convert(total, 0, 0, Gain(1 << 15, 15), 0)
+    assert np.array_equal(codes, total)
+    assert np.array_equal(saturated, [False, False, False, True])

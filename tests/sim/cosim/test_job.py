@@ -42,6 +42,7 @@ def test_a_mismatch_names_tile_and_column():
     assert text == (
         "sample 2, layer dense, output 3 (tile 0, 1, columns 6/7): expected -5, found 9"
     )
+    assert "output 3 (of no tile): expected" in str(Mismatch(2, "pad", 3, (), (0, 0), -5, 9))
 
 
 def test_overhead_adds_up(make_job):

@@ -1,0 +1,103 @@
+"""What a fault map is worth: LeNet-5 on the OGB device with 5 % of its cells stuck.
+
+Half of them are stuck ON (the top level), half OFF (the lowest one), at random. For each of
+ten such maps the accuracy on MNIST's test images without faults, with them but compiled
+without the map, and compiled with it (``--faults``): of a tile's 32 rows at most two are
+left out, and only where the matrix does not need them.
+
+    python bench/faults.py DATA [--maps 10] [--images 2000] [--regain 0.9]
+
+DATA is the folder with MNIST's four files. Exit code 1 if less than ``--regain`` of the
+accuracy that is lost without the map comes back, over all maps together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from ohmloom.compiler.datasets import load_idx
+from ohmloom.compiler.frontend import load_model
+from ohmloom.compiler.options import Options
+from ohmloom.compiler.pipeline import calibrated, compile_network
+from ohmloom.compiler.runner import accuracy, build_engine, dequantise_output, quantise_input
+from ohmloom.hw.geometry import Geometry
+from ohmloom.sim.converters import Converters
+from ohmloom.sim.devices import Device, load
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "mnist"
+RESULT = ROOT / "build" / "bench" / "faults.json"
+DEVICE, ADC_BITS = "cspbbr3_ogb", 12
+STUCK = 0.05
+GEOMETRY = Geometry(
+    tiles=4096, acc_width=64, program_depth=1 << 14, param_depth=1 << 14, act_depth=1 << 15
+)
+
+log = logging.getLogger("bench")
+
+
+def fault_map(number: int, shape: tuple[int, ...], device: Device) -> np.ndarray:
+    """Conductances of stuck cells [S], NaN elsewhere."""
+    rng = np.random.default_rng(number)
+    stuck, on = rng.random(shape) < STUCK, rng.random(shape) < 0.5
+    at = np.where(on, device.levels[-1], device.levels[0])
+    return np.where(stuck, at, np.nan)
+
+
+def accuracies(number: int, data: Path, images: int) -> tuple[float, float, float]:
+    """Without faults, with those of a map, and with them known; array seed as the map's number."""
+    logging.disable(logging.WARNING)  # of cells that do not converge
+    x = load_idx(data / "t10k-images-idx3-ubyte.gz")[:images, np.newaxis].astype(np.float32)
+    y = load_idx(data / "t10k-labels-idx1-ubyte.gz")[:images].astype(np.int64)
+    x /= np.float32(255)
+    device, converters = load(DEVICE), Converters(adc_bits=ADC_BITS)
+    source = calibrated(load_model(EXAMPLE / "lenet.onnx"), np.load(EXAMPLE / "calib_x.npy"))
+    blind = compile_network("lenet", source, device, GEOMETRY, Options(), converters)
+    faults = fault_map(number, blind.levels.shape, device)
+    aware = compile_network("lenet", source, device, GEOMETRY, Options(), converters, faults)
+    found = []
+    for compiled, stuck in ((blind, None), (blind, faults), (aware, faults)):
+        engine = build_engine(compiled, number, faults=stuck)
+        output = engine.infer(quantise_input(compiled, x)).output
+        found.append(accuracy(dequantise_output(compiled, output), y))
+    return found[0], found[1], found[2]
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description="LeNet-5 around stuck cells.")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--maps", type=int, default=10)
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--regain", type=float, default=0.9)
+    parser.add_argument("--jobs", type=int, default=2)
+    args = parser.parse_args(arguments)
+    rows = []
+    with ProcessPoolExecutor(args.jobs) as pool:
+        jobs = [pool.submit(accuracies, n, args.data, args.images) for n in range(args.maps)]
+        for number, job in enumerate(jobs):
+            clean, blind, aware = job.result()
+            regained = (aware - blind) / (clean - blind) if clean > blind else 1.0
+            rows.append((clean, blind, aware))
+            log.info(
+                "map %2d: %.4f without faults, %.4f with them, %.4f with the map: %.0f %% regained",
+                number, clean, blind, aware, 100 * regained,
+            )  # fmt: skip
+    clean, blind, aware = np.mean(rows, axis=0)
+    regained = float((aware - blind) / (clean - blind))
+    log.info("mean: %.4f, %.4f, %.4f: %.1f %% regained", clean, blind, aware, 100 * regained)
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps({"regained": regained, "maps": rows}, indent=2) + "\n")
+    return int(regained < args.regain)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    log.setLevel(logging.INFO)
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,61 @@
+"""The error budget: each cause shows where it is on, and nowhere else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ohmloom.compiler.budget import CAUSES, error_budget
+from ohmloom.compiler.frontend import load_model
+from ohmloom.compiler.options import Options
+from ohmloom.compiler.pipeline import calibrated, compile_network
+from ohmloom.hw.geometry import Geometry
+from ohmloom.sim.converters import Converters
+from ohmloom.sim.devices import changed, load
+
+
+@pytest.fixture(scope="module")
+def source(digits):
+    return calibrated(load_model(digits.model), digits.calib)
+
+
+def budget(source, device, adc_bits=16, faults=None, **options):
+    compiled = compile_network(
+        "digits", source, device, Geometry(), Options(**options), Converters(adc_bits=adc_bits),
+        faults,
+    )  # fmt: skip
+    return error_budget(source, compiled, faults)
+
+
+def test_an_ideal_device_has_quantisation_only(source):
+    layers = budget(source, load("ideal:256"))
+    assert [layer.name for layer in layers] == [layer.name for layer in source.network.layers]
+    for layer in layers:
+        assert set(layer.costs) == {*CAUSES, "quantisation"}
+        assert 0 < layer.error == layer.costs["quantisation"] < 0.02
+        assert all(layer.costs[cause] == 0 for cause in CAUSES)
+
+
+def test_each_cause_is_found(source):
+    ogb = load("cspbbr3_ogb")
+    usual = {layer.name: layer for layer in budget(source, ogb)}
+    noisy = {
+        layer.name: layer
+        for layer in budget(source, changed(ogb, **{"modes.nonvolatile.read.noise": 0.05}))
+    }
+    coarse = {layer.name: layer for layer in budget(source, ogb, adc_bits=8)}
+    rough = {layer.name: layer for layer in budget(source, ogb, act_bits=4)}
+    for name, layer in usual.items():
+        assert layer.costs["programming error"] > 0 and layer.costs["ADC"] == 0
+        assert noisy[name].costs["read noise"] > 3 * layer.costs["read noise"]
+        assert coarse[name].costs["ADC"] > layer.error / 2
+        assert rough[name].costs["quantisation"] > 2 * layer.costs["quantisation"]
+
+
+def test_stuck_cells_are_stuck_in_every_run(source):
+    ogb = load("cspbbr3_ogb")
+    faults = np.full((8, 32, 32), np.nan)
+    faults[:, ::4] = ogb.levels[-1]
+    sound, broken = budget(source, ogb), budget(source, ogb, faults=faults)
+    assert all(b.costs["quantisation"] > 2 * s.costs["quantisation"]
+               for s, b in zip(sound, broken, strict=True))  # fmt: skip
