@@ -435,7 +435,9 @@ class Builder:
         layer = self.layers[maker]
         if not layer.passes:
             return layer.pin
-        sources = {int(m) for values in layer.reads for m in np.unique(self._makers(values))}
+        sources = {
+            int(m) for values in layer.reads for m in np.unique(self._makers(np.asarray(values)))
+        }
         pins = {self._pin_of(source) for source in sources - {_NOWHERE}}
         return pins.pop() if len(pins) == 1 else None
 

@@ -99,7 +99,7 @@ def _give(graph: ir.Graph, weights: Mapping[str, np.ndarray]) -> list[ir.Value]:
     """Make initialisers of inputs; which they are."""
     given = []
     for value in list(graph.inputs):
-        if value.name in weights:
+        if value.name is not None and value.name in weights:
             value.const_value = ir.tensor(weights[value.name], name=value.name)
             graph.register_initializer(value)
             given.append(value)
