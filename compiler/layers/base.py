@@ -44,7 +44,7 @@ class Renumbering:
         if not values.size:
             return values.astype(dtype)
         first, last = np.searchsorted(self._old, [values.min(), values.max()], side="right") - 1
-        if first == last:  # no ZERO, and all of one run
+        if first == last >= 0:  # no ZERO, and all of one run
             return np.add(values, self._moves[first], dtype=dtype, casting="unsafe")
         move = self._moves[np.searchsorted(self._old, values, side="right") - 1]
         return np.where(values < 0, ZERO, values + move).astype(dtype)
