@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .compiler.options import Options
     from .compiler.pipeline import compile_model
     from .compiler.runner import build_engine, dequantise_output, quantise_input
+    from .compiler.weight_noise import weight_noise
     from .hw.geometry import Geometry
     from .sim.devices import load as load_device
 
@@ -27,6 +28,7 @@ __all__ = [
     "load_bundle",
     "load_device",
     "quantise_input",
+    "weight_noise",
     "write_bundle",
 ]
 
@@ -39,6 +41,7 @@ _HOMES = {
     "load_bundle": (".compiler.bundle", "load_bundle"),
     "load_device": (".sim.devices", "load"),
     "quantise_input": (".compiler.runner", "quantise_input"),
+    "weight_noise": (".compiler.weight_noise", "weight_noise"),
     "write_bundle": (".compiler.bundle", "write_bundle"),
 }
 

@@ -1,0 +1,109 @@
+"""What a device makes of weights, drawn: for training that knows of it.
+
+A training loop asks for weights as an array would hold them, anew in every step, and takes
+gradients as if they were the float ones::
+
+    noise = ohmloom.weight_noise("cspbbr3_ogb")
+    held = noise.sample(weight, rng)
+    output = layer(x, weight + (held - weight).detach())  # in PyTorch
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..hw.geometry import Geometry
+from ..sim.converters import Converters
+from ..sim.devices import load
+from .graph import finished
+from .layers import Block, Matrix, Patches
+from .options import Options
+from .pipeline import calibrated, compile_network
+from .quantise import quantise_weight
+from .runner import build_engine
+from .slicing import Slicing
+
+CELLS = 256
+"""Cells of each level that are written to learn how they scatter, at least."""
+_INPUTS = 64
+
+
+@dataclass(frozen=True)
+class WeightNoise:
+    """Levels as a device holds them once they are written.
+
+    Attributes
+    ----------
+    mean, spread:
+        Of the cells of each level, in steps of a level above level 0, shape (levels,).
+    slicing:
+        How weights become cells.
+    """
+
+    mean: np.ndarray
+    spread: np.ndarray
+    slicing: Slicing
+
+    def sample(self, weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Weights (outputs, ...) as one array would hold them, of their shape, float64.
+
+        They are quantised as the compiler does it, a scale for each output, and each of their
+        cells is somewhere about its level.
+        """
+        flat = weight.reshape(len(weight), -1)
+        integers, scale = quantise_weight(flat, self.slicing.top)
+        held = np.zeros(flat.shape)
+        for number, digits in enumerate(self.slicing.digits(integers)):
+            plus, minus = (self._cells(np.maximum(d, 0), rng) for d in (digits, -digits))
+            held += (plus - minus) * (1 << self.slicing.shift(number))
+        return (held * scale[:, np.newaxis]).reshape(weight.shape)
+
+    def _cells(self, levels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self.mean[levels] + self.spread[levels] * rng.standard_normal(levels.shape)
+
+
+def weight_noise(device: str, options: Options | None = None) -> WeightNoise:
+    """How a device's levels scatter, learnt from an array that is written as a network's is.
+
+    Noise of reads is not in it: it is another one in each conversion.
+
+    Parameters
+    ----------
+    device:
+        Name in the catalogue or file, as for ``ohmloom compile``.
+    options:
+        Slices, seed, and whether cells are verified are taken from it.
+    """
+    options, entry = options or Options(), load(device)
+    levels = len(entry.level_codes)
+    top = levels - 1
+    # Each output has every weight, so that its scale is 1 and the weights are the levels.
+    outputs = -(-CELLS * (2 * top + 1) // _INPUTS)
+    weight = np.resize(np.arange(-top, top + 1), (outputs, max(_INPUTS, 2 * top + 1)))
+    inputs = weight.shape[1]
+    block = Block.of(
+        Patches.rows(np.arange(inputs)[np.newaxis]),
+        weight.astype(np.float64),
+        np.zeros(outputs),
+        np.array([inputs]),
+    )
+    layer = Matrix(name="levels", first=inputs, blocks=(block,))
+    network = finished("x", (1, inputs), [layer], layer.made[np.newaxis])
+    source = calibrated(network, np.ones((1, inputs), np.float32))
+    geometry = Geometry(tiles=4096, acc_width=64, param_depth=1 << 16, act_depth=1 << 16)
+    single = options.model_copy(update={"slices": 1, "golden_samples": 0})
+    compiled = compile_network("levels", source, entry, geometry, single, Converters())
+    array = build_engine(compiled).array
+    placed = [np.s_[p.tile, p.first_row : p.first_row + p.inputs, : 2 * p.outputs]
+              for p in compiled.placements]  # fmt: skip
+    written = np.concatenate([compiled.levels[part].reshape(-1) for part in placed])
+    steps = (array.g - entry.levels[0]) / (entry.level_step * entry.g_lsb)
+    found = np.concatenate([steps[part].reshape(-1) for part in placed])
+    own = [found[written == level] for level in range(levels)]
+    return WeightNoise(
+        np.array([each.mean() for each in own]),
+        np.array([each.std() for each in own]),
+        Slicing(levels, options.slices),
+    )
