@@ -8,17 +8,27 @@ from typing import Any
 
 import numpy as np
 
-from ..hw.afe.array_card import front_end_cycles
+from ..hw.afe import ad7606c
+from ..hw.afe.adc_part import AdcPart
+from ..hw.afe.array_card import consumers, front_end_cycles
+from ..hw.afe.power import Consumer
 from ..hw.cycles import FrontEndCycles, inference, layer_cycles
 from ..hw.isa import POOL_WORDS, Instruction, Op, unpack_pool
+from ..hw.power import controller
 from .budget import LayerBudget
 from .compiled import Compiled
+from .energy import CellEnergy, inference_energy, sampled_cell_energy
+from .mapping import Placement
+from .programming import Written, estimate, programming
+from .trial import Outcome
+from .where import places
 
 
 def summarise(
     compiled: Compiled,
-    front_end: FrontEndCycles | None = None,
+    adc: AdcPart = ad7606c.PART,
     budget: Sequence[LayerBudget] = (),
+    search: Outcome | None = None,
 ) -> dict[str, Any]:
     """The report as plain JSON values.
 
@@ -26,10 +36,13 @@ def summarise(
     ----------
     compiled:
         The network.
-    front_end:
-        What its cycles are predicted for; by default the array card at the network's clock.
+    adc:
+        The converters of the array card that time and energy are predicted for, at the
+        network's clock.
     budget:
         Where the error of its layers comes from, if that was asked for.
+    search:
+        How its knobs were found, if they were.
     """
     image, device, geometry = compiled.image, compiled.device, compiled.image.geometry
     layers = [_layer(compiled, number) for number in range(len(compiled.layers))]
@@ -54,7 +67,8 @@ def summarise(
             "verify_full_scale_a": _full_scale(compiled, compiled.verify_range),
         },
         "layers": layers,
-        "cycles": predict(compiled, front_end),
+        "where": [asdict(place) for place in places(compiled)],
+        "cycles": predict(compiled, adc),
         "totals": {
             "planes": sum(layer["planes"] for layer in layers),
             "conversions": sum(layer["conversions"] for layer in layers),
@@ -69,20 +83,22 @@ def summarise(
             "activation words": [act_words, geometry.act_depth],
         },
         "level_histogram": counts.tolist(),
+        "programming": programming_report(compiled, estimate(compiled), adc),
+        "energy": energy_report(compiled, adc),
         "budget": [asdict(layer) for layer in budget],
+        "search": search.as_dict() if search else None,
     }
 
 
-def predict(compiled: Compiled, front_end: FrontEndCycles | None = None) -> dict[str, Any] | None:
+def predict(compiled: Compiled, adc: AdcPart = ad7606c.PART) -> dict[str, Any] | None:
     """Clock cycles of an inference by the cost model (:mod:`ohmloom.hw.cycles`).
 
     ``first`` is that of the first inference after the cells have been driven; the rest is
     about each of the following ones. None where no array card is for such a controller.
     """
     image, clk_hz = compiled.image, compiled.options.clk_hz
-    try:
-        front_end = front_end or front_end_cycles(image.geometry, clk_hz)
-    except ValueError:
+    front_end = front_end_of(compiled, adc)
+    if front_end is None:
         return None
     cycles = inference(image, front_end)
     later = cycles.later
@@ -99,6 +115,46 @@ def predict(compiled: Compiled, front_end: FrontEndCycles | None = None) -> dict
         "no_layer": later.cycles - sum(layers),
         "instructions": later.by_op(),
     }
+
+
+def front_end_of(compiled: Compiled, adc: AdcPart = ad7606c.PART) -> FrontEndCycles | None:
+    """The array card's cycles; None where no such card is for the network's controller."""
+    try:
+        return front_end_cycles(compiled.image.geometry, compiled.options.clk_hz, adc)
+    except ValueError:
+        return None
+
+
+def programming_report(
+    compiled: Compiled, written: Written, adc: AdcPart = ad7606c.PART
+) -> dict[str, Any]:
+    """What writing the cells takes, as :func:`~ohmloom.compiler.programming.programming`."""
+    return programming(compiled, written, front_end_of(compiled, adc), _consumers(compiled, adc))
+
+
+def energy_report(
+    compiled: Compiled, adc: AdcPart = ad7606c.PART, cells: CellEnergy | None = None
+) -> dict[str, Any] | None:
+    """Energy of an inference, as :func:`~ohmloom.compiler.energy.inference_energy`.
+
+    None where no array card is for the controller, or nothing says what the cells take:
+    without ``cells`` the golden inputs do.
+    """
+    cycles, front_end = predict(compiled, adc), front_end_of(compiled, adc)
+    if cycles is None or front_end is None:
+        return None
+    numbers = range(len(compiled.layers))
+    planes = {layer["name"]: layer["planes"] for layer in (_layer(compiled, n) for n in numbers)}
+    conversions = sum(planes.values()) * compiled.image.geometry.columns
+    cells = cells or sampled_cell_energy(compiled, front_end, conversions)
+    if cells is None:
+        return None
+    return inference_energy(compiled, cells, _consumers(compiled, adc), cycles, planes)
+
+
+def _consumers(compiled: Compiled, adc: AdcPart) -> tuple[Consumer, ...]:
+    card = consumers(compiled.image.geometry, adc)
+    return (*card, controller(compiled.options.clk_hz))
 
 
 def _layer(compiled: Compiled, number: int) -> dict[str, Any]:
@@ -124,7 +180,19 @@ def _layer(compiled: Compiled, number: int) -> dict[str, Any]:
         "planes": planes,
         "conversions": planes * compiled.image.geometry.columns,
         "output_scale": asdict(layer.output),
+        "level_histogram": _histogram(compiled, own),
     }
+
+
+def _histogram(compiled: Compiled, own: Sequence[Placement]) -> list[int]:
+    """Cells on each level, of those that hold weights; none where there are none."""
+    used = [
+        compiled.levels[p.tile, p.first_row : p.first_row + p.inputs, : 2 * p.outputs] for p in own
+    ]
+    if not used:
+        return []
+    levels = np.concatenate([part.reshape(-1) for part in used])
+    return np.bincount(levels, minlength=len(compiled.device.level_codes)).tolist()
 
 
 def matrix_ranges(compiled: Compiled) -> dict[tuple[int, int], int]:

@@ -319,6 +319,8 @@ def test_the_reference_card_at_its_clock():
         readout=172,
         write=(58,) * 4,
         dac_settle=576,
+        drive=576,
+        pulse=24,
     )
 
 
