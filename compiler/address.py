@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from ..hw.isa import ONCE, POOL_LOOPS, Grid, Loop
 
 Addresses = NDArray[np.int64]
-_MAX_COUNT = (1 << 16) - 1
+_FEW = 8
+"""Copies that are not worth another try."""
+_MAX_COUNT = _MAX_STEP = (1 << 16) - 1
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,16 @@ def copies(source: Addresses, target: Addresses, zero: int) -> list[Copy]:
 
 
 def _copies(reads: Addresses, writes: Addresses) -> list[Copy]:
+    found = _in_order(reads, writes)
+    if len(found) <= _FEW:
+        return found
+    # What several tensors were put together to is better copied one tensor after the other.
+    order = np.argsort(reads, kind="stable")
+    other = _in_order(reads[order], writes[order])
+    return other if len(other) < len(found) else found
+
+
+def _in_order(reads: Addresses, writes: Addresses) -> list[Copy]:
     pairs = np.stack([reads, writes], axis=1)
     return [
         Copy(
@@ -131,11 +143,14 @@ def _repeats(table: Addresses, size: int, backwards: bool) -> tuple[int, Address
     if len(blocks) < 2:
         return 1, np.zeros(width, np.int64)
     step = blocks[1, 0] - blocks[0, 0]
-    if not backwards and (step < 0).any():
+    if not backwards and (step < 0).any() or (np.abs(step) > _MAX_STEP).any():
         return 1, step
-    if len(blocks) > 2 and (blocks[2, 0] - blocks[1, 0] != step).any():
-        blocks = blocks[:2]  # the usual end of a row: no need to look further
-    expected = blocks[0] + np.arange(len(blocks))[:, np.newaxis, np.newaxis] * step
-    same = (blocks == expected).all(axis=(1, 2))
-    count = len(blocks) if same.all() else int(np.argmin(same))
+    count, window = 1, 2
+    while count < len(blocks):  # the end of a row is often near: no need to look at all
+        here = blocks[count : count + window]
+        expected = blocks[0] + np.arange(count, count + len(here))[:, np.newaxis, np.newaxis] * step
+        same = (here == expected).all(axis=(1, 2))
+        if not same.all():
+            return count + int(np.argmin(same)), step
+        count, window = count + len(here), 2 * window
     return count, step

@@ -13,7 +13,7 @@ from math import inf
 import numpy as np
 
 from .graph import Network
-from .layers import Layer, Matrix, WeightedSum
+from .layers import Layer, Matrix, Renumbering, WeightedSum
 from .quantise import BIAS_LIMIT
 from .scales import Scale
 from .slicing import Slicing
@@ -44,22 +44,19 @@ def apart(
     if not chosen:
         return network
     # Readers of a matrix that was split read what the sum makes.
-    table = np.full(network.tensors[-1].stop + 1, -1)
-    table[: network.inputs] = np.arange(network.inputs)
+    old, new = [0], [0]
     following, layers = network.inputs, list[Layer]()
     for number, layer in enumerate(network.layers):
-        made = following + np.arange(layer.count)
-        own = table.copy()
-        own[layer.first : layer.first + layer.count] = made
-        moved = layer.renumbered(own)
+        made = following
+        moved = layer.renumbered(Renumbering([*old, layer.first], [*new, made]))
         layers.append(moved)
         following += layer.count
         if isinstance(moved, Matrix) and holders[number] in chosen:
-            plain, added = _split(moved, following)
-            layers[-1:] = [plain, added]
-            made = added.made
-            following += added.count
-        table[layer.first : layer.first + layer.count] = made
+            layers[-1:] = _split(moved, following)
+            made = following
+            following += layer.count
+        old.append(layer.first)
+        new.append(made)
     return replace(network, layers=tuple(layers))
 
 
@@ -78,7 +75,7 @@ def _coarse(
     for block in layer.blocks:
         if block.scale is not None:
             continue
-        source = scales[network.tensor_of(int(block.source.max()))]
+        source = scales[network.tensor_of(block.source.largest)]
         least = np.abs(block.bias) * codes_per_weight / (source.scale * BIAS_LIMIT)
         natural = np.abs(block.weight).max(axis=1) / slicing.top
         step = least * (1 << slicing.shift(slicing.count - 1))
@@ -92,7 +89,7 @@ def _split(layer: Matrix, first: int) -> tuple[Matrix, WeightedSum]:
     """A matrix without biases, and the sum that adds them, from a number on."""
     offset = np.empty(layer.count)
     for block in layer.blocks:
-        offset[block.target - layer.first] = block.bias
+        offset[block.made() - layer.first] = block.bias
     blocks = tuple(replace(block, bias=np.zeros_like(block.bias)) for block in layer.blocks)
     added = WeightedSum(
         name=f"{layer.name}/bias",

@@ -107,8 +107,8 @@ def _run(
 def _floats(source: Source, compiled: Compiled, x: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """Layers that are compared, and what the float network makes them."""
     kept = {layer.name for layer in compiled.image.layers}
-    memory = source.network.memory(x.astype(np.float64))
-    for layer in source.network.layers:
+    for number, _, made in source.network.steps(x.astype(np.float64)):
+        name = source.network.layers[number].name
         # A matrix whose bias is added by a layer of its own is only a part of the float one.
-        if layer.name in kept and f"{layer.name}/bias" not in kept:
-            yield layer.name, memory[:, layer.first : layer.first + layer.count]
+        if name in kept and f"{name}/bias" not in kept:
+            yield name, made

@@ -30,6 +30,7 @@ from ..hw.profile import (
 from ..sim.devices import DeviceError
 from ..sim.devices.record import from_record, to_record
 from .budget import LayerBudget
+from .cells import level_type
 from .compiled import Compiled, Golden, LayerInfo
 from .errors import BundleError
 from .manifest import FORMAT, SCHEMA_VERSION, FileRecord, InputRecord, LayerRecord, Manifest
@@ -117,9 +118,8 @@ def load_bundle(path: str | Path) -> Compiled:
     params, profile = memories["params"], tuple(int(word) for word in memories["profile"])
     _check_profile(path, profile, manifest)
     cells = (manifest.tiles, geometry.rows, geometry.columns)
-    levels = read_npz(path / CONDUCTANCES, {"levels": ArraySpec(np.dtype(np.uint16), cells)})[
-        "levels"
-    ]
+    kind = level_type(len(device.level_codes))
+    levels = read_npz(path / CONDUCTANCES, {"levels": ArraySpec(kind, cells)})["levels"]
     if int(levels.max()) >= len(device.level_codes):
         raise BundleError(
             f"{path} has a cell on level {levels.max()}, "

@@ -55,13 +55,13 @@ class Cells:
     Attributes
     ----------
     levels:
-        Level of every cell, uint16, shape (tiles, rows, columns); unused cells are on
-        level 0.
+        Level of every cell, of :func:`level_type`, shape (tiles, rows, columns); unused
+        cells are on level 0.
     placements:
         Where the weights are, rows chosen around stuck cells.
     weights:
-        Integer weights as the cells hold them, float64 (outputs, inputs), by layer and
-        which of the layer's matrices it is.
+        Integer weights as the cells hold them (outputs, inputs), by layer and which of the
+        layer's matrices it is; floats where cells are stuck.
     stuck:
         Stuck cells as of :func:`assign`.
     """
@@ -89,7 +89,19 @@ def assign(
         difference that is wanted, what is missing then is left to the slices below, and
         of the rows that a tile has to spare those are left out with which most is missing.
     """
-    levels = np.zeros((tiles_used(placements), geometry.rows, geometry.columns), np.uint16)
+    shape = (tiles_used(placements), geometry.rows, geometry.columns)
+    levels = np.zeros(shape, level_type(slicing.levels))
+    if stuck is None:
+        weights = {(b.layer, b.block): b.weight for b in blocks}
+        for p in placements:
+            rows, outputs = (
+                slice(first, first + count)
+                for first, count in ((p.first_input, p.inputs), (p.first_output, p.outputs))
+            )
+            part = slicing.digits(weights[p.layer, p.block][outputs, rows])[p.slice].T
+            levels[p.tile, : p.inputs, 0 : 2 * p.outputs : 2] = np.maximum(part, 0)
+            levels[p.tile, : p.inputs, 1 : 2 * p.outputs : 2] = np.maximum(-part, 0)
+        return Cells(levels, tuple(placements), weights)
     wanted = {(b.layer, b.block): b.weight.T.astype(np.float64) for b in blocks}
     held = {which: weight.copy() for which, weight in wanted.items()}
     placed = list(placements)
@@ -101,12 +113,9 @@ def assign(
         left = wanted[p.layer, p.block][part]
         unit = 1 << slicing.shift(p.slice)
         spare = min(geometry.rows - p.inputs, -(-geometry.rows // ROWS_TO_A_SPARE))
-        spare = spare if stuck is not None else 0
         tries = []
         for first in range(spare + 1):
-            here = None
-            if stuck is not None:
-                here = stuck[p.tile, first : first + p.inputs, : 2 * p.outputs]
+            here = stuck[p.tile, first : first + p.inputs, : 2 * p.outputs]
             tries.append((first, *_pairs(left / unit, here, slicing.levels - 1, p.slice > 0)))
         first, plus, minus, real = min(
             tries, key=lambda found: float(np.square(left - found[3] * unit).sum())
@@ -121,7 +130,7 @@ def assign(
 
 
 def _pairs(
-    wanted: np.ndarray, stuck: np.ndarray | None, top: int, above: bool
+    wanted: np.ndarray, stuck: np.ndarray, top: int, above: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Levels of G+ and of G- for differences that are wanted, and those that they make.
 
@@ -130,8 +139,6 @@ def _pairs(
     """
     whole = np.trunc(wanted) if above else np.rint(wanted)
     plus, minus = np.clip(whole, 0, top), np.clip(-whole, 0, top)
-    if stuck is None:
-        return plus, minus, plus - minus
     high, low = stuck[:, 0::2], stuck[:, 1::2]
     fixed, broken = ~np.isnan(high), ~np.isnan(low)
     plus = np.where(broken, np.clip(np.rint(low + wanted), 0, top), plus)
@@ -139,6 +146,11 @@ def _pairs(
     real = np.where(fixed, high, plus) - np.where(broken, low, minus)
     # What a stuck cell is told to be makes no difference; level 0 takes no pulses to reach.
     return np.where(fixed, 0, plus), np.where(broken, 0, minus), real
+
+
+def level_type(levels: int) -> np.dtype:
+    """The type of the levels of cells that have so many."""
+    return np.min_scalar_type(levels - 1)
 
 
 def in_levels(faults: np.ndarray, device: Device) -> np.ndarray:

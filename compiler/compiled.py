@@ -66,7 +66,7 @@ class Compiled:
     image:
         What a controller is loaded with.
     levels:
-        Target level of every cell, uint16, shape (tiles, rows, columns).
+        Target level of every cell, uint8 or uint16, shape (tiles, rows, columns).
     input:
         Scale of the input.
     placements:

@@ -10,13 +10,14 @@ import numpy as np
 from .graph import Network
 from .layers import Matrix
 from .quantise import QuantisedBlock
+from .seen import Seen
 
 
 def corrected(
     network: Network,
     blocks: Sequence[QuantisedBlock],
     weights: Mapping[tuple[int, int], np.ndarray],
-    memory: np.ndarray,
+    seen: Seen,
 ) -> tuple[QuantisedBlock, ...]:
     """The same matrices, each output's bias corrected.
 
@@ -27,10 +28,9 @@ def corrected(
     ----------
     weights:
         Integer weights as the cells hold them (:class:`~ohmloom.compiler.cells.Cells`).
-    memory:
-        Every value on calibration samples, of :meth:`Network.memory`.
+    seen:
+        On calibration samples, with means.
     """
-    mean = memory.mean(axis=0)
     made = []
     for block in blocks:
         layer = network.layers[block.layer]
@@ -38,5 +38,6 @@ def corrected(
         own = layer.blocks[block.block]
         held = weights[network.holders[block.layer], block.block]
         off = held * block.weight_scale[:, np.newaxis] - own.weight
-        made.append(replace(block, bias=block.bias - off @ mean[own.source].mean(axis=0)))
+        mean = seen.means[block.layer, block.block]
+        made.append(replace(block, bias=block.bias - off @ mean))
     return tuple(made)

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..hw.banks import BANK_OF, BANKED, BANKS, SOURCE_BANKS, unit
 from ..hw.geometry import Geometry
-from ..hw.isa import TABLE_WORDS, Instruction, IsaError, Op, Reg, instruction, pack_pool
+from ..hw.isa import (
+    ADD_SOURCE_FIELDS,
+    LAYOUTS,
+    TABLE_WORDS,
+    Instruction,
+    IsaError,
+    Op,
+    Reg,
+    Sum,
+    instruction,
+    pack_add,
+    pack_pool,
+)
 from .address import Addresses, Nest, copies
 from .errors import TargetError
 from .layers import Bounded, Layer, Matrix, Values
 from .scales import Scale
 
-_ADDRESSES = 1 << 16
+_SOURCES = ADD_SOURCE_FIELDS[1].maximum + 1
+_ADDED = LAYOUTS[Op.ADD][2].maximum
+"""Addresses that the sources of an ``ADD`` reach, and sums that one makes."""
 
 
 class LackingError(Exception):
@@ -24,12 +39,18 @@ class LackingError(Exception):
 
 @dataclass
 class Program:
-    """Instructions so far, entry points, and what the registers are known to hold."""
+    """Instructions so far, entry points, and what the registers are known to hold.
+
+    Operands are the addresses that are meant: where a controller has banks, those that do
+    not fit an instruction are made to by its bank registers.
+    """
 
     geometry: Geometry
     code: list[Instruction] = field(default_factory=list)
     entries: dict[str, int] = field(default_factory=dict)
     registers: dict[Reg, int] = field(default_factory=dict)
+    _loops: list[dict[Reg, int]] = field(default_factory=list)
+    """Banks at the begin of each open loop."""
 
     def copy(self) -> Program:
         """The same so far, to go on with."""
@@ -50,7 +71,34 @@ class Program:
         """
         if not self.geometry.has(op):
             raise LackingError(f"needs {op.name}, which the target's controller lacks")
+        if self.geometry.banks:
+            if op is Op.LOOP:
+                self._loops.append(
+                    {reg: self.registers[reg] for reg in BANKS & set(self.registers)}
+                )
+            elif op is Op.END:
+                # The next round begins with the banks that the first one began with.
+                for reg, value in self._loops.pop().items():
+                    self.set(reg, value)
+            for field_ in LAYOUTS[op]:
+                if field_.name in BANKED[op]:
+                    reg, step = BANK_OF[field_.name], unit(field_.name)
+                    address = operands[field_.name] * step
+                    reach = (field_.maximum + 1) * step
+                    operands[field_.name] = self.banked(reg, address, reach) // step
         self.code.append(instruction(op, **operands))
+
+    def banked(self, reg: Reg, address: int, reach: int) -> int:
+        """What is left of an address for a field that reaches so many, over its bank.
+
+        A bank begins at every half of what a field reaches, so that neighbours share one.
+        """
+        if not self.geometry.banks:
+            return address
+        bank = self.registers.get(reg)
+        if bank is None or not bank <= address < bank + reach:
+            self.set(reg, bank := address - address % (reach // 2))
+        return address - bank
 
     def set(self, reg: Reg, value: int) -> None:
         """Set a register unless it holds the value already."""
@@ -128,7 +176,9 @@ class Emitter:
     params :
         Parameter words so far; records and tables are added.
     places :
-        Address of every value, and that of a word that holds 0 at the end.
+        Addresses of values, -1 of ``ZERO``.
+    zero :
+        Address of a word that holds 0.
     scale :
         Scale of a value, by its number.
     products :
@@ -141,7 +191,8 @@ class Emitter:
         self,
         program: Program,
         params: list[int],
-        places: Addresses,
+        places: Callable[[Values], Addresses],
+        zero: int,
         scale: Callable[[int], Scale],
         products: Mapping[str, Sequence[Product]],
         free: int,
@@ -152,15 +203,16 @@ class Emitter:
         self.used = self._free = free
         self.zero_used = False
         self._places = places
+        self._zero = zero
         self._scale = scale
         self._products = products
         self._records: dict[tuple[int, ...], int] = {}
 
     # -- what a layer asks ------------------------------------------------------------
 
-    def addresses(self, values: Values) -> Addresses:
+    def addresses(self, values: Values | range) -> Addresses:
         """Word addresses of values; -1 of ``ZERO``."""
-        return np.where(values < 0, -1, self._places[values])
+        return self._places(np.asarray(values))
 
     def scale(self, values: Values) -> Scale:
         """The one scale of values that are read or made together."""
@@ -188,6 +240,17 @@ class Emitter:
     def emit(self, op: Op, **operands: int) -> None:
         """Add an instruction; addresses may be numpy's."""
         self.program.emit(op, **{name: int(value) for name, value in operands.items()})
+
+    def add(self, out: int, record: Sum, count: int) -> None:
+        """The sums of values one after the other, ``count`` of them."""
+        for first in range(0, count, _ADDED):
+            sources = [
+                self.program.banked(reg, address + first, _SOURCES)
+                for reg, address in zip(SOURCE_BANKS, (record.a, record.b), strict=True)
+            ]
+            word = replace(record, a=sources[0], b=sources[1])
+            some = min(_ADDED, count - first)
+            self.emit(Op.ADD, out=out + first, param=self.record(pack_add(word)), count=some)
 
     def clamp(self, layer: Bounded) -> None:
         """Hold what follows between the layer's bounds and inside its scale."""
@@ -223,7 +286,7 @@ class Emitter:
     def copy(self, source: Addresses, target: Addresses, *, moves: bool = False) -> None:
         """Copy words; with ``moves`` from where the open loops have moved the source to."""
         self.zero_used |= bool((source < 0).any())
-        for copy in copies(source, target, int(self._places[-1])):
+        for copy in copies(source, target, self._zero):
             self.emit(
                 Op.POOL,
                 act=copy.act,
@@ -267,8 +330,8 @@ class Emitter:
             self.emit(
                 Op.LOOP,
                 count=count,
-                act_step=act_step % _ADDRESSES,
-                out_step=out_step % _ADDRESSES,
+                act_step=act_step % self.geometry.addresses,
+                out_step=out_step % self.geometry.addresses,
             )
         yield bool(nest.loops)
         for _ in nest.loops:

@@ -8,7 +8,7 @@ checker, shape inference, the simplifying passes and the operator handlers see t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
 
@@ -26,10 +26,12 @@ from onnx import (
     numpy_helper,
     shape_inference,
 )
+from onnx.helper import make_tensor_value_info
 
 from .errors import ModelError, UnsupportedNode, UnsupportedOperatorsError
 from .external import load_external
 from .graph import Network, finished
+from .heap import trim
 from .lowering import STANDARD_DOMAINS, Activation, Builder, Coding, Handler, Node, Unsupported
 from .operators import handlers
 from .pins import settled
@@ -38,6 +40,8 @@ from .prepare import MAX_NODES, prepare
 MAX_FILE_BYTES = 1 << 30
 """Of the model and its external weights together: VGG-19 has 574 MB."""
 MAX_SAMPLE_VALUES = 1 << 20
+SMALL_VALUES = 1 << 10
+"""Initialisers of no more values stay in the model: shapes and the like are among them."""
 OPSET_MIN = 9
 INPUTS = {"FLOAT": None, "UINT8": np.dtype(np.uint8), "INT8": np.dtype(np.int8)}
 """Types of inputs that are accepted; of integers the type, whose range samples have."""
@@ -71,13 +75,21 @@ def load_model(path: str | Path, shape: Sequence[int] | None = None) -> Network:
     proto = _read(path)
     _check_claims(proto, source)
     _load_external(proto, path, source)
+    weights = _taken(proto)
+    # What was taken leaves with the old message alone.
+    proto = ModelProto.FromString(proto.SerializeToString())
+    trim()
     _check_model(proto, source)
     if shape is not None:
-        _set_shape(proto, source, shape)
-    _fix_batch(proto, source)
-    proto = prepare(proto, source)
-    _check_finite(proto, source)
-    return _network(proto, source)
+        _set_shape(proto, source, shape, weights)
+    _check_finite(proto, weights, source)
+    _fix_batch(proto, source, weights)
+    proto = prepare(proto, source, weights)
+    trim()
+    _check_finite(proto, weights, source)
+    network = _network(proto, source, weights)
+    trim()
+    return network
 
 
 def _read(path: Path) -> ModelProto:
@@ -157,6 +169,28 @@ def _load_external(proto: ModelProto, path: Path, source: str) -> None:
             raise ModelError(f"{source} tensor '{tensor.name}' has values inside and outside")
 
 
+def _taken(proto: ModelProto) -> dict[str, np.ndarray]:
+    """Large initialisers by name; the model has inputs in place of them.
+
+    Every pass that takes a message copies it, some of them twice.
+    """
+    taken: dict[str, np.ndarray] = {}
+    inputs = {value.name for value in proto.graph.input}
+    small = []
+    for tensor in proto.graph.initializer:
+        if prod(tensor.dims) <= SMALL_VALUES or not tensor.name or tensor.name in taken:
+            small.append(TensorProto.FromString(tensor.SerializeToString()))
+            continue
+        taken[tensor.name] = numpy_helper.to_array(tensor)
+        if tensor.name not in inputs:
+            kind, shape = tensor.data_type, list(tensor.dims)
+            proto.graph.input.append(make_tensor_value_info(tensor.name, kind, shape))
+    if taken:
+        del proto.graph.initializer[:]
+        proto.graph.initializer.extend(small)
+    return taken
+
+
 def _check_model(proto: ModelProto, source: str) -> None:
     opsets = [o.version for o in proto.opset_import if o.domain in STANDARD_DOMAINS]
     newest = onnx.defs.onnx_opset_version()
@@ -170,19 +204,24 @@ def _check_model(proto: ModelProto, source: str) -> None:
     except (checker.ValidationError, shape_inference.InferenceError) as error:
         text = " ".join(str(error).split())
         raise ModelError(f"{source} is not a valid ONNX model: {text}") from error
-    _check_finite(proto, source)
 
 
-def _check_finite(proto: ModelProto, source: str) -> None:
-    for tensor in _tensors(proto):
-        values = numpy_helper.to_array(tensor)
+def _check_finite(proto: ModelProto, weights: Mapping[str, np.ndarray], source: str) -> None:
+    def check(name: str, values: np.ndarray) -> None:
         if values.dtype.kind == "f" and not np.isfinite(values).all():
-            raise ModelError(f"{source} tensor '{tensor.name}' has values that are not finite")
+            raise ModelError(f"{source} tensor '{name}' has values that are not finite")
+
+    for tensor in _tensors(proto):
+        check(tensor.name, numpy_helper.to_array(tensor))
+    for name, values in weights.items():
+        check(name, values)
 
 
-def _set_shape(proto: ModelProto, source: str, shape: Sequence[int]) -> None:
+def _set_shape(
+    proto: ModelProto, source: str, shape: Sequence[int], weights: Mapping[str, np.ndarray]
+) -> None:
     """Give the input the dimensions that the model leaves open."""
-    for value in _inputs(proto)[:1]:
+    for value in _inputs(proto, weights)[:1]:
         dims = value.type.tensor_type.shape.dim
         given = [dim.dim_value for dim in dims]
         fits = len(shape) == len(given) and all(
@@ -197,15 +236,17 @@ def _set_shape(proto: ModelProto, source: str, shape: Sequence[int]) -> None:
             dim.dim_value = size
 
 
-def _inputs(proto: ModelProto) -> list[ValueInfoProto]:
+def _inputs(proto: ModelProto, weights: Mapping[str, np.ndarray]) -> list[ValueInfoProto]:
     """Inputs that are not weights."""
-    weights = {tensor.name for tensor in proto.graph.initializer}
-    return [value for value in proto.graph.input if value.name not in weights]
+    constant = {*weights, *(tensor.name for tensor in proto.graph.initializer)}
+    return [value for value in proto.graph.input if value.name not in constant]
 
 
-def _input(proto: ModelProto, source: str) -> tuple[str, tuple[int, ...], np.dtype | None]:
+def _input(
+    proto: ModelProto, source: str, weights: Mapping[str, np.ndarray]
+) -> tuple[str, tuple[int, ...], np.dtype | None]:
     """Name, shape and, of integers, type of the one input; a batch of any size is one of 1."""
-    inputs = _inputs(proto)
+    inputs = _inputs(proto, weights)
     if len(inputs) != 1 or len(proto.graph.output) != 1:
         raise ModelError(
             f"{source} has {len(inputs)} inputs and {len(proto.graph.output)} outputs, "
@@ -226,9 +267,9 @@ def _input(proto: ModelProto, source: str) -> tuple[str, tuple[int, ...], np.dty
     return inputs[0].name, (sizes[0] or 1, *sizes[1:]), INPUTS[kind]
 
 
-def _fix_batch(proto: ModelProto, source: str) -> None:
+def _fix_batch(proto: ModelProto, source: str, weights: Mapping[str, np.ndarray]) -> None:
     """Give the input its batch of one, so that what depends on it can be folded."""
-    name, shape, _ = _input(proto, source)
+    name, shape, _ = _input(proto, source, weights)
     (value,) = (value for value in proto.graph.input if value.name == name)
     for dim, size in zip(value.type.tensor_type.shape.dim, shape, strict=True):
         dim.dim_value = size
@@ -238,19 +279,22 @@ def _fix_batch(proto: ModelProto, source: str) -> None:
         output.type.tensor_type.ClearField("shape")
 
 
-def _network(proto: ModelProto, source: str) -> Network:
-    input_name, shape, dtype = _input(proto, source)
+def _network(proto: ModelProto, source: str, weights: dict[str, np.ndarray]) -> Network:
+    input_name, shape, dtype = _input(proto, source, weights)
     output_name = proto.graph.output[0].name
     consumers = Counter(name for node in proto.graph.node for name in node.input)
     consumers[output_name] += 1
     opset = next(o.version for o in proto.opset_import if o.domain in STANDARD_DOMAINS)
     builder = Builder(dict(consumers), opset, prod(shape))
     builder.values.update({t.name: numpy_helper.to_array(t) for t in proto.graph.initializer})
+    builder.values.update(weights)
+    weights.clear()  # each goes when the last node that uses it has been lowered
     numbers = np.arange(prod(shape)).reshape(shape)
     coding = None if dtype is None else Coding.whole(dtype)
     builder.values[input_name] = Activation(numbers, consumers[input_name] == 1, coding)
     builder.input_pin = None if coding is None else coding.pin
     _lower_nodes(proto, source, builder)
+    trim()
     output = builder.values[output_name]
     if not isinstance(output, Activation) or not output.values.size:
         raise ModelError(f"{source} has no layer between its input and its output")
@@ -265,6 +309,7 @@ def _lower_nodes(proto: ModelProto, source: str, builder: Builder) -> None:
     """Run every handler; a node behind an unsupported one is only looked up by name."""
     known = handlers()
     unsupported = []
+    left = Counter(builder.consumers)
     taken: set[str] = set()
     for number, node in enumerate(proto.graph.node):
         name = f"'{node.name}'" if node.name else f"#{number}"
@@ -284,6 +329,10 @@ def _lower_nodes(proto: ModelProto, source: str, builder: Builder) -> None:
                 handler.lower(Node(node, unique, builder))
             except Unsupported as reason:
                 unsupported.append(UnsupportedNode(name, node.op_type, str(reason)))
+            for value in filter(None, node.input):
+                left[value] -= 1
+                if not left[value]:
+                    del builder.values[value]
     if unsupported:
         raise UnsupportedOperatorsError(source, unsupported)
 

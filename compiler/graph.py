@@ -10,15 +10,19 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
 from math import prod
 
 import numpy as np
 
-from .layers import ZERO, Copy, Layer, Values
+from .floats import Floats
+from .layers import Copy, Layer, Matrix, Renumbering, Values
 from .scales import Scale
+
+DOUBLE_VALUES = 1 << 21
+"""Values of a sample up to which a network is calibrated in double precision."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,16 @@ class Network:
         """Values of its result."""
         return self.layers[-1].count
 
+    @property
+    def values(self) -> int:
+        """Values of a sample, those of all layers included."""
+        return self.tensors[-1].stop
+
+    @property
+    def precision(self) -> type[np.floating]:
+        """Floats that it is calibrated in: in single ones where it is large."""
+        return np.float64 if self.values <= DOUBLE_VALUES else np.float32
+
     @cached_property
     def tensors(self) -> tuple[range, ...]:
         """Numbers of the input's values, and of those that each layer makes."""
@@ -68,11 +82,9 @@ class Network:
         """Which of :attr:`tensors` a value belongs to."""
         return bisect_right(self._firsts, number) - 1
 
-    def tensors_of(self, values: Values) -> set[int]:
+    def tensors_of(self, values: Values | range) -> set[int]:
         """Those that any of the values belong to."""
-        used = np.unique(values)
-        found = np.searchsorted(np.array(self._firsts), used[used >= 0], side="right") - 1
-        return set(found.tolist())
+        return _holding(values, self._firsts)
 
     @cached_property
     def readers(self) -> tuple[tuple[int, ...], ...]:
@@ -92,6 +104,13 @@ class Network:
             for number, layer in enumerate(self.layers)
         )
 
+    def without_weights(self) -> Network:
+        """The same, but for the values of its matrices, which are 0 and take no memory."""
+        layers = tuple(
+            layer.without_weights() if isinstance(layer, Matrix) else layer for layer in self.layers
+        )
+        return replace(self, layers=layers)
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Float output (n, outputs) of float samples (n, inputs)."""
         *_, last = self.run(x)
@@ -99,28 +118,29 @@ class Network:
 
     def run(self, x: np.ndarray) -> Iterator[np.ndarray]:
         """The float samples (n, inputs), then what each layer makes of them (n, values)."""
-        memory = self._begun(x)
         yield x
-        for layer in self.layers:
-            yield self._step(memory, layer)
+        for _, _, made in self.steps(x):
+            yield made
 
-    def memory(self, x: np.ndarray) -> np.ndarray:
-        """Every value of float samples (n, inputs) by its number, and 0 at the end."""
-        memory = self._begun(x)
-        for layer in self.layers:
-            self._step(memory, layer)
-        return memory
+    def steps(self, x: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Run float samples (n, inputs), layer after layer.
 
-    def _begun(self, x: np.ndarray) -> np.ndarray:
-        memory = np.zeros((len(x), self.tensors[-1].stop + 1), x.dtype)
+        Yields
+        ------
+        The layer's number; values by their number, shape (n, values), of which those that the
+        layer reads and makes are there; and what it has made, shape (n, count).
+        """
+        floats = Floats(len(x), self.values + 1, x.dtype)
+        memory = floats.array
         memory[:, : self.inputs] = x  # the last word stays 0: it is what ZERO finds
-        return memory
-
-    @staticmethod
-    def _step(memory: np.ndarray, layer: Layer) -> np.ndarray:
-        made = layer.forward(memory)
-        memory[:, layer.first : layer.first + layer.count] = made
-        return made
+        last = [max(some, default=number - 1) for number, some in enumerate(self.readers)]
+        for number, layer in enumerate(self.layers):
+            made = layer.forward(memory)
+            memory[:, layer.first : layer.first + layer.count] = made
+            yield number, memory, made
+            for tensor, reader in zip(self.tensors, last, strict=True):
+                if reader == number:
+                    floats.forget(tensor)
 
     @cached_property
     def pins(self) -> tuple[Scale | None, ...]:
@@ -192,19 +212,26 @@ def finished(
         taken = {layer.name for layer in kept}
         name = next(name for n in count() if (name := f"output{n or ''}") not in taken)
         kept.append(Copy(name=name, first=first, source=output.reshape(-1)))
-    # Numbers of what is kept, one after the other; ZERO stays, at the end of the table.
-    table = np.full(kept[-1].first + kept[-1].count + 1, ZERO)
-    table[:inputs] = np.arange(inputs)
-    following = inputs
-    for layer in kept:
-        table[layer.first : layer.first + layer.count] = following + np.arange(layer.count)
-        following += layer.count
+    # Numbers of what is kept, one after the other.
+    begins = np.cumsum([inputs, *(layer.count for layer in kept)])
+    table = Renumbering([0, *(layer.first for layer in kept)], [0, *begins[:-1].tolist()])
     renumbered = tuple(layer.renumbered(table) for layer in kept)
     return Network(input_name, input_shape, renumbered, output.shape, input_pin)
 
 
-def _makers(values: Values, starts: Sequence[int]) -> set[int]:
+def _makers(values: Values | range, starts: Sequence[int]) -> set[int]:
     """0 for the input, ``n + 1`` for layer ``n``: whose values these are."""
-    used = np.unique(values)
-    found = np.searchsorted(np.array(starts), used[used >= 0], side="right") - 1
-    return set(found.tolist())
+    return _holding(values, starts)
+
+
+def _holding(values: Values | range, starts: Sequence[int]) -> set[int]:
+    """Which of the tensors that start at these numbers any of the values belong to."""
+    values = values if isinstance(values, range) else np.ravel(values)
+    if not len(values):
+        return set()
+    ends = (values[0], values[-1]) if isinstance(values, range) else (values.min(), values.max())
+    first, last = (bisect_right(starts, int(n)) - 1 for n in ends)
+    if first == last:
+        return {first} - {-1}
+    found = np.searchsorted(np.array(starts), values, side="right")
+    return {int(n) - 1 for n in np.flatnonzero(np.bincount(found)) if n}

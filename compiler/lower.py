@@ -10,7 +10,7 @@ import numpy as np
 
 from ..hw.geometry import Geometry, accumulator_bits
 from ..hw.image import Image, LayerSpan
-from ..hw.isa import Dac, Op, Reg, instruction, pack_requant
+from ..hw.isa import Dac, Op, Reg, pack_requant
 from ..sim.converters import ADC_BITS, Converters
 from ..sim.devices import Device
 from .analog import (
@@ -24,6 +24,7 @@ from .analog import (
 from .emitter import Emitter, Piece, Product, Program
 from .errors import TargetError
 from .graph import Network
+from .heap import trim
 from .mapping import Placement, row_groups, tiles_used
 from .memory import ZERO_WORD, MemoryMap
 from .options import Options
@@ -34,6 +35,10 @@ from .slicing import Slicing
 
 log = logging.getLogger(__name__)
 
+_LARGE = 1 << 16
+"""Values of a layer whose emission leaves much to give back."""
+_REACH = {"tiles": 1 << 12, "program_depth": 1 << 16, "param_depth": 1 << 16, "act_depth": 1 << 16}
+"""Tiles and words of memories that instructions reach without banks."""
 _FLOAT32 = 2.0**-22
 """Rounding of a few float32 products."""
 _NEAR = 1 / 16
@@ -53,7 +58,7 @@ def lower(
     geometry: Geometry,
     options: Options,
 ) -> Image:
-    """The image that every engine executes.
+    """The image that every engine executes; with banks only where it takes them.
 
     Parameters
     ----------
@@ -66,7 +71,50 @@ def lower(
         If it does not fit the controller's memories or accumulators, or needs an
         instruction that the controller lacks.
     """
+
+    def lowered(geometry: Geometry) -> Image:
+        return _lowered(
+            network,
+            scales,
+            blocks,
+            placements,
+            slicing,
+            verify,
+            plans,
+            device,
+            converters,
+            geometry,
+            options,
+        )
+
+    if geometry.banks and len(placements) <= _REACH["tiles"]:
+        reached = {name: min(getattr(geometry, name), depth) for name, depth in _REACH.items()}
+        try:
+            return lowered(replace(geometry, banks=False, **reached))
+        except TargetError as error:
+            log.info("with banks, since %s", error)
+    return lowered(geometry)
+
+
+def _lowered(
+    network: Network,
+    scales: Sequence[Scale],
+    blocks: Sequence[QuantisedBlock],
+    placements: Sequence[Placement],
+    slicing: Slicing,
+    verify: AnalogPlan,
+    plans: Mapping[tuple[int, int], AnalogPlan],
+    device: Device,
+    converters: Converters,
+    geometry: Geometry,
+    options: Options,
+) -> Image:
+    """The image for a controller with or without banks."""
     words = level_words(device, converters, verify.gain)
+    profile = None
+    if geometry.banks:  # its words reach the first parameters alone
+        profile = make_profile(device, converters, options.clk_hz, base=len(words))
+        words += profile.records
     products = _products(network, blocks, placements, slicing, plans, geometry, words)
     program = Program(geometry)
     _emit_setup(program, verify, device, converters, geometry, options)
@@ -91,11 +139,12 @@ def lower(
             break
     _check_memory("activation", used, geometry.act_depth)
 
-    profile = make_profile(device, converters, options.clk_hz, base=len(params))
-    if len(params) + len(profile.records) > geometry.param_depth:
-        log.warning("no parameter memory is left for the recipes: modes cannot be changed")
-        profile = profile.without_ways()
-    params += profile.records
+    if profile is None:
+        profile = make_profile(device, converters, options.clk_hz, base=len(params))
+        if len(params) + len(profile.records) > geometry.param_depth:
+            log.warning("no parameter memory is left for the recipes: modes cannot be changed")
+            profile = profile.without_ways()
+        params += profile.records
     _check_memory("program", len(made.code), geometry.program_depth)
     _check_memory("parameter", len(params), geometry.param_depth)
     return Image(
@@ -159,16 +208,20 @@ def _emit_inference(
     def scale(value: int) -> Scale:
         return scales[network.tensor_of(value)]
 
-    emitter = Emitter(program, params, memory.places(network), scale, products, memory.end)
+    emitter = Emitter(
+        program, params, memory.places(network), ZERO_WORD, scale, products, memory.end
+    )
     for layer in network.layers:
         emitter.emit_layer(layer)
+        if layer.count > _LARGE:
+            trim()
     if emitter.zero_used:
         word = emitter.record([pack_requant(0, 1, 0)])
-        program.code[begin:begin] = [
-            instruction(Op.SET, reg=Reg.CLAMP_LO, value=0),
-            instruction(Op.SET, reg=Reg.CLAMP_HI, value=0),
-            instruction(Op.REQUANT, out=ZERO_WORD, param=word, count=1),
-        ]
+        before = Program(geometry=program.geometry)
+        before.set(Reg.CLAMP_LO, 0)
+        before.set(Reg.CLAMP_HI, 0)
+        before.emit(Op.REQUANT, out=ZERO_WORD, param=word, count=1)
+        program.code[begin:begin] = before.code
     program.emit(Op.HALT)
     return emitter.used
 

@@ -27,6 +27,7 @@ from .layers import (
     Matrix,
     Maximum,
     Mean,
+    Patches,
     Product,
     Threshold,
     Values,
@@ -136,6 +137,7 @@ class Builder:
     scales: dict[str, np.ndarray] = field(default_factory=dict)
     inputs: int = field(init=False)
     input_pin: Scale | None = None
+    _gathered: dict[tuple[str, tuple[int, ...]], Values] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.inputs = self.next
@@ -190,7 +192,7 @@ class Builder:
     def matrices(
         self,
         name: str,
-        parts: Sequence[tuple[Values, np.ndarray, np.ndarray | None, Values]],
+        parts: Sequence[tuple[Values | Patches, np.ndarray, np.ndarray | None, Values]],
         scales: Sequence[np.ndarray | None] = (),
     ) -> int:
         """Several matrices in one layer, as :meth:`matrix`; the number of its first value.
@@ -201,10 +203,10 @@ class Builder:
         """
         blocks = tuple(
             Block.of(
-                source,
-                weight.astype(np.float64),
+                source if isinstance(source, Patches) else Patches.rows(source),
+                weight if weight.dtype == np.float32 else weight.astype(np.float64),
                 np.zeros(len(weight)) if bias is None else bias.astype(np.float64),
-                self.next + made,
+                self.next + made[:, 0],
                 scale,
             )
             for (source, weight, bias, made), scale in zip(
@@ -215,7 +217,7 @@ class Builder:
 
     def copy(self, name: str, values: Values) -> Values:
         """The values one after the other, row-major."""
-        made = self._add(Copy(source=values.reshape(-1), **self._head(name)))
+        made = self._add(Copy(source=values.reshape(-1).astype(np.int32), **self._head(name)))
         return made.reshape(values.shape)
 
     def solid(self, name: str, values: Values, axes: Sequence[int] | None = None) -> Values:
@@ -228,13 +230,20 @@ class Builder:
         order = list(range(values.ndim)) if axes is None else list(axes)
         return self.copy(name, values.transpose(order)).transpose(np.argsort(order))
 
+    def gathered(self, name: str, tensor: str, values: Values) -> Values:
+        """A copy of a tensor's values in their order; there is one, whoever asks for it."""
+        key = (tensor, values.shape)
+        if key not in self._gathered:
+            self._gathered[key] = self.copy(name, values)
+        return self._gathered[key]
+
     def maximum(self, name: str, windows: Values) -> Values:
         """The largest of each window, shape (windows, values); ``ZERO`` is no value."""
-        return self._add(Maximum(source=windows, **self._head(name)))
+        return self._add(Maximum(source=windows.astype(np.int32), **self._head(name)))
 
     def mean(self, name: str, windows: Values, divisor: np.ndarray) -> Values:
         """The sum of each window by its divisor, shape (windows,)."""
-        return self._add(Mean(source=windows, divisor=divisor, **self._head(name)))
+        return self._add(Mean(source=windows.astype(np.int32), divisor=divisor, **self._head(name)))
 
     def weighted_sum(
         self,
@@ -266,11 +275,17 @@ class Builder:
             most, scales = [begun, *most[TERMS:]], [np.ones(shape), *scales[TERMS:]]
         terms = [*most, last]
         # In the order in which one of them lies in memory, so that it can be read in a row.
-        order = np.argsort(_orderly(terms).reshape(-1), kind="stable")
+        order = _order(_orderly(terms).reshape(-1))
+        factors = [_ordered(scale, order) for scale in scales]
+        if all(not any(factor.strides) for factor in factors):
+            each = np.array([factor[:1] for factor in factors])
+            stacked = np.broadcast_to(each, (len(factors), len(order)))
+        else:
+            stacked = np.stack(factors)
         layer = WeightedSum(
-            terms=np.stack([term.reshape(-1)[order] for term in terms]),
-            factors=np.stack([scale.reshape(-1)[order] for scale in scales]).astype(np.float64),
-            offset=np.broadcast_to(offset, shape).reshape(-1)[order].astype(np.float64),
+            terms=np.stack([term.reshape(-1)[order].astype(np.int32) for term in terms]),
+            factors=stacked,
+            offset=_ordered(np.broadcast_to(offset, shape), order),
             low=low,
             high=high,
             pin=pin,
@@ -420,18 +435,21 @@ class Builder:
         layer = self.layers[maker]
         if not layer.passes:
             return layer.pin
-        sources = {int(m) for values in layer.reads for m in np.unique(self._makers(values))}
+        sources = {
+            int(m) for values in layer.reads for m in np.unique(self._makers(np.asarray(values)))
+        }
         pins = {self._pin_of(source) for source in sources - {_NOWHERE}}
         return pins.pop() if len(pins) == 1 else None
 
     def _maker(self, tensor: Activation) -> int | None:
         """The layer that makes these values, all of them and no others, for nobody else."""
-        numbers = np.sort(tensor.values.reshape(-1))
+        first = int(tensor.values.min())
         for place in range(len(self.layers) - 1, -1, -1):
             layer = self.layers[place]
-            if layer.first <= numbers[0]:
-                whole = len(numbers) == layer.count and np.array_equal(numbers, layer.made)
-                return place if tensor.alone and whole else None
+            if layer.first <= first:
+                whole = tensor.values.size == layer.count and first == layer.first
+                whole = whole and tensor.values.max() - first < layer.count
+                return place if tensor.alone and whole and _different(tensor.values) else None
         return None
 
 
@@ -454,9 +472,33 @@ def scale_of_outputs(scale: np.ndarray | None) -> np.ndarray | None:
 def _orderly(terms: Sequence[Values]) -> Values:
     """The term that is best read in the order of its numbers: one whose values are all its own."""
     for term in terms:
-        if (term >= 0).all() and len(np.unique(term)) == term.size:
+        if (term >= 0).all() and _different(term):
             return term
     return np.arange(terms[0].size)
+
+
+def _different(values: Values) -> bool:
+    """Whether no value is there twice."""
+    if np.ptp(values) >= 4 * values.size:
+        return len(np.unique(values)) == values.size
+    return not values.size or int(np.bincount(values.reshape(-1) - values.min()).max()) == 1
+
+
+def _order(values: Values) -> np.ndarray:
+    """The order in which values (n,) are those of their numbers."""
+    low, size = int(values.min()), values.size
+    if int(values.max()) - low + 1 == size and _different(values):
+        order = np.empty(size, np.int64)
+        order[values - low] = np.arange(size)
+        return order
+    return np.argsort(values, kind="stable")
+
+
+def _ordered(numbers: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Numbers in an order, float64, shape (n,); one for all takes no memory."""
+    if not any(numbers.strides) or numbers.size == 1:
+        return np.broadcast_to(numbers.reshape(-1)[:1].astype(np.float64), (len(order),))
+    return numbers.reshape(-1)[order].astype(np.float64)
 
 
 def _scaled(
@@ -467,7 +509,7 @@ def _scaled(
         return layer.scaled(factor, offset)
     blocks = []
     for block in layer.blocks:
-        changes = [n[block.target - layer.first] for n in (factor, offset)]
+        changes = [n[block.made() - layer.first] for n in (factor, offset)]
         if any((n != n[:1]).any() for n in changes):
             return None
         scaled = block.scaled(changes[0][0], changes[1][0])
@@ -548,6 +590,13 @@ class Node:
         if rank is not None and value.ndim != rank:
             raise Unsupported(f"weight has {value.ndim} dimensions, {rank} are accepted")
         return value.astype(np.float64)
+
+    def matrix(self, position: int, rank: int | None = None) -> np.ndarray:
+        """As :meth:`weights`, but single precision is not made double."""
+        value = self.constant(position)
+        if value.dtype == np.float32 and rank in (None, value.ndim):
+            return value
+        return self.weights(position, rank)
 
     def scale(self, position: int) -> np.ndarray | None:
         """The scale of each number of a constant that a quantised model has, of its shape."""

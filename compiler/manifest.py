@@ -14,7 +14,7 @@ from .options import Options
 from .scales import Scale
 
 FORMAT = "ohmloom-bundle"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(min_length=1, max_length=1024)]
@@ -54,7 +54,7 @@ class Manifest(_Record):
     """Everything about a compiled network that is not an array or a program."""
 
     format: Literal["ohmloom-bundle"] = FORMAT
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     name: Name
     options: Options
     device: dict[str, Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,6 +11,7 @@ import numpy as np
 from ..hw.image import Span
 from .address import Addresses
 from .graph import Network
+from .layers import Renumbering, Values
 
 ZERO_WORD = 0
 """Address of a word that holds 0, for zeros between values."""
@@ -65,12 +67,11 @@ class MemoryMap:
         """First word behind all of them."""
         return max(span.address + span.count for span in self.spans)
 
-    def places(self, network: Network) -> Addresses:
-        """Address of every value by its number, and the one of the zero word at the end."""
-        places = np.full(network.tensors[-1].stop + 1, ZERO_WORD)
-        for tensor, span in zip(network.tensors, self.spans, strict=True):
-            places[tensor.start : tensor.stop] = span.address + np.arange(len(tensor))
-        return places
+    def places(self, network: Network) -> Callable[[Values], Addresses]:
+        """From numbers of values to their addresses, of the same shape; -1 of ``ZERO``."""
+        firsts = [tensor.start for tensor in network.tensors]
+        table = Renumbering(firsts, [span.address for span in self.spans])
+        return lambda values: table.of(values, np.int64)
 
 
 def _share(a: Span, b: Span) -> bool:

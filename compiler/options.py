@@ -30,5 +30,5 @@ class Options(BaseModel):
     """Whether cells are written until a read finds them on their level; else once."""
     bias_correction: bool = False
     """Whether biases make up for the mean of what rounded and stuck weights change."""
-    golden_samples: Annotated[int, Field(ge=1, le=1024)] = 8
-    """Calibration samples whose integers are kept as golden vectors."""
+    golden_samples: Annotated[int, Field(ge=0, le=1024)] = 8
+    """Calibration samples whose integers are kept as golden vectors; 0: the network is not run."""

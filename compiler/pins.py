@@ -13,7 +13,7 @@ import numpy as np
 
 from .errors import TargetError
 from .graph import Network
-from .layers import Layer, WeightedSum
+from .layers import Layer, Renumbering, WeightedSum
 from .scales import WHOLE, Scale
 
 
@@ -24,14 +24,14 @@ def settled(network: Network) -> Network:
     """
     if not any(network.pins):
         return network
-    table = np.full(network.tensors[-1].stop + 1, -1)
-    table[: network.inputs] = np.arange(network.inputs)
-    following, layers = network.inputs, list[Layer]()
+    old = [tensor.start for tensor in network.tensors]
+    new, following = [0], network.inputs  # where each tensor begins
+    layers = list[Layer]()
     pins: list[Scale | None] = [network.input_pin]
-    made: dict[int, np.ndarray] = {}
+    made: dict[int, int] = {}
     names = {layer.name for layer in network.layers}
     for layer in network.layers:
-        own = table.copy()
+        own = list(new)
         read: set[Scale | None] = set()
         for values in layer.reads:
             tensors = sorted(network.tensors_of(values))
@@ -41,16 +41,15 @@ def settled(network: Network) -> Network:
                 continue
             read.add(None)
             for tensor in tensors:
-                numbers = np.array(network.tensors[tensor])
                 if pins[tensor] and tensor not in made:
                     name = _unique(f"{layer.name}/scale", names)
-                    made[tensor] = following + np.arange(len(numbers))
-                    layers.append(_same(name, table[numbers], following))
-                    following += len(numbers)
-                own[numbers] = made.get(tensor, table[numbers])
-        table[layer.first : layer.first + layer.count] = following + np.arange(layer.count)
-        own[layer.first : layer.first + layer.count] = following + np.arange(layer.count)
-        layers.append(layer.renumbered(own))
+                    count = len(network.tensors[tensor])
+                    made[tensor] = following
+                    layers.append(_same(name, new[tensor], count, following))
+                    following += count
+                own[tensor] = made.get(tensor, new[tensor])
+        new.append(following)
+        layers.append(layer.renumbered(Renumbering(old[: len(new)], [*own, following])))
         following += layer.count
         pins.append(read.pop() if layer.passes and len(read) == 1 else layer.pin)
     return replace(network, layers=tuple(layers))
@@ -86,13 +85,12 @@ def _unique(name: str, taken: set[str]) -> str:
     return found
 
 
-def _same(name: str, source: np.ndarray, first: int) -> WeightedSum:
-    """The values of a tensor once more."""
-    count = len(source)
+def _same(name: str, source: int, count: int, first: int) -> WeightedSum:
+    """The values of a tensor, which begins at ``source``, once more."""
     return WeightedSum(
         name=name,
         first=first,
-        terms=source[np.newaxis],
+        terms=np.arange(source, source + count)[np.newaxis],
         factors=np.ones((1, count)),
         offset=np.zeros(count),
     )

@@ -21,6 +21,7 @@ from .correction import corrected
 from .errors import CalibrationError, TargetError
 from .frontend import load_model
 from .graph import Network
+from .heap import trim
 from .layers import Matrix
 from .lower import lower
 from .mapping import check_slices, place, tiles_used
@@ -30,6 +31,7 @@ from .ranging import choose_ranges
 from .runner import build_engine, quantise_input
 from .samples import flat_samples
 from .scales import Scale
+from .seen import look
 from .slicing import Slicing
 
 log = logging.getLogger(__name__)
@@ -70,8 +72,17 @@ def compile_model(
     """
     geometry, options = geometry or Geometry(), options or Options()
     name, converters = Path(model_path).name, converters or Converters()
-    source = calibrated(load_model(model_path, shape), calib)
-    compiled = compile_network(name, source, device, geometry, options, converters, faults)
+    compiled = compile_network(
+        name,
+        calibrated(load_model(model_path, shape), calib),  # by no name here: it goes when it may
+        device,
+        geometry,
+        options,
+        converters,
+        faults,
+    )
+    if not options.golden_samples:
+        return compiled
     return replace(compiled, golden=_golden(compiled, calib[: options.golden_samples]))
 
 
@@ -131,7 +142,7 @@ def compile_network(
         )
     slicing = Slicing(len(device.level_codes), options.slices)
     check_slices(slicing, geometry)
-    network = source.network
+    network, x = source.network, source.x
     check_weights(network, slicing)
     scales = choose_scales(network, source.ranges, options.act_bits, geometry.act_width)
     try:
@@ -139,20 +150,25 @@ def compile_network(
         if geometry.has(Op.ADD):
             network = apart(network, scales, slicing, verify.codes_per_weight)
         if network is not source.network:
-            ranges = calibrate(network, source.x)
+            ranges = calibrate(network, x)
             scales = choose_scales(network, ranges, options.act_bits, geometry.act_width)
         placements = place(network, geometry, slicing.count)
         blocks = quantise(network, scales, slicing.top, verify.codes_per_weight)
+        samples = max(1, min(SAMPLES, MEMORY_VALUES // network.values))
+        seen = look(network, x[:samples].astype(network.precision), means=options.bias_correction)
+        if not options.bias_correction:
+            network = network.without_weights()
+        del source
+        trim()
         stuck = None
         if faults is not None:
             stuck = in_levels(check_faults(faults, tiles_used(placements), geometry), device)
         cells = assign(blocks, placements, geometry, slicing, stuck)
         placements = cells.placements
-        samples = max(1, min(SAMPLES, MEMORY_VALUES // network.tensors[-1].stop))
-        memory = network.memory(source.x[:samples].astype(np.float64))
         if options.bias_correction:
-            blocks = corrected(network, blocks, cells.weights, memory)
-        plans = choose_ranges(network, memory, blocks, cells, device, converters, options.tia_range)
+            blocks = corrected(network, blocks, cells.weights, seen)
+        plans = choose_ranges(network, seen, blocks, cells, device, converters, options.tia_range)
+        trim()
         image = lower(
             network,
             scales,

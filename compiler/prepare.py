@@ -7,8 +7,10 @@ is not known beforehand, nor more than so many values together.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 
+import numpy as np
 import onnx_ir as ir
 from onnx import FunctionProto, ModelProto
 from onnx_ir.passes import common
@@ -55,8 +57,16 @@ _SINCE = {
 """Rules that look for inputs which were attributes before that operator set."""
 
 
-def prepare(proto: ModelProto, source: str) -> ModelProto:
+def prepare(
+    proto: ModelProto, source: str, weights: dict[str, np.ndarray] | None = None
+) -> ModelProto:
     """The same network, simpler; inputs and outputs keep their names.
+
+    Parameters
+    ----------
+    weights:
+        Initialisers by name that the model has as inputs. With it, what the result's
+        initialisers would hold is in there afterwards, and nothing else.
 
     Raises
     ------
@@ -66,7 +76,14 @@ def prepare(proto: ModelProto, source: str) -> ModelProto:
     _check_inlined(proto, source)
     try:
         model = ir.serde.deserialize_model(proto)
+        given = _give(model.graph, weights or {})
+        if weights is not None:
+            weights.clear()
         _simplify(model)
+        if weights is not None:
+            _take(model.graph, weights)
+        for value in given:  # which rules and nodes remember for longer than they are used
+            value.const_value = None
         return ir.serde.serialize_model(model)
     except Exception as error:
         # Other people's passes raise whatever they meet in a model from outside; it is told
@@ -76,6 +93,26 @@ def prepare(proto: ModelProto, source: str) -> ModelProto:
             cause = cause.__cause__
         text = " ".join(str(cause).split()) or type(cause).__name__
         raise ModelError(f"{source} cannot be simplified: {text[:200]}") from error
+
+
+def _give(graph: ir.Graph, weights: Mapping[str, np.ndarray]) -> list[ir.Value]:
+    """Make initialisers of inputs; which they are."""
+    given = []
+    for value in list(graph.inputs):
+        if value.name is not None and value.name in weights:
+            value.const_value = ir.tensor(weights[value.name], name=value.name)
+            graph.register_initializer(value)
+            given.append(value)
+    return given
+
+
+def _take(graph: ir.Graph, weights: dict[str, np.ndarray]) -> None:
+    """Take all initialisers from a graph."""
+    for name, value in graph.initializers.items():
+        if value.const_value is not None:
+            weights[name] = value.const_value.numpy()
+    for name in weights:
+        graph.initializers.pop(name).const_value = None
 
 
 def _simplify(model: ir.Model) -> None:

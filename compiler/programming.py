@@ -7,7 +7,8 @@ their level. ``ohmloom run`` writes every cell of the array, so its figures are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -28,6 +29,9 @@ SAMPLE_CELLS = 4096
 """Cells that an estimate writes, in whole tiles; at least one tile."""
 LEVEL_CELLS = 8
 """Of each level that is used, at least, where there is room."""
+COUNTED_CELLS = 1 << 18
+"""Of a layer: of one that has more, so many stand for all."""
+UNUSED = "no layer"
 
 
 class Tag(StrEnum):
@@ -65,56 +69,93 @@ class Written:
     def of_tiles(self, tiles: Sequence[int]) -> Written:
         """Those of some tiles."""
         here = list(tiles)
+        return self._each(lambda array: array[here])
+
+    def taken(self, cells: IntArray) -> Written:
+        """Those of some cells by their numbers, of the numbers' shape."""
+        return self._each(lambda array: array.reshape(-1)[cells])
+
+    def reshaped(self, shape: tuple[int, ...]) -> Written:
+        """The same in another shape."""
+        return self._each(lambda array: array.reshape(shape))
+
+    def _each(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Written:
         return replace(
-            self, tries=self.tries[here], status=self.status[here], joules=self.joules[here]
+            self,
+            tries=change(self.tries),
+            status=change(self.status),
+            joules=change(self.joules),
         )
 
 
-def write(engine: NumpyEngine, array: MeteredArray, levels: NDArray[np.integer]) -> Written:
+def write(engine: NumpyEngine, levels: NDArray[np.integer]) -> Written:
     """Write-verify the first tiles of an engine that has been set up.
 
     Parameters
     ----------
-    engine, array:
-        The engine, and the array that it was made with.
+    engine:
+        On a fresh :class:`~ohmloom.sim.array.MeteredArray`.
     levels:
         Level of each cell, shape (tiles, rows, columns).
     """
-    words = np.stack([engine.program_tile(tile, each) for tile, each in enumerate(levels)])
-    results = [unpack_result(int(word)) for word in words.reshape(-1)]
-    tries, status = (np.array([found[n] for found in results], np.int64) for n in (1, 2))
+    array = engine.array
+    assert isinstance(array, MeteredArray)
+    tries, status = np.empty((2, *levels.shape), np.uint8)
+    for tile, wanted in enumerate(levels):
+        results = [unpack_result(int(word)) for word in engine.program_tile(tile, wanted)]
+        tries[tile] = np.reshape([had for _, had, _ in results], wanted.shape)
+        status[tile] = np.reshape([found for _, _, found in results], wanted.shape)
+    conversions = 1 << engine.registers[Reg.AVERAGE]
     return Written(
-        tries.reshape(levels.shape),
-        status.reshape(levels.shape),
-        array.pulse_joules[: len(levels)].copy(),
-        1 << engine.registers[Reg.AVERAGE],
-        Tag.SIMULATED,
+        tries, status, array.pulse_joules[: len(levels)].copy(), conversions, Tag.SIMULATED
     )
 
 
-def estimate(compiled: Compiled) -> Written:
+@dataclass(frozen=True, eq=False)
+class Estimate:
     """What writing a network's cells will take, from writing some of them.
 
-    A cell stands for those of its level, whose places make no difference to it; no cell is
-    stuck.
+    A sampled cell stands for those of its level, whose places make no difference to it; no
+    cell is stuck.
+
+    Attributes
+    ----------
+    levels:
+        Of the network's cells, shape (tiles, rows, columns).
+    sample:
+        Levels of the sampled ones, ascending, shape (cells,).
+    found:
+        What these have taken, shape (1, 1, cells).
     """
-    geometry, image = compiled.image.geometry, compiled.image
-    tiles = min(image.tiles, max(1, SAMPLE_CELLS // geometry.cells))
-    counts = np.bincount(compiled.levels.reshape(-1), minlength=len(compiled.device.level_codes))
-    sample = _sample(counts, tiles * geometry.cells)
-    engine = build_engine(compiled, program=False, array_type=MeteredArray)
-    assert isinstance(engine.array, MeteredArray)
-    shape = (tiles, geometry.rows, geometry.columns)
-    found = write(engine, engine.array, sample.reshape(shape))
-    dealt = _deal(sample, compiled.levels.reshape(-1))
-    full = compiled.levels.shape
-    return Written(
-        found.tries.reshape(-1)[dealt].reshape(full),
-        found.status.reshape(-1)[dealt].reshape(full),
-        found.joules.reshape(-1)[dealt].reshape(full),
-        found.conversions,
-        Tag.ESTIMATED,
-    )
+
+    levels: NDArray[np.integer]
+    sample: IntArray
+    found: Written
+
+    @classmethod
+    def of(cls, compiled: Compiled) -> Estimate:
+        """Write sampled cells on the numpy engine."""
+        geometry = compiled.image.geometry
+        tiles = min(compiled.image.tiles, max(1, SAMPLE_CELLS // geometry.cells))
+        counts = np.zeros(len(compiled.device.level_codes), np.int64)
+        for tile in compiled.levels:
+            counts += np.bincount(tile.reshape(-1), minlength=len(counts))
+        sample = _sample(counts, tiles * geometry.cells)
+        few = replace(compiled, image=replace(compiled.image, tiles=tiles))
+        engine = build_engine(few, program=False, array_type=MeteredArray)
+        found = write(engine, sample.reshape(tiles, geometry.rows, geometry.columns))
+        return cls(compiled.levels, sample, found.reshaped((1, 1, sample.size)))
+
+    def of_tiles(self, tiles: Sequence[int]) -> Written:
+        """What some tiles will take."""
+        levels = self.levels[list(tiles)]
+        dealt = _deal(self.sample, levels.reshape(-1))
+        return replace(self.found.taken(dealt).reshaped(levels.shape), tag=self.tag)
+
+    @property
+    def tag(self) -> Tag:
+        """How this was come by."""
+        return Tag.ESTIMATED
 
 
 def _sample(counts: IntArray, cells: int) -> IntArray:
@@ -144,7 +185,7 @@ def _deal(sample: IntArray, levels: NDArray[np.integer]) -> IntArray:
 
 def programming(
     compiled: Compiled,
-    written: Written,
+    written: Written | Estimate,
     front_end: FrontEndCycles | None,
     consumers: Sequence[Consumer],
 ) -> dict[str, Any]:
@@ -162,38 +203,57 @@ def programming(
     owners: dict[str, list[int]] = {}
     for p in compiled.placements:
         owners.setdefault(compiled.layers[p.layer].name, []).append(p.tile)
+    if not owners:  # a network without a matrix has a tile all the same
+        owners[UNUSED] = list(range(compiled.image.tiles))
+    watts = sum(each.watts for each in consumers)
+    found = {name: _figures(compiled, written, tiles, front_end) for name, tiles in owners.items()}
+    total = {key: sum(each[key] for each in found.values()) for key in next(iter(found.values()))}
     return {
         "tag": written.tag.value,
-        "conversions_per_read": written.conversions,
-        "layers": [
-            {"name": name, **_figures(compiled, written.of_tiles(tiles), front_end, consumers)}
-            for name, tiles in owners.items()
-        ],
-        "total": _figures(compiled, written, front_end, consumers),
+        "layers": [{"name": name, **_rounded(each, watts)} for name, each in found.items()],
+        "total": _rounded(total, watts),
     }
 
 
 def _figures(
     compiled: Compiled,
-    written: Written,
+    written: Written | Estimate,
+    tiles: Sequence[int],
     front_end: FrontEndCycles | None,
-    consumers: Sequence[Consumer],
-) -> dict[str, Any]:
-    tries, cells = int(written.tries.sum()), written.tries.size
-    seconds = supplies = None
-    if front_end:
-        cycles = program_cycles(compiled.image, front_end, written.tries, written.status)
-        seconds = cycles / compiled.options.clk_hz
-        # What conversions and pulses take besides is nothing next to it.
-        supplies = sum(each.watts for each in consumers) * seconds
+) -> dict[str, float]:
+    """Sums over some tiles; of many, over as many of them as are counted, evenly spaced."""
+    most = max(1, COUNTED_CELLS // compiled.image.geometry.cells)
+    counted = [tiles[n * len(tiles) // most] for n in range(most)] if len(tiles) > most else tiles
+    here = written.of_tiles(counted)
+    each = len(tiles) / len(counted)
+    cycles = (
+        program_cycles(compiled.image, front_end, here.tries, here.status)
+        if front_end
+        else math.nan
+    )
+    tries = int(here.tries.sum(dtype=np.int64))
     return {
-        "cells": cells,
-        "tries_per_cell": tries / cells,
-        "reset_pulses": tries,
-        "set_pulses": tries,
-        "conversions": tries * written.conversions,
-        "not_converged": int((written.status != CellStatus.DONE).sum()),
-        "seconds": seconds,
-        "pulse_j": float(written.joules.sum()),
-        "supplies_j": supplies,
+        "cells": len(tiles) * compiled.image.geometry.cells,
+        "tries": each * tries,
+        "conversions": each * tries * here.conversions,
+        "not_converged": each * int((here.status != CellStatus.DONE).sum()),
+        "seconds": each * cycles / compiled.options.clk_hz,
+        "pulse_j": each * float(here.joules.sum()),
+    }
+
+
+def _rounded(figures: dict[str, float], watts: float) -> dict[str, Any]:
+    """As the report has them."""
+    timed = math.isfinite(figures["seconds"])
+    return {
+        "cells": int(figures["cells"]),
+        "tries_per_cell": figures["tries"] / figures["cells"],
+        "set_pulses": round(figures["tries"]),
+        "reset_pulses": round(figures["tries"]),
+        "conversions": round(figures["conversions"]),
+        "not_converged": round(figures["not_converged"]),
+        "seconds": figures["seconds"] if timed else None,
+        "pulse_j": figures["pulse_j"],
+        # What conversions and pulses take besides is nothing next to it.
+        "supplies_j": watts * figures["seconds"] if timed else None,
     }

@@ -29,8 +29,11 @@ BIAS_LIMIT = (1 << (BIAS_BITS - 1)) * (1 - 2.0**-20)
 """Largest bias in accumulator units, with room for the rounding of its scale to float32."""
 OUTPUT_HEADROOM = 2.0
 """Scores of new samples may exceed those of the calibration; their words have bits to spare."""
-CALIBRATION_BLOCK = 16
-"""Samples that are calibrated at once: bounds memory, changes no range."""
+CALIBRATION_BLOCK, CALIBRATION_VALUES = 16, 1 << 23
+"""Samples that are calibrated at once, and values of all of them: bounds memory, changes no
+range."""
+_PART = 1 << 20
+"""Weights that are quantised at once: bounds memory, changes nothing."""
 Range = tuple[float, float]
 """Smallest and largest value of a tensor."""
 
@@ -44,7 +47,8 @@ class QuantisedBlock:
     layer, block:
         Which matrix of which layer it is, both counted from 0.
     weight:
-        int32, shape (outputs, inputs), from minus to plus the largest that its slices make.
+        Signed integers, shape (outputs, inputs), from minus to plus the largest that its
+        slices make.
     weight_scale:
         float32 values as float64, shape (outputs,).
     bias:
@@ -88,18 +92,23 @@ def quantise_weight(
 ) -> tuple[np.ndarray, np.ndarray]:
     """``(integers, scales)`` of a float matrix (outputs, inputs), symmetric per output.
 
-    Integers are -top to top.
+    Integers are -top to top, in the smallest type that holds them.
 
     A channel's scale is at least ``least`` and ``2**-CHANNEL_RANGE_BITS`` of the
     largest one; that of a matrix of zeros (or as good as) is 1.
     """
-    peak = np.abs(weight).max(axis=1)
+    # A part at a time: in float64 a large matrix takes much more than what is made of it.
+    step = max(_PART // weight.shape[1], 1)
+    parts = [slice(first, first + step) for first in range(0, len(weight), step)]
+    peak = np.concatenate([np.abs(weight[part]).max(axis=1) for part in parts]).astype(np.float64)
     floor = peak.max() / (1 << CHANNEL_RANGE_BITS)
     if floor < np.finfo(np.float32).tiny * top:
         floor = float(top)
     scale = np.maximum(np.maximum(peak, floor) / top, least)
     scale = scale.astype(np.float32).astype(np.float64)
-    integers = np.clip(np.rint(weight / scale[:, None]), -top, top).astype(np.int32)
+    integers = np.empty(weight.shape, np.min_scalar_type(-top - 1))
+    for part in parts:
+        integers[part] = np.clip(np.rint(weight[part] / scale[part, None]), -top, top)
     return integers, scale
 
 
@@ -128,8 +137,9 @@ def calibrate(network: Network, samples: np.ndarray) -> list[Range]:
     x = flat_samples(samples, network.input_shape, "calibration samples", CalibrationError)
     names = [f"input '{network.input_name}'", *(f"layer '{n.name}'" for n in network.layers)]
     ranges: list[Range] = [(0.0, 0.0)] * len(names)
-    for begin in range(0, len(x), CALIBRATION_BLOCK):
-        tensors = network.run(x[begin : begin + CALIBRATION_BLOCK].astype(np.float64))
+    step = max(1, min(CALIBRATION_BLOCK, CALIBRATION_VALUES // network.values))
+    for begin in range(0, len(x), step):
+        tensors = network.run(x[begin : begin + step].astype(network.precision))
         for number, tensor in enumerate(tensors):
             low, high = float(tensor.min()), float(tensor.max())
             if not max(-low, high) <= float(np.finfo(np.float32).max):
@@ -191,7 +201,7 @@ def quantise(
     repeated have the same integers.
     """
     blocks = [
-        (number, which, block, scales[network.tensor_of(int(block.source.max()))])
+        (number, which, block, scales[network.tensor_of(block.source.largest)])
         for number, layer in enumerate(network.layers)
         if isinstance(layer, Matrix)
         for which, block in enumerate(layer.blocks)

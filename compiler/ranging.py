@@ -12,21 +12,17 @@ from ..sim.devices import Device
 from .analog import MVM_RANGES, AnalogPlan, analog_plan, plan_analog
 from .cells import Cells
 from .graph import Network
-from .layers import Block, Matrix
 from .mapping import Placement
 from .quantise import QuantisedBlock
+from .seen import Seen, Which
 
-DRAWS = 64
-"""Positions at which the currents of a matrix are looked at."""
 HEADROOM = 1.5
 """Largest current that is provided for, over the largest one seen."""
-Which = tuple[int, int]
-"""A matrix: its layer, and which of the layer's it is."""
 
 
 def choose_ranges(
     network: Network,
-    memory: np.ndarray,
+    seen: Seen,
     blocks: Sequence[QuantisedBlock],
     cells: Cells,
     device: Device,
@@ -42,8 +38,8 @@ def choose_ranges(
 
     Parameters
     ----------
-    memory:
-        Every value on calibration samples, of :meth:`Network.memory`.
+    seen:
+        On calibration samples.
     cells:
         Levels and places of the weights.
     tia_range:
@@ -61,33 +57,29 @@ def choose_ranges(
     ]
     for quantised in blocks:
         which = quantised.layer, quantised.block
-        layer = network.layers[quantised.layer]
-        assert isinstance(layer, Matrix)
         held = network.holders[quantised.layer], quantised.block
         own = [p for p in cells.placements if (p.layer, p.block) == held]
-        bits = _bits(memory, layer.blocks[quantised.block], quantised)
+        bits = _bits(seen.draws[which], quantised)
         peak = max(_peak(bits, p, cells, device) for p in own)
         fitting = (plan for plan in fine if peak * float(plan.gain) * HEADROOM <= ADC_MAX)
         plans[which] = next(fitting, worst)
     return plans
 
 
-def _bits(memory: np.ndarray, block: Block, quantised: QuantisedBlock) -> np.ndarray:
-    """Rows that are driven, float64 (planes * draws, inputs), at positions drawn evenly."""
-    total = len(memory) * block.positions
-    places = np.unique(np.linspace(0, total - 1, DRAWS).astype(int))
-    sample, position = np.divmod(places, block.positions)
-    values = memory[sample[:, np.newaxis], block.source[position]]
+def _bits(values: np.ndarray, quantised: QuantisedBlock) -> np.ndarray:
+    """Rows that are driven, 0 or 1 (planes * draws, inputs), by values (draws, inputs)."""
     drives = quantised.input.quantise(values)
     planes = np.arange(quantised.input.planes).reshape(-1, 1, 1)
-    return (drives >> planes & 1).reshape(-1, block.inputs).astype(np.float64)
+    return (drives >> planes & 1).reshape(-1, values.shape[1]).astype(np.float32)
 
 
 def _peak(bits: np.ndarray, p: Placement, cells: Cells, device: Device) -> float:
     """Largest sum of a column's conductance codes in a tile."""
     part = np.s_[p.tile, p.first_row : p.first_row + p.inputs, : 2 * p.outputs]
-    codes = device.level_codes[cells.levels[part]].astype(np.float64)
+    exact = cells.stuck is None and p.inputs * int(device.level_codes.max()) <= 1 << 24
+    codes = device.level_codes.astype(np.float32 if exact else np.float64)[cells.levels[part]]
     if cells.stuck is not None:
         at = device.level_codes[0] + cells.stuck[part] * device.level_step
         codes = np.where(np.isnan(at), codes, at)
-    return float((bits[:, p.first_input : p.first_input + p.inputs] @ codes).max())
+    driven = bits[:, p.first_input : p.first_input + p.inputs]
+    return float((driven @ codes).max())

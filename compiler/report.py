@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,14 +12,14 @@ from ..hw.afe import ad7606c
 from ..hw.afe.adc_part import AdcPart
 from ..hw.afe.array_card import consumers, front_end_cycles
 from ..hw.afe.power import Consumer
+from ..hw.banks import Banks
 from ..hw.cycles import FrontEndCycles, inference, layer_cycles
 from ..hw.isa import POOL_WORDS, Instruction, Op, unpack_pool
 from ..hw.power import controller
 from .budget import LayerBudget
 from .compiled import Compiled
 from .energy import CellEnergy, inference_energy, sampled_cell_energy
-from .mapping import Placement
-from .programming import Written, estimate, programming
+from .programming import Estimate, Written, programming
 from .trial import Outcome
 from .where import places
 
@@ -45,10 +45,10 @@ def summarise(
         How its knobs were found, if they were.
     """
     image, device, geometry = compiled.image, compiled.device, compiled.image.geometry
-    layers = [_layer(compiled, number) for number in range(len(compiled.layers))]
+    executed = [(n, each) for n, each in _executed(compiled) if each.op is Op.MVM]
+    layers = [_layer(compiled, number, executed) for number in range(len(compiled.layers))]
     used = sum(2 * p.inputs * p.outputs for p in compiled.placements)
     act_words = _words_used(compiled)
-    counts = np.bincount(compiled.levels.reshape(-1), minlength=len(device.level_codes))
     return {
         "model": compiled.name,
         "device": {
@@ -82,8 +82,8 @@ def summarise(
             "parameter words": [len(image.params), geometry.param_depth],
             "activation words": [act_words, geometry.act_depth],
         },
-        "level_histogram": counts.tolist(),
-        "programming": programming_report(compiled, estimate(compiled), adc),
+        "level_histogram": _counts(compiled, compiled.levels),
+        "programming": programming_report(compiled, Estimate.of(compiled), adc),
         "energy": energy_report(compiled, adc),
         "budget": [asdict(layer) for layer in budget],
         "search": search.as_dict() if search else None,
@@ -126,7 +126,7 @@ def front_end_of(compiled: Compiled, adc: AdcPart = ad7606c.PART) -> FrontEndCyc
 
 
 def programming_report(
-    compiled: Compiled, written: Written, adc: AdcPart = ad7606c.PART
+    compiled: Compiled, written: Written | Estimate, adc: AdcPart = ad7606c.PART
 ) -> dict[str, Any]:
     """What writing the cells takes, as :func:`~ohmloom.compiler.programming.programming`."""
     return programming(compiled, written, front_end_of(compiled, adc), _consumers(compiled, adc))
@@ -137,19 +137,15 @@ def energy_report(
 ) -> dict[str, Any] | None:
     """Energy of an inference, as :func:`~ohmloom.compiler.energy.inference_energy`.
 
-    None where no array card is for the controller, or nothing says what the cells take:
-    without ``cells`` the golden inputs do.
+    None where no array card is for the controller. Without ``cells`` the golden inputs say
+    what the cells take.
     """
     cycles, front_end = predict(compiled, adc), front_end_of(compiled, adc)
     if cycles is None or front_end is None:
         return None
-    numbers = range(len(compiled.layers))
-    planes = {layer["name"]: layer["planes"] for layer in (_layer(compiled, n) for n in numbers)}
-    conversions = sum(planes.values()) * compiled.image.geometry.columns
-    cells = cells or sampled_cell_energy(compiled, front_end, conversions)
     if cells is None:
-        return None
-    return inference_energy(compiled, cells, _consumers(compiled, adc), cycles, planes)
+        cells = sampled_cell_energy(compiled, front_end)
+    return inference_energy(compiled, front_end, cells, _consumers(compiled, adc), cycles)
 
 
 def _consumers(compiled: Compiled, adc: AdcPart) -> tuple[Consumer, ...]:
@@ -157,13 +153,14 @@ def _consumers(compiled: Compiled, adc: AdcPart) -> tuple[Consumer, ...]:
     return (*card, controller(compiled.options.clk_hz))
 
 
-def _layer(compiled: Compiled, number: int) -> dict[str, Any]:
+def _layer(
+    compiled: Compiled, number: int, executed: list[tuple[int, Instruction]]
+) -> dict[str, Any]:
     layer = compiled.layers[number]
     own = [p for p in compiled.placements if p.layer == number]
     tiles = {p.tile for p in own}
     ranges = matrix_ranges(compiled)
     which = sorted({(p.layer, p.block) for p in own})
-    executed = [(n, instr) for n, instr in _executed(compiled) if instr.op is Op.MVM]
     own_mvms = [(n, instr) for n, instr in executed if instr["tile"] in tiles]
     runs = [(n, instr["planes"]) for n, instr in own_mvms]
     planes = sum(times * each for times, each in runs)
@@ -180,19 +177,16 @@ def _layer(compiled: Compiled, number: int) -> dict[str, Any]:
         "planes": planes,
         "conversions": planes * compiled.image.geometry.columns,
         "output_scale": asdict(layer.output),
-        "level_histogram": _histogram(compiled, own),
+        "level_histogram": _counts(compiled, (p.cells(compiled.levels) for p in own)),
     }
 
 
-def _histogram(compiled: Compiled, own: Sequence[Placement]) -> list[int]:
-    """Cells on each level, of those that hold weights; none where there are none."""
-    used = [
-        compiled.levels[p.tile, p.first_row : p.first_row + p.inputs, : 2 * p.outputs] for p in own
-    ]
-    if not used:
-        return []
-    levels = np.concatenate([part.reshape(-1) for part in used])
-    return np.bincount(levels, minlength=len(compiled.device.level_codes)).tolist()
+def _counts(compiled: Compiled, parts: Iterable[np.ndarray]) -> list[int]:
+    """Cells on each level, of some parts of tiles."""
+    counts = np.zeros(len(compiled.device.level_codes), np.int64)
+    for part in parts:
+        counts += np.bincount(part.reshape(-1), minlength=len(counts))
+    return counts.tolist()
 
 
 def matrix_ranges(compiled: Compiled) -> dict[tuple[int, int], int]:
@@ -224,7 +218,8 @@ def _words_used(compiled: Compiled) -> int:
     for instr in _inference(compiled):
         if instr.op is Op.LOOP:
             step = instr["out_step"]
-            reach = (instr["count"] - 1) * step if step < 1 << 15 else 0
+            ahead = image.geometry.banks or step < 1 << 15
+            reach = (instr["count"] - 1) * step if ahead else 0
             moved.append(moved[-1] + reach)
         elif instr.op is Op.END:
             moved.pop()
@@ -240,6 +235,9 @@ def _words_used(compiled: Compiled) -> int:
     return last
 
 
-def _inference(compiled: Compiled) -> tuple[Instruction, ...]:
-    """Instructions of one inference."""
-    return compiled.image.code[compiled.image.entries["infer"] :]
+def _inference(compiled: Compiled) -> Iterator[Instruction]:
+    """Instructions of one inference, with the addresses that are meant."""
+    image, banks = compiled.image, Banks()
+    for instr in image.code[image.entries["infer"] :]:
+        yield banks.moved(instr) if image.geometry.banks else instr
+        banks = banks.after(instr)

@@ -38,6 +38,7 @@ class Slicing:
 
     def digits(self, weight: np.ndarray) -> np.ndarray:
         """Digits of integer weights, of their sign, shape (count, *weight.shape)."""
+        weight = weight.astype(np.int32)
         left, sign = np.abs(weight), np.sign(weight)
         found = np.empty((self.count, *weight.shape), np.int32)
         for number in reversed(range(self.count)):

@@ -43,6 +43,9 @@ class GeometryError(OhmloomError, ValueError):
     """Dimensions that a controller cannot have."""
 
 
+BANKED_TILES = 1 << 20
+BANKED_DEPTH = 1 << 28
+"""Tiles, and words of each memory, that there may be with banks."""
 STEPS = (2, 4, 8)
 """Lines that a front end's chips can come in."""
 
@@ -104,6 +107,9 @@ class Geometry:
         Lines of the front end's chips: 8 where switches and converters have eight
         channels, 2 or 4 where a front end is made of smaller parts. A front end
         refuses a step that is not its own (:meth:`require_step`).
+    banks:
+        Bank registers are added to addresses (:mod:`ohmloom.hw.banks`), so that memories
+        and tiles may be more than operands reach. Simulated only: gateware refuses it.
     """
 
     rows: int = 32
@@ -132,6 +138,7 @@ class Geometry:
     passive: bool = False
     compact: bool = False
     step: int = 8
+    banks: bool = False
 
     def __post_init__(self) -> None:
         if self.step not in STEPS:
@@ -142,12 +149,12 @@ class Geometry:
         limits = {
             "rows": (step, mvm["rows"] // step * step),
             "columns": (step, mvm["rows"] // step * step),
-            "tiles": (1, mvm["tile"] + 1),
+            "tiles": (1, BANKED_TILES if self.banks else mvm["tile"] + 1),
             "act_width": (4, 16),
             "acc_width": (16, 64),
-            "program_depth": (16, 1 << 16),
-            "param_depth": (16, requant["param"] + 1),
-            "act_depth": (16, mvm["act"] + 1),
+            "program_depth": (16, BANKED_DEPTH if self.banks else 1 << 16),
+            "param_depth": (16, BANKED_DEPTH if self.banks else requant["param"] + 1),
+            "act_depth": (16, BANKED_DEPTH if self.banks else mvm["act"] + 1),
             "locks": (0, 1 << 16),
             "window": (1, 16),
             "log_depth": (0, 1024),
@@ -237,6 +244,11 @@ class Geometry:
         return self.param_depth // TABLE_WORDS
 
     @property
+    def addresses(self) -> int:
+        """What addresses that loops move are counted modulo; with banks they never get there."""
+        return 1 << 32 if self.banks else 1 << 16
+
+    @property
     def act_max(self) -> int:
         """Largest activation, and so the largest index that one can hold."""
         return (1 << self.act_width - 1) - 1
@@ -255,7 +267,7 @@ class Geometry:
     def left_out(self) -> tuple[str, ...]:
         """Names of the flags of what it has not."""
         flags = (field.name for field in fields(self) if getattr(self, field.name) is False)
-        lacking = {name for name in flags if name not in ("passive", "compact")}
+        lacking = {name for name in flags if name not in ("passive", "compact", "banks")}
         not_taken = {flag for name, flag in OPTIONAL_OPERANDS.items() if not self.takes(name)}
         return tuple(sorted(lacking | not_taken))
 

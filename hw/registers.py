@@ -9,6 +9,7 @@ from amaranth.hdl import Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from .banks import BANKS
 from .bounds import register_bits
 from .geometry import Geometry
 from .isa import LAYOUTS, Op, Reg
@@ -57,7 +58,7 @@ class Registers(wiring.Component):
         m = Module()
         value = self.value
         with m.Switch(self.reg):
-            for reg in Reg:
+            for reg in set(Reg) - BANKS:
                 with m.Case(reg):
                     m.d.comb += self.known.eq(1)
         for reg in Reg:

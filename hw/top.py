@@ -125,6 +125,11 @@ class Top(wiring.Component):
     """
 
     def __init__(self, geometry: Geometry, clk_hz: int, baud: int, afe: FrontEnd) -> None:
+        if geometry.banks:
+            raise GeometryError(
+                "a controller with banks is for simulation: gateware has the memories and "
+                "tiles that its instructions reach"
+            )
         if geometry.compact and not afe.PAIRS_APART:
             raise GeometryError(
                 f"{type(afe).__name__} samples the columns of a pair in a row, "

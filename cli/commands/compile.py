@@ -19,9 +19,7 @@ def compile_model(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Bundle to write [MODEL's name .ohm].")
     ] = None,
-    target: Annotated[
-        str, typer.Option(help="Board, or 'simulated': all that instructions reach.")
-    ] = "ulx3s-85f",
+    target: Annotated[str, typer.Option(help="Board, or 'simulated': no limit.")] = "ulx3s-85f",
     shape: Annotated[
         str | None, typer.Option(help="Of the input, like 1,3,224,224, where it is open.")
     ] = None,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...boards.catalogue import board
-from ...hw.geometry import Geometry
+from ...hw.geometry import BANKED_DEPTH, BANKED_TILES, Geometry
 
 SIMULATED = "simulated"
-"""A controller with all the memory and tiles that its instructions reach."""
+"""A controller without a limit: with banks it has what no instruction reaches by itself."""
+SIMULATED_WORDS = 1 << 24
+"""Activation words of it: a network that has more values uses words again."""
 CLK_HZ = 48_000_000
 
 
@@ -33,11 +35,12 @@ def target(name: str, rows: int | None, columns: int | None) -> tuple[Geometry, 
         return Geometry(
             rows=rows or 32,
             columns=columns or 32,
-            tiles=1 << 12,
+            tiles=BANKED_TILES,
             acc_width=64,
-            program_depth=1 << 16,
-            param_depth=1 << 16,
-            act_depth=1 << 16,
+            program_depth=BANKED_DEPTH,
+            param_depth=BANKED_DEPTH,
+            act_depth=SIMULATED_WORDS,
+            banks=True,
         ), CLK_HZ
     chosen = board(name)
     most = chosen.largest

@@ -1,10 +1,11 @@
 """The layers of a network, one file each: in floats, in integers, and as instructions."""
 
-from .base import ZERO, Bounded, Layer, Values
+from .base import ZERO, Bounded, Layer, Renumbering, Values
 from .copy import Copy
 from .function import Function
 from .largest import Largest
 from .matrix import Block, Matrix
+from .patches import Patches
 from .pool import Maximum, Mean
 from .product import Product
 from .threshold import Threshold
@@ -21,7 +22,9 @@ __all__ = [
     "Matrix",
     "Maximum",
     "Mean",
+    "Patches",
     "Product",
+    "Renumbering",
     "Threshold",
     "Values",
     "WeightedSum",

@@ -3,22 +3,51 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ..scales import Scale
 
 if TYPE_CHECKING:
     from ..emitter import Emitter
 
-Values = NDArray[np.int64]
+Values = NDArray[np.signedinteger]
 """Numbers of values; the array has a tensor's shape."""
 ZERO = -1
 """In place of a number: a value that is always 0."""
+
+
+class Renumbering:
+    """New numbers of values: ``renumbering[values]``; ``ZERO`` stays.
+
+    Parameters
+    ----------
+    old, new :
+        First numbers of runs of values, and those that they get; ``old`` rises.
+    """
+
+    def __init__(self, old: Sequence[int], new: Sequence[int]) -> None:
+        self._old = np.array(old)
+        self._moves = np.array(new) - self._old
+
+    def __getitem__(self, values: Values | int) -> Values:
+        """Of an array of values, of its shape, int32; or of a single one."""
+        return self.of(np.asarray(values), np.int32)
+
+    def of(self, values: Values, dtype: DTypeLike) -> Values:
+        """The same in another type."""
+        if not values.size:
+            return values.astype(dtype)
+        first, last = np.searchsorted(self._old, [values.min(), values.max()], side="right") - 1
+        if first == last:  # no ZERO, and all of one run
+            return np.add(values, self._moves[first], dtype=dtype, casting="unsafe")
+        move = self._moves[np.searchsorted(self._old, values, side="right") - 1]
+        return np.where(values < 0, ZERO, values + move).astype(dtype)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,8 +86,8 @@ class Layer(ABC):
 
     @property
     @abstractmethod
-    def reads(self) -> tuple[Values, ...]:
-        """Values that it reads, in arrays of values that have one scale."""
+    def reads(self) -> tuple[Values | range, ...]:
+        """Values that it reads, in arrays (or ranges) of values that have one scale."""
 
     @abstractmethod
     def forward(self, memory: np.ndarray) -> np.ndarray:
@@ -68,7 +97,7 @@ class Layer(ABC):
     def emit(self, emitter: Emitter) -> None:
         """Its instructions."""
 
-    def renumbered(self, table: Values) -> Self:
+    def renumbered(self, table: Renumbering) -> Self:
         """The same layer where value ``n`` has the number ``table[n]``."""
         changes = {name: table[getattr(self, name)] for name in (*self.holds, "first")}
         return replace(self, **{**changes, "first": int(changes["first"])})

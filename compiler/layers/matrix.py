@@ -9,7 +9,8 @@ import numpy as np
 
 from ...hw.isa import LOOP_DEPTH, Op
 from ..address import Addresses, cover
-from .base import ZERO, Bounded, Values
+from .base import Bounded, Renumbering, Values
+from .patches import Patches, compact, renumbered
 
 if TYPE_CHECKING:
     from ..emitter import Emitter, Product
@@ -22,20 +23,20 @@ class Block:
     Attributes
     ----------
     source:
-        Values that it takes at each position, shape (positions, inputs).
+        Values that it takes at each position.
     weight:
-        float64, shape (outputs, inputs).
+        float32 or float64, shape (outputs, inputs).
     bias:
         float64, shape (outputs,).
     target:
-        Values that it makes at each position, shape (positions, outputs), one after the
-        other at a position.
+        First of the values that it makes at each position, one after the other, shape
+        (positions,).
     scale:
         Scales of a quantised model, float64 of shape (outputs,): each weight is a whole
         number of them. None: the compiler chooses.
     """
 
-    source: Values
+    source: Patches
     weight: np.ndarray
     bias: np.ndarray
     target: Values
@@ -44,23 +45,21 @@ class Block:
     @classmethod
     def of(
         cls,
-        source: Values,
+        source: Patches,
         weight: np.ndarray,
         bias: np.ndarray,
         target: Values,
         scale: np.ndarray | None = None,
     ) -> Self:
         """A block whose inputs are in the order of their numbers, those always 0 left out."""
-        used = np.flatnonzero((source != ZERO).any(axis=0))
-        if not used.size:
-            used = np.arange(1)
-        order = used[np.argsort(source[0, used], kind="stable")]
-        weight = np.ascontiguousarray(weight[:, order])
-        return cls(np.ascontiguousarray(source[:, order]), weight, bias, target, scale)
+        source, order = source.ordered()
+        if not np.array_equal(order, np.arange(weight.shape[1])):
+            weight = weight[:, order]
+        return cls(source, np.ascontiguousarray(weight), bias, target, scale)
 
     @property
     def positions(self) -> int:
-        return len(self.source)
+        return self.source.positions
 
     @property
     def inputs(self) -> int:
@@ -69,6 +68,10 @@ class Block:
     @property
     def outputs(self) -> int:
         return self.weight.shape[0]
+
+    def made(self, positions: slice = slice(None)) -> Values:
+        """The values that it makes at some positions, shape (positions, outputs)."""
+        return np.add.outer(self.target[positions], np.arange(self.outputs))
 
     @property
     def integers(self) -> np.ndarray:
@@ -81,11 +84,12 @@ class Block:
 
         None where a quantised model's own weights would be others.
         """
-        if self.scale is not None and (factor != 1).any():
-            return None
-        return replace(
-            self, weight=self.weight * factor[:, np.newaxis], bias=self.bias * factor + offset
-        )
+        weight = self.weight
+        if (factor != 1).any():
+            if self.scale is not None:
+                return None
+            weight = (weight * factor[:, np.newaxis]).astype(weight.dtype)
+        return replace(self, weight=weight, bias=self.bias * factor + offset)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,11 +107,12 @@ class Matrix(Bounded):
 
     @property
     def count(self) -> int:
-        return sum(block.target.size for block in self.blocks)
+        return sum(block.positions * block.outputs for block in self.blocks)
 
     @property
-    def reads(self) -> tuple[Values, ...]:
-        return tuple(block.source for block in self.blocks)
+    def reads(self) -> tuple[Values | range, ...]:
+        shared = {id(block.source.values): block.source.values for block in self.blocks}
+        return tuple(shared.values())
 
     @property
     def weights(self) -> int:
@@ -117,65 +122,77 @@ class Matrix(Bounded):
     def forward(self, memory: np.ndarray) -> np.ndarray:
         made = np.empty((len(memory), self.count), memory.dtype)
         for block in self.blocks:
-            weight = block.weight.T.astype(memory.dtype)
+            weight = block.weight.T.astype(memory.dtype, copy=False)
             bias = block.bias.astype(memory.dtype)
-            for sample, into in zip(memory, made, strict=True):
-                into[block.target - self.first] = sample[block.source] @ weight + bias
-        return np.clip(made, self.low, self.high)
+            for part in block.source.parts():
+                source, target = block.source.at(part), block.made(part) - self.first
+                for sample, into in zip(memory, made, strict=True):
+                    into[target] = sample[source] @ weight + bias
+        return np.clip(made, self.low, self.high, out=made)
 
-    def renumbered(self, table: Values) -> Self:
+    def renumbered(self, table: Renumbering) -> Self:
+        numbers = {id(values): renumbered(values, table) for values in self.reads}
         blocks = tuple(
-            replace(block, source=table[block.source], target=table[block.target])
+            replace(
+                block,
+                source=replace(block.source, values=numbers[id(block.source.values)]),
+                target=table[block.target],
+            )
             for block in self.blocks
         )
         return replace(self, first=int(table[self.first]), blocks=blocks)
 
+    def without_weights(self) -> Self:
+        """The same, but for the values of its matrices, which are 0 and take no memory."""
+        blocks = tuple(
+            replace(block, weight=np.broadcast_to(np.float32(0), block.weight.shape))
+            for block in self.blocks
+        )
+        return replace(self, blocks=blocks)
+
     def emit(self, emitter: Emitter) -> None:
         emitter.clamp(self)
+        addresses = {id(values): compact(emitter.addresses(values)) for values in self.reads}
         for block, product in zip(self.blocks, emitter.products(self), strict=True):
             emitter.convert_in(product)
-            self._emit_block(emitter, block, product)
+            source = replace(block.source, values=addresses[id(block.source.values)])
+            self._emit_block(emitter, block, source, product)
 
-    def _emit_block(self, emitter: Emitter, block: Block, product: Product) -> None:
-        source, target = emitter.addresses(block.source), emitter.addresses(block.target)
-        for begin, end in _alike(source):
-            here = source[begin:end]
+    @classmethod
+    def _emit_block(cls, emitter: Emitter, block: Block, source: Patches, product: Product) -> None:
+        """Its instructions; ``source`` has addresses in place of values."""
+        target = emitter.addresses(block.target)
+        for begin, end in source.alike():
+            first = source.at(slice(begin, begin + 1))[0]
+            acts = replace(source, offset=source.offset[:1]).at(slice(begin, end))[:, 0]
             with emitter.temporary():
-                if here[0].min() < 0:
+                if first.min() < 0:
                     # Zeros between the values: all of them are laid out first.
+                    here = source.at(slice(begin, end))
                     laid = emitter.scratch(here.size) + np.arange(here.size).reshape(here.shape)
                     emitter.copy(here, laid)
-                    here = laid
-                self._emit_positions(emitter, here, target[begin:end], product)
+                    first, acts = laid[0], laid[:, 0]
+                cls._emit_positions(emitter, first, acts, target[begin:end], product)
 
     @staticmethod
     def _emit_positions(
-        emitter: Emitter, source: Addresses, target: Addresses, product: Product
+        emitter: Emitter, first: Addresses, acts: Addresses, target: Addresses, product: Product
     ) -> None:
-        """Positions whose inputs lie alike: in loops, as one or with a copy at each."""
+        """Positions whose inputs lie alike: in loops, as one or with a copy at each.
+
+        ``first`` has the inputs of the first position, ``acts`` the first input of every one.
+        """
         depth = LOOP_DEPTH if emitter.geometry.has(Op.LOOP) else 0
-        straight = (np.diff(source[0]) == 1).all()
-        places = np.arange(source.shape[1])
+        straight = (np.diff(first) == 1).all()
+        places = np.arange(len(first))
         if not straight:
             places += emitter.scratch(len(places))
-        table = np.stack([source[:, 0], target[:, 0]], axis=1)
-        for nest in cover(table, depth, backwards=True):
+        table = np.stack([acts, target], axis=1)
+        for nest in cover(table, depth, backwards=not emitter.geometry.banks):
             act, out = (int(address) for address in table[nest.first])
             with emitter.loops(nest) as moves:
                 if straight:
                     product.emit(emitter, act, out, move_act=moves, move_out=moves)
                 else:
-                    emitter.copy(source[nest.first], places, moves=moves)
+                    emitter.copy(first + (act - first[0]), places, moves=moves)
                     product.emit(emitter, int(places[0]), out, move_out=moves)
-
-
-def _alike(source: Addresses) -> list[tuple[int, int]]:
-    """Runs of positions whose inputs have the same distances, as begins and ends."""
-    if len(source) == 1:
-        return [(0, 1)]
-    known = source >= 0
-    shape = np.where(known, source - source[:, :1], np.iinfo(np.int64).min)
-    shape[~known[:, 0]] = -2  # a first input that is 0 has no distances
-    changes = np.flatnonzero((shape[1:] != shape[:-1]).any(axis=1)) + 1
-    edges = [0, *changes.tolist(), len(source)]
-    return list(zip(edges, edges[1:], strict=False))

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _EXTENT = WINDOW_FIELDS[0].maximum
 _NONE = np.iinfo(np.int64).max
+_PART = 1 << 19
+"""Numbers that are compared at once: bounds memory, changes nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -110,12 +112,13 @@ def _grids(
     target :
         Of what is made, shape (windows,).
     """
-    inside = np.sort(np.where(source < 0, _NONE, source), axis=1)
-    shape = np.where(inside == _NONE, _NONE, inside - inside[:, :1])
-    kinds, kind = np.unique(shape, axis=0, return_inverse=True)
-    for number, distances in enumerate(kinds):
-        here = np.flatnonzero(kind.reshape(-1) == number)
-        begins, outs = inside[here, 0], target[here]
+    inside: np.ndarray = np.where(source < 0, _NONE, source)
+    inside.sort(axis=1)
+    first: np.ndarray = inside[:, 0].copy()
+    np.subtract(inside, first[:, np.newaxis], out=inside, where=inside != _NONE)
+    for here in _same_rows(inside):
+        begins, outs = first.take(here), target.take(here)
+        distances = inside[here[0]]
         distances = distances[distances != _NONE]
         if not distances.size:
             raise TargetError(f"layer '{name}' has a window without a value")
@@ -131,13 +134,32 @@ def _grids(
                 f"rectangle of up to {_EXTENT} x {_EXTENT} is"
             )
         together = max(emitter.room // distances.size, 1)
-        for first in range(0, len(here), together):
-            some = slice(first, first + together)
-            values = inside[here[some], : distances.size]
+        for begin in range(0, len(here), together):
+            some = slice(begin, begin + together)
+            values = begins[some, np.newaxis] + distances
             with emitter.temporary():
                 places = emitter.scratch(values.size) + np.arange(values.size).reshape(values.shape)
                 emitter.copy(values, places)
                 yield from _nests(places[:, 0], outs[some], window)
+
+
+def _same_rows(table: np.ndarray) -> list[np.ndarray]:
+    """Which rows (n, values) are alike, kinds in the order of their values."""
+    # Rows are told apart by a product with odd numbers, which is looked at: sorting whole rows
+    # takes many times the memory and the time.
+    factors = np.random.default_rng(0).integers(1 << 62, size=table.shape[1]) * 2 + 1
+    with np.errstate(over="ignore"):
+        keys = table @ factors
+    _, index, kind = np.unique(keys, return_index=True, return_inverse=True)
+    step = max(_PART // table.shape[1], 1)
+    for part in (slice(n, n + step) for n in range(0, len(table), step)):
+        if (table[part] != table[index[kind[part]]]).any():
+            _, index, kind = np.unique(table, axis=0, return_index=True, return_inverse=True)
+            break
+    order = np.argsort(kind.reshape(-1), kind="stable")
+    edges = np.flatnonzero(np.diff(kind.reshape(-1)[order])) + 1
+    kinds = np.split(order, edges)
+    return [kinds[n] for n in np.atleast_1d(np.lexsort(table[index].T[::-1])).tolist()]
 
 
 def _nests(

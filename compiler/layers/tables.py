@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...hw.isa import TABLE_ENTRIES, TABLE_WORDS, Op, Sum, pack_add, pack_table
+from ...hw.isa import LAYOUTS, TABLE_ENTRIES, TABLE_WORDS, Op, Sum, pack_table
 from ..errors import TargetError
 from ..scales import Scale
 
@@ -64,6 +64,7 @@ class Tables(NamedTuple):
 def chunks(emitter: Emitter, count: int, words: int) -> list[slice]:
     """Parts of ``count`` values that there is room for, if each takes ``words`` and a look-up."""
     size = max(emitter.room // (words + _WORDS), min(count, _LEAST))
+    size = min(size, LAYOUTS[Op.LUT][-1].maximum)
     return [slice(begin, min(begin + size, count)) for begin in range(0, count, size)]
 
 
@@ -96,7 +97,7 @@ def add(
 
 def add_into(emitter: Emitter, out: int, record: Sum, count: int) -> None:
     """An ``ADD``."""
-    emitter.emit(Op.ADD, out=out, param=emitter.record(pack_add(record)), count=count)
+    emitter.add(out, record, count)
 
 
 def floor(emitter: Emitter, value: int, offset: int, bits: int, count: int) -> int:

@@ -16,7 +16,6 @@ from ...hw.isa import (
     Grid,
     Op,
     Sum,
-    pack_add,
     pack_pool,
     pack_requant,
 )
@@ -76,13 +75,11 @@ class WeightedSum(Bounded):
         emitter.clamp(self)
         out_step = emitter.scale(self.made).scale
         steps = np.array([emitter.scale(term).scale for term in self.terms])
-        factors = self.factors * steps[:, np.newaxis] / out_step
-        alike, kind = np.unique(
-            np.vstack([factors, self.offset / out_step]).T, axis=0, return_inverse=True
-        )
         terms, target = emitter.addresses(self.terms), emitter.addresses(self.made)
-        for number, (*ratios, offset) in enumerate(alike.tolist()):
-            here = np.flatnonzero(kind.reshape(-1) == number)
+        for here in _kinds([*self.factors, self.offset]):
+            first = 0 if isinstance(here, slice) else here[0]
+            ratios = (self.factors[:, first] * steps / out_step).tolist()
+            offset = float(self.offset[first] / out_step)
             with emitter.temporary():
                 self._emit_alike(emitter, ratios, offset, terms[:, here], target[here])
 
@@ -101,7 +98,7 @@ class WeightedSum(Bounded):
             nests = list(cover(table, POOL_LOOPS))
             bias = round(offset / ratios[0])
             fine = abs(bias * ratios[0] - offset) <= _COARSE
-            if fine and len(nests) < _runs(table):
+            if fine and len(nests) < _runs(terms[0], target):
                 scaling = pack_requant(bias, *mantissa_and_shift(ratios[0]))
                 for nest in nests:
                     words = [*pack_pool(Grid(1, 1, 1, 1, pool_loops(nest))), scaling]
@@ -109,19 +106,17 @@ class WeightedSum(Bounded):
                     param = emitter.record(words)
                     emitter.emit(Op.POOL, act=act, out=out, param=param, average=1)
                 return
-        everything = np.vstack([terms, target]).T
-        if _runs(everything) > 1:
+        if _runs(*terms, target) > 1:
             laid = [emitter.laid_out(term) for term in terms]
             made = np.arange(len(target))
-            into = (
-                target if _runs(target[:, np.newaxis]) == 1 else made + emitter.scratch(len(made))
-            )
-            everything = np.vstack([*laid, into]).T
-            self._emit_run(emitter, ratios, offset, everything[0], len(made))
+            into = target if _runs(target) == 1 else made + emitter.scratch(len(made))
+            first = np.array([each[0] for each in (*laid, into)])
+            self._emit_run(emitter, ratios, offset, first, len(made))
             if into is not target:
                 emitter.copy(into, target)
             return
-        self._emit_run(emitter, ratios, offset, everything[0], len(target))
+        first = np.array([*terms[:, 0], target[0]])
+        self._emit_run(emitter, ratios, offset, first, len(target))
 
     def _emit_run(
         self, emitter: Emitter, ratios: list[float], offset: float, first: Addresses, count: int
@@ -135,12 +130,28 @@ class WeightedSum(Bounded):
         else:
             a, b, out = map(int, first)
         record = Sum(a, b, mantissas[0], mantissas[1], round(offset * 2.0**shift), shift)
-        emitter.emit(Op.ADD, out=out, param=emitter.record(pack_add(record)), count=count)
+        emitter.add(out, record, count)
 
 
-def _runs(table: Addresses) -> int:
-    """Runs of rows in which every column counts up by one."""
-    return 1 + int((np.diff(table, axis=0) != 1).any(axis=1).sum())
+def _kinds(numbers: Sequence[np.ndarray]) -> list[np.ndarray] | list[slice]:
+    """Places at which all numbers, each of shape (n,), are the same, in the numbers' order."""
+    changing = [each for each in numbers if any(each.strides) and (each != each[0]).any()]
+    if not changing:
+        return [slice(None)]
+    kind = np.zeros(len(numbers[0]), np.int64)
+    for each in changing:
+        different, which = np.unique(each, return_inverse=True)
+        kind = np.unique(kind * len(different) + which, return_inverse=True)[1]
+    order = np.argsort(kind, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(kind[order])) + 1)
+
+
+def _runs(*columns: Addresses) -> int:
+    """Runs of places in which every column counts up by one."""
+    broken = np.zeros(len(columns[0]) - 1, bool)
+    for column in columns:
+        broken |= np.diff(column) != 1
+    return 1 + int(broken.sum())
 
 
 def fraction_bits(ratios: Sequence[float], offset: float, name: str) -> int:

@@ -8,8 +8,9 @@ from math import prod
 
 import numpy as np
 
+from ..layers import Patches
 from ..lowering import Handler, Node, Unsupported, Values, scale_of_outputs
-from ..windows import MAX_WINDOW_VALUES, Windows, gather, numbers
+from ..windows import MAX_WINDOW_VALUES, Windows, numbers
 
 Part = tuple[list[np.ndarray], list[np.ndarray], np.ndarray]
 """For each spatial axis the places that are read, (positions, taps), and the positions of
@@ -19,7 +20,7 @@ the output that are made; the matrices (outputs, channels, *taps)."""
 def lower(node: Node) -> None:
     """Conv."""
     bias = node.weights(2) if node.has(2) else None
-    values, weight = node.activation().values, node.weights(1)
+    values, weight = node.activation().values, node.matrix(1)
     node.emit(convolution(node, values, weight, bias, node.scale(1)))
 
 
@@ -57,7 +58,7 @@ def convolution(
 
 def lower_transposed(node: Node) -> None:
     """Each phase of the strides is a Conv with the taps that fall on values there."""
-    values, weight = node.activation().values, node.weights(1)
+    values, weight = node.activation().values, node.matrix(1)
     groups = _groups(node, values, weight)
     channels, kernel, spatial = values.shape[1], weight.shape[2:], values.shape[2:]
     if weight.shape[0] != channels or channels % groups:
@@ -131,6 +132,8 @@ def _convolve(
     """Values (N, outputs, *shape) of padded ones (N, C, *spatial), channels last in memory."""
     axes = [0, *range(2, padded.ndim), 1]
     solid = node.builder.solid(f"{node.name}/pad", padded, axes).transpose(axes)
+    if not _alike(solid):
+        solid = node.builder.gathered(f"{node.name}/gather", node.proto.input[0], solid)
     samples, outputs = len(solid), len(parts[0][2])
     bias = np.zeros(outputs) if bias is None else bias
     if bias.shape != (outputs,):
@@ -139,20 +142,21 @@ def _convolve(
     there = np.zeros(shape, bool)
     for _, at, _ in parts:
         there[np.ix_(*at)] = True
-    made = np.full((samples, *shape, outputs), -1)
+    made = np.full((samples, *shape, outputs), -1, np.int64)
     made[:, there] = np.arange(made[:, there].size).reshape(samples, -1, outputs)
     channels, each = solid.shape[-1] // groups, outputs // groups
+    of_group = [solid[..., n * channels : (n + 1) * channels].reshape(-1) for n in range(groups)]
     jobs, scales = [], []
     for reads, at, matrix in parts:
-        windows = gather(solid, reads)
+        begin, offset = _windows(solid.shape[:-1], reads)
         target = made
         for axis, places in enumerate(at):
             target = target.take(places, axis=1 + axis)
         positions = target.size // outputs
+        offset = np.add.outer(channels * offset, np.arange(channels)).reshape(-1)
         for group in range(groups):
-            inputs = slice(group * channels, (group + 1) * channels)
             own = slice(group * each, (group + 1) * each)
-            source = windows[..., inputs].reshape(positions, -1)
+            source = Patches.of(of_group[group], channels * begin, offset)
             weight = np.moveaxis(matrix[own], 1, -1).reshape(each, -1)
             scales.append(None if scale is None else scale[own])
             jobs.append((source, weight, bias[own], target[..., own].reshape(positions, each)))
@@ -161,6 +165,25 @@ def _convolve(
     if not there.all():
         values[:, ~there] = node.builder.constants(f"{node.name}/bias", bias)
     return np.moveaxis(values, -1, 1)
+
+
+def _alike(values: Values) -> bool:
+    """Whether the channels (..., C) lie in the same way at every place."""
+    rows = values.reshape(-1, values.shape[-1])
+    return bool((rows - rows[:, :1] == rows[0] - rows[0, 0]).all())
+
+
+def _windows(shape: tuple[int, ...], reads: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Windows over places (N, *spatial): the first place of each, and those of one from there.
+
+    ``reads`` has for each spatial axis the places of every window, (positions, taps), which
+    are as far apart in each of them.
+    """
+    begin, offset = np.arange(shape[0]), np.zeros(1, np.int64)
+    for size, read in zip(shape[1:], reads, strict=True):
+        begin = np.add.outer(begin * size, read[:, 0]).reshape(-1)
+        offset = np.add.outer(offset * size, read[0] - read[0, 0]).reshape(-1)
+    return begin, offset
 
 
 def _transposed_shape(

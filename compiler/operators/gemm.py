@@ -44,9 +44,9 @@ def lower_gemm(node: Node) -> None:
 
 
 def _matrix(node: Node, position: int, *, transposed: bool) -> np.ndarray:
-    """An input of Gemm: numbers of values, int64, or constants, float64, as it is multiplied."""
+    """An input of Gemm: numbers of values, int64, or constants, floats, as it is multiplied."""
     value = node.value(position)
-    matrix = value.values if isinstance(value, Activation) else node.weights(position, 2)
+    matrix = value.values if isinstance(value, Activation) else node.matrix(position, 2)
     if matrix.ndim != 2:
         raise Unsupported(f"input of shape {matrix.shape} is no matrix")
     return matrix.T if transposed else matrix
@@ -74,7 +74,7 @@ def _product(
 def lower_matmul(node: Node) -> None:
     """MatMul."""
     a, b = (
-        value.values if isinstance(value, Activation) else node.weights(position)
+        value.values if isinstance(value, Activation) else node.matrix(position)
         for position, value in enumerate((node.value(0), node.value(1)))
     )
     scale = node.scale(0) if a.dtype.kind == "f" else node.scale(1)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ...errors import OhmloomError
+from ..banks import Banks
 from ..geometry import Geometry
 from ..image import Image
 from ..isa import LOOP_DEPTH, Instruction, Op, Reg
@@ -56,11 +57,14 @@ class State:
         Columns and gates are still connected from an ``MVM``.
     adopted:
         A device profile is adopted.
+    banks:
+        What the bank registers hold.
     """
 
     tia_range: int = 0
     configured: bool = False
     adopted: bool = False
+    banks: Banks = Banks()
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class Step:
     address:
         Where it is.
     instruction:
-        What it is.
+        What it is, with the addresses that banks make.
     times:
         How often it is executed.
     cycles:
@@ -157,7 +161,8 @@ def run_cycles(
     walk = _Walk(image, cost)
     _, after = walk.body(image.entries[entry], before)
     steps = tuple(
-        Step(at, image.code[at], walk.times[at], walk.cycles[at]) for at in sorted(walk.times)
+        Step(at, walk.instructions[at], walk.times[at], walk.cycles[at])
+        for at in sorted(walk.times)
     )
     return Run(BEGIN_CYCLES + sum(step.cycles for step in steps), steps, after)
 
@@ -253,6 +258,8 @@ def _following(instr: Instruction, state: State) -> State:
             return replace(state, tia_range=instr["value"] & (1 << RANGE_BITS) - 1)
         case op if op in CELL_OPS:
             return replace(state, configured=False)
+        case Op.SET:
+            return replace(state, banks=state.banks.after(instr))
         case _:
             return state
 
@@ -264,6 +271,7 @@ class _Walk:
         self.code = image.code
         self.geometry = image.geometry
         self.cost = cost
+        self.instructions: dict[int, Instruction] = {}
         self.times: dict[int, int] = defaultdict(int)
         self.cycles: dict[int, int] = defaultdict(int)
 
@@ -276,7 +284,10 @@ class _Walk:
         """
         while at < len(self.code):
             instr = self.code[at]
+            if self.geometry.banks:
+                instr = state.banks.moved(instr)
             self._check(at, instr, depth)
+            self.instructions[at] = instr
             taken = self.cost(instr, state) + MOVE_CYCLES * (depth > 0)
             self.times[at] += times
             self.cycles[at] += times * taken

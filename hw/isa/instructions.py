@@ -76,6 +76,17 @@ class Reg(IntEnum):
     ARM = 16
     """Key of an irreversible change of mode (:func:`~ohmloom.hw.profile.arm_key`);
     0 after every ``MODE`` and at the start of every run."""
+    ACT_BANK = 20
+    """Added to ``act``, and to ``a`` of the record of an ``ADD``. This register and the
+    following are those of a controller with banks alone (:mod:`ohmloom.hw.banks`)."""
+    OUT_BANK = 21
+    """Added to ``out``."""
+    PARAM_BANK = 22
+    """Added to ``param``, and to the address of a ``table``."""
+    TILE_BANK = 23
+    """Added to ``tile``."""
+    SOURCE_BANK = 24
+    """Added to ``b`` of the record of an ``ADD``."""
 
 
 class Dac(IntEnum):

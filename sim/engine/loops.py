@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
-from ...hw.isa import ITERATION_BITS, LOOP_DEPTH, Instruction, instruction
+from ...hw.isa import ITERATION_BITS, LOOP_DEPTH, Instruction
 from ..numerics import IntArray
 from .errors import EngineError
-
-ADDRESSES = 1 << 16
-"""Addresses are counted modulo this."""
 
 
 def turns_of(
@@ -60,9 +58,15 @@ class Loops:
     ----------
     iteration:
         Ends since the outermost one began, modulo 2^16.
+
+    Parameters
+    ----------
+    addresses:
+        Addresses are counted modulo this.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, addresses: int = 1 << 16) -> None:
+        self.addresses = addresses
         self.iteration = 0
         self._open: list[_Loop] = []
         self._act, self._out = 0, 0
@@ -102,7 +106,7 @@ class Loops:
         number:
             Rounds of the innermost before it, from 0.
         """
-        inside = Loops()
+        inside = Loops(self.addresses)
         inside.iteration = self.iteration
         inside._open = [replace(loop) for loop in self._open]
         inside._act, inside._out = self._act, self._out
@@ -110,8 +114,8 @@ class Loops:
         for (address, instr), turn in zip(nest, turns, strict=True):
             inside.begin(address, instr)
             inside._open[-1].left -= int(turn)
-            inside._act = (inside._act + int(turn) * instr["act_step"]) % ADDRESSES
-            inside._out = (inside._out + int(turn) * instr["out_step"]) % ADDRESSES
+            inside._act = (inside._act + int(turn) * instr["act_step"]) % self.addresses
+            inside._out = (inside._out + int(turn) * instr["out_step"]) % self.addresses
         inside.iteration = (inside.iteration + int(ends)) % (1 << ITERATION_BITS)
         return inside
 
@@ -132,15 +136,20 @@ class Loops:
             self._act, self._out = loop.act, loop.out
             return address
         loop.left -= 1
-        self._act = (self._act + loop.act_step) % ADDRESSES
-        self._out = (self._out + loop.out_step) % ADDRESSES
+        self._act = (self._act + loop.act_step) % self.addresses
+        self._out = (self._out + loop.out_step) % self.addresses
         return loop.address
 
     def moved(self, instr: Instruction) -> Instruction:
         """The instruction with the addresses that it has in this round."""
         changes = {
-            name: (instr[name] + by) % ADDRESSES
+            name: (instr[name] + by) % self.addresses
             for flag, name, by in (("move_act", "act", self._act), ("move_out", "out", self._out))
             if by and instr.operands.get(flag)
         }
-        return instruction(instr.op, **{**instr.operands, **changes}) if changes else instr
+        return with_operands(instr, changes) if changes else instr
+
+
+def with_operands(instr: Instruction, changes: Mapping[str, int]) -> Instruction:
+    """The instruction with addresses that need not fit its operands."""
+    return Instruction(instr.op, MappingProxyType({**instr.operands, **changes}))

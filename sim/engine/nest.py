@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ...hw.banks import Banks
 from ...hw.geometry import Geometry
-from ...hw.isa import Instruction, Op, instruction
+from ...hw.isa import Instruction, Op
 from ..numerics import IntArray
 from .errors import EngineError
-from .loops import ADDRESSES, turns_of
+from .loops import turns_of, with_operands
 from .post import POST, places
 
 MEMORY = -1
@@ -142,7 +143,12 @@ class Flow:
 
 
 def flow_of(
-    nest: Nest, act: int, out: int, geometry: Geometry, params: NDArray[np.uint64]
+    nest: Nest,
+    act: int,
+    out: int,
+    geometry: Geometry,
+    params: NDArray[np.uint64],
+    banks: Banks | None = None,
 ) -> Flow | None:
     """The flow of activations through a nest.
 
@@ -154,6 +160,8 @@ def flow_of(
         What the loops around it add to addresses.
     geometry, params:
         Of the image.
+    banks:
+        What the bank registers hold where the nest begins.
 
     Returns
     -------
@@ -162,8 +170,14 @@ def flow_of(
     """
     if nest.rounds < _FEWEST or not _clears(nest):
         return None
+    body = nest.body
+    if geometry.banks:
+        inside = _banked(nest, banks or Banks())
+        if inside is None:
+            return None
+        body = inside
     try:
-        found = [_places(instr, params) for _, instr in nest.body]
+        found = [_places(instr, params) for _, instr in body]
     except EngineError:
         return None
     width = sum(writes.size for _, writes in found)
@@ -171,13 +185,13 @@ def flow_of(
         return None
     number = np.arange(nest.rounds)
     moves = {
-        "act": (act + nest.added(number, "act_step")) % ADDRESSES,
-        "out": (out + nest.added(number, "out_step")) % ADDRESSES,
+        "act": (act + nest.added(number, "act_step")) % geometry.addresses,
+        "out": (out + nest.added(number, "out_step")) % geometry.addresses,
     }
     steps: list[Step] = []
     column = 0
-    for (address, instr), (reads, writes) in zip(nest.body, found, strict=True):
-        added = {name: _added(instr, name, by) for name, by in moves.items()}
+    for (address, instr), (reads, writes) in zip(body, found, strict=True):
+        added = {name: _added(instr, name, by, geometry.addresses) for name, by in moves.items()}
         for words, name in ((reads, "act"), (writes, "out")):
             if words.size and words.max() + added[name].max() >= geometry.act_depth:
                 return None
@@ -186,11 +200,11 @@ def flow_of(
             for name, by in added.items()
             if instr.operands.get(f"move_{name}")
         }
-        top = instruction(instr.op, **{**instr.operands, **highest})
+        top = with_operands(instr, highest)
         unknown = np.full(reads.shape, MEMORY)
         steps.append(Step(address, top, reads, writes, added["act"], added["out"], column, unknown))
         column += writes.size
-    sources = _sources(Flow(nest, tuple(steps), width))
+    sources = _sources(Flow(nest, tuple(steps), width), geometry.act_depth)
     if sources is None:
         return None
     known = (replace(step, sources=each) for step, each in zip(steps, sources, strict=True))
@@ -223,17 +237,35 @@ def _none(*shape: int) -> IntArray:
     return np.zeros(shape, dtype=np.int64)
 
 
-def _added(instr: Instruction, name: str, by: IntArray) -> IntArray:
+def _banked(nest: Nest, banks: Banks) -> tuple[tuple[int, Instruction], ...] | None:
+    """The body with the addresses that it has in every round but perhaps the first.
+
+    None where they are not the same in every round.
+    """
+    bodies = []
+    for _ in range(3):
+        body = []
+        for address, instr in nest.body:
+            body.append((address, banks.moved(instr)))
+            banks = banks.after(instr)
+        bodies.append(body)
+    return tuple(bodies[1]) if bodies[1] == bodies[2] else None
+
+
+def _added(instr: Instruction, name: str, by: IntArray, addresses: int) -> IntArray:
     """What is added to the addresses of an operand in each round, which may be below 0."""
     if not instr.operands.get(f"move_{name}"):
         return np.zeros_like(by)
-    return (instr[name] + by) % ADDRESSES - instr[name]
+    return (instr[name] + by) % addresses - instr[name]
 
 
-def _sources(flow: Flow) -> list[IntArray] | None:
-    """The sources of each step; None where they are not the same in every round."""
+def _sources(flow: Flow, depth: int) -> list[IntArray] | None:
+    """The sources of each step; None where they are not the same in every round.
+
+    ``depth`` is above every address.
+    """
     end = flow.nest.rounds - 1
-    first = np.full(ADDRESSES, end)  # the round in which each word is first written
+    first = np.full(depth, end)  # the round in which each word is first written
     size = max(1, _BLOCK // (flow.width + sum(step.reads.size for step in flow.steps)))
     sources: list[IntArray] = []
     for start in range(1, end, size):
@@ -241,11 +273,11 @@ def _sources(flow: Flow) -> list[IntArray] | None:
         part = slice(start, start + rounds.size)
         written = flow.written(part)
         np.minimum.at(first, written, rounds[:, np.newaxis])
-        word = rounds[:, np.newaxis] * ADDRESSES + written
+        word = rounds[:, np.newaxis] * depth + written
         made = np.sort((word * flow.width + np.arange(flow.width)).ravel())
         for n, step in enumerate(flow.steps):
             read = step.read(part)
-            source = _made_by(step, read, rounds, made, flow.width)
+            source = _made_by(step, read, rounds * depth, made, flow.width)
             outside = np.where(source == MEMORY, first[read], end)
             if (source >= step.column).any() or carried(outside, rounds):
                 return None
@@ -263,10 +295,12 @@ def _made_by(step: Step, read: IntArray, rounds: IntArray, made: IntArray, width
     ----------
     read:
         Addresses, shape (rounds, values, n).
+    rounds:
+        ``round * depth`` of each round, shape (rounds,).
     made:
-        Sorted: of each value of a round ``(round * ADDRESSES + address) * width + value``.
+        Sorted: of each value of a round ``(round * depth + address) * width + value``.
     """
-    word = rounds[:, np.newaxis, np.newaxis] * ADDRESSES + read
+    word = rounds[:, np.newaxis, np.newaxis] + read
     before = step.column + np.arange(len(step.reads))[:, np.newaxis]
     place = np.searchsorted(made, word * width + before) - 1
     last = np.where(place < 0, MEMORY, made[place])

@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...hw.banks import BANKS, Banks
 from ...hw.bounds import BOUNDS, REGISTER_BOUNDS, clamp_holds, clamps
 from ...hw.geometry import OPTIONAL_OPERANDS
 from ...hw.image import Image
@@ -183,7 +184,7 @@ class NumpyEngine:
                 raise EngineError(f"targets {low}..{high} are not all codes of the ADC")
         elif low < 0 or high >= len(self.image.params):
             raise EngineError(f"levels {low}..{high} are not all in the table")
-        self.cell_memory[:] = wanted.reshape(-1) & 0xFFFF
+        self.cell_memory[:] = wanted.reshape(-1).astype(np.int64) & 0xFFFF
         self.wear_memory[:] = self.wear[tile]
         self._run(f"program/{tile}", self._batch(np.zeros(1, np.int64)))
         self.wear[tile] = self.wear_memory
@@ -279,11 +280,11 @@ class NumpyEngine:
             raise
 
     def _execute(self, entry: str, address: int, batch: Batch) -> None:
-        self._loops = Loops()
+        self._loops = Loops(self.image.geometry.addresses)
         while True:
             if not 0 <= address < len(self.image.code):
                 raise EngineError(f"entry {entry!r} runs past the program's end at {address}")
-            instr = self._loops.moved(self.image.code[address])
+            instr = self._moved(self.image.code[address])
             self._refuse(address, instr)
             match instr.op:
                 case Op.HALT:
@@ -295,6 +296,12 @@ class NumpyEngine:
                 case _:
                     self._do(address, instr, batch)
             address += 1
+
+    def _moved(self, instr: Instruction) -> Instruction:
+        """The instruction with the addresses that banks and loops make."""
+        if self.image.geometry.banks:
+            instr = Banks.of(self.registers).moved(instr)
+        return self._loops.moved(instr)
 
     def _do(self, address: int, instr: Instruction, batch: Batch) -> None:
         """Execute an instruction that does not say which one is next."""
@@ -340,14 +347,15 @@ class NumpyEngine:
         if nest is None or outer.depth + len(nest.loops) > LOOP_DEPTH:
             outer.begin(address, instr)
             return address
-        flow = flow_of(nest, *outer.added, image.geometry, image.params)
+        banks = Banks.of(self.registers)
+        flow = flow_of(nest, *outer.added, image.geometry, image.params, banks)
         if flow is None:
             outer.begin(address, instr)
             return address
         self._loops = outer.at(nest.loops, 0)
         begin = self._loops.iteration
         for at, each in nest.body:
-            each = self._loops.moved(each)
+            each = self._moved(each)
             self._refuse(at, each)
             self._do(at, each, batch)
         path = Datapath(
@@ -760,6 +768,8 @@ class NumpyEngine:
                 raise EngineError(
                     f"address {address}: {instr}, and this controller has no {lacked}"
                 )
+        if instr.op is Op.SET and instr["reg"] in BANKS and not geometry.banks:
+            raise EngineError(f"address {address}: {instr}, and this controller has no banks")
         for bound in BOUNDS.get(instr.op, ()):
             self._check(address, instr, bound.name, bound.holds(instr, geometry))
         for bound in REGISTER_BOUNDS.get(instr.op, ()):

@@ -148,9 +148,10 @@ class PostProcessor:
             Its own address, shape (values,).
         """
         order = np.arange(len(writes))
-        last_read = np.full(self.geometry.act_depth, -1)
-        np.maximum.at(last_read, reads.ravel(), np.repeat(order, reads.shape[1]))
-        if (last_read[writes] > order).any():
+        first = min(reads.min(), writes.min())
+        last_read = np.full(max(reads.max(), writes.max()) - first + 1, -1)
+        np.maximum.at(last_read, reads.ravel() - first, np.repeat(order, reads.shape[1]))
+        if (last_read[writes - first] > order).any():
             return (slice(n, n + 1) for n in order)
         return iter([slice(0, len(writes))])
 
@@ -187,7 +188,8 @@ def places(instr: Instruction, params: NDArray[np.uint64]) -> tuple[IntArray, In
         case Op.ADD:
             add = unpack_add(_words(params, instr["param"], ADD_WORDS))
             k = np.arange(instr["count"])
-            return np.stack([add.a + k, add.b + k], axis=1), instr["out"] + k
+            a, b = (instr.operands.get(bank, 0) for bank in ("a_bank", "b_bank"))
+            return np.stack([a + add.a + k, b + add.b + k], axis=1), instr["out"] + k
         case Op.LUT:
             _words(params, TABLE_WORDS * instr["table"], TABLE_WORDS)
             k = np.arange(instr["count"])

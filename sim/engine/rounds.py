@@ -199,10 +199,11 @@ class Rounds:
     def _commit(self, block: _Block) -> None:
         """Write what a block has made, of each word the last."""
         written = self.flow.written(block.rounds).ravel()
-        last = np.full(self.geometry.act_depth, -1)
-        np.maximum.at(last, written, np.arange(written.size))
+        first = written.min()
+        last = np.full(written.max() - first + 1, -1)
+        np.maximum.at(last, written - first, np.arange(written.size))
         words = np.flatnonzero(last >= 0)
         lanes = block.made.reshape(len(block.made), written.size)
-        self.batch.act[:, words] = lanes[:, last[words]]
+        self.batch.act[:, first + words] = lanes[:, last[words]]
         self.batch.saturations += block.saturations
         self.batch.conversions += block.conversions

@@ -11,10 +11,11 @@ from ohmloom.compiler.cells import assign, check_faults, in_levels
 from ohmloom.compiler.correction import corrected
 from ohmloom.compiler.errors import TargetError
 from ohmloom.compiler.graph import Network
-from ohmloom.compiler.layers import Block, Matrix
+from ohmloom.compiler.layers import Block, Matrix, Patches
 from ohmloom.compiler.mapping import place
 from ohmloom.compiler.quantise import QuantisedBlock
 from ohmloom.compiler.scales import Scale
+from ohmloom.compiler.seen import Seen
 from ohmloom.compiler.slicing import Slicing
 from ohmloom.hw.geometry import Geometry
 from ohmloom.sim.devices import load
@@ -24,7 +25,7 @@ SCALE = Scale(1.0, 0, 8)
 
 
 def network_of(inputs, outputs):
-    source, target = np.arange(inputs)[np.newaxis], inputs + np.arange(outputs)[np.newaxis]
+    source, target = Patches.rows(np.arange(inputs)[np.newaxis]), np.array([inputs])
     block = Block(source, np.zeros((outputs, inputs)), np.zeros(outputs), target)
     layer = Matrix(name="m", first=inputs, blocks=(block,))
     return Network("x", (inputs,), (layer,), (outputs,))
@@ -146,6 +147,7 @@ def test_biases_make_up_for_the_mean_of_what_is_off():
     )
     held = {(0, 0): np.array([[2.0, 4.0, 8.0], [8.0, 10.0, 12.0]])}
     memory = np.array([[1.0, 1.0, 2.0, 0, 0, 0], [3.0, 1.0, 4.0, 0, 0, 0]])
-    (found,) = corrected(network, [block], held, memory)
+    means = {(0, 0): memory.mean(axis=0)[:3]}
+    (found,) = corrected(network, [block], held, Seen({}, means))
     # Only the third weight of the first output is off, by 1; its input is 3 in the mean.
     assert found.bias.tolist() == [-2.0, -1.0]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ohmloom.compiler.cells import assign
 from ohmloom.compiler.errors import TargetError
 from ohmloom.compiler.graph import Network
-from ohmloom.compiler.layers import Block, Matrix
+from ohmloom.compiler.layers import Block, Matrix, Patches
 from ohmloom.compiler.mapping import place, row_groups
 from ohmloom.compiler.quantise import QuantisedBlock
 from ohmloom.compiler.scales import Scale
@@ -28,10 +28,10 @@ def network_of(sizes):
         source = np.arange(first - n_in, first)[np.newaxis]
         blocks = tuple(
             Block(
-                source,
+                Patches.rows(source),
                 np.zeros((n_out, n_in)),
                 np.zeros(n_out),
-                first + which * n_out + np.arange(n_out)[np.newaxis],
+                np.array([first + which * n_out]),
             )
             for which in range(2 if number == 0 else 1)
         )
@@ -79,7 +79,7 @@ def reconstruct(blocks, placements, levels, slicing):
 @settings(deadline=None)
 @given(SIZES, LINES, LINES, st.sampled_from(SLICINGS), st.integers(0, 99))
 def test_every_weight_is_placed_exactly_once(sizes, rows, columns, slicing, seed):
-    geometry = Geometry(rows=rows, columns=columns, tiles=4096)
+    geometry = Geometry(rows=rows, columns=columns, tiles=1 << 13, banks=True)
     network = network_of(sizes)
     blocks = blocks_of(network, seed, slicing.top)
     placements = place(network, geometry, slicing.count)

@@ -512,6 +512,11 @@ def test_a_rate_that_cannot_be_met_is_refused():
             Top(GEOMETRY, 25_000_000, 3_000_000, PowersOfTwo())
 
 
+def test_banks_are_for_simulation():
+    with pytest.raises(GeometryError, match="with banks is for simulation"):
+        Top(replace(GEOMETRY, banks=True), CLK_HZ, BAUD, PowersOfTwo())
+
+
 def test_a_front_end_that_samples_a_pair_at_once_is_not_for_a_compact_controller():
     class InOrder(PowersOfTwo):
         PAIRS_APART = False

@@ -21,6 +21,7 @@ from amaranth.lib.wiring import In, Out
 
 from ....errors import OhmloomError
 from ....hw.afe.array_card import ArrayCard
+from ....hw.banks import BANKS
 from ....hw.geometry import Geometry
 from ....hw.isa import (
     LAYOUTS,
@@ -354,7 +355,7 @@ def plausible_code(rng: random.Random) -> list[int]:
         if "code" in operands and rng.random() < WIDE:
             operands["code"] = rng.randrange(GENTLE_LOW, GENTLE_HIGH)
         if op is Op.SET:
-            operands["reg"] = rng.choice(list(Reg))
+            operands["reg"] = rng.choice(sorted(set(Reg) - BANKS))
         if op is Op.WAIT:
             operands["cycles"] = rng.randrange(1 << rng.randrange(20))
         words.append(encode(instruction(op, **operands)))

@@ -1,0 +1,82 @@
+"""Bank registers: what a controller with :attr:`~.geometry.Geometry.banks` adds to operands.
+
+Plain Python. An address of a large network does not fit its operand; the bank register of the
+operand makes up for what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from .isa import LAYOUTS, TABLE_WORDS, Instruction, Op, Reg
+
+BANK_OF: MappingProxyType[str, Reg] = MappingProxyType(
+    {
+        "act": Reg.ACT_BANK,
+        "out": Reg.OUT_BANK,
+        "param": Reg.PARAM_BANK,
+        "table": Reg.PARAM_BANK,
+        "tile": Reg.TILE_BANK,
+    }
+)
+"""The register that is added to an operand of that name; to ``table`` in whole tables."""
+SOURCE_BANKS = (Reg.ACT_BANK, Reg.SOURCE_BANK)
+"""What is added to ``a`` and ``b`` of an ``ADD``'s record."""
+BANKS = frozenset((*BANK_OF.values(), *SOURCE_BANKS))
+"""All of them; a controller without banks has none of these registers."""
+
+BANKED: MappingProxyType[Op, tuple[str, ...]] = MappingProxyType(
+    {op: tuple(field.name for field in LAYOUTS[op] if field.name in BANK_OF) for op in Op}
+)
+"""Operands of each instruction to which a bank is added."""
+
+
+def unit(name: str) -> int:
+    """What one step of an operand is in its bank's words."""
+    return TABLE_WORDS if name == "table" else 1
+
+
+@dataclass(frozen=True)
+class Banks:
+    """What the bank registers hold."""
+
+    act: int = 0
+    out: int = 0
+    param: int = 0
+    tile: int = 0
+    source: int = 0
+
+    @classmethod
+    def of(cls, registers: Mapping[Reg, int]) -> Banks:
+        """Those among registers."""
+        return cls(
+            registers[Reg.ACT_BANK],
+            registers[Reg.OUT_BANK],
+            registers[Reg.PARAM_BANK],
+            registers[Reg.TILE_BANK],
+            registers[Reg.SOURCE_BANK],
+        )
+
+    def __getitem__(self, reg: Reg) -> int:
+        return getattr(self, reg.name.removesuffix("_BANK").lower())
+
+    def after(self, instr: Instruction) -> Banks:
+        """What they hold behind an instruction."""
+        if instr.op is not Op.SET or instr["reg"] not in BANKS:
+            return self
+        name = Reg(instr["reg"]).name.removesuffix("_BANK").lower()
+        return replace(self, **{name: instr["value"]})
+
+    def moved(self, instr: Instruction) -> Instruction:
+        """The instruction with the addresses that are meant, which may not fit its operands.
+
+        An ``ADD`` gets two operands more: what is added to ``a`` and ``b`` of its record.
+        """
+        operands = dict(instr.operands)
+        for name in BANKED[instr.op]:
+            operands[name] += self[BANK_OF[name]] // unit(name)
+        if instr.op is Op.ADD:
+            operands |= {"a_bank": self.act, "b_bank": self.source}
+        return Instruction(instr.op, MappingProxyType(operands))
