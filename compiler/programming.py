@@ -7,8 +7,10 @@ their level. ``ohmloom run`` writes every cell of the array, so its figures are 
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -143,7 +145,8 @@ class Estimate:
         sample = _sample(counts, tiles * geometry.cells)
         few = replace(compiled, image=replace(compiled.image, tiles=tiles))
         engine = build_engine(few, program=False, array_type=MeteredArray)
-        found = write(engine, sample.reshape(tiles, geometry.rows, geometry.columns))
+        with _unsaid():
+            found = write(engine, sample.reshape(tiles, geometry.rows, geometry.columns))
         return cls(compiled.levels, sample, found.reshaped((1, 1, sample.size)))
 
     def of_tiles(self, tiles: Sequence[int]) -> Written:
@@ -156,6 +159,18 @@ class Estimate:
     def tag(self) -> Tag:
         """How this was come by."""
         return Tag.ESTIMATED
+
+
+@contextmanager
+def _unsaid() -> Iterator[None]:
+    """Without the engine's warnings, which would name tiles that are none of the network's."""
+    log = logging.getLogger(NumpyEngine.__module__)
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _sample(counts: IntArray, cells: int) -> IntArray:

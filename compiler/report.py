@@ -67,7 +67,7 @@ def summarise(
             "verify_full_scale_a": _full_scale(compiled, compiled.verify_range),
         },
         "layers": layers,
-        "where": [asdict(place) for place in places(compiled)],
+        "where": [asdict(place) for place in places(compiled, list(_inference(compiled)))],
         "cycles": predict(compiled, adc),
         "totals": {
             "planes": sum(layer["planes"] for layer in layers),

@@ -8,7 +8,7 @@ of every product; then bits of the ADC.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -113,7 +113,8 @@ class Search:
         except (TargetError, ConverterError) as error:
             trial = replace(trial, why_not=str(error))
         else:
-            lost = np.array([list(self._lost(compiled, seed)) for seed in range(self.seeds)])
+            runs = [self._run(compiled, seed) for seed in range(self.seeds)]
+            lost = np.array([each for each, _ in runs])
             # Samples are common to all seeds: their spread does not shrink with more arrays.
             error = math.sqrt(lost.mean(axis=0).var() / lost.shape[1])
             cycles = predict(compiled)
@@ -123,18 +124,22 @@ class Search:
                 error=error,
                 tiles=compiled.image.tiles,
                 cycles=cycles["later"] if cycles else None,
+                pulses=float(np.mean([pulses for _, pulses in runs])),
             )
         self.trials.append(trial)
         self.progress(trial)
         return trial
 
-    def _lost(self, compiled: Compiled, seed: int) -> Iterator[float]:
-        """What each sample loses: 1 where floats are right and the array is not, -1, or 0."""
-        trace = build_engine(compiled, seed + self.options.seed).infer(
-            compiled.input.quantise(self.x)
-        )
+    def _run(self, compiled: Compiled, seed: int) -> tuple[np.ndarray, float]:
+        """What each sample loses, and the pulses that writing took, mean of the cells.
+
+        A loss is 1 where floats are right and the array is not, -1, or 0.
+        """
+        engine = build_engine(compiled, seed + self.options.seed)
+        pulses = float(engine.array.pulses.mean())
+        trace = engine.infer(compiled.input.quantise(self.x))
         right = dequantise_output(compiled, trace.output).argmax(axis=1) == self._wanted
-        yield from (self._float.astype(float) - right.astype(float)).tolist()
+        return self._float.astype(float) - right.astype(float), pulses
 
     def _refusal(self) -> str:
         tried: Sequence[Trial] = [trial for trial in self.trials if trial.drop is not None]

@@ -26,6 +26,8 @@ class Trial:
         That it takes.
     cycles:
         Of an inference, predicted; None where that is not known.
+    pulses:
+        That a cell takes to be written, mean over seeds and cells.
     why_not:
         Why it does not fit.
     """
@@ -37,6 +39,7 @@ class Trial:
     error: float = 0.0
     tiles: int = 0
     cycles: int | None = None
+    pulses: float = 0.0
     why_not: str = ""
 
     def keeps(self, target: float) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..hw.cycles import executed, layer_of_each
-from ..hw.isa import Op
+from ..hw.cycles import layer_of_each
+from ..hw.isa import Instruction, Op
 from .compiled import Compiled
 
 TILES, CONTROLLER = "tiles", "controller"
@@ -45,14 +46,16 @@ class Where:
     why: str
 
 
-def places(compiled: Compiled) -> list[Where]:
-    """Every layer of a network, in order."""
+def places(compiled: Compiled, code: Sequence[Instruction]) -> list[Where]:
+    """Every layer of a network, in order.
+
+    ``code`` is that of an inference, with the addresses that are meant.
+    """
     image = compiled.image
-    ops: dict[str, list[str]] = {layer.name: [] for layer in compiled.layers}
-    tiles: dict[str, set[int]] = {layer.name: set() for layer in compiled.layers}
+    ops: dict[str, list[str]] = defaultdict(list)
+    tiles: dict[str, set[int]] = defaultdict(set)
     for p in compiled.placements:
         tiles[compiled.layers[p.layer].name].add(p.tile)
-    code = [image.code[address] for address in executed(image)]
     for owner, instr in zip(layer_of_each(image, code), code, strict=True):
         if owner is None or instr.op in _AROUND:
             continue
