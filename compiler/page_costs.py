@@ -75,6 +75,7 @@ def energy_section(energy: dict[str, Any] | None) -> str:
             "and FPGA, for the time that is predicted; regulators are left out."
         )
         + table(("part", "energy", "share", "", "from"), parts, text=True)
+        + note("By layer, for the time that each one takes:")
         + table(("layer", *names, "together", "share"), rows)
     )
 

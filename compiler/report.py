@@ -177,7 +177,9 @@ def _layer(
         "planes": planes,
         "conversions": planes * compiled.image.geometry.columns,
         "output_scale": asdict(layer.output),
-        "level_histogram": _counts(compiled, (p.cells(compiled.levels) for p in own)),
+        "level_histogram": _counts(compiled, (p.cells(compiled.levels) for p in own))
+        if own
+        else [],
     }
 
 

@@ -31,7 +31,8 @@ p.sub, figcaption { color:var(--soft) } p.sub { margin-top:.2rem }
 table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums }
 th,td { text-align:right; padding:.35rem .6rem; border-bottom:1px solid var(--line) }
 th { color:var(--soft); font-weight:500 } th:first-child,td:first-child { text-align:left }
-table.text td,table.text th { text-align:left }
+td { white-space:nowrap } table.text td,table.text th { text-align:left }
+table.text td:nth-child(n+3) { white-space:normal }
 svg { max-width:100%; height:auto } svg path { fill:var(--mark) }
 svg text { fill:var(--soft); font-size:11px } svg line { stroke:var(--line) }
 figure { margin:1rem 0 } figure img { image-rendering:pixelated; max-width:100%; display:block }

@@ -10,7 +10,7 @@ from ..hw.cycles import layer_of_each
 from ..hw.isa import Instruction, Op
 from .compiled import Compiled
 
-TILES, CONTROLLER = "tiles", "controller"
+CONTROLLER = "controller"
 WHY = {
     "matrix": "a constant matrix: weights are conductances, columns add up their currents",
     "sum": "values times constants: the controller has a multiplier, tiles would be too coarse",
@@ -67,7 +67,7 @@ def places(compiled: Compiled, code: Sequence[Instruction]) -> list[Where]:
     found = []
     for layer in compiled.layers:
         on, done = tiles[layer.name], ops[layer.name]
-        where = f"{TILES} {_ranges(on)}" if on else CONTROLLER
+        where = f"tile{'s' * (len(on) > 1)} {_ranges(on)}" if on else CONTROLLER
         where += f": {', '.join(done)}" if done else ""
         found.append(Where(layer.name, layer.kind, where, WHY.get(layer.kind, "")))
     return found

@@ -115,12 +115,12 @@ def compile_bundle(
         "predicted_cycles": cycles["first"] if cycles else None,
         "predicted_cycles_later": cycles["later"] if cycles else None,
         "predicted_ms_later": 1e3 * cycles["seconds"] if cycles else None,
-        "estimated_mj_later": 1e3 * energy["joules"] if energy else None,
+        "estimated_inference_mj": 1e3 * energy["joules"] if energy else None,
         "estimated_writing": {
             "pulses_per_cell": 2 * writing["tries_per_cell"],
             "not_converged": writing["not_converged"],
             "seconds": writing["seconds"],
-            "mj_in_pulses": 1e3 * writing["pulse_j"],
+            "pulse_energy_mj": 1e3 * writing["pulse_j"],
         },
     }
     if search:

@@ -84,13 +84,13 @@ def costs(result: Inference) -> dict[str, object]:
             "tries_per_cell": writing["tries_per_cell"],
             "not_converged": writing["not_converged"],
             "seconds": writing["seconds"],
-            "mj_in_pulses": 1e3 * writing["pulse_j"],
+            "pulse_energy_mj": 1e3 * writing["pulse_j"],
         }
     }
     if energy:
         joules = {part["name"]: part["joules"] for part in energy["parts"]}
-        found["simulated_uj_in_cells"] = 1e6 * joules[CELLS]
-        found["estimated_mj_later"] = 1e3 * energy["joules"]
+        found["simulated_cells_uj"] = 1e6 * joules[CELLS]
+        found["estimated_inference_mj"] = 1e3 * energy["joules"]
     return found
 
 

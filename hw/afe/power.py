@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 SUPPLY_V = 15.0
@@ -79,3 +80,12 @@ class Consumer:
         """
         signal = self.signal_v * coulombs - cells_j * self.feeds
         return self.watts * seconds + self.conversion_j * conversions + signal
+
+
+def table(consumers: Iterable[Consumer]) -> Iterator[str]:
+    """Consumers as lines of a table in Markdown."""
+    yield "| parts | power | a conversion | from |"
+    yield "| --- | --- | --- | --- |"
+    for each in consumers:
+        more = f"{each.conversion_j * 1e6:g} uJ" if each.conversion_j else ""
+        yield f"| {each.name} | {each.watts:.3g} W | {more} | {each.origin} |"

@@ -32,7 +32,7 @@ def test_figures_are_those_of_the_bundle(command: Any, digits: Path, tmp_path: P
     assert data["device"] == compiled.device.name == "ideal:16"
     assert Path(data["report"]).is_file()
     report = json.loads((out / "report.json").read_text())
-    assert data["estimated_mj_later"] == 1e3 * report["energy"]["joules"] > 0
+    assert data["estimated_inference_mj"] == 1e3 * report["energy"]["joules"] > 0
     writing = report["programming"]["total"]
     assert data["estimated_writing"]["seconds"] == writing["seconds"] > 1
     assert data["estimated_writing"]["pulses_per_cell"] == 2  # ideal cells: one try

@@ -33,7 +33,7 @@ def test_writing_and_energy_are_simulated(
     assert data["predicted_cycles_later"] == report["cycles"]["later"]
     assert data["predicted_ms_later"] == 1e3 * report["cycles"]["seconds"]
     # Other samples and real cells, the same network.
-    assert abs(data["estimated_mj_later"] / (1e3 * report["energy"]["joules"]) - 1) < 0.01
+    assert abs(data["estimated_inference_mj"] / (1e3 * report["energy"]["joules"]) - 1) < 0.01
     stored = json.loads(figures.read_text())
     assert stored["samples"] == 450 and stored["programming"]["tag"] == "simulated"
     assert [layer["name"] for layer in stored["programming"]["layers"]] == ["hidden", "readout"]

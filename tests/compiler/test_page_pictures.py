@@ -67,3 +67,8 @@ def test_each_layer_has_its_levels(compiled, report, monkeypatch):
     monkeypatch.setattr(page_pictures, "MAX_HISTOGRAMS", 1)
     text = levels_section(report)
     assert text.count("<svg") == 2 and "1 layers more are not shown" in text
+
+
+def test_a_layer_without_cells_has_no_levels(report):
+    bare = {**report, "layers": [{**report["layers"][0], "level_histogram": []}]}
+    assert levels_section(bare).count("<svg") == 1

@@ -26,7 +26,7 @@ def test_matrices_are_on_tiles_and_the_rest_is_the_controllers(cnn):
         (each.name, each.kind) for each in cnn.layers
     ]
     for place in found:
-        on_tiles = place["where"].startswith("tiles ")
+        on_tiles = place["where"].startswith("tile")
         assert on_tiles == ("MVM" in place["where"]) == (place["kind"] == "matrix")
         assert on_tiles or place["where"].startswith("controller: ")
         assert place["why"] == WHY[place["kind"]]

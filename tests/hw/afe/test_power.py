@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ohmloom.hw.afe import ad7606, ad7606c
 from ohmloom.hw.afe.array_card import consumers
-from ohmloom.hw.afe.power import Consumer, Power
+from ohmloom.hw.afe.power import Consumer, Power, table
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.power import CYCLE_J, STATIC_W, controller
 
@@ -47,6 +49,13 @@ def test_every_number_says_where_it_comes_from():
     for each in (*consumers(Geometry()), controller(48_000_000)):
         assert each.watts > 0
         assert "assumed:" in each.origin or each.origin.startswith("DS")
+
+
+def test_the_page_has_the_table():
+    page = (Path(__file__).parents[3] / "docs" / "array-card.md").read_text()
+    lines = list(table((*consumers(Geometry()), controller(48_000_000))))
+    assert "\n".join(lines) in page and len(lines) == 8
+    assert "\n".join(table(consumers(Geometry(rows=8)))) not in page
 
 
 def test_the_controller_takes_more_at_a_faster_clock():
