@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -183,8 +183,10 @@ def _layer(
     }
 
 
-def _counts(compiled: Compiled, parts: Iterable[np.ndarray]) -> list[int]:
-    """Cells on each level, of some parts of tiles."""
+def _counts(compiled: Compiled, parts: Sequence[np.ndarray] | np.ndarray) -> list[int]:
+    """Cells on each level, of some parts of tiles; nothing where there are none."""
+    if not len(parts):
+        return []
     counts = np.zeros(len(compiled.device.level_codes), np.int64)
     for part in parts:
         counts += np.bincount(part.reshape(-1), minlength=len(counts))

@@ -39,7 +39,7 @@ def run(
     ] = None,
     figures: Annotated[
         Path | None,
-        typer.Option(help="Where these figures go, .json, layer by layer what numpy measures."),
+        typer.Option(help="Where the figures go, .json; with numpy, writing and energy by layer."),
     ] = None,
     as_json: Json = False,
 ) -> None:
