@@ -177,9 +177,7 @@ def _layer(
         "planes": planes,
         "conversions": planes * compiled.image.geometry.columns,
         "output_scale": asdict(layer.output),
-        "level_histogram": _counts(compiled, (p.cells(compiled.levels) for p in own))
-        if own
-        else [],
+        "level_histogram": _counts(compiled, [p.cells(compiled.levels) for p in own]),
     }
 
 
