@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnx
@@ -125,7 +126,8 @@ class _Samples(CalibrationDataReader):
         self._left = iter([{name: sample[np.newaxis]} for sample in x])
 
     def get_next(self) -> dict:
-        return next(self._left, None)  # type: ignore[return-value]
+        # None at the end, which the library asks for and its own type leaves out.
+        return cast("dict", next(self._left, None))
 
 
 def quantised(path: Path, x: np.ndarray, form: QuantFormat) -> ModelProto:

@@ -18,6 +18,7 @@ from .commands import (
     demo,
     devices,
     doctor,
+    drift,
     modes,
     reproduce,
     run,
@@ -41,6 +42,7 @@ app.add_typer(devices.app, name="devices")
 app.command("reproduce")(reproduce.reproduce)
 app.command("compile")(compile.compile_model)
 app.command("run")(run.run)
+app.command("drift")(drift.drift)
 app.command("cosim")(cosim.cosim)
 app.command("modes")(modes.modes)
 app.command("selftest")(selftest.selftest)

@@ -45,14 +45,14 @@ def load_idx(path: str | Path, max_bytes: int = MAX_BYTES) -> np.ndarray:
             if not packed:
                 return _read(raw, path, max_bytes)
             with gzip.open(raw) as unpacked:
-                return _read(unpacked, path, max_bytes)  # type: ignore[arg-type]
+                return _read(unpacked, path, max_bytes)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DatasetError(f"{path} is a damaged or truncated gzip file") from error
     except OSError as error:
         raise DatasetError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _read(stream: BinaryIO, path: Path, max_bytes: int) -> np.ndarray:
+def _read(stream: BinaryIO | gzip.GzipFile, path: Path, max_bytes: int) -> np.ndarray:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES:
         raise DatasetError(f"{path} is not an IDX file: it starts with {magic.hex() or 'nothing'}")

@@ -138,11 +138,6 @@ class Product:
     signed: bool
     tia_range: int
 
-    @property
-    def mvms(self) -> int:
-        """``MVM`` instructions at each position."""
-        return sum(len(pieces) for *_, pieces in self.outputs)
-
     def emit(
         self, emitter: Emitter, act: int, out: int, *, move_act: bool = False, move_out: bool
     ) -> None:

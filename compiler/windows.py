@@ -72,11 +72,6 @@ class Windows:
                 raise Unsupported(f"a window of {reach} is larger than the values, {spatial}")
         return cls(kernel, strides, dilations, tuple(before), tuple(after), tuple(extra))
 
-    @property
-    def pads(self) -> bool:
-        """Whether there are places around the values."""
-        return any((*self.before, *self.after, *self.extra))
-
     def padded(self, values: Values, fill: int = ZERO, *, extra: bool = True) -> Values:
         """Values (..., *spatial) with places around them that have ``fill``."""
         more = self.extra if extra else (0,) * len(self.extra)

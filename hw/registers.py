@@ -15,6 +15,8 @@ from .geometry import Geometry
 from .isa import LAYOUTS, Op, Reg
 from .profile import ARM_KEY
 
+REGISTERS = tuple(reg for reg in Reg if reg not in BANKS)
+"""Those that gateware has."""
 SIGNED = (Reg.CLAMP_LO, Reg.CLAMP_HI)
 TILE, TO = LAYOUTS[Op.MODE]
 
@@ -34,14 +36,14 @@ class Registers(wiring.Component):
     known : Out(1)
         There is a register ``reg``.
     values : Out
-        One member per :class:`~ohmloom.hw.isa.Reg`, lower case.
+        One member per register of :data:`REGISTERS`, lower case.
     beyond : Out, likewise
         What was written did not fit.
     """
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
-        names = [reg.name.lower() for reg in Reg]
+        names = [reg.name.lower() for reg in REGISTERS]
         super().__init__(
             {
                 "write": In(1),
@@ -58,10 +60,10 @@ class Registers(wiring.Component):
         m = Module()
         value = self.value
         with m.Switch(self.reg):
-            for reg in set(Reg) - BANKS:
+            for reg in REGISTERS:
                 with m.Case(reg):
                     m.d.comb += self.known.eq(1)
-        for reg in Reg:
+        for reg in REGISTERS:
             name = reg.name.lower()
             written = self.write & (self.reg == reg)
             if reg is Reg.ARM:

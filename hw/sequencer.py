@@ -14,12 +14,12 @@ from .afe.interface import FrontEndSignature, FrontEndTiming, TimerChannel, cycl
 from .counters import count_or_load
 from .fields import moved, operands
 from .geometry import OPTIONAL_OPERANDS, Geometry
-from .isa import ITERATION_BITS, LAYOUTS, OPCODE_BITS, Op, Reg
+from .isa import ITERATION_BITS, LAYOUTS, OPCODE_BITS, Op
 from .link.protocol import TRAP_BITS, Trap
 from .loops import Loops
 from .postprocess import UNITS
 from .refusal import refused, strays
-from .registers import Registers
+from .registers import REGISTERS, Registers
 from .timers import COUNT_BITS
 
 SEQUENCER, MVM, VERIFY, PULSE = range(4)
@@ -83,7 +83,7 @@ class Sequencer(wiring.Component):
     instruction, pc, epoch : Out
         The word being executed, its address, and the inference number.
     registers : Out
-        One member per :class:`~ohmloom.hw.isa.Reg`, lower case
+        One member per register of :data:`~.registers.REGISTERS`, lower case
         (:class:`~ohmloom.hw.registers.Registers`).
     start_mvm, start_post, start_verify, ... : Out(1)
         :data:`STROBES`; ``engine_done`` answers any of them.
@@ -119,7 +119,7 @@ class Sequencer(wiring.Component):
                 "epoch": Out(32),
                 "iteration": Out(ITERATION_BITS),
                 "registers": Out(
-                    wiring.Signature({reg.name.lower(): Out(signed(32)) for reg in Reg})
+                    wiring.Signature({reg.name.lower(): Out(signed(32)) for reg in REGISTERS})
                 ),
                 **{name: Out(1) for name in STROBES},
                 "engine_done": In(1),
@@ -160,7 +160,7 @@ class Sequencer(wiring.Component):
             registers.reg.eq(set_["reg"]),
             registers.value.eq(set_["value"]),
         ]
-        for reg in Reg:
+        for reg in REGISTERS:
             name = reg.name.lower()
             m.d.comb += getattr(self.registers, name).eq(getattr(registers.values, name))
         begun, ending, advancing = Signal(), Signal(), Signal()

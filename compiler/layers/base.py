@@ -44,7 +44,7 @@ class Renumbering:
         if not values.size:
             return values.astype(dtype)
         first, last = np.searchsorted(self._old, [values.min(), values.max()], side="right") - 1
-        if first == last:  # no ZERO, and all of one run
+        if first == last >= 0:  # no ZERO, and all of one run
             return np.add(values, self._moves[first], dtype=dtype, casting="unsafe")
         move = self._moves[np.searchsorted(self._old, values, side="right") - 1]
         return np.where(values < 0, ZERO, values + move).astype(dtype)
@@ -74,7 +74,7 @@ class Layer(ABC):
 
     kind: ClassVar[str]
     """What the report calls it."""
-    holds: ClassVar[tuple[str, ...]] = ("source",)
+    holds: ClassVar[tuple[str, ...]] = ()
     """Attributes that are numbers of values."""
     passes: ClassVar[bool] = False
     """Whether it makes values of those that it reads, unchanged: they have one scale."""
@@ -111,6 +111,28 @@ class Layer(ABC):
     def made(self) -> Values:
         """Numbers of the values that it makes, shape (count,)."""
         return np.arange(self.first, self.first + self.count)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sourced(Layer):
+    """A layer whose value ``n`` comes from ``source[n]`` alone.
+
+    Attributes
+    ----------
+    source:
+        Numbers of values, shape (count, ...), which have one scale.
+    """
+
+    source: Values
+    holds = ("source",)
+
+    @property
+    def count(self) -> int:
+        return len(self.source)
+
+    @property
+    def reads(self) -> tuple[Values, ...]:
+        return (self.source,)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .base import Layer, Values
+from .base import Sourced
 
 if TYPE_CHECKING:
     from ..emitter import Emitter
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Copy(Layer):
+class Copy(Sourced):
     """Value ``n`` is ``source[n]``.
 
     Attributes
@@ -23,17 +23,8 @@ class Copy(Layer):
         Numbers of values or ``ZERO``, shape (count,).
     """
 
-    source: Values
     kind = "copy"
     passes = True
-
-    @property
-    def count(self) -> int:
-        return len(self.source)
-
-    @property
-    def reads(self) -> tuple[Values, ...]:
-        return (self.source,)
 
     def forward(self, memory: np.ndarray) -> np.ndarray:
         return memory[:, self.source]

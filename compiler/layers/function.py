@@ -9,7 +9,7 @@ import numpy as np
 
 from ...hw.isa import TABLE_ENTRIES
 from ..scales import Scale
-from .base import Layer, Values
+from .base import Sourced
 from .tables import Argument, F, chunks, look_up, look_up_fine, require_fine_words, rounded
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Function(Layer):
+class Function(Sourced):
     """Value ``n`` is ``f(source[n])``.
 
     Where an activation has up to 8 bits, one table has it all. Of one of more bits there are
@@ -31,17 +31,8 @@ class Function(Layer):
         Of float64 arrays.
     """
 
-    source: Values
     f: F
     kind = "function"
-
-    @property
-    def count(self) -> int:
-        return len(self.source)
-
-    @property
-    def reads(self) -> tuple[Values, ...]:
-        return (self.source,)
 
     def forward(self, memory: np.ndarray) -> np.ndarray:
         return self.f(memory[:, self.source].astype(np.float64)).astype(memory.dtype)

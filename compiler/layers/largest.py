@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...hw.isa import Op
-from .base import Layer, Values
+from .base import Sourced
 
 if TYPE_CHECKING:
     from ..emitter import Emitter
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Largest(Layer):
+class Largest(Sourced):
     """Value ``n`` is the place of the largest of ``source[n]``, a whole number.
 
     Attributes
@@ -26,17 +26,8 @@ class Largest(Layer):
         Of equal ones the last one counts, not the first.
     """
 
-    source: Values
     last: bool = False
     kind = "argmax"
-
-    @property
-    def count(self) -> int:
-        return len(self.source)
-
-    @property
-    def reads(self) -> tuple[Values, ...]:
-        return (self.source,)
 
     def forward(self, memory: np.ndarray) -> np.ndarray:
         values = memory[:, self.source]

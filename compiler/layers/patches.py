@@ -91,7 +91,10 @@ class Patches:
         return replace(self, offset=self.offset[order]), order
 
     def alike(self) -> list[tuple[int, int]]:
-        """Runs of positions whose inputs have the same distances, as begins and ends."""
+        """Runs of positions whose inputs have the same distances, as begins and ends.
+
+        Where the first input is ``ZERO`` there are none: such positions are alike.
+        """
         if self.positions == 1 or isinstance(self.values, range):
             return [(0, self.positions)]
         changes: list[int] = []
@@ -99,7 +102,7 @@ class Patches:
             found = self.at(slice(max(part.start - 1, 0), part.stop))
             known = found >= 0
             shape = np.where(known, found - found[:, :1], np.iinfo(np.int64).min)
-            shape[~known[:, 0]] = -2  # a first input that is 0 has no distances
+            shape[~known[:, 0]] = -2
             different = (shape[1:] != shape[:-1]).any(axis=1)
             changes += (np.flatnonzero(different) + max(part.start, 1)).tolist()
         edges = [0, *changes, self.positions]

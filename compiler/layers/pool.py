@@ -12,7 +12,7 @@ from ...hw.isa import POOL_LOOPS, WINDOW_FIELDS, Grid, Op, pack_pool, pack_requa
 from ..address import Addresses, cover, pool_loops
 from ..errors import TargetError
 from ..scales import mantissa_and_shift
-from .base import ZERO, Bounded, Layer, Values
+from .base import ZERO, Bounded, Sourced
 
 if TYPE_CHECKING:
     from ..emitter import Emitter
@@ -24,7 +24,7 @@ _PART = 1 << 19
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Maximum(Layer):
+class Maximum(Sourced):
     """Value ``n`` is the largest of ``source[n]``.
 
     Attributes
@@ -33,17 +33,8 @@ class Maximum(Layer):
         Values of each window, shape (count, values); ``ZERO`` where it has fewer.
     """
 
-    source: Values
     kind = "max pool"
     passes = True
-
-    @property
-    def count(self) -> int:
-        return len(self.source)
-
-    @property
-    def reads(self) -> tuple[Values, ...]:
-        return (self.source,)
 
     def forward(self, memory: np.ndarray) -> np.ndarray:
         values = memory[:, self.source]
@@ -60,7 +51,7 @@ class Maximum(Layer):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Mean(Bounded):
+class Mean(Bounded, Sourced):
     """Value ``n`` is the sum of ``source[n]`` by ``divisor[n]``, between bounds.
 
     Attributes
@@ -71,17 +62,8 @@ class Mean(Bounded):
         float64, shape (count,), above 0.
     """
 
-    source: Values
     divisor: np.ndarray
     kind = "mean pool"
-
-    @property
-    def count(self) -> int:
-        return len(self.source)
-
-    @property
-    def reads(self) -> tuple[Values, ...]:
-        return (self.source,)
 
     def forward(self, memory: np.ndarray) -> np.ndarray:
         made = memory[:, self.source].sum(axis=2) / self.divisor.astype(memory.dtype)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...hw.isa import Sum
-from .base import Layer, Values
+from .base import Sourced
 from .tables import add, add_into, chunks
 from .weighted_sum import fraction_bits
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Threshold(Layer):
+class Threshold(Sourced):
     """Value ``n`` is ``source[n]`` where it is above a threshold, else 0.
 
     A table would blur the step. In the controller it is ``relu(x - t)``, plus ``t`` where
@@ -32,17 +32,8 @@ class Threshold(Layer):
         In the values' unit.
     """
 
-    source: Values
     threshold: float
     kind = "threshold"
-
-    @property
-    def count(self) -> int:
-        return len(self.source)
-
-    @property
-    def reads(self) -> tuple[Values, ...]:
-        return (self.source,)
 
     def forward(self, memory: np.ndarray) -> np.ndarray:
         values = memory[:, self.source]

@@ -135,7 +135,8 @@ def _evaluate(node: Node, inputs: list[np.ndarray | None]) -> list[np.ndarray]:
         made = evaluator.run(None, dict(zip(names, given, strict=True)))
     except (ValueError, IndexError, TypeError, RuntimeError) as error:
         raise Unsupported(f"cannot be done: {' '.join(str(error).split())}") from error
-    return [np.asarray(array) for array in made]  # type: ignore[union-attr]
+    assert isinstance(made, list)
+    return [np.asarray(array) for array in made]
 
 
 HANDLERS = (

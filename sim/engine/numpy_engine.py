@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -145,6 +146,14 @@ class NumpyEngine:
     def setup(self) -> None:
         """Run the ``setup`` entry: profile, registers and rails, once after power-up."""
         self.run("setup")
+
+    def load_params(self, params: NDArray[np.uint64]) -> None:
+        """Write parameter memory anew: as many words as the image has."""
+        if params.shape != self.image.params.shape:
+            raise EngineError(
+                f"{params.size} parameter words, the image has {self.image.params.size}"
+            )
+        self.image = replace(self.image, params=params)
 
     def run(self, entry: str) -> None:
         """Run an entry that is no inference.

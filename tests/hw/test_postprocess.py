@@ -295,8 +295,8 @@ def cases(draw, geometry: Geometry) -> Case:
             case Op.POOL:
                 average = draw(st.booleans())
                 small, step = st.integers(1, 3), st.sampled_from([0, 1, 2, 5, 9, 14])
-                loops = tuple(Loop(draw(small), draw(step), draw(step)) for _ in range(3))
-                grid = Grid(draw(small), draw(small), draw(step), draw(step), loops)  # type: ignore[arg-type]
+                a, b, c = (Loop(draw(small), draw(step), draw(step)) for _ in range(3))
+                grid = Grid(draw(small), draw(small), draw(step), draw(step), (a, b, c))
                 start = st.integers(0, depth // 2)
                 instr = instruction(
                     op, act=draw(start), out=draw(start), param=len(params), average=average
@@ -576,17 +576,17 @@ class Axis:
 
     def runs(self) -> list[tuple[int, int, int, int, int, int]]:
         """Outputs whose windows are alike: first output, count, first value, step, two lengths."""
-        runs: list[list[int]] = []
+        runs: list[tuple[int, int, int, int, int, int]] = []
         for n in range(self.outputs):
             low, high, padded = self.window(n)
             if runs:
                 first, count, begin, step, extent, length = runs[-1]
                 stepped = low - self.window(n - 1)[0]
                 if (extent, length) == (high - low, padded) and (count == 1 or step == stepped):
-                    runs[-1] = [first, count + 1, begin, stepped, extent, length]
+                    runs[-1] = (first, count + 1, begin, stepped, extent, length)
                     continue
-            runs.append([n, 1, low, 0, high - low, padded])
-        return [tuple(run) for run in runs]  # type: ignore[misc]
+            runs.append((n, 1, low, 0, high - low, padded))
+        return runs
 
 
 def divide(n: int) -> int:

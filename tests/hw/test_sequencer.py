@@ -16,7 +16,7 @@ from ohmloom.hw.bounds import BOUNDS, REGISTER_BOUNDS, register_bits
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import LAYOUTS, OPCODE_BITS, WORD_BITS, Dac, Op, Reg, encode, instruction
 from ohmloom.hw.profile import arm_key
-from ohmloom.hw.registers import SIGNED
+from ohmloom.hw.registers import REGISTERS, SIGNED
 from ohmloom.hw.sequencer import ASKING, ENGINES, MVM, PULSE, SEQUENCER, STROBES, VERIFY, Sequencer
 from ohmloom.hw.timers import COUNT_BITS, Timers
 
@@ -157,10 +157,6 @@ def test_an_empty_run(execute):
 
 def test_nop_takes_three_cycles(execute):
     assert cost(execute, NOP, NOP) == 2 * DISPATCH
-
-
-REGISTERS = sorted(set(Reg) - BANKS)
-"""Those that gateware has."""
 
 
 def kept(reg: Reg, value: int) -> int:

@@ -14,7 +14,7 @@ from onnx.reference.op_run import OpRun
 
 from ohmloom.compiler.errors import TargetError, UnsupportedOperatorsError
 from ohmloom.compiler.frontend import load_model
-from ohmloom.compiler.layers import Matrix, WeightedSum
+from ohmloom.compiler.layers import Block, Matrix, WeightedSum
 from ohmloom.compiler.lowering import Coding
 from ohmloom.compiler.options import Options
 from ohmloom.compiler.pipeline import compile_model
@@ -98,6 +98,20 @@ class Net:
             load_model(self.path)
         for word in words:
             assert word in str(caught.value)
+
+
+def only_block(net: Net) -> Block:
+    """The one matrix of a model that begins with it."""
+    first = load_model(net.path).layers[0]
+    assert isinstance(first, Matrix) and len(first.blocks) == 1
+    return first.blocks[0]
+
+
+def reference(net: Net, x: np.ndarray, *operators: type[OpRun]) -> np.ndarray:
+    """The model's output by ONNX's own reference, with further operators."""
+    made = ReferenceEvaluator(str(net.path), new_ops=list(operators)).run(None, {"x": x})
+    assert isinstance(made, list)
+    return np.asarray(made[0])
 
 
 @pytest.fixture
@@ -320,7 +334,7 @@ def test_weights_keep_their_integers(net, made, shape, axis, weight):
     )
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     # ONNX Runtime itself makes a float input of some of these integers.
-    expected = np.asarray(ReferenceEvaluator(str(net.path)).run(None, {"x": x})[0])  # type: ignore[index]
+    expected = reference(net, x)
     network = load_model(net.path)
     found = network.forward(x.reshape(1, -1).astype(np.float64)).reshape(expected.shape)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
@@ -349,8 +363,8 @@ def test_blocks_along_the_outputs(net):
     }
     made = [node("DequantizeLinear", "w ws", "v", axis=1, block_size=2), node("MatMul", "x v")]
     net.save(made, weights, (1, 4))
-    (block,) = load_model(net.path).layers[0].blocks  # type: ignore[attr-defined]
-    assert np.array_equal(block.scale, [1, 1, 0.5, 0.5])
+    block = only_block(net)
+    assert block.scale is not None and np.array_equal(block.scale, [1, 1, 0.5, 0.5])
     assert np.array_equal(block.integers, weights["w"].T)
     made[0] = node("DequantizeLinear", "w ws", "v", axis=1, block_size=1)
     net.save(made, weights, (1, 4))
@@ -362,8 +376,8 @@ def test_parts_of_weights(net):
     split = helper.make_node("Split", ["v"], ["a", "b"], name="split", axis=1, num_outputs=2)
     made = [node("DequantizeLinear", "w ws", "v", axis=1), split, node("MatMul", "x b")]
     net.save([*made, node("Identity", "a", "unused")], weights, (1, 4))
-    (block,) = load_model(net.path).layers[0].blocks  # type: ignore[attr-defined]
-    assert np.array_equal(block.scale, [4, 5, 6])
+    block = only_block(net)
+    assert block.scale is not None and np.array_equal(block.scale, [4, 5, 6])
     assert np.array_equal(block.integers, weights["w"][:, 3:].T)
 
 
@@ -403,7 +417,7 @@ def test_weights_of_four_bits(net):
     weights = {**SCALES, "w": packed, "ws": np.array([0.5, 0.25, 0.1], np.float32)}
     made = [node("DequantizeLinear", "w ws", "v", axis=1), node("MatMul", "x v")]
     net.save(made, weights, (1, 3))
-    (block,) = load_model(net.path).layers[0].blocks  # type: ignore[attr-defined]
+    block = only_block(net)
     assert np.array_equal(block.integers, np.array([[-8, 7, 0], [1, 2, 3], [-4, 5, 6]]).T)
 
 
@@ -472,8 +486,7 @@ def test_quant_of_activations_and_weights(net, bits, narrow):
     ]
     net.save(made, weights, (1, 6))
     x = rng.normal(0, 1.5, (16, 6)).astype(np.float32)
-    evaluator = ReferenceEvaluator(str(net.path), new_ops=[Quant])
-    expected = np.asarray(evaluator.run(None, {"x": x})[0])  # type: ignore[index]
+    expected = reference(net, x, Quant)
     assert np.array_equal(net.run(x), expected)
     assert np.ptp(expected) > 1
 
