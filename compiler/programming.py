@@ -62,8 +62,8 @@ class Written:
         How they were come by.
     """
 
-    tries: IntArray
-    status: IntArray
+    tries: NDArray[np.uint8]
+    status: NDArray[np.uint8]
     joules: FloatArray
     conversions: int
     tag: Tag
@@ -102,7 +102,7 @@ def write(engine: NumpyEngine, levels: NDArray[np.integer]) -> Written:
     """
     array = engine.array
     assert isinstance(array, MeteredArray)
-    tries, status = np.empty((2, *levels.shape), np.uint8)
+    tries, status = np.empty(levels.shape, np.uint8), np.empty(levels.shape, np.uint8)
     for tile, wanted in enumerate(levels):
         results = [unpack_result(int(word)) for word in engine.program_tile(tile, wanted)]
         tries[tile] = np.reshape([had for _, had, _ in results], wanted.shape)

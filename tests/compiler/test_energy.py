@@ -37,15 +37,16 @@ def front_end(compiled):
     return found
 
 
-def resistors(compiled, x, g=2e-4, by_round=False):
-    """An engine with a meter on cells of one conductance, after an inference."""
-    faults = np.full(compiled.levels.shape, g)
+def resistors(compiled, x, g=2e-4, by_round=False) -> MeteredArray:
+    """Cells of one conductance, or of several, with a meter, after an inference."""
+    faults = np.broadcast_to(g, compiled.levels.shape)
     engine = build_engine(
         compiled, program=False, read_noise=False, faults=faults, array_type=MeteredArray
     )
     engine.by_round = by_round
     engine.infer(x)
-    return engine
+    assert isinstance(engine.array, MeteredArray)
+    return engine.array
 
 
 def test_planes_are_those_of_the_program_and_last_as_long(compiled, front_end):
@@ -57,8 +58,7 @@ def test_planes_are_those_of_the_program_and_last_as_long(compiled, front_end):
 
 def test_cells_of_one_conductance_take_what_a_hand_calculates(compiled, front_end):
     x = compiled.golden.inputs[:3]
-    engine = resistors(compiled, x)
-    found = metered_cell_energy(compiled, engine.array, 3, front_end)
+    found = metered_cell_energy(compiled, resistors(compiled, x), 3, front_end)
     # Tile 0 has the first 32 inputs: their bits, on 32 columns.
     bits = (x[:, :32, np.newaxis] >> np.arange(8) & 1).sum() / 3
     converters, geometry = compiled.converters, compiled.image.geometry
@@ -73,11 +73,11 @@ def test_twice_the_conductance_takes_twice_twice_the_voltage_four_times(compiled
     x = compiled.golden.inputs[:2]
     # The first layer's inputs do not depend on its conductances.
     once, twice = (
-        metered_cell_energy(compiled, resistors(compiled, x, g).array, 2, front_end).joules[:2]
+        metered_cell_energy(compiled, resistors(compiled, x, g), 2, front_end).joules[:2]
         for g in (1e-4, 2e-4)
     )
     np.testing.assert_allclose(twice, 2 * once, rtol=1e-12)
-    array = resistors(compiled, x).array
+    array = resistors(compiled, x)
     low, high = (array.product_joules(volts, 1e-6) for volts in (0.05, 0.1))
     np.testing.assert_allclose(high, 4 * low, rtol=1e-12)
 
@@ -86,19 +86,15 @@ def test_rounds_that_are_executed_together_drive_the_same_rows(zoo, tmp_path):
     x = np.random.default_rng(0).random((4, 1, 6, 6)).astype(np.float32)
     made = compile_model(zoo.save(zoo.cnn(), tmp_path), load("ideal"), x)
     inputs = made.golden.inputs
-    together, apart = (resistors(made, inputs, by_round=each).array for each in (False, True))
+    together, apart = (resistors(made, inputs, by_round=each) for each in (False, True))
     assert np.array_equal(together.driven, apart.driven) and together.driven.sum() > 1000
 
 
 def test_golden_inputs_say_how_often_rows_are_driven(compiled, front_end):
     found = sampled_cell_energy(compiled, front_end)
-    exact = build_engine(
-        compiled, program=False, read_noise=False, array_type=MeteredArray,
-        faults=compiled.device.levels[compiled.levels],
-    )  # fmt: skip
-    exact.infer(compiled.golden.inputs)
-    count = len(compiled.golden.inputs)
-    wanted = metered_cell_energy(compiled, exact.array, count, front_end)
+    levels = compiled.device.levels[compiled.levels]
+    exact = resistors(compiled, compiled.golden.inputs, levels)
+    wanted = metered_cell_energy(compiled, exact, len(compiled.golden.inputs), front_end)
     np.testing.assert_array_equal(found.joules, wanted.joules)
     assert "8 inferences" in found.origin
 
@@ -113,6 +109,7 @@ def test_without_golden_inputs_half_of_the_rows_are_assumed(compiled, front_end)
 
 def test_parts_and_layers_add_up(compiled, front_end):
     cycles = predict(compiled)
+    assert cycles is not None
     cells = CellEnergy(np.full(8, 1e-8), Tag.SIMULATED, "planted")
     energy = inference_energy(compiled, front_end, cells, (SOURCE, SINK), cycles)
     parts = {part["name"]: part["joules"] for part in energy["parts"]}

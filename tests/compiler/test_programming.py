@@ -53,7 +53,9 @@ def test_what_is_written_is_what_the_array_has_had(compiled, written):
 def test_time_is_that_of_the_controller_and_supplies_go_with_it(compiled, written):
     _, found = written
     total = figures(compiled, found)["total"]
-    cycles = program_cycles(compiled.image, front_end_of(compiled), found.tries, found.status)
+    front_end = front_end_of(compiled)
+    assert front_end is not None
+    cycles = program_cycles(compiled.image, front_end, found.tries, found.status)
     assert total["seconds"] == pytest.approx(cycles / compiled.options.clk_hz)
     assert total["supplies_j"] == pytest.approx(2.5 * total["seconds"])
     # A SET after the other, 1 ms each, and a RESET at least for every row.
