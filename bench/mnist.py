@@ -166,7 +166,7 @@ def main(arguments: list[str]) -> int:
             device, options = load(way.device), Options(verify=way.verify)
             log.info("%s: choosing slices, activation and ADC bits", name)
             search = choose(source, device, options, args.data, args.drop)
-            best = search.run()
+            best = search.run().chosen
             log.info("  chosen: %s", asdict(best))
             setting = search.chosen(best)
             compiled = compile_network(name, source, device, GEOMETRY, *setting)

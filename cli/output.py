@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,7 +21,15 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-WORDS = {"afe": "AFE", "cosim": "co-simulation", "fmax": "Fmax", "mhz": "[MHz]", "ms": "[ms]"}
+WORDS = {
+    "afe": "AFE",
+    "cosim": "co-simulation",
+    "fmax": "Fmax",
+    "mhz": "[MHz]",
+    "mj": "[mJ]",
+    "ms": "[ms]",
+    "uj": "[uJ]",
+}
 """How words of a key are shown to people."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -54,6 +63,13 @@ def emit(as_json: bool, data: Mapping[str, object], table: RenderableType) -> No
         Console().print(table)
 
 
+def save_json(path: Path, data: Mapping[str, object]) -> None:
+    """Write a ``.json`` file, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
 def plain_table(title: str, *columns: str) -> Table:
     """A table in the house style; only the last column wraps."""
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
@@ -78,9 +94,15 @@ def key_table(title: str, data: Mapping[str, object]) -> Table:
     table = plain_table(title, "what", "value")
     table.show_header = False
     for key, value in data.items():
-        words = (WORDS.get(word, word) for word in key.split("_"))
-        table.add_row(*(escape(text) for text in (" ".join(words), _shown(value))))
+        table.add_row(*(escape(text) for text in (_words(key), _shown(value))))
     return table
+
+
+def _words(key: str) -> str:
+    """A key as words; one in capitals is a name."""
+    if key.isupper():
+        return key
+    return " ".join(WORDS.get(word, word) for word in key.split("_"))
 
 
 def _shown(value: object) -> str:
@@ -88,7 +110,7 @@ def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4f}".rstrip("0").rstrip(".")
     if isinstance(value, Mapping):
-        return "\n".join(f"{key}: {_flat(item)}" for key, item in value.items())
+        return "\n".join(f"{_words(key)}: {_flat(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
         return "\n".join(_shown(item) for item in value)
     return "none" if value is None else str(value)

@@ -38,6 +38,7 @@ from .mapping import tiles_used
 from .npz import ArraySpec, read_npz, write_npz
 from .report import summarise
 from .report_page import render_html
+from .trial import Outcome
 
 MANIFEST = "manifest.json"
 PROGRAM = "program.bin"
@@ -53,10 +54,16 @@ MAX_FILE_BYTES = 256 << 20
 MAX_MANIFEST_BYTES = 16 << 20
 
 
-def write_bundle(compiled: Compiled, path: str | Path, budget: Sequence[LayerBudget] = ()) -> Path:
+def write_bundle(
+    compiled: Compiled,
+    path: str | Path,
+    budget: Sequence[LayerBudget] = (),
+    search: Outcome | None = None,
+) -> Path:
     """Write a compiled network to directory ``path``; an older bundle there is replaced.
 
-    The same compilation gives the same bytes. ``budget`` is shown in the report.
+    The same compilation gives the same bytes. ``budget`` and ``search`` are shown in the
+    report.
 
     Raises
     ------
@@ -70,7 +77,7 @@ def write_bundle(compiled: Compiled, path: str | Path, budget: Sequence[LayerBud
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
             fresh = Path(scratch) / "new"
             fresh.mkdir()
-            _write_files(compiled, fresh, budget)
+            _write_files(compiled, fresh, budget, search)
             if path.exists():
                 path.rename(Path(scratch) / "old")
             fresh.rename(path)
@@ -151,8 +158,10 @@ def load_bundle(path: str | Path) -> Compiled:
 # -- writing ----------------------------------------------------------------------------
 
 
-def _write_files(compiled: Compiled, folder: Path, budget: Sequence[LayerBudget]) -> None:
-    report = summarise(compiled, budget=budget)
+def _write_files(
+    compiled: Compiled, folder: Path, budget: Sequence[LayerBudget], search: Outcome | None
+) -> None:
+    report = summarise(compiled, budget=budget, search=search)
     (folder / PROGRAM).write_bytes(assemble(compiled.image.code))
     profile = np.array(compiled.image.profile, np.uint64)
     params = compiled.image.params.astype(np.uint64)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..hw.geometry import Geometry
 from .errors import TargetError
 from .graph import Network
@@ -31,6 +33,11 @@ class Placement:
     first_output: int
     outputs: int
     first_row: int = 0
+
+    def cells(self, levels: np.ndarray) -> np.ndarray:
+        """Those that hold it, of an array (tiles, rows, columns): (inputs, 2 * outputs)."""
+        rows = slice(self.first_row, self.first_row + self.inputs)
+        return levels[self.tile, rows, : 2 * self.outputs]
 
 
 def tiles_needed(block: Block | QuantisedBlock, geometry: Geometry) -> int:

@@ -8,18 +8,27 @@ from typing import Any
 
 import numpy as np
 
-from ..hw.afe.array_card import front_end_cycles
+from ..hw.afe import ad7606c
+from ..hw.afe.adc_part import AdcPart
+from ..hw.afe.array_card import consumers, front_end_cycles
+from ..hw.afe.power import Consumer
 from ..hw.banks import Banks
 from ..hw.cycles import FrontEndCycles, inference, layer_cycles
 from ..hw.isa import POOL_WORDS, Instruction, Op, unpack_pool
+from ..hw.power import controller
 from .budget import LayerBudget
 from .compiled import Compiled
+from .energy import CellEnergy, inference_energy, sampled_cell_energy
+from .programming import Estimate, Written, programming
+from .trial import Outcome
+from .where import places
 
 
 def summarise(
     compiled: Compiled,
-    front_end: FrontEndCycles | None = None,
+    adc: AdcPart = ad7606c.PART,
     budget: Sequence[LayerBudget] = (),
+    search: Outcome | None = None,
 ) -> dict[str, Any]:
     """The report as plain JSON values.
 
@@ -27,17 +36,19 @@ def summarise(
     ----------
     compiled:
         The network.
-    front_end:
-        What its cycles are predicted for; by default the array card at the network's clock.
+    adc:
+        The converters of the array card that time and energy are predicted for, at the
+        network's clock.
     budget:
         Where the error of its layers comes from, if that was asked for.
+    search:
+        How its knobs were found, if they were.
     """
     image, device, geometry = compiled.image, compiled.device, compiled.image.geometry
     executed = [(n, each) for n, each in _executed(compiled) if each.op is Op.MVM]
     layers = [_layer(compiled, number, executed) for number in range(len(compiled.layers))]
     used = sum(2 * p.inputs * p.outputs for p in compiled.placements)
     act_words = _words_used(compiled)
-    counts = np.bincount(compiled.levels.reshape(-1), minlength=len(device.level_codes))
     return {
         "model": compiled.name,
         "device": {
@@ -56,7 +67,8 @@ def summarise(
             "verify_full_scale_a": _full_scale(compiled, compiled.verify_range),
         },
         "layers": layers,
-        "cycles": predict(compiled, front_end),
+        "where": [asdict(place) for place in places(compiled, list(_inference(compiled)))],
+        "cycles": predict(compiled, adc),
         "totals": {
             "planes": sum(layer["planes"] for layer in layers),
             "conversions": sum(layer["conversions"] for layer in layers),
@@ -70,21 +82,23 @@ def summarise(
             "parameter words": [len(image.params), geometry.param_depth],
             "activation words": [act_words, geometry.act_depth],
         },
-        "level_histogram": counts.tolist(),
+        "level_histogram": _counts(compiled, compiled.levels),
+        "programming": programming_report(compiled, Estimate.of(compiled), adc),
+        "energy": energy_report(compiled, adc),
         "budget": [asdict(layer) for layer in budget],
+        "search": search.as_dict() if search else None,
     }
 
 
-def predict(compiled: Compiled, front_end: FrontEndCycles | None = None) -> dict[str, Any] | None:
+def predict(compiled: Compiled, adc: AdcPart = ad7606c.PART) -> dict[str, Any] | None:
     """Clock cycles of an inference by the cost model (:mod:`ohmloom.hw.cycles`).
 
     ``first`` is that of the first inference after the cells have been driven; the rest is
     about each of the following ones. None where no array card is for such a controller.
     """
     image, clk_hz = compiled.image, compiled.options.clk_hz
-    try:
-        front_end = front_end or front_end_cycles(image.geometry, clk_hz)
-    except ValueError:
+    front_end = front_end_of(compiled, adc)
+    if front_end is None:
         return None
     cycles = inference(image, front_end)
     later = cycles.later
@@ -101,6 +115,42 @@ def predict(compiled: Compiled, front_end: FrontEndCycles | None = None) -> dict
         "no_layer": later.cycles - sum(layers),
         "instructions": later.by_op(),
     }
+
+
+def front_end_of(compiled: Compiled, adc: AdcPart = ad7606c.PART) -> FrontEndCycles | None:
+    """The array card's cycles; None where no such card is for the network's controller."""
+    try:
+        return front_end_cycles(compiled.image.geometry, compiled.options.clk_hz, adc)
+    except ValueError:
+        return None
+
+
+def programming_report(
+    compiled: Compiled, written: Written | Estimate, adc: AdcPart = ad7606c.PART
+) -> dict[str, Any]:
+    """What writing the cells takes, as :func:`~ohmloom.compiler.programming.programming`."""
+    return programming(compiled, written, front_end_of(compiled, adc), _consumers(compiled, adc))
+
+
+def energy_report(
+    compiled: Compiled, adc: AdcPart = ad7606c.PART, cells: CellEnergy | None = None
+) -> dict[str, Any] | None:
+    """Energy of an inference, as :func:`~ohmloom.compiler.energy.inference_energy`.
+
+    None where no array card is for the controller. Without ``cells`` the golden inputs say
+    what the cells take.
+    """
+    cycles, front_end = predict(compiled, adc), front_end_of(compiled, adc)
+    if cycles is None or front_end is None:
+        return None
+    if cells is None:
+        cells = sampled_cell_energy(compiled, front_end)
+    return inference_energy(compiled, front_end, cells, _consumers(compiled, adc), cycles)
+
+
+def _consumers(compiled: Compiled, adc: AdcPart) -> tuple[Consumer, ...]:
+    card = consumers(compiled.image.geometry, adc)
+    return (*card, controller(compiled.options.clk_hz))
 
 
 def _layer(
@@ -127,7 +177,18 @@ def _layer(
         "planes": planes,
         "conversions": planes * compiled.image.geometry.columns,
         "output_scale": asdict(layer.output),
+        "level_histogram": _counts(compiled, [p.cells(compiled.levels) for p in own]),
     }
+
+
+def _counts(compiled: Compiled, parts: Sequence[np.ndarray] | np.ndarray) -> list[int]:
+    """Cells on each level, of some parts of tiles; nothing where there are none."""
+    if not len(parts):
+        return []
+    counts = np.zeros(len(compiled.device.level_codes), np.int64)
+    for part in parts:
+        counts += np.bincount(part.reshape(-1), minlength=len(counts))
+    return counts.tolist()
 
 
 def matrix_ranges(compiled: Compiled) -> dict[tuple[int, int], int]:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 from string import Template
 from typing import Any
 
-import numpy as np
-
 from .compiled import Compiled
-from .mapping import Placement
-from .png import PALETTE_COLOURS, png_data_uri
-
-LOW_COLOUR = (237, 243, 250)
-HIGH_COLOUR = (12, 60, 110)
-PIXELS_PER_CELL = 6
-MAX_CELLS_SHOWN = 1 << 22
-"""Of all pictures together."""
-CHART_WIDTH, CHART_HEIGHT, CHART_BASE = 640, 150, 22
+from .page_costs import energy_section, programming_section, search_section, where_section
+from .page_parts import row, si
+from .page_pictures import levels_section, maps_section
 
 PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -40,9 +31,15 @@ p.sub, figcaption { color:var(--soft) } p.sub { margin-top:.2rem }
 table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums }
 th,td { text-align:right; padding:.35rem .6rem; border-bottom:1px solid var(--line) }
 th { color:var(--soft); font-weight:500 } th:first-child,td:first-child { text-align:left }
-svg { max-width:100%; height:auto } svg rect { fill:var(--mark) }
+td { white-space:nowrap } table.text td,table.text th { text-align:left }
+table.text td:nth-child(n+3) { white-space:normal }
+svg { max-width:100%; height:auto } svg path { fill:var(--mark) }
 svg text { fill:var(--soft); font-size:11px } svg line { stroke:var(--line) }
 figure { margin:1rem 0 } figure img { image-rendering:pixelated; max-width:100%; display:block }
+.charts { display:grid; grid-template-columns:repeat(auto-fill,minmax(16rem,1fr)); gap:0 1.5rem }
+.scale { max-width:32rem; margin:1rem 0 } .scale div { height:.8rem; border-radius:.2rem }
+.scale p { display:flex; justify-content:space-between; margin:.2rem 0; font-size:.85rem;
+           color:var(--soft) }
 </style></head><body>
 <h1>$model on $device</h1>
 <p class="sub">$title; $levels levels, $g_min to $g_max mS, read at $v_read V.</p>
@@ -52,18 +49,16 @@ figure { margin:1rem 0 } figure img { image-rendering:pixelated; max-width:100%;
 <th>tiles</th><th>TIA full scale</th><th>rows at once</th>
 <th>MVMs</th><th>planes</th><th>conversions</th><th>output scale</th></tr></thead>
 <tbody>$layers</tbody></table></div>
+$where
 $cycles
+$energy
+$programming
 $budget
+$search
 <h2>Use of the controller</h2>
 <div class="wide"><table><thead><tr><th>resource</th><th>used</th><th>there</th><th>share</th></tr>
 </thead><tbody>$use</tbody></table></div>
-<h2>Cells per level</h2>
-<p class="sub">Level 0 includes unused cells and one of each differential pair; the axis is
-logarithmic.</p>
-$histogram
-<h2>Conductances</h2>
-<p class="sub">Target level of every cell, rows down, columns across (G+ and G- alternate);
-darker is more conductive.</p>
+$histograms
 $maps
 </body></html>
 """)
@@ -81,10 +76,14 @@ def render_html(compiled: Compiled, report: dict[str, Any]) -> str:
         "ADC": f"{converters['adc_bits']} bits",
         "full scale of verify reads": f"{converters['verify_full_scale_a'] * 1e6:g} \u00b5A",
     }
-    cycles = report["cycles"]
+    cycles, energy, writing = report["cycles"], report["energy"], report["programming"]
+    if energy:
+        cards["energy per inference, estimated"] = si(energy["joules"], "J")
+    if writing["total"]["seconds"] is not None:
+        cards[f"to write the cells, {writing['tag']}"] = si(writing["total"]["seconds"], "s")
     if cycles:
         cards["cycles per inference, predicted"] = f"{cycles['later']:,}"
-        cards[f"at {cycles['clk_hz'] / 1e6:g} MHz, predicted"] = _time(cycles["seconds"])
+        cards[f"at {cycles['clk_hz'] / 1e6:g} MHz, predicted"] = si(cycles["seconds"], "s")
     return PAGE.substitute(
         model=escape(report["model"]),
         device=escape(device["name"]),
@@ -98,14 +97,18 @@ def render_html(compiled: Compiled, report: dict[str, Any]) -> str:
             for name, value in cards.items()
         ),
         layers="".join(_layer_row(layer) for layer in report["layers"]),
+        where=where_section(report["where"]),
         cycles=_cycles(report["cycles"]),
+        energy=energy_section(report["energy"]),
+        programming=programming_section(report["programming"]),
         budget=_budget(report["budget"]),
+        search=search_section(report["search"]),
         use="".join(
-            _row(name, used, there, f"{used / there:.0%}")
+            row(name, used, there, f"{used / there:.0%}")
             for name, (used, there) in report["use"].items()
         ),
-        histogram=_histogram(report["level_histogram"]),
-        maps=_maps(compiled),
+        histograms=levels_section(report),
+        maps=maps_section(compiled),
     )
 
 
@@ -116,7 +119,7 @@ def _budget(layers: list[dict[str, Any]]) -> str:
     causes = list(layers[0]["costs"])
     head = "".join(f"<th>{escape(name)}</th>" for name in ("layer", "error", *causes))
     rows = "".join(
-        _row(
+        row(
             layer["name"],
             f"{layer['error']:.2%}",
             *(f"{layer['costs'][cause]:.2%}" for cause in causes),
@@ -132,10 +135,6 @@ def _budget(layers: list[dict[str, Any]]) -> str:
     )
 
 
-def _row(*cells: object) -> str:
-    return "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>"
-
-
 def _layer_row(layer: dict[str, Any]) -> str:
     """A layer; one without tiles has no figures of them."""
     figures = [
@@ -147,7 +146,7 @@ def _layer_row(layer: dict[str, Any]) -> str:
         f"{layer['planes']:,}",
         f"{layer['conversions']:,}",
     ]
-    return _row(
+    return row(
         layer["name"],
         layer["kind"],
         f"{layer['outputs']:,}",
@@ -164,7 +163,7 @@ def _cycles(cycles: dict[str, Any] | None) -> str:
     rows = [(each["name"], each["cycles"]) for each in cycles["layers"]]
     rows += [("no layer's", cycles["no_layer"]), ("inference", total)]
     table = "".join(
-        _row(name, f"{count:,}", _time(count / cycles["clk_hz"]), f"{count / total:.1%}")
+        row(name, f"{count:,}", si(count / cycles["clk_hz"], "s"), f"{count / total:.1%}")
         for name, count in rows
     )
     kinds = ", ".join(f"{name} {count:,}" for name, count in cycles["instructions"].items())
@@ -176,75 +175,4 @@ def _cycles(cycles: dict[str, Any] | None) -> str:
         '<div class="wide"><table><thead><tr><th>layer</th><th>cycles</th><th>time</th>'
         f"<th>share</th></tr></thead><tbody>{table}</tbody></table></div>"
         f'<p class="sub">By instruction: {kinds}.</p>'
-    )
-
-
-def _time(seconds: float) -> str:
-    """With three digits, in the unit that it needs."""
-    for unit, scale in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= scale:
-            return f"{seconds / scale:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} us"
-
-
-def _histogram(counts: list[int]) -> str:
-    """Bars of cells per level, logarithmic, so that the many unused cells leave room."""
-    heights = np.log10(1 + np.array(counts, float))
-    heights *= CHART_HEIGHT / max(heights.max(), 1)
-    step = CHART_WIDTH / len(counts)
-    bars = "".join(
-        f'<rect x="{number * step:.2f}" y="{CHART_HEIGHT - height:.2f}" '
-        f'width="{step * 0.8:.2f}" height="{height:.2f}">'
-        f"<title>level {number}: {count} cells</title></rect>"
-        for number, (count, height) in enumerate(zip(counts, heights, strict=True))
-    )
-    label = CHART_HEIGHT + CHART_BASE - 6
-    return (
-        f'<svg viewBox="0 0 {CHART_WIDTH} {CHART_HEIGHT + CHART_BASE}" role="img" '
-        f'aria-label="cells per level">{bars}'
-        f'<line x1="0" x2="{CHART_WIDTH}" y1="{CHART_HEIGHT}" y2="{CHART_HEIGHT}"/>'
-        f'<text x="0" y="{label}">level 0</text>'
-        f'<text x="{CHART_WIDTH}" y="{label}" text-anchor="end">level {len(counts) - 1}</text>'
-        "</svg>"
-    )
-
-
-def _maps(compiled: Compiled) -> str:
-    """Pictures of all matrices, slice by slice, as far as a page can carry them."""
-    parts: dict[tuple[int, int, int], list[Placement]] = {}
-    for p in compiled.placements:
-        parts.setdefault((p.layer, p.block, p.slice), []).append(p)
-    shown, cells = [], 0
-    for own in parts.values():
-        cells += len(own) * compiled.image.geometry.cells
-        if cells > MAX_CELLS_SHOWN:
-            break
-        shown.append(_map(compiled, own))
-    left = len(parts) - len(shown)
-    more = f"<p>{left} more are not shown; conductances.npz has all of them.</p>" if left else ""
-    return "".join(shown) + more
-
-
-def _map(compiled: Compiled, own: Sequence[Placement]) -> str:
-    """Tiles of a slice of a matrix as they lie in it: inputs down, outputs across."""
-    geometry, top = compiled.image.geometry, len(compiled.device.level_codes) - 1
-    down = 1 + max(p.first_input for p in own) // geometry.rows
-    across = 1 + max(p.first_output for p in own) // geometry.pairs
-    levels = compiled.levels[[p.tile for p in own]].reshape(
-        across, down, geometry.rows, geometry.columns
-    )
-    picture = levels.transpose(1, 2, 0, 3).reshape(down * geometry.rows, across * geometry.columns)
-    shades = np.round(picture * ((PALETTE_COLOURS - 1) / top)).astype(np.uint8)
-    palette = np.linspace(LOW_COLOUR, HIGH_COLOUR, PALETTE_COLOURS).round().astype(np.uint8)
-    height, width = picture.shape
-    number, block = own[0].layer, own[0].block
-    blocks = {p.block for p in compiled.placements if p.layer == number}
-    name = escape(compiled.layers[number].name + (f" [{block}]" if len(blocks) > 1 else ""))
-    if compiled.options.slices > 1:
-        name += f", slice {own[0].slice}"
-    return (
-        f'<figure><img alt="conductances of {name}" src="{png_data_uri(shades, palette)}" '
-        f'width="{width * PIXELS_PER_CELL}">'
-        f"<figcaption>{name}: {height} rows, {width} columns on {len(own)} tiles</figcaption>"
-        "</figure>"
     )

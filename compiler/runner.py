@@ -35,6 +35,7 @@ def build_engine(
     read_noise: bool = True,
     program: bool = True,
     faults: np.ndarray | None = None,
+    array_type: type[SimulatedArray] = SimulatedArray,
 ) -> NumpyEngine:
     """The numpy engine on a fresh array, set up and, unless told otherwise, programmed.
 
@@ -46,10 +47,12 @@ def build_engine(
         Whether reads are noisy, those of write-verify included.
     faults:
         Conductances of stuck cells [S] and NaN of the others, shape (tiles, rows, columns).
+    array_type:
+        Of the array, such as one with a meter; it is the engine's ``array``.
     """
     image, geometry = compiled.image, compiled.image.geometry
     seed = compiled.options.seed if seed is None else seed
-    array = SimulatedArray(compiled.device, image.tiles, geometry.rows, geometry.columns, seed)
+    array = array_type(compiled.device, image.tiles, geometry.rows, geometry.columns, seed)
     if faults is not None:
         stuck = check_faults(faults, image.tiles, geometry).reshape(-1)
         cells = np.flatnonzero(~np.isnan(stuck))

@@ -8,7 +8,7 @@ of every product; then bits of the ADC.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -21,46 +21,14 @@ from .errors import TargetError
 from .options import MAX_SLICES, Options
 from .pipeline import Source, compile_network
 from .quantise import slices_needed
+from .report import predict
 from .runner import build_engine, check_labels, dequantise_output
+from .trial import SIGMAS, Outcome, Trial
 
 ACT_BITS = (8, 7, 6, 5, 4)
 ADC_BITS = (12, 11, 10, 9, 8)
 """Bits that are tried, the most first."""
 SEEDS = 3
-SIGMAS = 2.0
-"""Standard errors by which a drop has to stay inside what is allowed."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A setting and what it gave.
-
-    Attributes
-    ----------
-    slices, act_bits, adc_bits:
-        The setting.
-    drop:
-        Accuracy lost against floats, mean over seeds and samples; None where the network
-        does not fit.
-    error:
-        Its standard error.
-    tiles:
-        That it takes.
-    why_not:
-        Why it does not fit.
-    """
-
-    slices: int
-    act_bits: int
-    adc_bits: int
-    drop: float | None = None
-    error: float = 0.0
-    tiles: int = 0
-    why_not: str = ""
-
-    def keeps(self, target: float) -> bool:
-        """Whether the drop is inside the target, its error included."""
-        return self.drop is not None and self.drop + SIGMAS * self.error <= target
 
 
 @dataclass
@@ -94,8 +62,8 @@ class Search:
     progress: Callable[[Trial], None] = lambda trial: None
     trials: list[Trial] = field(default_factory=list)
 
-    def run(self) -> Trial:
-        """The cheapest setting that keeps the accuracy.
+    def run(self) -> Outcome:
+        """The cheapest setting that keeps the accuracy, and all that were tried.
 
         Raises
         ------
@@ -126,7 +94,7 @@ class Search:
             if not trial.keeps(self.target):
                 break
             best = trial
-        return best
+        return Outcome(self.target, tuple(self.trials), best)
 
     def chosen(self, trial: Trial) -> tuple[Options, Converters]:
         """All choices with those of a trial."""
@@ -145,21 +113,33 @@ class Search:
         except (TargetError, ConverterError) as error:
             trial = replace(trial, why_not=str(error))
         else:
-            lost = np.array([list(self._lost(compiled, seed)) for seed in range(self.seeds)])
+            runs = [self._run(compiled, seed) for seed in range(self.seeds)]
+            lost = np.array([each for each, _ in runs])
             # Samples are common to all seeds: their spread does not shrink with more arrays.
             error = math.sqrt(lost.mean(axis=0).var() / lost.shape[1])
-            trial = replace(trial, drop=float(lost.mean()), error=error, tiles=compiled.image.tiles)
+            cycles = predict(compiled)
+            trial = replace(
+                trial,
+                drop=float(lost.mean()),
+                error=error,
+                tiles=compiled.image.tiles,
+                cycles=cycles["later"] if cycles else None,
+                pulses=float(np.mean([pulses for _, pulses in runs])),
+            )
         self.trials.append(trial)
         self.progress(trial)
         return trial
 
-    def _lost(self, compiled: Compiled, seed: int) -> Iterator[float]:
-        """What each sample loses: 1 where floats are right and the array is not, -1, or 0."""
-        trace = build_engine(compiled, seed + self.options.seed).infer(
-            compiled.input.quantise(self.x)
-        )
+    def _run(self, compiled: Compiled, seed: int) -> tuple[np.ndarray, float]:
+        """What each sample loses, and the pulses that writing took, mean of the cells.
+
+        A loss is 1 where floats are right and the array is not, -1, or 0.
+        """
+        engine = build_engine(compiled, seed + self.options.seed)
+        pulses = float(engine.array.pulses.mean())
+        trace = engine.infer(compiled.input.quantise(self.x))
         right = dequantise_output(compiled, trace.output).argmax(axis=1) == self._wanted
-        yield from (self._float.astype(float) - right.astype(float)).tolist()
+        return self._float.astype(float) - right.astype(float), pulses
 
     def _refusal(self) -> str:
         tried: Sequence[Trial] = [trial for trial in self.trials if trial.drop is not None]

@@ -66,11 +66,11 @@ def compile_model(
             act_bits=act_bits, slices=slices, verify=not one_shot, seed=seed, clk_hz=clk_hz
         )
         bundle = output or Path(f"{model.stem}.ohm")
-        samples, trials = load_array(calib), []
+        samples, search = load_array(calib), None
         if target_drop is not None:
             classes = None if labels is None else load_array(labels)
             with blaming(calib):
-                options, adc_bits, trials = choose_knobs(
+                options, adc_bits, search = choose_knobs(
                     model, device, samples, classes, geometry, options, target_drop, reporter, sizes
                 )
         stuck = None if faults is None else load_array(faults)
@@ -87,9 +87,8 @@ def compile_model(
                 stuck,
                 budget=budget,
                 shape=sizes,
+                search=search,
             )
-        if trials:
-            data["tried"] = trials
     emit(as_json, data, key_table(f"Compiled {model.name}", data))
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..output import Json, Reporter, emit, key_table, working
+from ..output import Json, Reporter, emit, key_table, save_json, working
 
 
 class EngineName(StrEnum):
@@ -37,14 +37,19 @@ def run(
         Path | None,
         typer.Option(help="Stuck cells, .npy (tiles, rows, columns) of siemens, else NaN."),
     ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(help="Where the figures go, .json; with numpy, writing and energy by layer."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run samples through a bundle, device noise on."""
     with working(), Reporter() as reporter:
         from ...compiler.bundle import load_bundle
+        from ...compiler.report import predict
         from ...compiler.runner import accuracy, check_labels, dequantise_output, quantise_input
         from ..arrays import blaming, load_array, save_array
-        from ..steps.inference import infer
+        from ..steps.inference import costs, infer
 
         compiled = load_bundle(bundle)
         x = load_array(samples)
@@ -60,6 +65,7 @@ def run(
             "engine": engine.value,
             "samples": len(x),
         }
+        details: dict[str, object] = {}
         if engine is not EngineName.NUMPY:
             from ...sim.cosim.simulator import Simulator
             from ..steps.cosimulation import cosimulate, insist_on_agreement
@@ -76,9 +82,18 @@ def run(
             scores = result.scores
             data["saturations"] = result.saturations
             data["conversions"] = result.conversions
+            data |= costs(result)
+            details = {"programming": result.programming, "energy": result.energy}
+        cycles = predict(compiled)
+        if cycles:
+            data["predicted_cycles"] = cycles["first"]
+            data["predicted_cycles_later"] = cycles["later"]
+            data["predicted_ms_later"] = 1e3 * cycles["seconds"]
         if classes is not None:
             data["accuracy"] = accuracy(scores, classes)
         if output is not None:
             save_array(output, scores)
             data["output"] = str(output)
+        if figures is not None:
+            save_json(figures, {**data, **details})
     emit(as_json, data, key_table(f"Run of {bundle.name}", data))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ...compiler.budget import LayerBudget, error_budget
-from ...compiler.bundle import REPORT_HTML, write_bundle
+from ...compiler.bundle import REPORT_HTML, REPORT_JSON, write_bundle
 from ...compiler.compiled import Compiled
 from ...compiler.frontend import load_model
 from ...compiler.options import Options
 from ...compiler.pipeline import calibrated, compile_model
-from ...compiler.report import predict
-from ...compiler.search import Search, Trial
+from ...compiler.search import Search
+from ...compiler.trial import SIGMAS, Outcome, Trial
 from ...hw.geometry import Geometry
 from ...sim.converters import Converters
 from ...sim.devices import load
@@ -31,7 +32,7 @@ def choose_knobs(
     target: float,
     reporter: Reporter,
     shape: Sequence[int] | None = None,
-) -> tuple[Options, int, list[str]]:
+) -> tuple[Options, int, Outcome]:
     """The cheapest options and ADC bits that lose at most ``target``, and what was tried.
 
     Raises
@@ -49,16 +50,18 @@ def choose_knobs(
         source, load(device), geometry, options, Converters(), source.x, labels, target,
         progress=told,
     )  # fmt: skip
-    best = search.run()
-    chosen, converters = search.chosen(best)
-    return chosen, converters.adc_bits, [_words(trial) for trial in search.trials]
+    outcome = search.run()
+    chosen, converters = search.chosen(outcome.chosen)
+    return chosen, converters.adc_bits, outcome
 
 
 def _words(trial: Trial) -> str:
     setting = f"{trial.slices} slices, {trial.act_bits}-bit activations, {trial.adc_bits}-bit ADC"
     if trial.drop is None:
         return f"{setting}: {trial.why_not}"
-    return f"{setting}: loses {trial.drop:.4f} +- {2 * trial.error:.4f}, {trial.tiles} tiles"
+    cost = f"{trial.tiles} tiles, {trial.pulses:.3g} pulses a cell"
+    cost += "" if trial.cycles is None else f", {trial.cycles} cycles"
+    return f"{setting}: loses {trial.drop:.4f} +- {SIGMAS * trial.error:.4f}, {cost}"
 
 
 def compile_bundle(
@@ -74,6 +77,7 @@ def compile_bundle(
     *,
     budget: bool = False,
     shape: Sequence[int] | None = None,
+    search: Outcome | None = None,
 ) -> tuple[Compiled, dict[str, object]]:
     """Compile a network into a bundle; also returns the figures that are shown.
 
@@ -91,14 +95,18 @@ def compile_bundle(
     if budget:
         reporter.update("taking the errors apart")
         errors = error_budget(calibrated(load_model(model, shape), calib), compiled, faults)
-    write_bundle(compiled, bundle, errors)
-    image, cycles = compiled.image, predict(compiled)
+    reporter.update("writing the bundle")
+    write_bundle(compiled, bundle, errors, search)
+    report = json.loads((bundle / REPORT_JSON).read_text(encoding="utf-8"))
+    image, cycles = compiled.image, report["cycles"]
+    writing, energy = report["programming"]["total"], report["energy"]
     figures: dict[str, object] = {
         "bundle": str(bundle),
         "report": str(bundle / REPORT_HTML),
         "device": compiled.device.name,
         "layers": [
-            f"{layer.name}: {layer.kind}, {layer.outputs} values" for layer in compiled.layers
+            f"{layer.name}: {layer.kind}, {layer.outputs} values, {place['where']}"
+            for layer, place in zip(compiled.layers, report["where"], strict=True)
         ],
         "tiles": image.tiles,
         "cells": image.tiles * image.geometry.cells,
@@ -107,7 +115,16 @@ def compile_bundle(
         "predicted_cycles": cycles["first"] if cycles else None,
         "predicted_cycles_later": cycles["later"] if cycles else None,
         "predicted_ms_later": 1e3 * cycles["seconds"] if cycles else None,
+        "estimated_inference_mj": 1e3 * energy["joules"] if energy else None,
+        "estimated_writing": {
+            "pulses_per_cell": 2 * writing["tries_per_cell"],
+            "not_converged": writing["not_converged"],
+            "seconds": writing["seconds"],
+            "pulse_energy_mj": 1e3 * writing["pulse_j"],
+        },
     }
+    if search:
+        figures["tried"] = [_words(trial) for trial in search.trials]
     if errors:
         figures["error_budget"] = [
             f"{layer.name}: {layer.error:.2%}, of it "

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
 from ...compiler.compiled import Compiled
+from ...compiler.energy import CELLS, metered_cell_energy
 from ...compiler.errors import InputError
+from ...compiler.programming import write
+from ...compiler.report import energy_report, front_end_of, programming_report
 from ...compiler.runner import build_engine, dequantise_output
+from ...sim.array import MeteredArray
 from ..output import Reporter
 
 BLOCK = 1024
@@ -28,11 +33,16 @@ class Inference:
         The network's outputs, float32, shape (n, outputs).
     saturations, conversions:
         ADC codes at a rail, and in all.
+    programming, energy:
+        What writing the cells took, and what an inference did, as in the report of a
+        compilation; the latter None where no card is for the controller.
     """
 
     scores: np.ndarray
     saturations: int
     conversions: int
+    programming: dict[str, Any]
+    energy: dict[str, Any] | None
 
 
 def infer(
@@ -43,7 +53,10 @@ def infer(
     ``faults`` are its stuck cells, as of :func:`~ohmloom.compiler.runner.build_engine`.
     """
     reporter.update("programming the tiles")
-    engine = build_engine(compiled, faults=faults)
+    engine = build_engine(compiled, program=False, faults=faults, array_type=MeteredArray)
+    array = engine.array
+    assert isinstance(array, MeteredArray)
+    written = write(engine, compiled.levels)
     outputs: list[np.ndarray] = []
     saturations = conversions = 0
     for first in range(0, len(drives), BLOCK):
@@ -53,7 +66,32 @@ def infer(
         saturations += trace.saturations
         conversions += trace.conversions
     scores = dequantise_output(compiled, np.concatenate(outputs))
-    return Inference(scores, saturations, conversions)
+    energy, front_end = None, front_end_of(compiled)
+    if front_end is not None:
+        cells = metered_cell_energy(compiled, array, len(drives), front_end)
+        energy = energy_report(compiled, cells=cells)
+    programming = programming_report(compiled, written)
+    return Inference(scores, saturations, conversions, programming, energy)
+
+
+def costs(result: Inference) -> dict[str, object]:
+    """What writing and an inference took, in short."""
+    writing, energy = result.programming["total"], result.energy
+    found: dict[str, object] = {
+        "simulated_writing": {
+            "cells": writing["cells"],
+            "pulses": writing["set_pulses"] + writing["reset_pulses"],
+            "tries_per_cell": writing["tries_per_cell"],
+            "not_converged": writing["not_converged"],
+            "seconds": writing["seconds"],
+            "pulse_energy_mj": 1e3 * writing["pulse_j"],
+        }
+    }
+    if energy:
+        joules = {part["name"]: part["joules"] for part in energy["parts"]}
+        found["simulated_cells_uj"] = 1e6 * joules[CELLS]
+        found["estimated_inference_mj"] = 1e3 * energy["joules"]
+    return found
 
 
 def first_rows(samples: np.ndarray, count: int, where: str) -> np.ndarray:

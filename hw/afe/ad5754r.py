@@ -16,6 +16,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .interface import cycles_from_ps
+from .power import Power
 from .spi import SerialClock, SerialTiming, constant_bit
 
 CHANNELS = 4
@@ -45,6 +46,10 @@ POWER_UP_PS = 10_000_000
 """assumed: outputs powered up to the first code, the time that an output step takes."""
 SETTLE_PS = 12_000_000
 """assumed: DS gives 10 us typical; 20 % above it."""
+POWER = Power(
+    watts=0.30,
+    origin="assumed: 2.5 mA a channel from each of +-15 V, unloaded, the family's usual current",
+)
 
 FULL_SCALE_V = 10.0
 """The +-10 V range: -10 V at code 0, 20 V / 65536 per code."""

@@ -17,6 +17,7 @@ with it before a board is built.
 from __future__ import annotations
 
 from .adc_part import AdcPart
+from .power import Power
 
 SCLK_MAX_HZ = 12_500_000
 """assumed: f_SCLK of DS Table 3, not read again."""
@@ -60,6 +61,11 @@ BANDWIDTH_MIN_HZ = 22_600
 NOISE_CODES = 0.73
 """One conversion, rms: 90 dB without oversampling at +-10 V, typical (DS, Table 2), is
 7.07 V / 10^(90/20) = 224 uV."""
+POWER = Power(
+    watts=0.080,
+    conversion_j=0.020 / 200e3,
+    origin="DS, features: 100 mW (at 200 kSPS); assumed: 80 mW of it without a conversion",
+)
 
 PART = AdcPart(
     name="AD7606",
@@ -82,5 +88,6 @@ PART = AdcPart(
     bandwidth_hz=BANDWIDTH_MIN_HZ,
     order=2,
     noise_codes=NOISE_CODES,
+    power=POWER,
 )
 """The part as the card straps it."""

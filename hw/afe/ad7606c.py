@@ -30,6 +30,7 @@ from amaranth.lib.wiring import In, Out
 from .adc_part import LINES, READ_BITS, AdcPart
 from .gather import ParallelGatherer, SerialGatherer
 from .interface import cycles_from_ps, sample_layout
+from .power import Power
 from .spi import SerialClock, constant_bit
 
 REGISTER_BITS = 16
@@ -69,6 +70,12 @@ BANDWIDTH_HZ = 220_000
 NOISE_CODES = 0.6
 """One conversion, rms: a signal-to-noise ratio of 92 dB (features) is
 7.07 V / 10^(92/20) = 178 uV."""
+POWER = Power(
+    watts=0.080,
+    conversion_j=0.120 / 1e6,
+    origin="assumed: the AD7606's 80 mW without a conversion, and 200 mW at 1 MSPS, twice the "
+    "AD7606's 100 mW at five times its rate; the table was not at hand",
+)
 
 FULL_SCALE_V = 10.0
 """+-10 V single-ended: 20 V / 65536 per code."""
@@ -174,6 +181,7 @@ PART = AdcPart(
     bandwidth_hz=BANDWIDTH_HZ,
     order=1,
     noise_codes=NOISE_CODES,
+    power=POWER,
     configuration=CONFIGURATION,
     sdi_ps=max(SDI_SETUP_PS, SDI_HOLD_PS),
     sensing=SENSING,

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, replace
 
 from .interface import cycles_from_ps
+from .power import Power
 from .spi import SerialTiming
 
 CHANNELS = 8
@@ -58,6 +59,8 @@ class AdcPart:
         Of that filter: 1, a single pole, or 2, a Butterworth filter.
     noise_codes:
         Of one conversion, rms.
+    power:
+        What it takes; converting all of the time it is ``conversion_j / cycle_ps`` more.
     configuration:
         Frames that write the card's settings; none: the part has no registers.
     sdi_ps:
@@ -89,6 +92,7 @@ class AdcPart:
     bandwidth_hz: int
     order: int
     noise_codes: float
+    power: Power
     configuration: tuple[int, ...] = ()
     sdi_ps: int = 0
     sensing: tuple[int, ...] = ()

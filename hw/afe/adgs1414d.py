@@ -20,6 +20,7 @@ from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .power import Power
 from .spi import SerialClock, SerialTiming, constant_bit
 
 SWITCHES = 8
@@ -45,6 +46,10 @@ T_ON_PS = 485_000
 and break before make is guaranteed (t_D >= 170 ns)."""
 R_ON_OHM = 1.5
 """Typical, +-15 V, 25 C: DS Table 1 (2.6 ohm at most)."""
+POWER = Power(
+    watts=1e-3,
+    origin="assumed: CMOS switches take microamperes, their logic about 0.3 mA of 3.3 V",
+)
 
 CRC_POLYNOMIAL = 0x07
 """x^8 + x^2 + x + 1, seed 0, over the 16 bits before it: DS, "Cyclic Redundancy Check"."""

@@ -35,7 +35,8 @@ from .interface import (
     TimerChannel,
     cycles_from_ps,
 )
-from .tia import RANGES, settle_ps
+from .power import SUPPLY_V, Consumer, Power
+from .tia import AMPLIFIER_POWER, RANGES, settle_ps
 
 PULSE_MIN_PS = 500_000
 """assumed: twice the turn-on and turn-off time of a fast +-15 V analog switch."""
@@ -74,6 +75,11 @@ SOURCE_PS = 3 * 10**9
 STOP_CYCLES = 2
 """Cycles from the guard's decision until DAC clear and switch reset are at the pins; the
 fast gates take one."""
+
+BUFFER_POWER = Power(
+    watts=5e-3 * 2 * SUPPLY_V,
+    origin="assumed: rail B's buffer of 50 mA, 5 mA of +-15 V while nothing is driven",
+)
 
 ADCS = {part.name: part for part in (ad7606c.PART, ad7606.PART)}
 """Converters that the card can carry."""
@@ -163,6 +169,24 @@ def timing(geometry: Geometry, clk_hz: int, adc: AdcPart = ad7606c.PART) -> Fron
     )
 
 
+def consumers(geometry: Geometry, adc: AdcPart = ad7606c.PART) -> tuple[Consumer, ...]:
+    """What takes power on the card.
+
+    The current source, the ranges' and fast switches, relays and resistors are left out:
+    they take nothing that counts while an array is read or written. A cell's current comes
+    from a rail of +15 V and goes into a TIA's output stage and -15 V, or the other way round.
+    """
+    converters = geometry.columns // CHANNELS
+    switches = sum(bank.chips for bank in banks(geometry).values())
+    return (
+        Consumer.of("DACs", 1, ad5754r.POWER, SUPPLY_V, feeds=True),
+        Consumer.of("rail buffer", 1, BUFFER_POWER),
+        Consumer.of("TIAs", geometry.columns, AMPLIFIER_POWER, SUPPLY_V),
+        Consumer.of("ADCs", converters, adc.power),
+        Consumer.of("switches", switches, adgs1414d.POWER),
+    )
+
+
 def front_end_cycles(
     geometry: Geometry, clk_hz: int, adc: AdcPart = ad7606c.PART
 ) -> FrontEndCycles:
@@ -175,13 +199,16 @@ def front_end_cycles(
     """
     geometry.require_step(adgs1414d.SWITCHES, "the array card")
     update = adgs1414d.serial_timing(clk_hz)
+    waits = timing(geometry, clk_hz, adc)
     return FrontEndCycles(
-        settle=settle_by_range(timing(geometry, clk_hz, adc), clk_hz),
+        settle=settle_by_range(waits, clk_hz),
         load=adgs1414d.load_cycles(update),
         recover=adgs1414d.recover_cycles(update),
         readout=plane_period_cycles(geometry, clk_hz, adc=adc)[PlaneStep.READOUT],
         write=(ad5754r.write_cycles(clk_hz),) * ad5754r.CHANNELS,
-        dac_settle=cycles_from_ps(ad5754r.SETTLE_PS, clk_hz),
+        dac_settle=cycles_from_ps(waits.dac_settle_ps, clk_hz),
+        drive=cycles_from_ps(max(waits.dac_settle_ps, waits.switch_ps), clk_hz),
+        pulse=max(1, cycles_from_ps(waits.pulse_min_ps, clk_hz)),
     )
 
 

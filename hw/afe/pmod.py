@@ -296,16 +296,18 @@ class PmodCard(wiring.Component):
 
         Only the rails are a DAC's; a resistor is chosen at once.
         """
-        clk_hz, columns = self.clk_hz, self.geometry.columns
+        clk_hz, columns, waits = self.clk_hz, self.geometry.columns, self.timing()
         rail = ad5628.write_cycles(clk_hz)
         return FrontEndCycles(
-            settle=settle_by_range(self.timing(), clk_hz),
+            settle=settle_by_range(waits, clk_hz),
             load=1,
             recover=1,
             readout=self.plane_period_cycles()[PlaneStep.READOUT],
             hold=max11125.hold_cycles(columns, clk_hz, acquire_ps()) if self.scan else 1,
             write=tuple(rail if dac in (Dac.RAIL_A, Dac.RAIL_B) else 1 for dac in Dac),
-            dac_settle=cycles_from_ps(ad5628.SETTLE_PS, clk_hz),
+            dac_settle=cycles_from_ps(waits.dac_settle_ps, clk_hz),
+            drive=cycles_from_ps(max(waits.dac_settle_ps, waits.switch_ps), clk_hz),
+            pulse=max(1, cycles_from_ps(waits.pulse_min_ps, clk_hz)),
         )
 
     def elaborate(self, platform: object) -> Module:

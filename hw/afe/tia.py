@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from . import ad7606c, adgs1414d
 from .adc_part import CODE_BITS, AdcPart
+from .power import SUPPLY_V, Power
 
 AMPLIFIER_BANDWIDTH_HZ = 2_000_000
 """assumed: closed loop of the TIA's amplifier; the network of ranges 0 and 1 is faster."""
@@ -24,6 +25,10 @@ LEAKAGE_A = 50e-12
 """assumed: of the column's open switch, whose both sides are within a millivolt of 0 V."""
 AMPLIFIER_NOISE_V = 8e-9
 """assumed: voltage noise density of the amplifier [V/sqrt(Hz)]."""
+AMPLIFIER_POWER = Power(
+    watts=1.5e-3 * 2 * SUPPLY_V,
+    origin="assumed: 1.5 mA of +-15 V, a precision FET-input amplifier of some megahertz",
+)
 ADC_GAIN = 0.0008
 """assumed: gain of converter and reference, at most."""
 ADC_OFFSET_CODES = 12

@@ -5,9 +5,10 @@ holds the controller to it, cycle for cycle.
 """
 
 from .front_end import FrontEndCycles
-from .layers import layer_cycles
-from .mvm import mvm_cycles
+from .layers import layer_cycles, layer_of_each
+from .mvm import driven_cycles, mvm_cycles
 from .post import pool_cycles, post_cycles
+from .program import program_cycles
 from .run import (
     CycleError,
     Inference,
@@ -27,12 +28,15 @@ __all__ = [
     "Run",
     "State",
     "Step",
+    "driven_cycles",
     "executed",
     "inference",
     "layer_cycles",
+    "layer_of_each",
     "mvm_cycles",
     "pool_cycles",
     "post_cycles",
+    "program_cycles",
     "run_cycles",
     "state_after",
 ]

@@ -25,6 +25,11 @@ class FrontEndCycles:
         From ``latch`` to the next update that is accepted.
     readout:
         From ``convert`` to ``adc_idle``.
+    drive:
+        From there, or from the last ``latch``, until a pulse may begin: DAC and switches
+        have settled.
+    pulse:
+        The shortest pulse.
     hold:
         From ``convert`` until ``loaded`` is no longer held back: the columns have been
         sampled.
@@ -47,6 +52,8 @@ class FrontEndCycles:
     readout: int
     write: tuple[int, ...]
     dac_settle: int
+    drive: int = 1
+    pulse: int = 1
     hold: int = 1
 
     def __post_init__(self) -> None:

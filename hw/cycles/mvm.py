@@ -36,6 +36,30 @@ def mvm_cycles(
     configured : bool
         Columns and gates are still connected from an ``MVM`` before.
     """
+    return _events(geometry, front_end, planes, tia_range, clear, configured)[-1]
+
+
+def driven_cycles(
+    geometry: Geometry, front_end: FrontEndCycles, planes: int, tia_range: int = 0
+) -> tuple[int, ...]:
+    """Cycles for which an ``MVM`` drives the rows of each plane, shape (planes,).
+
+    From a plane's ``latch`` to the next one's, of the last plane to ``done``. Parameters are
+    those of :func:`mvm_cycles`.
+    """
+    events = _events(geometry, front_end, planes, tia_range, True, True)
+    return tuple(end - begin for begin, end in zip(events, events[1:], strict=False))
+
+
+def _events(
+    geometry: Geometry,
+    front_end: FrontEndCycles,
+    planes: int,
+    tia_range: int,
+    clear: bool,
+    configured: bool,
+) -> list[int]:
+    """Cycles at which each plane is latched, and that of ``done``."""
     # A wait of no cycles is one of one.
     settle = max(1, front_end.settle[tia_range])
     readout = front_end.readout + CALIBRATION_CYCLES * geometry.calibration
@@ -45,10 +69,11 @@ def mvm_cycles(
             latched = max(gather, latched + front_end.recover) + front_end.load
             gather = latched + 1
     idle = geometry.pairs + 1 if clear else 1
-    converted = -front_end.hold
+    converted, events = -front_end.hold, []
     for _plane in range(planes):
         accepted = max(gather + geometry.rows + 1, latched + front_end.recover)
         latched = max(accepted + front_end.load, converted + front_end.hold)
         converted = max(latched + settle, idle)
         idle, gather = converted + readout, latched + 1
-    return idle
+        events.append(latched)
+    return [*events, idle]

@@ -2,6 +2,7 @@
 
 from .errors import ArrayError, Unsupported
 from .half_select import HALF_SELECT_MAX, pulse_lines
+from .metered import MeteredArray
 from .protocol import Array, Limits
 from .simulated import SimulatedArray
 
@@ -10,6 +11,7 @@ __all__ = [
     "Array",
     "ArrayError",
     "Limits",
+    "MeteredArray",
     "SimulatedArray",
     "Unsupported",
     "pulse_lines",

@@ -681,6 +681,9 @@ class SimulatedArray:
             amperes[here] = mode.family.current(mode.p, part.take(here), across[here], kelvin)
         return amperes
 
+    def drives(self, tile: int, bits: NDArray[np.uint8]) -> None:
+        """Told before each product which rows of a tile it drives, 0 or 1, shape (n, rows)."""
+
     def column_totals(
         self, tile: int, bits: ArrayLike, columns: slice = slice(None)
     ) -> tuple[IntArray, IntArray]:

@@ -127,6 +127,7 @@ class Comparison:
         self.pulses = 0
         self.cells = 0
         self.cycles: list[int] = []
+        self.program_cycles = 0
         self.outputs: list[np.ndarray] = []
         self.results = np.zeros(job.image.geometry.cells, np.int64)
         self.worn = np.zeros(job.image.geometry.cells, np.int64)
@@ -198,7 +199,8 @@ class Comparison:
             self.progress("program", int(np.count_nonzero(self.array.pulses[tile])), total)
 
         look()
-        await self.harness.attend(link.run(job.image.entries[f"program/{tile}"], 0, limit), look)
+        run = link.run(job.image.entries[f"program/{tile}"], 0, limit)
+        self.program_cycles = (await self.harness.attend(run, look)).cycles
         found = np.array(await link.read_words(Space.CELL, 0, total), np.int64)
         self.cells, self.pulses = total, card.pulses
         expected = np.asarray(expected, np.int64).ravel()

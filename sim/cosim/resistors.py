@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..numerics import Domain, IntArray, draw_normal
 
@@ -41,6 +41,9 @@ class Resistors:
         deviation = np.rint(self.g_code * sigma).astype(np.int64)
         self.var_code: IntArray = deviation * deviation
         self.reads = np.zeros(self.g_code.size, dtype=np.uint32)
+
+    def drives(self, tile: int, bits: NDArray[np.uint8]) -> None:
+        """Nothing here counts rows."""
 
     def column_totals(
         self, tile: int, bits: ArrayLike, columns: slice = slice(None)

@@ -85,11 +85,11 @@ class Product:
         shape = (instr["planes"], len(x))
         bits = np.zeros((*shape, array.rows), dtype=np.uint8)
         bits[..., instr["first"] : instr["first"] + instr["rows"]] = x.astype(np.int16) >> plane & 1
+        driven = bits.reshape(-1, array.rows)
+        array.drives(instr["tile"], driven)
         total, variance = (
             each.reshape(*shape, columns)
-            for each in array.column_totals(
-                instr["tile"], bits.reshape(-1, array.rows), slice(columns)
-            )
+            for each in array.column_totals(instr["tile"], driven, slice(columns))
         )
         z: IntArray | int = 0
         if self.seed is not None and variance.any():  # without variance it has no effect

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,12 @@ def test_figures_are_those_of_the_bundle(command: Any, digits: Path, tmp_path: P
     assert data["predicted_ms_later"] == 1e3 * (told.later.cycles / 48e6)
     assert data["device"] == compiled.device.name == "ideal:16"
     assert Path(data["report"]).is_file()
+    report = json.loads((out / "report.json").read_text())
+    assert data["estimated_inference_mj"] == 1e3 * report["energy"]["joules"] > 0
+    writing = report["programming"]["total"]
+    assert data["estimated_writing"]["seconds"] == writing["seconds"] > 1
+    assert data["estimated_writing"]["pulses_per_cell"] == 2  # ideal cells: one try
+    assert data["layers"][0].endswith("values, tiles 0-23: MVM, REQUANT")
 
 
 @pytest.fixture
@@ -85,6 +92,10 @@ def test_knobs_for_an_accuracy(command: Any, digits: Path, tmp_path: Path) -> No
     assert len(data["tried"]) > compiled.options.slices
     assert all("loses" in trial for trial in data["tried"])
     assert f"{compiled.options.slices} slices" in data["tried"][compiled.options.slices - 1]
+    trials = json.loads((out / "report.json").read_text())["search"]["trials"]
+    (chosen,) = (trial for trial in trials if trial["chosen"])
+    assert len(trials) == len(data["tried"]) and chosen["slices"] == compiled.options.slices
+    assert chosen["adc_bits"] == compiled.converters.adc_bits
 
 
 def test_an_accuracy_that_no_knob_keeps(compile_with: Any) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,40 @@ def test_accuracy_and_outputs(command: Any, bundle: Path, digits: Path, tmp_path
     scores, labels = np.load(out), np.load(digits / "test_y.npy")
     assert data["samples"] == len(labels) and data["engine"] == "numpy"
     assert data["accuracy"] == np.mean(scores.argmax(axis=1) == labels) > 0.9
+
+
+def test_writing_and_energy_are_simulated(
+    command: Any, bundle: Path, digits: Path, tmp_path: Path
+) -> None:
+    figures = tmp_path / "figures.json"
+    data = command(
+        *("run", bundle, "--input", digits / "test_x.npy", "--json", "--figures", figures)
+    ).data
+    report = json.loads((bundle / "report.json").read_text())
+    guess, writing = report["programming"]["total"], data["simulated_writing"]
+    assert writing["cells"] == 8192 and writing["not_converged"] == 0
+    assert writing["pulses"] == 2 * round(writing["tries_per_cell"] * 8192) > 2 * 8192
+    assert abs(writing["seconds"] / guess["seconds"] - 1) < 0.03
+    assert data["predicted_cycles_later"] == report["cycles"]["later"]
+    assert data["predicted_ms_later"] == 1e3 * report["cycles"]["seconds"]
+    # Other samples and real cells, the same network.
+    assert abs(data["estimated_inference_mj"] / (1e3 * report["energy"]["joules"]) - 1) < 0.01
+    stored = json.loads(figures.read_text())
+    assert stored["samples"] == 450 and stored["programming"]["tag"] == "simulated"
+    assert [layer["name"] for layer in stored["programming"]["layers"]] == ["hidden", "readout"]
+    assert stored["energy"]["parts"][0]["tag"] == "simulated"
+
+
+def test_stuck_cells_are_told(command: Any, bundle: Path, digits: Path, tmp_path: Path) -> None:
+    faults = np.full((8, 32, 32), np.nan)
+    faults[0, :5, 0], faults[7, 3, 3] = 3e-6, 9e-4
+    np.save(tmp_path / "faults.npy", faults)
+    data = command(
+        *("run", bundle, "--input", digits / "test_x.npy", "--json"),
+        *("--faults", tmp_path / "faults.npy"),
+    ).data
+    assert data["simulated_writing"]["not_converged"] == 6
+    assert data["simulated_writing"]["tries_per_cell"] > 1.3
 
 
 def test_blocks_change_nothing(

@@ -12,6 +12,7 @@ import pytest
 from ohmloom.compiler.report import predict, summarise
 from ohmloom.compiler.report_page import render_html
 from ohmloom.compiler.runner import build_engine
+from ohmloom.compiler.trial import Outcome, Trial
 from ohmloom.hw.afe import ad7606
 from ohmloom.hw.afe.array_card import front_end_cycles
 from ohmloom.hw.cycles import inference
@@ -43,11 +44,15 @@ def test_cycles_are_those_of_the_cost_model(compiled, report):
     assert sum(cycles["instructions"].values()) == cycles["later"] - 2
 
 
-def test_cycles_are_of_the_front_end_that_is_asked_for(compiled, report):
-    geometry, clk_hz = compiled.image.geometry, compiled.options.clk_hz
-    slow = predict(compiled, front_end_cycles(geometry, clk_hz, ad7606.PART))
+def test_costs_are_of_the_converters_that_are_asked_for(compiled, report):
+    slow = predict(compiled, ad7606.PART)
     assert slow is not None and slow["later"] > 5 * report["cycles"]["later"]
-    assert summarise(compiled, front_end_cycles(geometry, clk_hz, ad7606.PART))["cycles"] == slow
+    other = summarise(compiled, ad7606.PART)
+    assert other["cycles"] == slow
+    # The same power for longer, and that of other converters.
+    origins = {part["name"]: part["origin"] for part in other["energy"]["parts"]}
+    assert other["energy"]["joules"] > 4 * report["energy"]["joules"]
+    assert origins["ADCs"] == ad7606.PART.power.origin
 
 
 def test_nothing_is_predicted_where_no_array_card_is_for_the_controller(compiled):
@@ -56,7 +61,8 @@ def test_nothing_is_predicted_where_no_array_card_is_for_the_controller(compiled
     options = compiled.options.model_copy(update={"clk_hz": 100_000_000})
     other = replace(compiled, image=image, options=options)
     report = summarise(other)
-    assert report["cycles"] is None
+    assert report["cycles"] is None and report["energy"] is None
+    assert report["programming"]["total"]["seconds"] is None
     assert "predicted" not in render_html(other, report).lower()
 
 
@@ -73,6 +79,14 @@ def test_histogram_counts_every_cell(compiled, report):
     assert histogram[31] == np.count_nonzero(compiled.levels == 31) > 0
 
 
+def test_knobs_are_shown_if_they_were_searched_for(compiled, report):
+    assert report["search"] is None and "Knobs" not in render_html(compiled, report)
+    best = Trial(1, 8, 12, drop=0.0, tiles=8)
+    searched = summarise(compiled, search=Outcome(0.01, (best,), best))
+    assert searched["search"]["trials"][0]["chosen"]
+    assert "Knobs" in render_html(compiled, searched)
+
+
 def test_report_is_plain_json(report):
     assert json.loads(json.dumps(report, allow_nan=False)) == report
 
@@ -80,7 +94,7 @@ def test_report_is_plain_json(report):
 class Page(HTMLParser):
     """Collects tags and attributes; checks that every tag is closed in order."""
 
-    VOID = {"meta", "img", "rect", "line"}
+    VOID = {"meta", "img", "path", "line"}
 
     def __init__(self, text):
         super().__init__()
@@ -90,7 +104,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID or tag == "rect":
+        if tag not in self.VOID:
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attrs):
@@ -110,7 +124,7 @@ def test_page_is_well_formed_and_needs_nothing_else(compiled, report):
     sources = [attrs["src"] for tag, attrs in page.tags if tag == "img"]
     assert len(sources) == len(compiled.layers)
     assert all(source.startswith("data:image/png;base64,") for source in sources)
-    assert "33,100" in page.text and "690 us" in page.text and "33,198" in page.text
+    assert "33,100" in page.text and "690 \u00b5s" in page.text and "33,198" in page.text
     assert "hidden" in page.text and "cspbbr3_ogb" in page.text and "2000 \u00b5A" in page.text
 
 

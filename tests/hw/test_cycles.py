@@ -20,10 +20,12 @@ from ohmloom.hw.cycles import (
     CycleError,
     FrontEndCycles,
     State,
+    driven_cycles,
     executed,
     inference,
     layer_cycles,
     mvm_cycles,
+    program_cycles,
     run_cycles,
     state_after,
 )
@@ -31,6 +33,7 @@ from ohmloom.hw.cycles.run import instruction_cycles
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.image import Image, LayerSpan, Span
 from ohmloom.hw.isa import (
+    CellStatus,
     Grid,
     Instruction,
     IsaError,
@@ -151,6 +154,15 @@ def test_an_mvm_waits_for_clear_accumulators_and_a_calibrator():
     plain = mvm_cycles(wide, fast, 1, clear=False)
     assert mvm_cycles(wide, fast, 1) == plain + late
     assert mvm_cycles(replace(wide, calibration=True), fast, 1) == plain + late + 4
+
+
+def test_rows_are_driven_from_latch_to_latch():
+    driven = driven_cycles(GEOMETRY, TIMES, 5, 3)
+    # The steps that are not hidden before the first latch, and the rest is driven.
+    first = mvm_cycles(GEOMETRY, TIMES, 1, 3) - driven_cycles(GEOMETRY, TIMES, 1, 3)[0]
+    assert sum(driven) + first == mvm_cycles(GEOMETRY, TIMES, 5, 3)
+    assert len(driven) == 5 and len(set(driven[:-1])) == 1 and driven[-1] == 70 + 20
+    assert driven_cycles(GEOMETRY, TIMES, 5, 0)[0] < driven[0]
 
 
 def test_the_first_mvm_connects_columns_and_gates():
@@ -319,6 +331,8 @@ def test_the_reference_card_at_its_clock():
         readout=172,
         write=(58,) * 4,
         dac_settle=576,
+        drive=576,
+        pulse=24,
     )
 
 
@@ -389,3 +403,80 @@ def test_a_layer_that_nothing_writes_takes_nothing():
     whole = image(mvm(), requant(100), HALT, one=Span(100, 2), two=Span(500, 2))
     found = run_cycles(whole, TIMES, before=CONNECTED)
     assert layer_cycles(whole, found) == (found.cycles - 5, 0)
+
+
+# -- writing cells ------------------------------------------------------------------------
+
+DONE, GIVEN_UP = CellStatus.DONE, CellStatus.NOT_CONVERGED
+
+
+def written(tries, statuses=DONE, times=TIMES, geometry=GEOMETRY, **registers):
+    """Cycles of writing a tile or several with these tries."""
+    values = {Reg.TOGETHER: 8, Reg.SET_CYCLES: 1000, Reg.RESET_CYCLES: 700}
+    values |= {Reg[name]: value for name, value in registers.items()}
+    setup = [instruction(Op.SET, reg=reg, value=value) for reg, value in values.items()]
+    whole = {"tile": 0, "cell": 0, "count": geometry.cells}
+    code = (*setup, HALT, instruction(Op.PROGRAM, **whole), HALT)
+    entries = {"setup": 0, "program/0": len(setup) + 1}
+    made = Image(geometry, code, entries, np.array([0], np.uint64), 1, Span(0, 8), ())
+    had = np.broadcast_to(tries, (1, geometry.rows, geometry.columns))
+    return program_cycles(made, times, had, np.broadcast_to(statuses, had.shape))
+
+
+def attempt(cells, left, average=0, set_cycles=1000, reset_cycles=700):
+    """By the formula of the page, without the tens of cycles for each cell."""
+    f, load, drive, settle, a = 8, 6, 1, 40, 20
+    write = f + 3 * load + drive + reset_cycles + f + left * (f + load + drive + set_cycles)
+    return write + 3 * load + settle + (1 << average) * (a + 1)
+
+
+@pytest.mark.parametrize("average", [0, 3])
+def test_an_attempt_takes_what_the_page_says_and_some_tens_a_cell(average):
+    bare = written(0, AVERAGE=average)
+    once, twice = (written(n, AVERAGE=average) - bare for n in (1, 2))
+    page = 8 * attempt(8, 8, average)
+    assert 0 < once - page < 8 * 8 * 40
+    assert twice > 2 * page
+
+
+def test_cells_that_are_done_take_no_pulses():
+    tries = np.ones((8, 8), int)
+    tries[3, 2] = 2
+    # Of its group: a RESET, one SET and a read.
+    more = written(tries) - written(1)
+    assert attempt(8, 1) < more < attempt(8, 1) + 8 * 40
+    tries[3, 5] = 2  # together with the other one: a SET more
+    assert 1000 < written(tries) - written(1) - more < 1100
+    tries[3, 5], tries[4, 5] = 1, 2  # in another row: all of it again
+    assert written(tries) - written(1) > 2 * attempt(8, 1)
+
+
+def test_groups_are_of_neighbours_in_a_row():
+    alone, three, whole = (written(1, TOGETHER=n) for n in (1, 3, 8))
+    resets = 8 * 700
+    assert alone - whole > 7 * resets and 0 < three - whole - 2 * resets < alone - whole
+    assert written(1, TOGETHER=200) == whole
+
+
+def test_a_cell_that_is_given_up_takes_a_cycle_more():
+    assert written(4, GIVEN_UP) == written(4) + 64
+
+
+def test_pulses_are_not_shorter_than_the_front_end_makes_them():
+    shortest = replace(TIMES, pulse=1000, drive=50)
+    assert written(1, times=shortest, SET_CYCLES=1, RESET_CYCLES=2) == written(
+        1, times=shortest, SET_CYCLES=1000, RESET_CYCLES=1000
+    )
+
+
+def test_tiles_add_up_with_the_runs_around_them():
+    values = np.random.default_rng(0).integers(1, 9, (3, 8, 8))
+    code = (HALT, instruction(Op.PROGRAM, tile=0, cell=0, count=64), HALT)
+    made = Image(
+        GEOMETRY, code, {"setup": 0, "program/0": 1}, np.array([0], np.uint64), 3, Span(0, 8), ()
+    )
+    all_done = np.full(values.shape, int(DONE))
+    several = program_cycles(made, TIMES, values, all_done)
+    assert several == sum(
+        program_cycles(made, TIMES, each[np.newaxis], all_done[:1]) for each in values
+    )

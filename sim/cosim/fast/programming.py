@@ -31,12 +31,15 @@ class Programmed:
     cycles:
         How many the controller has counted for each cell, shape (cells,); zeros without
         ``Geometry.wear``.
+    run_cycles:
+        Clock cycles of the run that has written them.
     """
 
     report: CosimReport
     words: np.ndarray
     g: FloatArray
     cycles: np.ndarray
+    run_cycles: int
 
 
 def program_fast(job: Job, progress: Progress, cache: Path | None = None) -> Programmed:
@@ -56,5 +59,9 @@ def program_fast(job: Job, progress: Progress, cache: Path | None = None) -> Pro
         comparison = Comparison(job, FastHarness(engine, job), progress)
         outcome = complete(comparison.compare())
     return Programmed(
-        outcome.report, comparison.results, comparison.array.g[job.tile], comparison.worn
+        outcome.report,
+        comparison.results,
+        comparison.array.g[job.tile],
+        comparison.worn,
+        comparison.program_cycles,
     )

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from ohmloom.compiler.tuning import target_codes, target_image
+from ohmloom.hw.afe.array_card import front_end_cycles
+from ohmloom.hw.cycles import program_cycles
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import CellStatus, Op, Reg, instruction, unpack_result
 from ohmloom.sim.converters import Converters
@@ -116,6 +118,39 @@ def test_cells_are_refused_at_their_endurance(shared):
     assert {status for *_, status in results} == {CellStatus.DONE, CellStatus.WORN}
     assert all(tries == 2 for _, tries, status in results if status is CellStatus.WORN)
     assert done.cycles.max() == 2
+
+
+def set_registers(job, **values):
+    """The job with further registers written at the beginning of its setup."""
+    more = [instruction(Op.SET, reg=Reg[name], value=value) for name, value in values.items()]
+    code = [job.image.code[0], *more, *job.image.code[1:]]
+    entries = {name: at and at + len(more) for name, at in job.image.entries.items()}
+    return replace(job, image=replace(job.image, code=tuple(code), entries=entries))
+
+
+@pytest.mark.parametrize(
+    ("together", "average", "tries"), [(1, 0, 32), (8, 0, 32), (8, 2, 2), (3, 1, 1)]
+)
+def test_a_run_takes_the_cycles_that_are_predicted_of_its_tries(
+    shared, make_job, together, average, tries
+):
+    job = replace(make_job(clk_hz=CLK_HZ, cells=64, planes=3), samples=np.zeros((0, 16), np.int64))
+    job = altered(set_registers(job, TOGETHER=together, AVERAGE=average), TRIES=tries)
+    done = run(job)
+    assert done.report.first_mismatch is None
+    _, had, found = np.transpose([unpack_result(int(word)) for word in done.words])
+    assert had.max() == tries if tries < 4 else had.max() > 2
+    front_end = front_end_cycles(SMALL, CLK_HZ)
+    shape = (1, 8, 8)
+    predicted = program_cycles(job.image, front_end, had.reshape(shape), found.reshape(shape))
+    assert predicted == done.run_cycles
+    # Planted: a cell that is said to have had a try more, or a pulse that is a cycle longer.
+    had[17] += 1
+    more = program_cycles(job.image, front_end, had.reshape(shape), found.reshape(shape))
+    assert more > done.run_cycles + CLK_HZ // 1000
+    had[17] -= 1
+    longer = replace(front_end, drive=front_end.drive + 1)
+    assert program_cycles(job.image, longer, had.reshape(shape), found.reshape(shape)) > predicted
 
 
 def test_a_row_is_read_at_once(shared):

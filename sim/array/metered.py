@@ -1,0 +1,60 @@
+"""The simulated array with a meter: what its cells take in pulses, and which rows were driven."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..devices import Device
+from ..numerics import FloatArray
+from .simulated import SimulatedArray
+
+
+class MeteredArray(SimulatedArray):
+    """A :class:`SimulatedArray` that does the same, and counts.
+
+    Attributes
+    ----------
+    pulse_joules:
+        Energy [J] that each cell and the transistor in series have had in pulses, at most,
+        shape (tiles, rows, columns): |V| I t with the larger one of the cell's currents
+        before and after, since nothing says when in a pulse it switches, within compliance.
+    driven:
+        How often each row has been driven in products, shape (tiles, rows), int64.
+    """
+
+    def __init__(self, device: Device, tiles: int, rows: int, columns: int, seed: int) -> None:
+        super().__init__(device, tiles, rows, columns, seed)
+        self.pulse_joules: FloatArray = np.zeros((tiles, rows, columns))
+        self.driven = np.zeros((tiles, rows), dtype=np.int64)
+
+    def pulse(
+        self, cells: ArrayLike, volts: ArrayLike, width_s: ArrayLike, i_cc: ArrayLike | None
+    ) -> None:
+        named = self._cells(cells)
+        before = np.abs(self.currents(named, volts))
+        super().pulse(named, volts, width_s, i_cc)
+        amperes = np.maximum(before, np.abs(self.currents(named, volts)))
+        if i_cc is not None:
+            amperes = np.minimum(amperes, i_cc)
+        joules = np.abs(np.asarray(volts, np.float64)) * amperes * width_s
+        self.pulse_joules.reshape(-1)[named] += joules
+
+    def drives(self, tile: int, bits: NDArray[np.uint8]) -> None:
+        self.driven[tile] += bits.sum(axis=0, dtype=np.int64)
+
+    def product_joules(self, volts: float, seconds: ArrayLike) -> FloatArray:
+        """Energy [J] of the products so far in the cells of each tile, shape (tiles,).
+
+        Ohm's law at the cells' present conductances: V^2 G t for each time that a row was
+        driven.
+
+        Parameters
+        ----------
+        volts:
+            On a driven row [V].
+        seconds:
+            How long a row is driven at a time [s], of shape (tiles,) or one for all.
+        """
+        siemens = self.g.sum(axis=2)  # of all columns, which are at 0 V
+        return volts * volts * (self.driven * siemens).sum(axis=1) * np.asarray(seconds)
