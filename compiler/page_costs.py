@@ -31,7 +31,7 @@ def programming_section(found: dict[str, Any]) -> str:
         for each in (*found["layers"], {"name": "all", **found["total"]})
     ]
     head = (
-        *("layer", "cells", "tries per cell", "pulses", "reads", "not converged", "time"),
+        *("layer", "cells", "tries per cell", "pulses", "conversions", "not converged", "time"),
         *("in pulses, at most", "supplies"),
     )
     return (
