@@ -155,7 +155,7 @@ def compile_network(
             scales = choose_scales(network, ranges, options.act_bits, geometry.act_width)
         infos = _layers(network, scales)
         network = packed(network, scales, geometry, options.pack)
-        placements = place(network, geometry, slicing.count)
+        placements = place(network, geometry, slicing.count, spare=faults is not None)
         blocks = quantise(network, scales, slicing.top, verify.codes_per_weight)
         samples = max(1, min(SAMPLES, MEMORY_VALUES // network.values))
         seen = look(network, x[:samples].astype(network.precision), means=options.bias_correction)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -33,8 +34,8 @@ def summarise(
         Where the error of its layers comes from, if that was asked for.
     """
     image, device, geometry = compiled.image, compiled.device, compiled.image.geometry
-    executed = [(n, each) for n, each in _executed(compiled) if each.op is Op.MVM]
-    layers = [_layer(compiled, number, executed) for number in range(len(compiled.layers))]
+    mvms = _mvms(compiled)
+    layers = [_layer(compiled, number, own) for number, own in enumerate(mvms)]
     used = sum(2 * p.inputs * p.outputs for p in compiled.placements)
     act_words = _words_used(compiled)
     counts = np.bincount(compiled.levels.reshape(-1), minlength=len(device.level_codes))
@@ -104,14 +105,13 @@ def predict(compiled: Compiled, front_end: FrontEndCycles | None = None) -> dict
 
 
 def _layer(
-    compiled: Compiled, number: int, executed: list[tuple[int, Instruction]]
+    compiled: Compiled, number: int, own_mvms: list[tuple[int, Instruction]]
 ) -> dict[str, Any]:
     layer = compiled.layers[number]
     own = [p for p in compiled.placements if p.layer == number]
     tiles = {p.tile for p in own}
     ranges = matrix_ranges(compiled)
     which = sorted({(p.layer, p.block) for p in own})
-    own_mvms = [(n, instr) for n, instr in executed if instr["tile"] in tiles]
     runs = [(n, instr["planes"]) for n, instr in own_mvms]
     planes = sum(times * each for times, each in runs)
     return {
@@ -128,6 +128,17 @@ def _layer(
         "conversions": planes * compiled.image.geometry.columns,
         "output_scale": asdict(layer.output),
     }
+
+
+def _mvms(compiled: Compiled) -> list[list[tuple[int, Instruction]]]:
+    """For each layer the ``MVM`` of its rows in one inference, and how often each is executed."""
+    found: list[list[tuple[int, Instruction]]] = [[] for _ in compiled.layers]
+    parts = sorted((p.tile, p.first_row, p.layer) for p in compiled.placements)
+    for times, instr in _executed(compiled):
+        if instr.op is Op.MVM:
+            at = bisect_right(parts, (instr["tile"], instr["first"], len(found)))
+            found[parts[at - 1][2]].append((times, instr))
+    return found
 
 
 def matrix_ranges(compiled: Compiled) -> dict[tuple[int, int], int]:

@@ -216,7 +216,7 @@ def _maps(compiled: Compiled) -> str:
         parts.setdefault((p.layer, p.block, p.slice), []).append(p)
     shown, cells = [], 0
     for own in parts.values():
-        cells += len(own) * compiled.image.geometry.cells
+        cells += sum(2 * p.inputs * p.outputs for p in own)
         if cells > MAX_CELLS_SHOWN:
             break
         shown.append(_map(compiled, own))
@@ -226,25 +226,26 @@ def _maps(compiled: Compiled) -> str:
 
 
 def _map(compiled: Compiled, own: Sequence[Placement]) -> str:
-    """Tiles of a slice of a matrix as they lie in it: inputs down, outputs across."""
-    geometry, top = compiled.image.geometry, len(compiled.device.level_codes) - 1
-    down = 1 + max(p.first_input for p in own) // geometry.rows
-    across = 1 + max(p.first_output for p in own) // geometry.pairs
-    levels = compiled.levels[[p.tile for p in own]].reshape(
-        across, down, geometry.rows, geometry.columns
-    )
-    picture = levels.transpose(1, 2, 0, 3).reshape(down * geometry.rows, across * geometry.columns)
+    """The cells of a slice of a matrix as they lie in it: inputs down, outputs across."""
+    top = len(compiled.device.level_codes) - 1
+    inputs = max(p.first_input + p.inputs for p in own)
+    outputs = max(p.first_output + p.outputs for p in own)
+    picture = np.zeros((inputs, 2 * outputs), compiled.levels.dtype)
+    for p in own:
+        part = compiled.levels[p.tile, p.rows.start : p.rows.stop, : 2 * p.outputs]
+        picture[p.first_input :, 2 * p.first_output :][: p.inputs, : 2 * p.outputs] = part
     shades = np.round(picture * ((PALETTE_COLOURS - 1) / top)).astype(np.uint8)
     palette = np.linspace(LOW_COLOUR, HIGH_COLOUR, PALETTE_COLOURS).round().astype(np.uint8)
     height, width = picture.shape
     number, block = own[0].layer, own[0].block
     blocks = {p.block for p in compiled.placements if p.layer == number}
+    tiles = len({p.tile for p in own})
     name = escape(compiled.layers[number].name + (f" [{block}]" if len(blocks) > 1 else ""))
     if compiled.options.slices > 1:
         name += f", slice {own[0].slice}"
     return (
         f'<figure><img alt="conductances of {name}" src="{png_data_uri(shades, palette)}" '
         f'width="{width * PIXELS_PER_CELL}">'
-        f"<figcaption>{name}: {height} rows, {width} columns on {len(own)} tiles</figcaption>"
+        f"<figcaption>{name}: {height} rows, {width} columns on {tiles} tiles</figcaption>"
         "</figure>"
     )
