@@ -70,7 +70,7 @@ class Compiled:
     input:
         Scale of the input.
     placements:
-        Which part of which matrix each tile holds.
+        Which part of which matrix is in which rows of which tile.
     layers:
         All of them; those whose integers are still there at the end of an inference are
         in the image too.

@@ -86,7 +86,7 @@ def place(
         for piece in range(slices)
         for first_input in range(0, block.inputs, geometry.rows)
     )
-    left, placements = _Rows(geometry.rows), []
+    left, placements = _Rows(geometry.rows), list[Placement]()
     for number, which, piece, first_input, inputs, first_output, outputs in parts:
         here = min(geometry.rows, inputs - first_input)
         tile, row = left.take(min(geometry.rows, here + spare * spare_rows(here)))
