@@ -2,8 +2,8 @@
 
 Half of them are stuck ON (the top level), half OFF (the lowest one), at random. For each of
 ten such maps the accuracy on MNIST's test images without faults, with them but compiled
-without the map, and compiled with it (``--faults``): of a tile's 32 rows at most two are
-left out, and only where the matrix does not need them.
+without the map, and compiled with it (``--faults``): a matrix leaves out one row for every
+16 of its own at most, and only where its tile has them.
 
     python bench/faults.py DATA [--maps 10] [--images 2000] [--regain 0.9]
 
@@ -60,7 +60,8 @@ def accuracies(number: int, data: Path, images: int) -> tuple[float, float, floa
     device, converters = load(DEVICE), Converters(adc_bits=ADC_BITS)
     source = calibrated(load_model(EXAMPLE / "lenet.onnx"), np.load(EXAMPLE / "calib_x.npy"))
     blind = compile_network("lenet", source, device, GEOMETRY, Options(), converters)
-    faults = fault_map(number, blind.levels.shape, device)
+    # With rows to spare it may take more tiles.
+    faults = fault_map(number, (2 * len(blind.levels), *blind.levels.shape[1:]), device)
     aware = compile_network("lenet", source, device, GEOMETRY, Options(), converters, faults)
     found = []
     for compiled, stuck in ((blind, None), (blind, faults), (aware, faults)):

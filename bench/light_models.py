@@ -112,18 +112,21 @@ def peak_bytes() -> int:
     raise SystemExit("peak memory is read from /proc/self/status, which is not there")
 
 
-def compile_one(name: str, seed: int, samples: int) -> dict[str, object]:
+def compile_one(name: str, seed: int, samples: int, pack: int | None) -> dict[str, object]:
     """Compile a model in this process; its figures."""
     # Imported here: making the models needs none of it.
     from ohmloom import compile_model, load_device
     from ohmloom.cli.steps.targets import SIMULATED, target
     from ohmloom.compiler.errors import CompileError
     from ohmloom.compiler.options import Options
+    from ohmloom.compiler.report import summarise
 
     geometry, clk_hz = target(SIMULATED, LINES, LINES)
     device = load_device(DEVICE)
     images = np.random.default_rng(seed).standard_normal((samples, *IMAGE), np.float32)
     options = Options(golden_samples=0, clk_hz=clk_hz)
+    if pack is not None:
+        options = options.model_copy(update={"pack": pack})
     weights = json.loads((FOLDER / f"{name}.json").read_text())["bytes"]
     before, start = peak_bytes(), time.perf_counter()
     try:
@@ -140,6 +143,7 @@ def compile_one(name: str, seed: int, samples: int) -> dict[str, object]:
         "ratio": peak / weights,
         "tiles": image.tiles,
         "instructions": len(image.code),
+        "mvms": sum(layer["mvms"] for layer in summarise(compiled)["layers"]),
         "parameter_words": len(image.params),
         "activation_words": image.geometry.act_depth,
         "layers": len(compiled.layers),
@@ -160,6 +164,7 @@ def own_process(step: str, name: str, options: argparse.Namespace) -> dict[str, 
     """What a step of this program prints, in a process of its own."""
     command = [sys.executable, __file__, "--step", step, "--only", name]
     command += ["--seed", str(options.seed), "--samples", str(options.samples)]
+    command += [] if options.pack is None else ["--pack", str(options.pack)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         return {"model": name, "error": f"ended with {done.returncode}"}
@@ -187,7 +192,8 @@ def told(figures: dict[str, object]) -> str:
     return (
         f"{figures['model']:14} {figures['seconds']:7.1f} s {figures['peak_mb']:7.0f} MB "
         f"{figures['weights_mb']:6.0f} MB of weights {figures['ratio']:6.2f} x "
-        f"{figures['tiles']:6} tiles {figures['instructions']:7} instructions"
+        f"{figures['tiles']:6} tiles {figures['instructions']:7} instructions "
+        f"{figures['mvms']:8} MVMs"
     )
 
 
@@ -197,6 +203,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="figures as JSON")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--samples", type=int, default=4, help="images for calibration")
+    parser.add_argument("--pack", type=int, help="small matrices that are joined to one, at most")
     parser.add_argument("--step", choices=("make", "compile"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
@@ -204,7 +211,7 @@ def main() -> int:
         if options.step == "make":
             make_one(name, options.seed)
         else:
-            print(json.dumps(compile_one(name, options.seed, options.samples)))
+            print(json.dumps(compile_one(name, options.seed, options.samples, options.pack)))
         return 0
     every = []
     for name in options.only or MODELS:

@@ -291,7 +291,7 @@ def _check_consistency(path: Path, manifest: Manifest, instructions: int) -> Non
         "program words": (instructions, 1, geometry.program_depth),
         "parameter words": (manifest.param_words, 1, geometry.param_depth),
         "tiles": (manifest.tiles, 1, geometry.tiles),
-        # Each holds a part of a matrix; a network that has none has one tile all the same.
+        # A network that has none has one tile all the same.
         "tiles of the placements": (
             tiles_used(manifest.placements),
             manifest.tiles,
@@ -302,6 +302,7 @@ def _check_consistency(path: Path, manifest: Manifest, instructions: int) -> Non
     for name, (found, low, high) in limits.items():
         if not low <= found <= high:
             raise BundleError(f"{path} has {found} {name}, {low} to {high} are accepted")
+    _check_placements(path, manifest)
     wanted = {"setup", "infer", *(f"program/{tile}" for tile in range(manifest.tiles))}
     if set(manifest.entries) != wanted:
         raise BundleError(f"{path} has entries {sorted(manifest.entries)}, not {sorted(wanted)}")
@@ -317,6 +318,26 @@ def _check_consistency(path: Path, manifest: Manifest, instructions: int) -> Non
         raise BundleError(f"{path} has no place for the output of its last layer")
     if len({layer.name for layer in manifest.layers}) != len(manifest.layers):
         raise BundleError(f"{path} has two layers of the same name")
+
+
+def _check_placements(path: Path, manifest: Manifest) -> None:
+    """Parts of matrices of layers that there are, inside their tiles and beside each other."""
+    geometry, end = manifest.geometry, (-1, 0)
+    for p in sorted(manifest.placements, key=lambda p: (p.tile, p.first_row)):
+        inside = (
+            p.tile >= 0
+            and 0 <= p.first_row <= geometry.rows - p.inputs
+            and p.inputs >= 1
+            and 1 <= p.outputs <= geometry.pairs
+            and 0 <= p.layer < len(manifest.layers)
+            and min(p.block, p.slice, p.first_input, p.first_output) >= 0
+        )
+        if not inside or (p.tile, p.first_row) < end:
+            raise BundleError(
+                f"{path} has {p.inputs} rows and {p.outputs} pairs of layer {p.layer} from row "
+                f"{p.first_row} of tile {p.tile} on, which is outside it or in another's rows"
+            )
+        end = (p.tile, p.first_row + p.inputs)
 
 
 def _check_profile(path: Path, words: tuple[int, ...], manifest: Manifest) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from ..hw.geometry import Geometry
 from ..sim.devices import Device
 from .errors import TargetError
-from .mapping import Placement, tiles_used
+from .mapping import Placement, spare_rows, tiles_used
 from .quantise import QuantisedBlock
 from .slicing import Slicing
 
@@ -42,10 +43,6 @@ def check_faults(faults: np.ndarray, tiles: int, geometry: Geometry) -> np.ndarr
     if not (np.isfinite(known).all() and (known >= 0).all()):
         raise TargetError("the fault map has conductances that are not finite or below 0")
     return faults[:tiles].astype(np.float64)
-
-
-ROWS_TO_A_SPARE = 16
-"""A tile's rows to each that may be left out for its stuck cells."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ def assign(
         Where cells are stuck, in steps of a level above level 0, and NaN elsewhere, shape
         (tiles, rows, columns). Of a pair with one such cell the other one gives the
         difference that is wanted, what is missing then is left to the slices below, and
-        of the rows that a tile has to spare those are left out with which most is missing.
+        of the rows that a matrix has to spare those are left out with which most is missing.
     """
     shape = (tiles_used(placements), geometry.rows, geometry.columns)
     levels = np.zeros(shape, level_type(slicing.levels))
@@ -99,22 +96,24 @@ def assign(
                 for first, count in ((p.first_input, p.inputs), (p.first_output, p.outputs))
             )
             part = slicing.digits(weights[p.layer, p.block][outputs, rows])[p.slice].T
-            levels[p.tile, : p.inputs, 0 : 2 * p.outputs : 2] = np.maximum(part, 0)
-            levels[p.tile, : p.inputs, 1 : 2 * p.outputs : 2] = np.maximum(-part, 0)
+            here = levels[p.tile, p.rows.start : p.rows.stop, : 2 * p.outputs]
+            here[:, 0::2], here[:, 1::2] = np.maximum(part, 0), np.maximum(-part, 0)
         return Cells(levels, tuple(placements), weights)
     wanted = {(b.layer, b.block): b.weight.T.astype(np.float64) for b in blocks}
     held = {which: weight.copy() for which, weight in wanted.items()}
     placed = list(placements)
+    ends = _ends(placements, geometry)
     # Slice after slice, the one that counts most first.
-    for p in sorted(placements, key=lambda p: -p.slice):
+    for number in sorted(range(len(placed)), key=lambda number: -placements[number].slice):
+        p = placements[number]
         part = np.s_[
             p.first_input : p.first_input + p.inputs, p.first_output : p.first_output + p.outputs
         ]
         left = wanted[p.layer, p.block][part]
         unit = 1 << slicing.shift(p.slice)
-        spare = min(geometry.rows - p.inputs, -(-geometry.rows // ROWS_TO_A_SPARE))
+        spare = min(ends[number] - p.rows.stop, spare_rows(p.inputs))
         tries = []
-        for first in range(spare + 1):
+        for first in range(p.first_row, p.first_row + spare + 1):
             here = stuck[p.tile, first : first + p.inputs, : 2 * p.outputs]
             tries.append((first, *_pairs(left / unit, here, slicing.levels - 1, p.slice > 0)))
         first, plus, minus, real = min(
@@ -124,9 +123,19 @@ def assign(
         levels[p.tile, rows, 0 : 2 * p.outputs : 2] = plus
         levels[p.tile, rows, 1 : 2 * p.outputs : 2] = minus
         wanted[p.layer, p.block][part] = left - real * unit
-        placed[p.tile] = replace(p, first_row=first)
+        placed[number] = replace(p, first_row=first)
     weights = {which: (held[which] - missing).T for which, missing in wanted.items()}
     return Cells(levels, tuple(placed), weights, stuck)
+
+
+def _ends(placements: Sequence[Placement], geometry: Geometry) -> list[int]:
+    """For each part the row of its tile where the next one begins, or the tile ends."""
+    ends = [geometry.rows] * len(placements)
+    order = sorted(range(len(ends)), key=lambda n: (placements[n].tile, placements[n].first_row))
+    for number, following in pairwise(order):
+        if placements[number].tile == placements[following].tile:
+            ends[number] = placements[following].first_row
+    return ends
 
 
 def _pairs(

@@ -39,15 +39,14 @@ def gains(compiled: Compiled, conductances: np.ndarray) -> dict[Which, np.ndarra
     step = device.level_step * device.g_lsb
     whole: dict[Which, tuple[np.ndarray, np.ndarray]] = {}
     for p in compiled.placements:
-        cells = np.s_[p.tile, p.first_row : p.first_row + p.inputs, : 2 * p.outputs]
         part = np.s_[
             p.first_input : p.first_input + p.inputs, p.first_output : p.first_output + p.outputs
         ]
         written, found = whole.setdefault((p.layer, p.block), _zeros(compiled, p))
         unit = 1 << slicing.shift(p.slice)
-        levels = compiled.levels[cells].astype(np.float64)
+        levels = p.cells(compiled.levels).astype(np.float64)
         written[part] += unit * (levels[:, ::2] - levels[:, 1::2])
-        siemens = conductances[cells]
+        siemens = p.cells(conductances)
         found[part] += unit * (siemens[:, ::2] - siemens[:, 1::2]) / step
     factors = {}
     for which, (written, found) in whole.items():
@@ -92,19 +91,12 @@ def _zeros(compiled: Compiled, placement: Placement) -> tuple[np.ndarray, np.nda
 def _output_words(compiled: Compiled) -> Iterator[tuple[int, Which, int]]:
     """Parameter words of outputs: address, matrix and output, each once."""
     image = compiled.image
-    by_tile: dict[int, list[Placement]] = {}
-    for p in compiled.placements:
-        by_tile.setdefault(p.tile, []).append(p)
     banks, last, told = Banks(), None, set[int]()
     for raw in image.code[image.entries["infer"] :]:
         banks = banks.after(raw)
         instr = banks.moved(raw) if image.geometry.banks else raw
         if instr.op is Op.MVM:
-            (last,) = (
-                p
-                for p in by_tile[instr["tile"]]
-                if p.first_row <= instr["first"] < p.first_row + p.inputs
-            )
+            last = compiled.placements[compiled.placement_at(instr["tile"], instr["first"])]
         elif instr.op is Op.REQUANT and last is not None:
             for n in range(instr["count"]):
                 if (word := instr["param"] + n) not in told:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -70,7 +72,7 @@ class Compiled:
     input:
         Scale of the input.
     placements:
-        Which part of which matrix each tile holds.
+        Which part of which matrix is in which rows of which tile.
     layers:
         All of them; those whose integers are still there at the end of an inference are
         in the image too.
@@ -93,3 +95,19 @@ class Compiled:
     verify_range: int
     ranges: tuple[int, ...]
     golden: Golden
+
+    @cached_property
+    def matrix_ranges(self) -> dict[tuple[int, int], int]:
+        """TIA range of every matrix, by its layer and which of the layer's it is."""
+        which = sorted({(p.layer, p.block) for p in self.placements})
+        return dict(zip(which, self.ranges, strict=True))
+
+    def placement_at(self, tile: int, row: int) -> int:
+        """Which of the placements has a row of a tile."""
+        at = bisect_right(self._begins, (tile, row, len(self.placements)))
+        return self._begins[at - 1][2]
+
+    @cached_property
+    def _begins(self) -> list[tuple[int, int, int]]:
+        """Tile, first row and number of every placement, in this order."""
+        return sorted((p.tile, p.first_row, number) for number, p in enumerate(self.placements))

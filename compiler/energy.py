@@ -39,7 +39,7 @@ class CellEnergy:
     Attributes
     ----------
     joules:
-        By tile, mean over inferences, shape (tiles,).
+        By placement, mean over inferences, shape (placements,).
     tag, origin:
         How it was come by, and in words.
     """
@@ -51,12 +51,12 @@ class CellEnergy:
 
 @dataclass(frozen=True, eq=False)
 class Products:
-    """The ``MVM`` of an inference, by tile, shape (tiles,).
+    """The ``MVM`` of an inference, by placement, shape (placements,).
 
     Attributes
     ----------
     planes:
-        That a tile's rows are driven for.
+        That its rows are driven for.
     seconds:
         How long each of them is [s], mean of an ``MVM``.
     """
@@ -67,16 +67,15 @@ class Products:
     @classmethod
     def of(cls, compiled: Compiled, front_end: FrontEndCycles) -> Products:
         """Those of a network behind a front end."""
-        image, made = compiled.image, cls(*np.zeros((2, compiled.image.tiles)))
-        which = sorted({(p.layer, p.block) for p in compiled.placements})
-        ranges = dict(zip(which, compiled.ranges, strict=True))
-        range_of = {p.tile: ranges[p.layer, p.block] for p in compiled.placements}
+        image, ranges = compiled.image, compiled.matrix_ranges
+        made = cls(*np.zeros((2, len(compiled.placements))))
         for step in inference(image, front_end).later.steps:
             if step.instruction.op is Op.MVM:
-                tile, planes = step.instruction["tile"], step.instruction["planes"]
-                cycles = driven_cycles(image.geometry, front_end, planes, range_of[tile])
-                made.planes[tile] += step.times * planes
-                made.seconds[tile] = float(np.mean(cycles)) / compiled.options.clk_hz
+                place = compiled.placement_at(step.instruction["tile"], step.instruction["first"])
+                planes, p = step.instruction["planes"], compiled.placements[place]
+                cycles = driven_cycles(image.geometry, front_end, planes, ranges[p.layer, p.block])
+                made.planes[place] += step.times * planes
+                made.seconds[place] = float(np.mean(cycles)) / compiled.options.clk_hz
         return made
 
 
@@ -85,7 +84,13 @@ def metered_cell_energy(
 ) -> CellEnergy:
     """What the cells of an array have taken in all inferences that it has been through."""
     seconds = Products.of(compiled, front_end).seconds
-    joules = array.product_joules(_read_volts(compiled), seconds) / inferences
+    geometry = compiled.image.geometry
+    by_row = np.zeros((compiled.image.tiles, geometry.rows))
+    for p, each in zip(compiled.placements, seconds, strict=True):
+        by_row[p.tile, p.rows.start : p.rows.stop] = each
+    rows = array.product_joules(_read_volts(compiled), by_row) / inferences
+    own = [rows[p.tile, p.rows.start : p.rows.stop].sum() for p in compiled.placements]
+    joules = np.array(own, np.float64)
     return CellEnergy(
         joules, Tag.SIMULATED, f"V^2 G t, {inferences} inferences on the numpy engine"
     )
@@ -100,12 +105,12 @@ def sampled_cell_energy(compiled: Compiled, front_end: FrontEndCycles) -> CellEn
     conversions = products.planes.sum() * compiled.image.geometry.columns
     inputs = compiled.golden.inputs[: max(1, int(SAMPLE_CONVERSIONS / max(1, conversions)))]
     if not len(inputs):
-        volts, joules = _read_volts(compiled), np.zeros(compiled.image.tiles)
-        for p in compiled.placements:
-            rows = slice(p.first_row, p.first_row + p.inputs)
-            siemens = compiled.device.levels[compiled.levels[p.tile, rows]].sum()
-            joules[p.tile] = volts * volts * siemens * ASSUMED_SHARE
-        joules *= products.planes * products.seconds
+        volts, levels = _read_volts(compiled), compiled.device.levels
+        siemens = [
+            levels[compiled.levels[p.tile, p.rows.start : p.rows.stop]].sum()
+            for p in compiled.placements
+        ]
+        joules = volts * volts * ASSUMED_SHARE * products.planes * products.seconds * siemens
         origin = "V^2 G t; assumed: a row is driven in half of the planes"
         return CellEnergy(joules, Tag.ESTIMATED, origin)
     engine = build_engine(
@@ -143,9 +148,9 @@ def inference_energy(
     names = [layer.name for layer in compiled.layers]
     seconds = {layer["name"]: layer["seconds"] for layer in cycles["layers"]}
     planes, joules = np.zeros((2, len(names)))
-    for p in compiled.placements:
-        planes[p.layer] += products.planes[p.tile]
-        joules[p.layer] += cells.joules[p.tile]
+    for number, p in enumerate(compiled.placements):
+        planes[p.layer] += products.planes[number]
+        joules[p.layer] += cells.joules[number]
 
     def parts(time: float, conversions: float, cells_j: float) -> dict[str, float]:
         others = {

@@ -25,7 +25,7 @@ from .emitter import Emitter, Piece, Product, Program
 from .errors import TargetError
 from .graph import Network
 from .heap import trim
-from .mapping import Placement, row_groups, tiles_used
+from .mapping import Placement, by_matrix, row_groups, tiles_used
 from .memory import ZERO_WORD, MemoryMap
 from .options import Options
 from .profile import make_profile
@@ -87,7 +87,7 @@ def lower(
             options,
         )
 
-    if geometry.banks and len(placements) <= _REACH["tiles"]:
+    if geometry.banks and tiles_used(placements) <= _REACH["tiles"]:
         reached = {name: min(getattr(geometry, name), depth) for name, depth in _REACH.items()}
         try:
             return lowered(replace(geometry, banks=False, **reached))
@@ -126,12 +126,10 @@ def _lowered(
         program.set(Reg.TIA_RANGE, verify.tia_range)
         program.emit(Op.PROGRAM, tile=tile, cell=0, count=geometry.cells)
         program.emit(Op.HALT)
-    # A tile whose first rows are spare has addresses that begin before its inputs.
-    begin = ZERO_WORD + 1 + max((p.first_row for p in placements), default=0)
-    memory, made, params, used = MemoryMap.of(network, begin, again=False), program, words, 0
+    memory, made, params, used = _memory(network, placements, again=False), program, words, 0
     for again in (False, True):
         # Words are used again only where there are not enough for every layer's own.
-        memory = MemoryMap.of(network, begin, again=again)
+        memory = _memory(network, placements, again=again)
         made, params, used = program.copy(), list(words), memory.end
         if used <= geometry.act_depth:
             used = _emit_inference(network, scales, products, memory, made, params)
@@ -163,6 +161,23 @@ def _lowered(
         ),
         profile=profile.words,
     )
+
+
+def _memory(network: Network, placements: Sequence[Placement], *, again: bool) -> MemoryMap:
+    """Words with as many before them that addresses, which count from a tile's first row, fit."""
+    begin = ZERO_WORD + 1
+    memory = MemoryMap.of(network, begin, again=again)
+    above: dict[int, int] = {}
+    for p in placements:
+        above[p.layer] = max(above.get(p.layer, 0), p.first_row - p.first_input)
+    # What does not lie in a row is gathered behind all words.
+    short = [max(above.values(), default=0) - memory.end]
+    short += [
+        above.get(network.holders[reader], 0) - span.address
+        for span, readers in zip(memory.spans, network.readers, strict=True)
+        for reader in readers
+    ]
+    return MemoryMap.of(network, begin + max(0, *short), again=again)
 
 
 def _emit_setup(
@@ -237,12 +252,11 @@ def _products(
 ) -> dict[str, list[Product]]:
     """Matrices by the name of their layer; their parameter words are added to ``params``."""
     products: dict[str, list[Product]] = {}
-    holders = network.holders
+    holders, parts = network.holders, by_matrix(placements)
     for block in blocks:
         name = network.layers[block.layer].name
         plan = plans[block.layer, block.block]
-        held = (holders[block.layer], block.block)
-        own = [p for p in placements if (p.layer, p.block) == held]
+        own = parts[holders[block.layer], block.block]
         _check_accumulator(name, block, own, slicing, plan, geometry)
         param = len(params)
         params += _requant_words(block, plan)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 import numpy as np
 
 from ..hw.geometry import Geometry
 from .errors import TargetError
 from .graph import Network
-from .layers import Block, Matrix
-from .quantise import QuantisedBlock
+from .layers import Matrix
 from .slicing import Slicing
+
+ROWS_TO_A_SPARE = 16
+"""Rows of a matrix to each that may be left out for stuck cells."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """One tile: a part of a matrix on lane 0.
+    """A part of a matrix on a tile of lane 0, which may hold others in other rows.
 
     Slice ``slice`` of matrix ``block`` of layer ``layer``, all counted from 0. Input
     ``first_input + r`` drives row ``first_row + r``; output ``first_output + k`` is the
@@ -34,64 +37,96 @@ class Placement:
     outputs: int
     first_row: int = 0
 
+    @property
+    def rows(self) -> range:
+        """Its rows of the tile."""
+        return range(self.first_row, self.first_row + self.inputs)
+
     def cells(self, levels: np.ndarray) -> np.ndarray:
         """Those that hold it, of an array (tiles, rows, columns): (inputs, 2 * outputs)."""
         rows = slice(self.first_row, self.first_row + self.inputs)
         return levels[self.tile, rows, : 2 * self.outputs]
 
 
-def tiles_needed(block: Block | QuantisedBlock, geometry: Geometry) -> int:
-    """Tiles that a matrix takes."""
-    return -(-block.inputs // geometry.rows) * -(-block.outputs // geometry.pairs)
-
-
 def tiles_used(placements: Sequence[Placement]) -> int:
     """Tiles of an image: a card has one even if a network needs none."""
-    return max(len(placements), 1)
+    return 1 + max((p.tile for p in placements), default=0)
 
 
-def place(network: Network, geometry: Geometry, slices: int = 1) -> tuple[Placement, ...]:
-    """Tiles in the order in which an inference uses them: layer, matrix, outputs, slice, inputs.
+def by_matrix(placements: Sequence[Placement]) -> dict[tuple[int, int], list[Placement]]:
+    """The parts of every matrix, by its layer and which of the layer's it is, in order."""
+    parts: dict[tuple[int, int], list[Placement]] = {}
+    for p in placements:
+        parts.setdefault((p.layer, p.block), []).append(p)
+    return parts
+
+
+def spare_rows(inputs: int) -> int:
+    """Rows that a part of a matrix may leave out for stuck cells."""
+    return -(-inputs // ROWS_TO_A_SPARE)
+
+
+def place(
+    network: Network, geometry: Geometry, slices: int = 1, *, spare: bool = False
+) -> tuple[Placement, ...]:
+    """Parts in the order in which an inference uses them: layer, matrix, outputs, slice, inputs.
+
+    Each is on the first tile that has rows left for it. An ``MVM`` drives these rows alone:
+    all others are at 0 V like the columns, so that no current flows in their cells.
+
+    Parameters
+    ----------
+    spare:
+        Whether rows are kept for :func:`spare_rows`, as far as a tile has them.
 
     Raises
     ------
     TargetError
         If the network needs more tiles than the controller has.
     """
-    blocks = [
-        (number, which, block)
+    parts = (
+        (number, which, piece, first_input, block.inputs, first_output, block.outputs)
         for number, layer in enumerate(network.layers)
         if isinstance(layer, Matrix) and network.holders[number] == number
         for which, block in enumerate(layer.blocks)
-    ]
-    needed = sum(tiles_needed(block, geometry) for *_, block in blocks) * slices
-    if needed > geometry.tiles:
-        raise TargetError(
-            f"the network needs {needed} tiles of {geometry.rows} x {geometry.columns} cells, "
-            f"the target has {geometry.tiles}"
-        )
-    parts = (
-        (number, which, piece, first_input, block.inputs, first_output, block.outputs)
-        for number, which, block in blocks
         for first_output in range(0, block.outputs, geometry.pairs)
         for piece in range(slices)
         for first_input in range(0, block.inputs, geometry.rows)
     )
-    return tuple(
-        Placement(
-            tile,
-            number,
-            which,
-            piece,
-            first_input,
-            min(geometry.rows, inputs - first_input),
-            first_output,
-            min(geometry.pairs, outputs - first_output),
+    left, placements = _Rows(geometry.rows), list[Placement]()
+    for number, which, piece, first_input, inputs, first_output, outputs in parts:
+        here = min(geometry.rows, inputs - first_input)
+        tile, row = left.take(min(geometry.rows, here + spare * spare_rows(here)))
+        pairs = min(geometry.pairs, outputs - first_output)
+        placements.append(
+            Placement(tile, number, which, piece, first_input, here, first_output, pairs, row)
         )
-        for tile, (number, which, piece, first_input, inputs, first_output, outputs) in enumerate(
-            parts
+    if left.tiles > geometry.tiles:
+        raise TargetError(
+            f"the network needs {left.tiles} tiles of {geometry.rows} x {geometry.columns} cells, "
+            f"the target has {geometry.tiles}"
         )
-    )
+    return tuple(placements)
+
+
+class _Rows:
+    """Rows that are left of tiles of so many; there is always another tile."""
+
+    def __init__(self, rows: int) -> None:
+        self.tiles = 0
+        self._heaps: list[list[int]] = [[] for _ in range(rows + 1)]  # tiles by rows left
+
+    def take(self, rows: int) -> tuple[int, int]:
+        """The first tile that has so many left, and the first of these rows."""
+        every = len(self._heaps) - 1
+        found = [(heap[0], n) for n, heap in enumerate(self._heaps) if heap and n >= rows]
+        tile, left = min(found, default=(self.tiles, every))
+        if tile == self.tiles:
+            self.tiles += 1
+        else:
+            heappop(self._heaps[left])
+        heappush(self._heaps[left - rows], tile)
+        return tile, every - left
 
 
 def check_slices(slicing: Slicing, geometry: Geometry) -> None:

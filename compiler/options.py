@@ -26,6 +26,9 @@ class Options(BaseModel):
     """Index of the TIA range; None takes the smallest one that all rows fit into."""
     slices: Annotated[int, Field(ge=1, le=MAX_SLICES)] = 1
     """Pairs of cells that hold one weight, each counting more than the one before."""
+    pack: Annotated[int, Field(ge=1)] = 4
+    """Small matrices of a layer, at most, that are joined to one: fewer products, but every
+    output then has the errors of the cells beside its own."""
     verify: bool = True
     """Whether cells are written until a read finds them on their level; else once."""
     bias_correction: bool = False

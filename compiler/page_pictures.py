@@ -79,24 +79,25 @@ def maps_section(compiled: Compiled) -> str:
         parts.setdefault((p.layer, p.block, p.slice), []).append(p)
     shown, cells = [], 0
     for own in parts.values():
-        if cells + len(own) * compiled.image.geometry.cells > MAX_CELLS_SHOWN:
+        more_cells = sum(2 * p.inputs * p.outputs for p in own)
+        if cells + more_cells > MAX_CELLS_SHOWN:
             continue
-        cells += len(own) * compiled.image.geometry.cells
+        cells += more_cells
         shown.append(_map(compiled, own))
     left = len(parts) - len(shown)
-    more = note(
+    others = note(
         f"{left} of {len(parts)} matrices are not shown, since a page carries {MAX_CELLS_SHOWN:,} "
         "cells at most; conductances.npz has all of them."
     )
     return (
         "<h2>Conductances</h2>"
         + note(
-            "Target of every cell, rows down, columns across (G+ and G- alternate), the tiles of "
-            "a matrix side by side."
+            "Target of every cell, inputs down, outputs across (G+ and G- alternate), the tiles "
+            "of a matrix side by side."
         )
         + _scale(compiled)
         + "".join(shown)
-        + (more if left else "")
+        + (others if left else "")
     )
 
 
@@ -115,14 +116,14 @@ def _scale(compiled: Compiled) -> str:
 
 
 def _map(compiled: Compiled, own: Sequence[Placement]) -> str:
-    """Tiles of a slice of a matrix as they lie in it: inputs down, outputs across."""
-    geometry, codes = compiled.image.geometry, compiled.device.level_codes
-    down = 1 + max(p.first_input for p in own) // geometry.rows
-    across = 1 + max(p.first_output for p in own) // geometry.pairs
-    levels = compiled.levels[[p.tile for p in own]].reshape(
-        across, down, geometry.rows, geometry.columns
-    )
-    picture = levels.transpose(1, 2, 0, 3).reshape(down * geometry.rows, across * geometry.columns)
+    """The cells of a slice of a matrix as they lie in it: inputs down, outputs across."""
+    codes = compiled.device.level_codes
+    inputs = max(p.first_input + p.inputs for p in own)
+    outputs = max(p.first_output + p.outputs for p in own)
+    picture = np.zeros((inputs, 2 * outputs), compiled.levels.dtype)
+    for p in own:
+        part = picture[p.first_input :, 2 * p.first_output :]
+        part[: p.inputs, : 2 * p.outputs] = p.cells(compiled.levels)
     # Conductance, not level: the same thing but for what rounding to codes has done.
     siemens = (codes - codes[0]) / (codes[-1] - codes[0])
     shades = np.round(siemens * (PALETTE_COLOURS - 1)).astype(np.uint8)[picture]
@@ -131,11 +132,12 @@ def _map(compiled: Compiled, own: Sequence[Placement]) -> str:
     number, block = own[0].layer, own[0].block
     blocks = {p.block for p in compiled.placements if p.layer == number}
     name = escape(compiled.layers[number].name + (f" [{block}]" if len(blocks) > 1 else ""))
+    tiles = len({p.tile for p in own})
     if compiled.options.slices > 1:
         name += f", slice {own[0].slice}"
     return (
         f'<figure><img alt="conductances of {name}" src="{png_data_uri(shades, palette)}" '
         f'width="{width * PIXELS_PER_CELL}">'
-        f"<figcaption>{name}: {height} rows, {width} columns on {len(own)} tiles</figcaption>"
+        f"<figcaption>{name}: {height} rows, {width} columns on {tiles} tiles</figcaption>"
         "</figure>"
     )

@@ -26,6 +26,7 @@ from .layers import Matrix
 from .lower import lower
 from .mapping import check_slices, place, tiles_used
 from .options import Options
+from .packing import packed
 from .quantise import Range, calibrate, check_weights, choose_scales, quantise
 from .ranging import choose_ranges
 from .runner import build_engine, quantise_input
@@ -152,7 +153,9 @@ def compile_network(
         if network is not source.network:
             ranges = calibrate(network, x)
             scales = choose_scales(network, ranges, options.act_bits, geometry.act_width)
-        placements = place(network, geometry, slicing.count)
+        infos = _layers(network, scales)
+        network = packed(network, scales, geometry, options.pack)
+        placements = place(network, geometry, slicing.count, spare=faults is not None)
         blocks = quantise(network, scales, slicing.top, verify.codes_per_weight)
         samples = max(1, min(SAMPLES, MEMORY_VALUES // network.values))
         seen = look(network, x[:samples].astype(network.precision), means=options.bias_correction)
@@ -194,7 +197,7 @@ def compile_network(
         image=image,
         levels=cells.levels,
         placements=placements,
-        layers=_layers(network, scales),
+        layers=infos,
         device=device,
         converters=converters,
         options=options,

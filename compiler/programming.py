@@ -206,6 +206,8 @@ def programming(
 ) -> dict[str, Any]:
     """Figures of every layer that has tiles and of all together, as plain JSON values.
 
+    Layers that share a tile are told together.
+
     Parameters
     ----------
     written:
@@ -215,11 +217,12 @@ def programming(
     consumers:
         What takes power meanwhile.
     """
-    owners: dict[str, list[int]] = {}
+    layers: dict[int, dict[str, None]] = {tile: {} for tile in range(compiled.image.tiles)}
     for p in compiled.placements:
-        owners.setdefault(compiled.layers[p.layer].name, []).append(p.tile)
-    if not owners:  # a network without a matrix has a tile all the same
-        owners[UNUSED] = list(range(compiled.image.tiles))
+        layers[p.tile][compiled.layers[p.layer].name] = None
+    owners: dict[str, list[int]] = {}
+    for tile, names in layers.items():  # a network without a matrix has a tile all the same
+        owners.setdefault(", ".join(names) or UNUSED, []).append(tile)
     watts = sum(each.watts for each in consumers)
     found = {name: _figures(compiled, written, tiles, front_end) for name, tiles in owners.items()}
     total = {key: sum(each[key] for each in found.values()) for key in next(iter(found.values()))}

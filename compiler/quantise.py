@@ -88,20 +88,24 @@ class QuantisedBlock:
 
 
 def quantise_weight(
-    weight: np.ndarray, top: int, least: np.ndarray | float = 0.0
+    weight: np.ndarray,
+    top: int,
+    least: np.ndarray | float = 0.0,
+    largest: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """``(integers, scales)`` of a float matrix (outputs, inputs), symmetric per output.
 
     Integers are -top to top, in the smallest type that holds them.
 
-    A channel's scale is at least ``least`` and ``2**-CHANNEL_RANGE_BITS`` of the
-    largest one; that of a matrix of zeros (or as good as) is 1.
+    A channel's scale is at least ``least`` and ``2**-CHANNEL_RANGE_BITS`` of that of
+    ``largest``, the largest weight of its layer, or else of the matrix; where that is 0
+    (or as good as), the scale is 1.
     """
     # A part at a time: in float64 a large matrix takes much more than what is made of it.
     step = max(_PART // weight.shape[1], 1)
     parts = [slice(first, first + step) for first in range(0, len(weight), step)]
     peak = np.concatenate([np.abs(weight[part]).max(axis=1) for part in parts]).astype(np.float64)
-    floor = peak.max() / (1 << CHANNEL_RANGE_BITS)
+    floor = (peak.max() if largest is None else largest) / (1 << CHANNEL_RANGE_BITS)
     if floor < np.finfo(np.float32).tiny * top:
         floor = float(top)
     scale = np.maximum(np.maximum(peak, floor) / top, least)
@@ -208,6 +212,7 @@ def quantise(
     ]
     holders = network.holders
     least: dict[tuple[int, int], np.ndarray] = {}
+    largest: dict[int, float] = {}
     for number, which, block, source in blocks:
         own = np.abs(block.bias) * codes_per_weight / (source.scale * BIAS_LIMIT)
         if block.scale is not None and (own > block.scale).any():
@@ -218,13 +223,15 @@ def quantise(
             )
         held = (holders[number], which)
         least[held] = np.maximum(least[held], own) if held in least else own
+        peak = max(float(block.weight.max()), -float(block.weight.min()))
+        largest[number] = max(largest.get(number, 0.0), peak)
     made = []
     for number, which, block, source in blocks:
         least_here = least[holders[number], which]
         if block.scale is not None:
             weight, weight_scale = widened(block.integers, block.scale, top, least_here)
         else:
-            weight, weight_scale = quantise_weight(block.weight, top, least_here)
+            weight, weight_scale = quantise_weight(block.weight, top, least_here, largest[number])
         made.append(
             QuantisedBlock(
                 number,

@@ -12,7 +12,7 @@ from ..sim.devices import Device
 from .analog import MVM_RANGES, AnalogPlan, analog_plan, plan_analog
 from .cells import Cells
 from .graph import Network
-from .mapping import Placement
+from .mapping import Placement, by_matrix
 from .quantise import QuantisedBlock
 from .seen import Seen, Which
 
@@ -55,12 +55,12 @@ def choose_ranges(
         for number in reversed(range(min(MVM_RANGES, len(converters.tia_ohms))))
         if float((plan := analog_plan(device, converters, number)).gain) > float(worst.gain)
     ]
+    parts = by_matrix(cells.placements)
     for quantised in blocks:
         which = quantised.layer, quantised.block
         held = network.holders[quantised.layer], quantised.block
-        own = [p for p in cells.placements if (p.layer, p.block) == held]
         bits = _bits(seen.draws[which], quantised)
-        peak = max(_peak(bits, p, cells, device) for p in own)
+        peak = max(_peak(bits, p, cells, device) for p in parts[held])
         fitting = (plan for plan in fine if peak * float(plan.gain) * HEADROOM <= ADC_MAX)
         plans[which] = next(fitting, worst)
     return plans
@@ -74,8 +74,8 @@ def _bits(values: np.ndarray, quantised: QuantisedBlock) -> np.ndarray:
 
 
 def _peak(bits: np.ndarray, p: Placement, cells: Cells, device: Device) -> float:
-    """Largest sum of a column's conductance codes in a tile."""
-    part = np.s_[p.tile, p.first_row : p.first_row + p.inputs, : 2 * p.outputs]
+    """Largest sum of a column's conductance codes in rows of a tile."""
+    part = np.s_[p.tile, p.rows.start : p.rows.stop, : 2 * p.outputs]
     exact = cells.stuck is None and p.inputs * int(device.level_codes.max()) <= 1 << 24
     codes = device.level_codes.astype(np.float32 if exact else np.float64)[cells.levels[part]]
     if cells.stuck is not None:

@@ -45,8 +45,8 @@ def summarise(
         How its knobs were found, if they were.
     """
     image, device, geometry = compiled.image, compiled.device, compiled.image.geometry
-    executed = [(n, each) for n, each in _executed(compiled) if each.op is Op.MVM]
-    layers = [_layer(compiled, number, executed) for number in range(len(compiled.layers))]
+    mvms = _mvms(compiled)
+    layers = [_layer(compiled, number, own) for number, own in enumerate(mvms)]
     used = sum(2 * p.inputs * p.outputs for p in compiled.placements)
     act_words = _words_used(compiled)
     return {
@@ -154,14 +154,13 @@ def _consumers(compiled: Compiled, adc: AdcPart) -> tuple[Consumer, ...]:
 
 
 def _layer(
-    compiled: Compiled, number: int, executed: list[tuple[int, Instruction]]
+    compiled: Compiled, number: int, own_mvms: list[tuple[int, Instruction]]
 ) -> dict[str, Any]:
     layer = compiled.layers[number]
     own = [p for p in compiled.placements if p.layer == number]
     tiles = {p.tile for p in own}
-    ranges = matrix_ranges(compiled)
+    ranges = compiled.matrix_ranges
     which = sorted({(p.layer, p.block) for p in own})
-    own_mvms = [(n, instr) for n, instr in executed if instr["tile"] in tiles]
     runs = [(n, instr["planes"]) for n, instr in own_mvms]
     planes = sum(times * each for times, each in runs)
     return {
@@ -191,10 +190,14 @@ def _counts(compiled: Compiled, parts: Sequence[np.ndarray] | np.ndarray) -> lis
     return counts.tolist()
 
 
-def matrix_ranges(compiled: Compiled) -> dict[tuple[int, int], int]:
-    """TIA range of every matrix, by its layer and which of the layer's it is."""
-    which = sorted({(p.layer, p.block) for p in compiled.placements})
-    return dict(zip(which, compiled.ranges, strict=True))
+def _mvms(compiled: Compiled) -> list[list[tuple[int, Instruction]]]:
+    """For each layer the ``MVM`` of its rows in one inference, and how often each is executed."""
+    found: list[list[tuple[int, Instruction]]] = [[] for _ in compiled.layers]
+    for times, instr in _executed(compiled):
+        if instr.op is Op.MVM:
+            place = compiled.placement_at(instr["tile"], instr["first"])
+            found[compiled.placements[place].layer].append((times, instr))
+    return found
 
 
 def _full_scale(compiled: Compiled, tia_range: int) -> float:

@@ -16,7 +16,7 @@ class Slicing:
     levels:
         Levels of a cell; a digit is 0 to ``levels - 1``, on either cell of a pair.
     count:
-        Slices, each in tiles of its own.
+        Slices, each in cells of its own.
     """
 
     levels: int

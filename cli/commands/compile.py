@@ -29,6 +29,9 @@ def compile_model(
     ] = None,
     act_bits: Annotated[int, typer.Option(min=4, max=16, help="Bits of activations.")] = 8,
     slices: Annotated[int, typer.Option(min=1, max=8, help="Pairs of cells of a weight.")] = 1,
+    pack: Annotated[
+        int, typer.Option(min=1, help="Small matrices of a layer that are joined to one, at most.")
+    ] = 4,
     adc_bits: Annotated[int, typer.Option(min=8, max=16, help="Bits of the ADC.")] = 16,
     faults: Annotated[
         Path | None,
@@ -63,7 +66,12 @@ def compile_model(
 
         geometry, clk_hz = geometry_of(target, rows, columns)
         options = Options(
-            act_bits=act_bits, slices=slices, verify=not one_shot, seed=seed, clk_hz=clk_hz
+            act_bits=act_bits,
+            slices=slices,
+            pack=pack,
+            verify=not one_shot,
+            seed=seed,
+            clk_hz=clk_hz,
         )
         bundle = output or Path(f"{model.stem}.ohm")
         samples, search = load_array(calib), None

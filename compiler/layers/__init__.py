@@ -5,7 +5,7 @@ from .copy import Copy
 from .function import Function
 from .largest import Largest
 from .matrix import Block, Matrix
-from .patches import Patches
+from .patches import Patches, compact
 from .pool import Maximum, Mean
 from .product import Product
 from .threshold import Threshold
@@ -28,4 +28,5 @@ __all__ = [
     "Threshold",
     "Values",
     "WeightedSum",
+    "compact",
 ]

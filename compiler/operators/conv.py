@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from ..layers import Patches
+from ..layers import Patches, compact
 from ..lowering import Handler, Node, Unsupported, Values, scale_of_outputs
 from ..windows import MAX_WINDOW_VALUES, Windows, numbers
 
@@ -145,7 +145,9 @@ def _convolve(
     made = np.full((samples, *shape, outputs), -1, np.int64)
     made[:, there] = np.arange(made[:, there].size).reshape(samples, -1, outputs)
     channels, each = solid.shape[-1] // groups, outputs // groups
-    of_group = [solid[..., n * channels : (n + 1) * channels].reshape(-1) for n in range(groups)]
+    of_group = [
+        compact(solid[..., n * channels : (n + 1) * channels].reshape(-1)) for n in range(groups)
+    ]
     jobs, scales = [], []
     for reads, at, matrix in parts:
         begin, offset = _windows(solid.shape[:-1], reads)
@@ -156,7 +158,7 @@ def _convolve(
         offset = np.add.outer(channels * offset, np.arange(channels)).reshape(-1)
         for group in range(groups):
             own = slice(group * each, (group + 1) * each)
-            source = Patches.of(of_group[group], channels * begin, offset)
+            source = Patches(of_group[group], channels * begin, offset)
             weight = np.moveaxis(matrix[own], 1, -1).reshape(each, -1)
             scales.append(None if scale is None else scale[own])
             jobs.append((source, weight, bias[own], target[..., own].reshape(positions, each)))

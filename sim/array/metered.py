@@ -44,7 +44,7 @@ class MeteredArray(SimulatedArray):
         self.driven[tile] += bits.sum(axis=0, dtype=np.int64)
 
     def product_joules(self, volts: float, seconds: ArrayLike) -> FloatArray:
-        """Energy [J] of the products so far in the cells of each tile, shape (tiles,).
+        """Energy [J] of the products so far in the cells of each row, shape (tiles, rows).
 
         Ohm's law at the cells' present conductances: V^2 G t for each time that a row was
         driven.
@@ -54,7 +54,7 @@ class MeteredArray(SimulatedArray):
         volts:
             On a driven row [V].
         seconds:
-            How long a row is driven at a time [s], of shape (tiles,) or one for all.
+            How long a row is driven at a time [s], shape (tiles, rows) or one for all.
         """
         siemens = self.g.sum(axis=2)  # of all columns, which are at 0 V
-        return volts * volts * (self.driven * siemens).sum(axis=1) * np.asarray(seconds)
+        return volts * volts * self.driven * siemens * np.asarray(seconds)

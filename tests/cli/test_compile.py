@@ -104,11 +104,11 @@ def test_an_accuracy_that_no_knob_keeps(compile_with: Any) -> None:
 
 
 def test_slices_adc_bits_and_one_shot(compile_with: Any, tmp_path: Path) -> None:
-    more = ("--slices", 2, "--adc-bits", 10, "--one-shot", "--target", "simulated")
+    more = ("--slices", 2, "--pack", 3, "--adc-bits", 10, "--one-shot", "--target", "simulated")
     assert compile_with(None, None, *more).code == 0
     compiled = load_bundle(tmp_path / "d.ohm")
     assert (compiled.options.slices, compiled.converters.adc_bits) == (2, 10)
-    assert not compiled.options.verify
+    assert not compiled.options.verify and compiled.options.pack == 3
     assert {p.slice for p in compiled.placements} == {0, 1}
     # No more memory than the standard controller has: the network needs no more.
     assert compiled.image.geometry.act_depth == Geometry().act_depth

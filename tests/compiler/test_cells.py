@@ -12,7 +12,7 @@ from ohmloom.compiler.correction import corrected
 from ohmloom.compiler.errors import TargetError
 from ohmloom.compiler.graph import Network
 from ohmloom.compiler.layers import Block, Matrix, Patches
-from ohmloom.compiler.mapping import place
+from ohmloom.compiler.mapping import place, tiles_used
 from ohmloom.compiler.quantise import QuantisedBlock
 from ohmloom.compiler.scales import Scale
 from ohmloom.compiler.seen import Seen
@@ -31,15 +31,15 @@ def network_of(inputs, outputs):
     return Network("x", (inputs,), (layer,), (outputs,))
 
 
-def made(inputs, outputs, slicing, seed, stuck=None):
+def made(inputs, outputs, slicing, seed, stuck=None, *, spare=False):
     """A quantised matrix, and its cells."""
     network = network_of(inputs, outputs)
     rng = np.random.default_rng(seed)
     weight = rng.integers(-slicing.top, slicing.top + 1, (outputs, inputs)).astype(np.int32)
     ones, zeros = np.ones(outputs), np.zeros(outputs)
     block = QuantisedBlock(0, 0, weight, ones, zeros, SCALE, SCALE)
-    placements = place(network, GEOMETRY, slicing.count)
-    stuck = None if stuck is None else stuck(rng, (len(placements), 8, 8))
+    placements = place(network, GEOMETRY, slicing.count, spare=spare or stuck is not None)
+    stuck = None if stuck is None else stuck(rng, (tiles_used(placements), 8, 8))
     return block, assign([block], placements, GEOMETRY, slicing, stuck)
 
 
@@ -75,7 +75,6 @@ def test_without_faults_weights_are_held_exactly(inputs, outputs, slicing, seed)
     block, cells = made(inputs, outputs, slicing, seed)
     assert np.array_equal(cells.weights[0, 0], block.weight)
     assert np.array_equal(realised(cells, slicing, block.weight.shape), block.weight)
-    assert all(p.first_row == 0 for p in cells.placements)
 
 
 @settings(deadline=None)
@@ -86,10 +85,12 @@ def test_what_is_said_of_the_weights_is_what_the_cells_hold(inputs, outputs, sli
     block, cells = made(inputs, outputs, slicing, seed, stuck)
     found = realised(cells, slicing, block.weight.shape)
     np.testing.assert_allclose(cells.weights[0, 0], found, atol=1e-9)
+    taken = [(p.tile, row) for p in cells.placements for row in p.rows]
+    assert len(set(taken)) == len(taken) and max(row for _, row in taken) < GEOMETRY.rows
     if slicing.count > 1:
         return
     # In one slice no choice is better; in several, one slice after the other is chosen.
-    ignored = made(inputs, outputs, slicing, seed)[1]
+    ignored = made(inputs, outputs, slicing, seed, spare=True)[1]
     same = ignored.__class__(ignored.levels, ignored.placements, {}, cells.stuck)
     before = np.square(realised(same, slicing, block.weight.shape) - block.weight).sum()
     assert np.square(found - block.weight).sum() <= before + 1e-9
@@ -116,6 +117,19 @@ def test_rows_to_spare_are_those_with_most_to_lose():
     block, cells = made(7, 4, Slicing(16), 5, first_row)
     assert [p.first_row for p in cells.placements] == [1]
     assert np.array_equal(cells.weights[0, 0], block.weight)
+
+
+def test_each_of_several_matrices_on_a_tile_has_rows_to_spare():
+    def two_rows(rng, shape):
+        stuck = np.full(shape, np.nan)
+        stuck[0, [0, 4], :] = np.tile([15.0, 0.0], 4)
+        return stuck
+
+    # 3 inputs take 4 rows: the second part begins in row 4, and leaves it out.
+    block, cells = made(3, 8, Slicing(16), 5, two_rows)
+    assert [(p.tile, p.first_row) for p in cells.placements] == [(0, 1), (0, 5)]
+    assert np.array_equal(cells.weights[0, 0], block.weight)
+    assert np.array_equal(realised(cells, Slicing(16), block.weight.shape), block.weight)
 
 
 def test_maps_that_are_none():

@@ -90,6 +90,23 @@ def test_rounds_that_are_executed_together_drive_the_same_rows(zoo, tmp_path):
     assert np.array_equal(together.driven, apart.driven) and together.driven.sum() > 1000
 
 
+def test_layers_on_one_tile_take_what_their_own_rows_do(zoo, tmp_path):
+    x = np.random.default_rng(1).random((4, 6)).astype(np.float32)
+    made = compile_model(zoo.save(zoo.mlp((6, 5, 3)), tmp_path), load("ideal"), x)
+    first, second = made.placements
+    assert first.tile == second.tile and first.rows.stop == second.rows.start
+    front_end = front_end_of(made)
+    assert front_end is not None
+    array, products = resistors(made, made.golden.inputs), Products.of(made, front_end)
+    count = len(made.golden.inputs)
+    found = metered_cell_energy(made, array, count, front_end).joules
+    volts = made.converters.dac_volts(made.converters.read_code(made.device.v_read))
+    for number, p in enumerate(made.placements):
+        times = array.driven[p.tile, p.rows.start : p.rows.stop].sum() / count
+        wanted = volts**2 * 2e-4 * made.image.geometry.columns * times * products.seconds[number]
+        assert found[number] == pytest.approx(wanted, rel=1e-12) and wanted > 0
+
+
 def test_golden_inputs_say_how_often_rows_are_driven(compiled, front_end):
     found = sampled_cell_energy(compiled, front_end)
     levels = compiled.device.levels[compiled.levels]

@@ -11,7 +11,7 @@ from ohmloom.compiler.cells import assign
 from ohmloom.compiler.errors import TargetError
 from ohmloom.compiler.graph import Network
 from ohmloom.compiler.layers import Block, Matrix, Patches
-from ohmloom.compiler.mapping import place, row_groups
+from ohmloom.compiler.mapping import place, row_groups, spare_rows, tiles_used
 from ohmloom.compiler.quantise import QuantisedBlock
 from ohmloom.compiler.scales import Scale
 from ohmloom.compiler.slicing import Slicing
@@ -67,7 +67,8 @@ def reconstruct(blocks, placements, levels, slicing):
     seen = {key: np.zeros(weight.shape, np.int64) for key, weight in weights.items()}
     signed = levels.astype(np.int64)
     for p in placements:
-        pairs = signed[p.tile][:, 0::2] - signed[p.tile][:, 1::2]
+        rows = signed[p.tile, p.rows.start : p.rows.stop]
+        pairs = rows[:, 0::2] - rows[:, 1::2]
         for row in range(p.inputs):
             for pair in range(p.outputs):
                 where = (p.first_output + pair, p.first_input + row)
@@ -84,7 +85,7 @@ def test_every_weight_is_placed_exactly_once(sizes, rows, columns, slicing, seed
     blocks = blocks_of(network, seed, slicing.top)
     placements = place(network, geometry, slicing.count)
     levels = assign(blocks, placements, geometry, slicing).levels
-    assert [p.tile for p in placements] == list(range(len(placements)))
+    assert {p.tile for p in placements} == set(range(tiles_used(placements)))
     weights, seen = reconstruct(blocks, placements, levels, slicing)
     for block, weight, count in zip(blocks, weights, seen, strict=True):
         np.testing.assert_array_equal(weight, block.weight)
@@ -112,9 +113,35 @@ def test_tiles_of_an_output_block_follow_each_other():
     assert order == [(b, o, i) for b in (0, 1) for o in (0, 16, 32) for i in (0, 32, 64)]
 
 
+@settings(deadline=None)
+@given(SIZES, LINES, st.integers(1, 3), st.booleans())
+def test_parts_lie_below_each_other_on_the_first_tile_with_room(sizes, rows, slices, spare):
+    geometry = Geometry(rows=rows, columns=16, tiles=1 << 13, banks=True)
+    placements = place(network_of(sizes), geometry, slices, spare=spare)
+    left: list[int] = []  # of each tile, the rows that are
+    for p in placements:
+        wanted = min(rows, p.inputs + spare * spare_rows(p.inputs))
+        tile = next((n for n, count in enumerate(left) if count >= wanted), len(left))
+        if tile == len(left):
+            left.append(rows)
+        assert (p.tile, p.first_row) == (tile, rows - left[tile])
+        left[tile] -= wanted
+    assert tiles_used(placements) == len(left)
+
+
+def test_small_matrices_share_a_tile():
+    network = network_of((9, 5, 9, 5))
+    placements = place(network, Geometry(rows=32, columns=32))
+    places = [(p.layer, p.block, p.tile, p.first_row) for p in placements]
+    # The last one finds room beside the first ones.
+    assert places == [(0, 0, 0, 0), (0, 1, 0, 9), (1, 0, 0, 18), (2, 0, 0, 23)]
+    kept = place(network, Geometry(rows=32, columns=32), spare=True)
+    assert [(p.tile, p.first_row) for p in kept] == [(0, 0), (0, 10), (0, 20), (1, 0)]
+
+
 def test_too_few_tiles():
-    with pytest.raises(TargetError, match="needs 18 tiles of 32 x 32 cells, the target has 17"):
-        place(network_of((70, 40)), Geometry(tiles=17))
+    with pytest.raises(TargetError, match="needs 14 tiles of 32 x 32 cells, the target has 13"):
+        place(network_of((70, 40)), Geometry(tiles=13))
 
 
 @given(st.integers(1, 255), st.integers(1, 300))

@@ -57,7 +57,7 @@ def test_mnist_on_the_device_stays_near_its_float_accuracy(tmp_path):
     perceptron(model, tmp_path / "mnist.onnx")
 
     compiled = compile_model(tmp_path / "mnist.onnx", load("cspbbr3_ogb"), train_x[:CALIBRATION])
-    assert compiled.image.tiles == 25 * 2 + 1
+    assert compiled.image.tiles == 24 * 2 + 2
     trace = build_engine(compiled).infer(quantise_input(compiled, test_x))
     on_device = accuracy(dequantise_output(compiled, trace.output), test_y)
     as_floats = float(model.score(test_x, test_y))

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from ohmloom.compiler.pipeline import compile_model
 from ohmloom.compiler.report import predict, summarise
 from ohmloom.compiler.report_page import render_html
 from ohmloom.compiler.runner import build_engine
@@ -16,6 +17,7 @@ from ohmloom.compiler.trial import Outcome, Trial
 from ohmloom.hw.afe import ad7606
 from ohmloom.hw.afe.array_card import front_end_cycles
 from ohmloom.hw.cycles import inference
+from ohmloom.sim.devices import load
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,20 @@ def test_use_of_the_controller(compiled, report):
     assert report["use"]["program words"][0] == len(compiled.image.code)
     assert report["totals"]["weights"] == 64 * 48 + 48 * 10
     assert report["totals"]["cell_utilisation"] == pytest.approx(2 * 3552 / 8192)
+
+
+def test_layers_that_share_a_tile_have_their_own_products(zoo, tmp_path):
+    path = zoo.save(zoo.mlp((70, 40, 20, 3)), tmp_path)
+    x = np.random.default_rng(5).normal(size=(8, 70)).astype(np.float32)
+    shared = compile_model(path, load("ideal:16"), x)
+    report = summarise(shared)
+    tiles = [set(layer["tiles"]) for layer in report["layers"]]
+    assert tiles[0] & tiles[1] and tiles[1] & tiles[2]
+    parts = [sum(p.layer == number for p in shared.placements) for number in range(3)]
+    assert [layer["mvms"] for layer in report["layers"]] == parts == [9, 4, 1]
+    # The picture of a matrix has its own cells alone.
+    page = Page(render_html(shared, report)).text
+    assert "MatMul_m1: 40 rows, 40 columns on" in page and "MatMul_m2: 20 rows, 6 columns" in page
 
 
 def test_histogram_counts_every_cell(compiled, report):
