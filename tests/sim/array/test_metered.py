@@ -29,7 +29,7 @@ def test_products_of_resistors_take_what_ohm_says(array: MeteredArray) -> None:
     assert not joules[0].any() and not joules[1, [0, 4, 5, 6, 7]].any()
     np.testing.assert_allclose(joules[1, 1:4], 0.1**2 * G * 1e-5 * 5 * 4, rtol=1e-12)
     np.testing.assert_allclose(array.product_joules(0.2, 1e-5), 4 * joules, rtol=1e-12)
-    np.testing.assert_allclose(array.product_joules(0.1, [7.0, 3e-5]), 3 * joules, rtol=1e-12)
+    np.testing.assert_allclose(array.product_joules(0.1, [[7.0], [3e-5]]), 3 * joules, rtol=1e-12)
 
 
 def test_pulses_of_resistors_take_what_ohm_says(array: MeteredArray) -> None:
