@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ...hw.isa import (
     CellStatus,
@@ -87,7 +87,7 @@ class Trains:
             param += len(record)
 
 
-Writing = Generator[Trains, IntArray, IntArray]
+Writing = Generator[Trains, IntArray, NDArray[np.uint32]]
 """Gives the trains to drive next, perhaps none, and takes the codes of a read of the whole
 tile after them; returns result words (:func:`~ohmloom.hw.isa.unpack_result`)."""
 
@@ -153,7 +153,7 @@ class Writer:
             done, CellStatus.DONE, np.where(stuck, CellStatus.STUCK, CellStatus.NOT_CONVERGED)
         )
         results = zip(code.tolist(), used.tolist(), status.tolist(), strict=True)
-        return np.array([pack_result(c, n, CellStatus(s)) for c, n, s in results])
+        return np.array([pack_result(c, n, CellStatus(s)) for c, n, s in results], np.uint32)
 
     def _trains(self, cells: IntArray, known: FloatArray, targets: FloatArray) -> Trains:
         """The pulses of those cells that need any."""

@@ -25,12 +25,15 @@ from ohmloom.hw.isa import (
 from ohmloom.hw.profile import pack_profile, unpack_profile
 from ohmloom.sim.array import SimulatedArray
 from ohmloom.sim.converters import Converters
-from ohmloom.sim.devices import Device, LevelPulses, changed, load
+from ohmloom.sim.devices import Device, changed, load
+from ohmloom.sim.devices.family import PulseTrain
 from ohmloom.sim.engine import EngineError, NumpyEngine
 from ohmloom.sim.engine.modes import ModeRefused, WardenStopped
 from ohmloom.sim.engine.writing import HOST_WORDS, Trains, Writer
 
 LI = load("all_in_one")
+LAW = LI.pulses
+assert LAW is not None
 CARD = Converters()
 CLK = 48_000_000
 RANGE = 3
@@ -140,7 +143,7 @@ def test_open_loop_is_the_first_attempt_alone():
     blind, seeing = engine(tries=1), engine()
     words = blind.program_tile(0, wanted)
     assert {unpack_result(int(word))[1] for word in words} == {1}
-    train = LI.pulses.train(np.full(256, LI.pulses.made), LI.levels[wanted.ravel()])
+    train = LAW.train(np.full(256, LAW.made), LI.levels[wanted.ravel()])
     assert (blind.array.pulses[0].ravel() == train.pulses).all()
     seeing.program_tile(0, wanted)
     assert np.std(off(seeing, wanted)) < np.std(off(blind, wanted)) < 0.6
@@ -155,16 +158,14 @@ def test_stuck_cells_are_called_so_and_no_others():
     assert all(unpack_result(int(words[cell]))[1] == 8 for cell in STUCK_AT)
 
 
-def wrong(change: Callable[..., object]) -> NumpyEngine:
+def wrong(change: Callable[[PulseTrain], PulseTrain]) -> NumpyEngine:
     """An engine whose device says other pulses than those that its cells need."""
     device = changed(LI)
-    law, weights = device.pulses, device.weights
-    assert law is not None and weights is not None
 
-    def train(g, target):
-        return change(law.train(g, target))
+    def train(g: np.ndarray, target: np.ndarray) -> PulseTrain:
+        return change(LAW.train(g, target))
 
-    device.weights = replace(weights, writing=replace(law, train=train))
+    device.weights = replace(device.programmable, writing=replace(LAW, train=train))
     return engine(device)
 
 
@@ -186,9 +187,8 @@ def test_a_law_of_much_too_short_pulses_does_not_converge():
 def test_the_writer_sees_nothing_but_codes():
     """The same codes give the same pulses, whatever the cells behind them are."""
     targets = LI.levels[[0, 5, 31]]
-    assert LI.pulses is not None
     unit = LI.g_lsb / float(GAIN)
-    writer = Writer(LI.pulses, CARD, CLK, unit, tries=3, stuck=STUCK)
+    writer = Writer(LAW, CARD, CLK, unit, tries=3, stuck=STUCK)
     center = np.rint(targets / unit).astype(np.int64)
     writing = writer.write(np.rint(np.full(3, 1e-7) / unit).astype(int), targets, center, center)
     first = next(writing)
@@ -231,9 +231,8 @@ def test_pulses_are_those_of_instructions():
     wanted = levels()
     together, alone = engine(), engine()
     words = together.program_tile(0, wanted)
-    assert alone.array.device.pulses is not None
     codes = alone._read_tile(0)
-    writing = alone.writing(0, alone.array.device.pulses, wanted.ravel(), codes)
+    writing = alone.writing(0, LAW, wanted.ravel(), codes)
     trains = next(writing)
     with pytest.raises(StopIteration) as end:
         while True:
@@ -273,7 +272,3 @@ def test_a_tile_that_is_not_restored_is_not_driven():
 def test_levels_that_there_are_not():
     with pytest.raises(EngineError, match=r"levels 0\.\.32 are not all in the table"):
         engine().program_tile(0, np.full((16, 16), 32) * np.eye(16, dtype=int))
-
-
-def test_the_pulses_of_a_device_are_a_value():
-    assert isinstance(LI.pulses, LevelPulses) and LI.pulses.seconds == 5e-3
