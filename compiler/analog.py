@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..hw.isa import SEGMENTS, IsaError, pack_level
+from ..hw.isa import SEGMENTS, IsaError, pack_level, unpack_level
 from ..hw.line import (
     FRACTION_BITS,
     GATE_FRACTION_BITS,
@@ -17,7 +18,7 @@ from ..hw.line import (
     Piece,
     pack_line,
 )
-from ..sim.converters import ADC_MAX, Converters, Gain
+from ..sim.converters import ADC_BITS, ADC_MAX, Converters, Gain
 from ..sim.devices import REFERENCE_K, Device
 from ..sim.numerics import G_CODE_MAX
 from .errors import TargetError
@@ -69,17 +70,38 @@ def plan_analog(
     TargetError
         If the range does not exist or one cell alone exceeds it.
     """
-    # Smallest full scale, that is largest feedback resistor, first. More sensitive ranges
-    # than these are for single reads: their settling would be the plane period.
-    by_scale = sorted(range(len(converters.tia_ohms)), key=lambda r: -converters.tia_ohms[r])
+    # More sensitive ranges than these are for single reads: their settling would be the
+    # plane period.
+    return _plan(device, converters, rows, tia_range, MVM_RANGES)
+
+
+def plan_reads(device: Device, converters: Converters, tia_range: int | None) -> AnalogPlan:
+    """Choose the TIA range for reads of single cells: the smallest of all that one fits into.
+
+    Raises
+    ------
+    TargetError
+        As :func:`plan_analog`.
+    """
+    return _plan(device, converters, 1, tia_range, len(converters.tia_ohms))
+
+
+def _plan(
+    device: Device, converters: Converters, rows: int, tia_range: int | None, ranges: int
+) -> AnalogPlan:
+    # Largest full scale, that is smallest feedback resistor, first.
+    by_scale = sorted(range(len(converters.tia_ohms)), key=lambda r: converters.tia_ohms[r])
     if tia_range is not None and tia_range not in by_scale:
         raise TargetError(
             f"TIA range {tia_range} does not exist, 0 to {len(by_scale) - 1} are accepted"
         )
-    fast = [number for number in by_scale if number < MVM_RANGES]
-    chosen = fast if tia_range is None else [tia_range]
-    plans = [analog_plan(device, converters, number) for number in chosen]
-    plan = next((plan for plan in plans if plan.row_limit >= rows), plans[-1])
+    chosen = [n for n in by_scale if n < ranges] if tia_range is None else [tia_range]
+    plan = analog_plan(device, converters, chosen[0])
+    for number in chosen[1:]:
+        finer = analog_plan(device, converters, number)
+        if finer.row_limit < rows:
+            break
+        plan = finer
     if plan.row_limit < 1:
         current = device.levels[-1] * device.v_read
         scale = converters.adc_volts_span / converters.tia_ohms[plan.tia_range]
@@ -109,7 +131,9 @@ def level_words(device: Device, converters: Converters, gain: Gain) -> list[int]
     TargetError
         If a level's own code is outside its window: the range is too coarse.
     """
-    gates = converters.gate_code(device.level_i_cc)
+    gates = np.zeros(len(device.level_codes), dtype=np.int64)  # where none limits the current
+    if device.pulses is None:
+        gates = converters.gate_code(device.level_i_cc)
     half = device.verify_window * device.level_step
     words = []
     for level, (gate, code) in enumerate(zip(gates, device.level_codes, strict=True)):
@@ -125,6 +149,27 @@ def level_words(device: Device, converters: Converters, gain: Gain) -> list[int]
         except IsaError as error:
             raise TargetError(f"{device.name} level {level} has no table entry: {error}") from error
     return words
+
+
+def check_windows(device: Device, converters: Converters, words: Sequence[int]) -> None:
+    """Whether the converter gives a code inside every window of a level table.
+
+    Where it does not, no read says that a cell is on its level: write-verify would wear the
+    cell and find nothing.
+
+    Raises
+    ------
+    TargetError
+        If there is a window without one.
+    """
+    step = 1 << ADC_BITS - converters.adc_bits
+    for level, word in enumerate(words):
+        _, low, high = unpack_level(word)
+        if high // step * step < low:
+            raise TargetError(
+                f"{device.name} level {level} is verified by ADC codes {low} to {high}, of which "
+                f"{converters.adc_bits} bits give none"
+            )
 
 
 def device_line(device: Device, converters: Converters, gain: Gain, half_window: float) -> Line:

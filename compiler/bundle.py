@@ -27,7 +27,7 @@ from ..hw.profile import (
     check,
     unpack_profile,
 )
-from ..sim.devices import DeviceError
+from ..sim.devices import Device, DeviceError
 from ..sim.devices.record import from_record, to_record
 from .budget import LayerBudget
 from .cells import level_type
@@ -104,7 +104,7 @@ def load_bundle(path: str | Path) -> Compiled:
         raise BundleError(f"{path} device profile: {error}") from error
     except (OSError, ValueError) as error:
         raise BundleError(f"{path}: {error}") from error
-    _check_consistency(path, manifest, len(code))
+    _check_consistency(path, manifest, len(code), device)
 
     geometry = manifest.geometry
     words = np.dtype(np.uint64)
@@ -281,7 +281,7 @@ def _check_file(file: Path, record: FileRecord) -> None:
         raise BundleError(f"{file} was altered: its SHA-256 is not the one in the manifest")
 
 
-def _check_consistency(path: Path, manifest: Manifest, instructions: int) -> None:
+def _check_consistency(path: Path, manifest: Manifest, instructions: int, device: Device) -> None:
     """Counts and addresses that would not fit the controller the bundle names."""
     geometry = manifest.geometry
     counts = [math.prod(manifest.input.shape), *(layer.outputs for layer in manifest.layers)]
@@ -303,7 +303,8 @@ def _check_consistency(path: Path, manifest: Manifest, instructions: int) -> Non
         if not low <= found <= high:
             raise BundleError(f"{path} has {found} {name}, {low} to {high} are accepted")
     _check_placements(path, manifest)
-    wanted = {"setup", "infer", *(f"program/{tile}" for tile in range(manifest.tiles))}
+    written = "program" if device.pulses is None else "read"
+    wanted = {"setup", "infer", *(f"{written}/{tile}" for tile in range(manifest.tiles))}
     if set(manifest.entries) != wanted:
         raise BundleError(f"{path} has entries {sorted(manifest.entries)}, not {sorted(wanted)}")
     for span, count in zip(spans, counts, strict=True):

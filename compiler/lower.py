@@ -16,6 +16,7 @@ from ..sim.devices import Device
 from .analog import (
     AnalogPlan,
     cells_together,
+    check_windows,
     endurance_cycles,
     level_words,
     pulse_cycles,
@@ -111,6 +112,8 @@ def _lowered(
 ) -> Image:
     """The image for a controller with or without banks."""
     words = level_words(device, converters, verify.gain)
+    if options.verify:
+        check_windows(device, converters, words)
     profile = None
     if geometry.banks:  # its words reach the first parameters alone
         profile = make_profile(device, converters, options.clk_hz, base=len(words))
@@ -120,11 +123,13 @@ def _lowered(
     _emit_setup(program, verify, device, converters, geometry, options)
     mode = device.mode_index(device.programmable.mode)
     tiles = tiles_used(placements)
+    _check_pulses(device, converters, geometry)
+    op, name = (Op.PROGRAM, "program") if device.pulses is None else (Op.READ, "read")
     for tile in range(tiles):
-        program.enter(f"program/{tile}")
+        program.enter(f"{name}/{tile}")
         program.emit(Op.RESTORE, tile=tile, mode=mode)
         program.set(Reg.TIA_RANGE, verify.tia_range)
-        program.emit(Op.PROGRAM, tile=tile, cell=0, count=geometry.cells)
+        program.emit(op, tile=tile, cell=0, count=geometry.cells)
         program.emit(Op.HALT)
     memory, made, params, used = _memory(network, placements, again=False), program, words, 0
     for again in (False, True):
@@ -197,15 +202,41 @@ def _emit_setup(
     program.set(Reg.AVERAGE, device.verify_conversions.bit_length() - 1)
     program.set(Reg.STUCK, stuck_codes(device, plan.gain))
     program.set(Reg.LINE, 0)
-    program.set(Reg.TOGETHER, cells_together(device, geometry.columns))
     if geometry.wear:
         program.set(Reg.ENDURANCE, endurance_cycles(device))
-    program.set(Reg.SET_CYCLES, pulse_cycles(device.set_width_s, options.clk_hz))
-    program.set(Reg.RESET_CYCLES, pulse_cycles(device.reset_width_s, options.clk_hz))
-    program.set(Reg.RAIL_SET, converters.dac_code(device.v_set))
-    program.set(Reg.RAIL_RESET, converters.dac_code(device.v_reset))
+    if device.pulses is not None:  # only reads are of cells together
+        program.set(Reg.TOGETHER, geometry.columns)
+    else:
+        program.set(Reg.TOGETHER, cells_together(device, geometry.columns))
+        program.set(Reg.SET_CYCLES, pulse_cycles(device.set_width_s, options.clk_hz))
+        program.set(Reg.RESET_CYCLES, pulse_cycles(device.reset_width_s, options.clk_hz))
+        program.set(Reg.RAIL_SET, converters.dac_code(device.v_set))
+        program.set(Reg.RAIL_RESET, converters.dac_code(device.v_reset))
     program.set(Reg.TIA_RANGE, plan.tia_range)
     program.emit(Op.HALT)
+
+
+def _check_pulses(device: Device, converters: Converters, geometry: Geometry) -> None:
+    """Whether a controller can drive the pulses that put cells on levels, if pulses do.
+
+    Raises
+    ------
+    TargetError, ConverterError
+        If it lacks the instruction, the array has no transistors, or the amplitudes are
+        beyond the rails.
+    """
+    if device.pulses is None:
+        return
+    lacking = [f"it has no {op.name}" for op in (Op.PULSE, Op.READ) if not geometry.has(op)]
+    if geometry.passive:
+        lacking.append("its array has no transistors")
+    if lacking:
+        raise TargetError(
+            f"{device.name} cells are put on levels by a host's pulses and reads of single cells, "
+            f"which the target's controller cannot do: {', '.join(lacking)}"
+        )
+    for sign in (-1, 1):
+        converters.dac_code(sign * device.pulses.volts)
 
 
 def _emit_inference(

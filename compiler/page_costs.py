@@ -21,7 +21,7 @@ def programming_section(found: dict[str, Any]) -> str:
             each["name"],
             f"{each['cells']:,}",
             f"{each['tries_per_cell']:.3f}",
-            f"{each['set_pulses'] + each['reset_pulses']:,}",
+            f"{each['pulses']:,}",
             f"{each['conversions']:,}",
             f"{each['not_converged']:,}",
             "" if each["seconds"] is None else si(each["seconds"], "s"),
@@ -39,7 +39,8 @@ def programming_section(found: dict[str, Any]) -> str:
         + note(
             f"All figures but the cells are {tag}: some cells of each level, without faults, "
             "were write-verified on the numpy engine and stand for the others. A try is a RESET, "
-            "a SET and a read; the time is that of the controller, pulses and settling included; "
+            "a SET and a read, or pulses that a host chooses and a read; the time is that of the "
+            "controller, pulses and settling included, or of a host's pulses and pauses alone; "
             "the energy of a pulse counts the larger one of the currents before and after it. "
             "What the supplies give meanwhile is the power of card and controller."
         )

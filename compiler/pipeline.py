@@ -13,7 +13,7 @@ from ..hw.geometry import Geometry
 from ..hw.isa import Op
 from ..sim.converters import ConverterError, Converters
 from ..sim.devices import Device
-from .analog import plan_analog
+from .analog import plan_reads
 from .biases import apart
 from .cells import assign, check_faults, in_levels
 from .compiled import Compiled, Golden, LayerInfo
@@ -147,7 +147,7 @@ def compile_network(
     check_weights(network, slicing)
     scales = choose_scales(network, source.ranges, options.act_bits, geometry.act_width)
     try:
-        verify = plan_analog(device, converters, 1, options.tia_range)
+        verify = plan_reads(device, converters, options.tia_range)
         if geometry.has(Op.ADD):
             network = apart(network, scales, slicing, verify.codes_per_weight)
         if network is not source.network:

@@ -31,7 +31,7 @@ from ..hw.profile import (
 )
 from ..sim.converters import ADC_MAX, Converters
 from ..sim.devices import Device, Mode
-from ..sim.devices.family import Window
+from ..sim.devices.family import Programming, Window
 from ..sim.devices.modes import Transition
 from .errors import TargetError
 
@@ -231,8 +231,6 @@ class _Maker:
         """The record of a mode."""
         window = mode.family.window(mode.p)
         switching = getattr(mode.p, "switching", None)
-        weights = self.device.weights
-        holds = weights is not None and weights.mode == mode.name
         self.assumed.append(
             f"{mode.name}: pulses of up to {self._width(mode):g} s, no entry has a limit"
         )
@@ -240,10 +238,17 @@ class _Maker:
             KINDS[mode.kind],
             self._drive(mode, window),
             write_once=switching == "write_once",
-            verify=holds,
+            verify=self._programming(mode) is not None,
             source=mode.store is not None,
             unwritten=self._unwritten(mode) if switching == "write_once" else 0,
         )
+
+    def _programming(self, mode: Mode) -> Programming | None:
+        """RESET and SET of a mode in which ``PROGRAM`` puts cells on levels."""
+        weights = self.device.weights
+        if weights is None or weights.mode != mode.name or self.device.pulses is not None:
+            return None
+        return self.device.compliance
 
     @staticmethod
     def _width(mode: Mode) -> float:
@@ -269,11 +274,12 @@ class _Maker:
         off = getattr(getattr(mode.p, "compliance", None), "i_cc_off", None)
         if off is not None:  # too little for a filament, so it harms nothing
             gate_low = min(gate_low, int(self.converters.gate_code(off.value)))
-        weights = self.device.weights
-        if weights is not None and weights.mode == mode.name:
+        programming = self._programming(mode)
+        if programming is not None:
+            volts = (programming.v_set, programming.v_reset)
             try:
-                codes = [self.converters.dac_code(v) for v in (weights.v_set, weights.v_reset)]
-                gates = self.converters.gate_code(weights.level_i_cc)
+                codes = [self.converters.dac_code(v) for v in volts]
+                gates = self.converters.gate_code(programming.level_i_cc)
             except ValueError as error:
                 raise TargetError(
                     f"{self.device.name} cannot be programmed by this card: {error}"

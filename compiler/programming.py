@@ -51,7 +51,11 @@ class Written:
     Attributes
     ----------
     tries:
-        Pairs of a RESET and a SET pulse.
+        Attempts: a pair of a RESET and a SET pulse, or as many as a host chooses.
+    pulses:
+        Pulses.
+    seconds:
+        Time in them [s].
     status:
         Verdicts, :class:`~ohmloom.hw.isa.CellStatus`.
     joules:
@@ -63,6 +67,8 @@ class Written:
     """
 
     tries: NDArray[np.uint8]
+    pulses: NDArray[np.uint32]
+    seconds: FloatArray
     status: NDArray[np.uint8]
     joules: FloatArray
     conversions: int
@@ -85,6 +91,8 @@ class Written:
         return replace(
             self,
             tries=change(self.tries),
+            pulses=change(self.pulses),
+            seconds=change(self.seconds),
             status=change(self.status),
             joules=change(self.joules),
         )
@@ -108,9 +116,11 @@ def write(engine: NumpyEngine, levels: NDArray[np.integer]) -> Written:
         tries[tile] = np.reshape([had for _, had, _ in results], wanted.shape)
         status[tile] = np.reshape([found for _, _, found in results], wanted.shape)
     conversions = 1 << engine.registers[Reg.AVERAGE]
-    return Written(
-        tries, status, array.pulse_joules[: len(levels)].copy(), conversions, Tag.SIMULATED
+    pulses, seconds, joules = (
+        each[: len(levels)].copy()
+        for each in (array.pulses, array.pulse_seconds, array.pulse_joules)
     )
+    return Written(tries, pulses, seconds, status, joules, conversions, Tag.SIMULATED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,20 +254,30 @@ def _figures(
     counted = [tiles[n * len(tiles) // most] for n in range(most)] if len(tiles) > most else tiles
     here = written.of_tiles(counted)
     each = len(tiles) / len(counted)
-    cycles = (
-        program_cycles(compiled.image, front_end, here.tries, here.status)
-        if front_end
-        else math.nan
-    )
     tries = int(here.tries.sum(dtype=np.int64))
     return {
         "cells": len(tiles) * compiled.image.geometry.cells,
         "tries": each * tries,
+        "pulses": each * int(here.pulses.sum(dtype=np.int64)),
         "conversions": each * tries * here.conversions,
         "not_converged": each * int((here.status != CellStatus.DONE).sum()),
-        "seconds": each * cycles / compiled.options.clk_hz,
+        "seconds": each * _seconds(compiled, here, front_end),
         "pulse_j": each * float(here.joules.sum()),
     }
+
+
+def _seconds(compiled: Compiled, here: Written, front_end: FrontEndCycles | None) -> float:
+    """Time that writing takes [s]; NaN where it is not known.
+
+    That of the controller, which writes by itself; of cells that a host writes one after the
+    other, pulses and as long a pause after each: what the link takes comes on top.
+    """
+    if compiled.device.pulses is not None:
+        return 2 * float(here.seconds.sum())
+    if front_end is None:
+        return math.nan
+    cycles = program_cycles(compiled.image, front_end, here.tries, here.status)
+    return cycles / compiled.options.clk_hz
 
 
 def _rounded(figures: dict[str, float], watts: float) -> dict[str, Any]:
@@ -266,8 +286,7 @@ def _rounded(figures: dict[str, float], watts: float) -> dict[str, Any]:
     return {
         "cells": int(figures["cells"]),
         "tries_per_cell": figures["tries"] / figures["cells"],
-        "set_pulses": round(figures["tries"]),
-        "reset_pulses": round(figures["tries"]),
+        "pulses": round(figures["pulses"]),
         "conversions": round(figures["conversions"]),
         "not_converged": round(figures["not_converged"]),
         "seconds": figures["seconds"] if timed else None,

@@ -20,7 +20,7 @@ from .analog import (
     cells_together,
     endurance_cycles,
     line_words,
-    plan_analog,
+    plan_reads,
     pulse_cycles,
     stuck_spread,
 )
@@ -91,7 +91,7 @@ def target_image(
         raise TargetError("this controller takes levels only (Geometry.line)")
     if conversions not in [1 << n for n in range(16)]:
         raise TargetError(f"{conversions} conversions: accepted are powers of two to {1 << 15}")
-    plan = plan_analog(device, converters, 1, tia_range)
+    plan = plan_reads(device, converters, tia_range)
     words = [0] * LINE_ADDRESS + line_words(device, converters, plan.gain, half_window)
     if len(words) > geometry.param_depth:
         raise TargetError(

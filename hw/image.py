@@ -44,7 +44,8 @@ class Image:
         entry ends at the next ``HALT``.
     entries:
         ``"setup"`` (device profile, registers and rails, run once after power-up),
-        ``"program/T"`` (write-verify of tile ``T``, levels in cell memory) and
+        ``"program/T"`` (write-verify of tile ``T``, levels in cell memory) or, where a
+        host writes the cells by pulses, ``"read/T"`` (a read of them all), and
         ``"infer"`` (one inference: input span to output span).
     params:
         Parameter memory from address 0, shape (n,), uint64.

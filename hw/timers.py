@@ -3,9 +3,9 @@
 All channels count the same clock. For simulation, ``jump`` lets a testbench skip
 the time in which nothing but timers runs: when ``quiet`` is high, all running
 channels and ``now`` advance by the same number of cycles in one. A jump comes
-only after some quiet cycles, when the last edges have left the pins and the
-models behind them have seen them. Results with and without jumps are equal,
-because nothing else could have moved in between. Synthesis ties ``jump`` to 0,
+only after some quiet cycles in which no channel ends, when the last edges have
+left the pins and the models behind them have seen them. Results with and without
+jumps are equal, because nothing else could have moved in between. Synthesis ties ``jump`` to 0,
 and the logic behind it disappears.
 """
 
@@ -143,7 +143,9 @@ class Timers(wiring.Component):
         next_event, jumping = Signal(COUNT_BITS), Signal()
         m.d.comb += next_event.eq(shortest)
         calm = Signal(range(QUIET_CYCLES))
-        with m.If(~self.quiet):
+        # The end of a timer moves things even where nothing else has run meanwhile.
+        ended = reduce(or_, [timer.channel.done for timer in self.timers])
+        with m.If(~self.quiet | ended):
             m.d.sync += calm.eq(0)
         with m.Elif(calm != QUIET_CYCLES - 1):
             m.d.sync += calm.eq(calm + 1)

@@ -117,7 +117,7 @@ def compile_bundle(
         "predicted_ms_later": 1e3 * cycles["seconds"] if cycles else None,
         "estimated_inference_mj": 1e3 * energy["joules"] if energy else None,
         "estimated_writing": {
-            "pulses_per_cell": 2 * writing["tries_per_cell"],
+            "pulses_per_cell": writing["pulses"] / writing["cells"],
             "not_converged": writing["not_converged"],
             "seconds": writing["seconds"],
             "pulse_energy_mj": 1e3 * writing["pulse_j"],

@@ -80,7 +80,7 @@ def costs(result: Inference) -> dict[str, object]:
     found: dict[str, object] = {
         "simulated_writing": {
             "cells": writing["cells"],
-            "pulses": writing["set_pulses"] + writing["reset_pulses"],
+            "pulses": writing["pulses"],
             "tries_per_cell": writing["tries_per_cell"],
             "not_converged": writing["not_converged"],
             "seconds": writing["seconds"],

@@ -19,6 +19,8 @@ class MeteredArray(SimulatedArray):
         Energy [J] that each cell and the transistor in series have had in pulses, at most,
         shape (tiles, rows, columns): |V| I t with the larger one of the cell's currents
         before and after, since nothing says when in a pulse it switches, within compliance.
+    pulse_seconds:
+        How long each cell has been in pulses [s], likewise.
     driven:
         How often each row has been driven in products, shape (tiles, rows), int64.
     """
@@ -26,6 +28,7 @@ class MeteredArray(SimulatedArray):
     def __init__(self, device: Device, tiles: int, rows: int, columns: int, seed: int) -> None:
         super().__init__(device, tiles, rows, columns, seed)
         self.pulse_joules: FloatArray = np.zeros((tiles, rows, columns))
+        self.pulse_seconds: FloatArray = np.zeros((tiles, rows, columns))
         self.driven = np.zeros((tiles, rows), dtype=np.int64)
 
     def pulse(
@@ -39,6 +42,7 @@ class MeteredArray(SimulatedArray):
             amperes = np.minimum(amperes, i_cc)
         joules = np.abs(np.asarray(volts, np.float64)) * amperes * width_s
         self.pulse_joules.reshape(-1)[named] += joules
+        self.pulse_seconds.reshape(-1)[named] += width_s
 
     def drives(self, tile: int, bits: NDArray[np.uint8]) -> None:
         self.driven[tile] += bits.sum(axis=0, dtype=np.int64)

@@ -17,13 +17,23 @@ import numpy as np
 
 from ...hw.afe.array_card import front_end_cycles, plane_period_cycles
 from ...hw.cycles import CycleError, Inference, inference
-from ...hw.isa import CellStatus, Reg, assemble, unpack_result
+from ...hw.isa import (
+    PULSE_FIELDS,
+    CellStatus,
+    Op,
+    Reg,
+    assemble,
+    instruction,
+    unpack_result,
+)
 from ...hw.link.coroutine import AsyncLinkClient, AsyncTransport
 from ...hw.link.protocol import Info, Space
 from ...hw.profile import quarters
 from ...hw.ranges import RANGE_BITS
 from ..array import SimulatedArray
+from ..devices import LevelPulses
 from ..engine import NumpyEngine
+from ..engine.writing import HOST_WORDS, Trains, result_codes
 from .bench import lags
 from .card import AnalogCard
 from .fault import Fault
@@ -199,9 +209,15 @@ class Comparison:
             self.progress("program", int(np.count_nonzero(self.array.pulses[tile])), total)
 
         look()
-        run = link.run(job.image.entries[f"program/{tile}"], 0, limit)
-        self.program_cycles = (await self.harness.attend(run, look)).cycles
-        found = np.array(await link.read_words(Space.CELL, 0, total), np.int64)
+        entry, law = job.image.entries.get(f"program/{tile}"), job.device.pulses
+        if entry is not None:
+            run = link.run(entry, 0, limit)
+            self.program_cycles = (await self.harness.attend(run, look)).cycles
+            found = np.array(await link.read_words(Space.CELL, 0, total), np.int64)
+        elif law is not None:
+            found = await self.harness.attend(self._write_tile(link, tile, law, limit), look)
+        else:
+            raise Verdict(f"the image has no entry that writes tile {tile}")
         self.cells, self.pulses = total, card.pulses
         expected = np.asarray(expected, np.int64).ravel()
         for cell in np.flatnonzero(found != expected)[:1]:
@@ -224,6 +240,42 @@ class Comparison:
             raise Verdict(f"tile {tile} is not in the state of the numpy engine's")
         self.compared += total
         log.info("tile %d programmed, %d cells not converged", tile, failed)
+
+    async def _write_tile(
+        self, link: AsyncLinkClient, tile: int, law: LevelPulses, limit: float
+    ) -> np.ndarray:
+        """Write a tile as a host, by pulses and reads; its result words."""
+        levels = self.job.levels[tile].ravel()
+        codes = await self._read_tile(link, tile, limit)
+        writing = self.reference.writing(tile, law, levels, codes)
+        try:
+            trains = next(writing)
+            while True:
+                await self._drive(link, tile, trains, limit)
+                trains = writing.send(await self._read_tile(link, tile, limit))
+        except StopIteration as end:
+            return end.value
+
+    async def _read_tile(self, link: AsyncLinkClient, tile: int, limit: float) -> np.ndarray:
+        await link.run(self.job.image.entries[f"read/{tile}"], 0, limit)
+        return result_codes(await link.read_words(Space.CELL, 0, self.job.image.geometry.cells))
+
+    async def _drive(self, link: AsyncLinkClient, tile: int, trains: Trains, limit: float) -> None:
+        """Drive trains by programs of the host's own, behind the image in both memories."""
+        image, geometry = self.job.image, self.job.image.geometry
+        code_at, param_at = len(image.code), len(image.params)
+        room = (geometry.param_depth - param_at) // len(PULSE_FIELDS)
+        room = min(room, (geometry.program_depth - code_at - 1) // HOST_WORDS)
+        if room < 1:
+            raise Verdict("there is no memory left for the pulses of a host")
+        for first in range(0, trains.cells.size, room):
+            some = trains.take(slice(first, first + room))
+            pulses = list(some.instructions(tile, geometry.columns, param_at))
+            code = [instr for pulse in pulses for instr in pulse.code]
+            words = np.frombuffer(assemble([*code, instruction(Op.HALT)]), "<u8")
+            await link.write_words(Space.PARAM, param_at, [w for p in pulses for w in p.record])
+            await link.write_words(Space.PROGRAM, code_at, words.tolist())
+            await link.run(code_at, 0, limit)
 
     def _take_over_tiles(self) -> None:
         """The other tiles start from the reference's state; then a fault may be planted."""

@@ -11,7 +11,7 @@ from .errors import (
     TransitionError,
     WriteOnceError,
 )
-from .family import REFERENCE_K, Stress
+from .family import REFERENCE_K, LevelPulses, Stress
 from .modes import Recipe
 from .state import CellState, Health
 
@@ -24,6 +24,7 @@ __all__ = [
     "Draws",
     "EnduranceError",
     "Health",
+    "LevelPulses",
     "Mode",
     "Parameter",
     "Recipe",

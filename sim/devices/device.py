@@ -18,8 +18,8 @@ from ..numerics import (
 )
 from .entry import Entry
 from .errors import DeviceError
-from .families import CHARGE_FAMILIES, FAMILIES, WEIGHT_FAMILIES
-from .family import REFERENCE_K, ChargeFamily, Family
+from .families import CHARGE_FAMILIES, FAMILIES, PULSE_FAMILIES, WEIGHT_FAMILIES
+from .family import REFERENCE_K, ChargeFamily, Family, LevelPulses, Programming
 from .levels import level_codes
 from .modes import Recipe, Transition, choose
 from .schema import Kind, ModeSection
@@ -85,11 +85,12 @@ class Weights:
     g_lsb, var_exponent:
         Conductance of one G code [S], and the scale of variance codes
         (``docs/numerics.md``).
-    level_codes, levels, level_i_cc:
-        G codes (int64), conductances [S] and compliance currents [A] of the
-        levels, shape (L,), in equal steps of whole codes.
-    v_set, set_width_s, v_reset, reset_width_s:
-        The pulses that put a cell on a level [V, s].
+    level_codes, levels:
+        G codes (int64) and conductances [S] of the levels, shape (L,), in equal steps
+        of whole codes.
+    writing:
+        What puts a cell on a level: a RESET and a SET with its compliance current, or
+        pulses of chosen amplitude and width.
     verify_window, verify_tries, verify_conversions:
         Half width of the write-verify window as a fraction of the level
         spacing, attempts per cell, and conversions averaged for a read.
@@ -100,11 +101,7 @@ class Weights:
     var_exponent: int
     level_codes: IntArray
     levels: FloatArray
-    level_i_cc: FloatArray
-    v_set: float
-    set_width_s: float
-    v_reset: float
-    reset_width_s: float
+    writing: Programming | LevelPulses
     verify_window: float
     verify_tries: int
     verify_conversions: int
@@ -232,9 +229,32 @@ class Device:
         return self.programmable.levels
 
     @property
+    def pulses(self) -> LevelPulses | None:
+        """What puts cells on levels by pulses; None where pulses do not."""
+        writing = self.weights and self.weights.writing
+        return writing if isinstance(writing, LevelPulses) else None
+
+    @property
+    def compliance(self) -> Programming:
+        """What puts cells on levels by a compliance current.
+
+        Raises
+        ------
+        DeviceError
+            If pulses do.
+        """
+        writing = self.programmable.writing
+        if isinstance(writing, LevelPulses):
+            raise DeviceError(
+                f"{self.name} cells are put on levels by pulses of chosen amplitude, "
+                "not by a compliance current"
+            )
+        return writing
+
+    @property
     def level_i_cc(self) -> FloatArray:
         """Compliance currents of the levels [A], shape (L,)."""
-        return self.programmable.level_i_cc
+        return self.compliance.level_i_cc
 
     @property
     def level_step(self) -> int:
@@ -264,22 +284,22 @@ class Device:
     @property
     def v_set(self) -> float:
         """Amplitude of the programming SET [V]."""
-        return self.programmable.v_set
+        return self.compliance.v_set
 
     @property
     def v_reset(self) -> float:
         """Amplitude of the programming RESET [V]."""
-        return self.programmable.v_reset
+        return self.compliance.v_reset
 
     @property
     def set_width_s(self) -> float:
         """Width of the programming SET [s]."""
-        return self.programmable.set_width_s
+        return self.compliance.set_width_s
 
     @property
     def reset_width_s(self) -> float:
         """Width of the programming RESET [s]."""
-        return self.programmable.reset_width_s
+        return self.compliance.reset_width_s
 
     def g_codes(self, g: ArrayLike) -> IntArray:
         """G codes of conductances ``g`` [S]: rounded once, half to even, clipped."""
@@ -319,16 +339,9 @@ def _code(value: FloatArray, code_max: int) -> IntArray:
 def _weights(mode: Mode) -> Weights:
     p = mode.p
     assert p.levels is not None and p.verify is not None and p.codes is not None
-    family = WEIGHT_FAMILIES.get(p.family)
-    if family is None:
-        raise DeviceError(
-            f"modes.{mode.name}.levels: {p.family} cells are not put on levels by a "
-            "compliance current"
-        )
     codes = level_codes(p.levels, p.codes)
     levels = np.asarray(codes * p.codes.g_lsb.value, dtype=np.float64)
-    pulses = family.programming(p, levels)
-    for array in (codes, levels, pulses.level_i_cc):
+    for array in (codes, levels):
         array.setflags(write=False)
     return Weights(
         mode=mode.name,
@@ -336,15 +349,23 @@ def _weights(mode: Mode) -> Weights:
         var_exponent=variance_exponent(p.read.noise.value),
         level_codes=codes,
         levels=levels,
-        level_i_cc=pulses.level_i_cc,
-        v_set=pulses.v_set,
-        set_width_s=pulses.set_width_s,
-        v_reset=pulses.v_reset,
-        reset_width_s=pulses.reset_width_s,
+        writing=_writing(mode, levels),
         verify_window=p.verify.half_window.value,
         verify_tries=int(p.verify.tries.value),
         verify_conversions=int(p.verify.conversions.value) if p.verify.conversions else 1,
     )
+
+
+def _writing(mode: Mode, levels: FloatArray) -> Programming | LevelPulses:
+    """What puts cells of a mode on its levels [S]."""
+    p = mode.p
+    if p.family in WEIGHT_FAMILIES:
+        programming = WEIGHT_FAMILIES[p.family].programming(p, levels)
+        programming.level_i_cc.setflags(write=False)
+        return programming
+    if p.family in PULSE_FAMILIES:
+        return PULSE_FAMILIES[p.family].level_pulses(p, levels)
+    raise DeviceError(f"modes.{mode.name}.levels: {p.family} cells are not put on levels")
 
 
 def variance_exponent(read_noise: float) -> int:

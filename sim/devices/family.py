@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..numerics import FloatArray
+from ..numerics import FloatArray, IntArray
 from .draws import Draws
 from .state import CellState, everything
 
@@ -201,7 +201,7 @@ class Family(Protocol):
 
 @dataclass(frozen=True)
 class Programming:
-    """Pulses that put a cell on a level.
+    """RESET and SET that put a cell on a level.
 
     Attributes
     ----------
@@ -222,6 +222,56 @@ class WeightFamily(Family, Protocol):
     """A family whose cells are put on a level by a RESET and a SET with its I_cc."""
 
     def programming(self, p: Any, levels: FloatArray) -> Programming:
+        """The pulses for levels [S], shape (L,).
+
+        Raises a :class:`~ohmloom.sim.devices.DeviceError` for levels out of reach.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class PulseTrain:
+    """Equal pulses that take each cell from one conductance to another.
+
+    Attributes
+    ----------
+    volts, seconds:
+        Amplitude and width of each cell's pulses [V, s], float64.
+    pulses:
+        How many, int64; 0 where none is needed.
+    """
+
+    volts: FloatArray
+    seconds: FloatArray
+    pulses: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class LevelPulses:
+    """Pulses of chosen amplitude and width that put a cell on a level.
+
+    Attributes
+    ----------
+    made:
+        Conductance of a nominal cell as made [S].
+    volts, seconds:
+        Largest amplitude of either polarity, and width of the longest pulse [V, s].
+    train:
+        The pulses that a nominal cell needs from one conductance to another [S], arrays
+        of one shape: the inverse of :meth:`Family.drive` without spread, which is what a
+        controller can know.
+    """
+
+    made: float
+    volts: float
+    seconds: float
+    train: Callable[[FloatArray, FloatArray], PulseTrain]
+
+
+class PulseFamily(Family, Protocol):
+    """A family whose cells are put on a level by pulses of chosen amplitude and width."""
+
+    def level_pulses(self, p: Any, levels: FloatArray) -> LevelPulses:
         """The pulses for levels [S], shape (L,).
 
         Raises a :class:`~ohmloom.sim.devices.DeviceError` for levels out of reach.

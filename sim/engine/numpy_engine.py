@@ -37,12 +37,14 @@ from ...hw.isa import (
     unpack_pulse,
     unpack_reading,
     unpack_requant,
+    unpack_result,
     unpack_sweep,
 )
 from ...hw.line import CODE_MAX, CODE_MIN, unpack_line
 from ...hw.ranges import AUTO, JUMPS, RANGE_BITS, TEMPERATURE_RANGE
 from ..array import SimulatedArray
 from ..converters import ADC_MAX, ADC_MIN, Channels, Converters, Gain, Readout
+from ..devices import LevelPulses
 from ..numerics import IntArray, round_half_even_shift, scale
 from .batch import Batch
 from .errors import EngineError, check_width
@@ -56,6 +58,7 @@ from .protocol import Trace
 from .pulses import LinePulser
 from .recipe import measure, rails_of
 from .rounds import Datapath, Rounds
+from .writing import Trains, Writer, Writing, result_codes
 
 _log = logging.getLogger(__name__)
 
@@ -166,7 +169,7 @@ class NumpyEngine:
         self._run(entry, self._batch(np.zeros(1, np.int64)))
 
     def program_tile(self, tile: int, levels: ArrayLike) -> NDArray[np.uint32]:
-        """Write-verify one tile.
+        """Write-verify one tile: by its ``program`` entry, or as a host by pulses and reads.
 
         Parameters
         ----------
@@ -193,6 +196,9 @@ class NumpyEngine:
                 raise EngineError(f"targets {low}..{high} are not all codes of the ADC")
         elif low < 0 or high >= len(self.image.params):
             raise EngineError(f"levels {low}..{high} are not all in the table")
+        law = self.array.device.pulses
+        if law is not None and f"program/{tile}" not in self.image.entries:
+            return self._write_tile(tile, law, wanted.reshape(-1).astype(np.int64))
         self.cell_memory[:] = wanted.reshape(-1).astype(np.int64) & 0xFFFF
         self.wear_memory[:] = self.wear[tile]
         self._run(f"program/{tile}", self._batch(np.zeros(1, np.int64)))
@@ -283,10 +289,83 @@ class NumpyEngine:
         try:
             self._execute(entry, address, batch)
         except WardenStopped:
-            # The safe state: the sequencer and the rails are as after a reset.
-            self.registers = dict.fromkeys(Reg, 0)
-            self.dac = dict.fromkeys(Dac, _DAC_ZERO)
+            self._make_safe()
             raise
+
+    def _make_safe(self) -> None:
+        """The safe state: the sequencer and the rails are as after a reset."""
+        self.registers = dict.fromkeys(Reg, 0)
+        self.dac = dict.fromkeys(Dac, _DAC_ZERO)
+
+    def _write_tile(self, tile: int, law: LevelPulses, levels: IntArray) -> NDArray[np.uint32]:
+        """Write-verify one tile as a host does, by ``READ`` and ``PULSE``; its result words."""
+        codes = self._read_tile(tile)
+        writing = self.writing(tile, law, levels, codes)
+        try:
+            trains = next(writing)
+            while True:
+                self._drive(tile, trains)
+                trains = writing.send(self._read_tile(tile))
+        except StopIteration as end:
+            words = end.value
+        missed = sum(unpack_result(int(word))[2] is not CellStatus.DONE for word in words)
+        if missed:
+            _log.warning(
+                "tile %d: %d of %d cells did not converge in %d tries",
+                tile, missed, words.size, self.registers[Reg.TRIES],
+            )  # fmt: skip
+        return words
+
+    def writing(self, tile: int, law: LevelPulses, levels: IntArray, codes: IntArray) -> Writing:
+        """How a host writes a tile whose ``read`` entry has just been run.
+
+        Parameters
+        ----------
+        tile, law:
+            The tile, and the pulses of its cells.
+        levels, codes:
+            What is wanted and what was read of each cell, shape (cells,).
+        """
+        address, device = self.image.entries[f"read/{tile}"], self.array.device
+        _, low, high = self._level_table(address, self.image.code[address], levels)
+        unit = device.g_lsb / float(self._gain(address, self._range()))
+        tries, stuck = self.registers[Reg.TRIES], self.registers[Reg.STUCK]
+        writer = Writer(law, self.converters, self.clk_hz, unit, tries, stuck)
+        return writer.write(codes, device.levels[levels], low, high)
+
+    def _read_tile(self, tile: int) -> IntArray:
+        """Codes of all cells of a tile, by its ``read`` entry."""
+        self.run(f"read/{tile}")
+        return result_codes(self.cell_memory)
+
+    def _drive(self, tile: int, trains: Trains) -> None:
+        """As a ``PULSE`` without samples for each of the cells, gates on GATE_ON.
+
+        Raises
+        ------
+        ModeRefused, WardenStopped
+            If one of them is refused or stopped; then none is driven.
+        """
+        if not trains.cells.size:
+            return
+        geometry = self.image.geometry
+        address = self.image.entries[f"read/{tile}"]
+        at = [divmod(cell, geometry.columns) for cell in trains.cells.tolist()]
+        most, longest = int(trains.pulses.max()), int(trains.cycles.max())
+        self.modes.begin()
+        warden = self.modes.grant(address, "a pulse that writes", Op.PULSE, tile, at, most)
+        complaints = (warden.complaint(rail, None) for rail in np.unique(trains.rails).tolist())
+        complaint = next((each for each in complaints if each), None)
+        if complaint is not None or longest > warden.drive.width_max:
+            self._make_safe()
+            if complaint is None:
+                raise warden.cut(longest)
+            raise WardenStopped(f"the guard is in its safe state: {complaint}")
+        cells = tile * geometry.cells + trains.cells
+        volts = (trains.rails - _DAC_ZERO) * self.converters.dac_lsb
+        for number in range(most):
+            more = trains.pulses > number
+            self.array.pulse(cells[more], volts[more], trains.cycles[more] / self.clk_hz, None)
 
     def _execute(self, entry: str, address: int, batch: Batch) -> None:
         self._loops = Loops(self.image.geometry.addresses)
@@ -642,7 +721,7 @@ class NumpyEngine:
         return instr["tile"] * size + instr["cell"] + np.arange(instr["count"], dtype=np.int64)
 
     def _level_table(
-        self, address: int, instr: Instruction, levels: NDArray[np.uint32]
+        self, address: int, instr: Instruction, levels: NDArray[np.integer]
     ) -> tuple[IntArray, IntArray, IntArray]:
         """Gate code and verify window of each cell's level."""
         used, which = np.unique(levels, return_inverse=True)

@@ -26,6 +26,8 @@ _FREE = (
     "short_term.gain", "short_term.rise", "short_term.decay",
 )  # fmt: skip
 _TRIES = factors(up=(0.3, 1.0, 3.0), down=(0.3, 1.0, 3.0), top=(0.3, 0.5, 1.0))
+_WRITTEN = ("levels", "verify", "codes", "pulses")
+"""Sections of a base that holds weights: its levels are on its own film."""
 _GROUPS = {"up": ("up.duration",), "down": ("down.duration",), "top": ("conductance.g_max",)}
 
 
@@ -68,7 +70,7 @@ def fit(history: History, base: Mode) -> Found:
         if name not in told
     ]
     return Found(
-        tuple(estimates), tuple(applied), tuple(derived), (), (),
+        tuple(estimates), tuple(applied), tuple(derived), _WRITTEN, (),
         lambda figure: plot(figure, history, found),
     )  # fmt: skip
 

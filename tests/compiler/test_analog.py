@@ -14,10 +14,12 @@ from ohmloom.compiler.analog import (
     GATE_ERROR,
     RAIL_AMPERES,
     cells_together,
+    check_windows,
     device_line,
     endurance_cycles,
     level_words,
     plan_analog,
+    plan_reads,
     pulse_cycles,
     stuck_codes,
 )
@@ -28,6 +30,8 @@ from ohmloom.sim.devices import Device, build, catalogue, changed, load
 
 CARD = Converters()
 DEVICES = [name for name in catalogue() if load(name).weights is not None]
+LIMITED = [name for name in DEVICES if load(name).pulses is None]
+"""Those that a compliance current puts on levels."""
 
 
 @pytest.mark.parametrize("name", DEVICES)
@@ -64,7 +68,7 @@ def test_a_cell_that_exceeds_the_range_alone():
         plan_analog(load("cspbbr3_ogb"), CARD, 1, 2)
 
 
-@pytest.mark.parametrize("name", [*DEVICES, "ideal:2", "ideal:256"])
+@pytest.mark.parametrize("name", [*LIMITED, "ideal:2", "ideal:256"])
 def test_windows_hold_their_level_and_no_other(name):
     device = load(name)
     gain = plan_analog(device, CARD, 32, None).gain
@@ -80,11 +84,47 @@ def test_windows_hold_their_level_and_no_other(name):
         assert low == high + 1
 
 
+def test_windows_of_cells_that_pulses_put_on_levels():
+    """No current is limited, and windows of a quarter leave every other code between them."""
+    device = load("all_in_one")
+    gain = plan_reads(device, CARD, None).gain
+    table = [unpack_level(word) for word in level_words(device, CARD, gain)]
+    spacing = device.level_step * float(gain)
+    for code, (gate, low, high) in zip(device.level_codes, table, strict=True):
+        assert gate == 0 and low <= round(float(code) * float(gain)) <= high
+        assert abs(high - low - spacing / 2) < 2
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_single_cells_are_read_in_the_finest_range_of_all(name):
+    device = load(name)
+    plan = plan_reads(device, CARD, None)
+    assert plan.row_limit >= 1
+    finer = plan.tia_range + 1
+    if finer < len(CARD.tia_ohms):
+        with pytest.raises(TargetError, match="on its top level draws"):
+            plan_reads(device, CARD, finer)
+    if name in LIMITED:  # large currents: it is one of those of networks
+        assert plan == plan_analog(device, CARD, 1, None)
+    else:
+        assert (plan.tia_range, plan_analog(device, CARD, 32, None).tia_range) == (3, 2)
+
+
 def test_levels_closer_than_the_converter_can_tell():
     device = changed(load("ideal:256"), **{"modes.nonvolatile.verify.half_window": 0.05})
     gain = plan_analog(device, CARD, 32, None).gain
     with pytest.raises(TargetError, match="1.6 ADC codes apart"):
         level_words(device, CARD, gain)
+
+
+@pytest.mark.parametrize(("name", "least"), [("cspbbr3_ogb", 9), ("all_in_one", 9), ("vb3", 8)])
+def test_windows_that_the_converter_has_no_code_in(name, least):
+    device = load(name)
+    words = level_words(device, CARD, plan_reads(device, CARD, None).gain)
+    check_windows(device, Converters(adc_bits=least), words)
+    if least > 8:
+        with pytest.raises(TargetError, match=r"level \d+ is verified by .* 8 bits give none"):
+            check_windows(device, Converters(adc_bits=least - 1), words)
 
 
 def averaging(conversions: int) -> Device:
@@ -149,7 +189,7 @@ def test_the_line_meets_the_level_table():
         assert abs(line.gate_code(round(float(code) * float(gain))) - gate) <= 1
 
 
-@pytest.mark.parametrize("name", [name for name in DEVICES if name not in LINED])
+@pytest.mark.parametrize("name", [name for name in LIMITED if name not in LINED])
 def test_a_window_that_sixteen_pieces_do_not_describe(name):
     device = load(name)
     gain = plan_analog(device, CARD, 1, 0).gain
@@ -159,8 +199,8 @@ def test_a_window_that_sixteen_pieces_do_not_describe(name):
 
 def test_levels_that_lie_on_no_line():
     device = load("cspbbr3_ogb")
-    bent = replace(device.programmable, level_i_cc=device.level_i_cc * np.linspace(1, 1.01, 32))
-    device.weights = bent
+    bent = replace(device.compliance, level_i_cc=device.level_i_cc * np.linspace(1, 1.01, 32))
+    device.weights = replace(device.programmable, writing=bent)
     gain = plan_analog(device, CARD, 1, None).gain
     with pytest.raises(TargetError, match="lie on no line"):
         device_line(device, CARD, gain, 0.009)
@@ -170,7 +210,7 @@ def test_endurance_and_cells_together_are_the_devices():
     assert endurance_cycles(load("cspbbr3_ogb")) == 5655
     assert cells_together(load("cspbbr3_ogb"), 32) == 32
     assert cells_together(load("cspbbr3_ogb"), 8) == 8
-    for name in DEVICES:
+    for name in LIMITED:
         device = load(name)
         each = abs(device.v_reset) * device.g_lsb * 16383
         cells = cells_together(device, 255)

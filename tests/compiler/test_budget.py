@@ -43,7 +43,7 @@ def test_each_cause_is_found(source):
         layer.name: layer
         for layer in budget(source, changed(ogb, **{"modes.nonvolatile.read.noise": 0.05}))
     }
-    coarse = {layer.name: layer for layer in budget(source, ogb, adc_bits=8)}
+    coarse = {layer.name: layer for layer in budget(source, ogb, adc_bits=9)}
     rough = {layer.name: layer for layer in budget(source, ogb, act_bits=4)}
     for name, layer in usual.items():
         assert layer.costs["programming error"] > 0 and layer.costs["ADC"] == 0

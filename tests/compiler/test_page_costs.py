@@ -15,8 +15,7 @@ from ohmloom.compiler.trial import Outcome, Trial
 FIGURES = {
     "cells": 1024,
     "tries_per_cell": 1.5,
-    "set_pulses": 1536,
-    "reset_pulses": 1536,
+    "pulses": 3072,
     "conversions": 1536,
     "not_converged": 3,
     "seconds": 1.9,

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from ohmloom.compiler.bundle import load_bundle, write_bundle
 from ohmloom.compiler.errors import TargetError
 from ohmloom.compiler.frontend import load_model
 from ohmloom.compiler.options import Options
 from ohmloom.compiler.pipeline import compile_model
 from ohmloom.compiler.runner import accuracy, build_engine, dequantise_output, quantise_input
 from ohmloom.hw.geometry import Geometry
-from ohmloom.hw.isa import CellStatus, unpack_result
+from ohmloom.hw.isa import CellStatus, Op, unpack_result
+from ohmloom.sim.converters import Converters
 from ohmloom.sim.devices import load
 
 
@@ -111,6 +113,50 @@ def test_activations_wider_than_words(digits):
 def test_a_device_without_levels_is_refused(digits):
     with pytest.raises(TargetError, match="vb1 has no mode that holds weight levels: no network"):
         compile_model(digits.model, load("vb1"), digits.calib)
+
+
+def test_a_film_holds_weights_that_a_host_writes_by_pulses(digits, tmp_path):
+    compiled = compile_model(digits.model, load("all_in_one"), digits.calib)
+    made = build_engine(compiled)
+    error = made.array.g[: len(compiled.levels)] - compiled.device.levels[compiled.levels]
+    step = compiled.device.level_step * compiled.device.g_lsb
+    assert np.abs(error).max() < 0.5 * step and error.std() < 0.1 * step
+    # Nothing is programmed by the controller, and single cells are read in a range of their own.
+    assert Op.PROGRAM not in {instr.op for instr in compiled.image.code}
+    assert compiled.verify_range == 3 and set(compiled.ranges) == {2}
+    trace = made.infer(quantise_input(compiled, digits.x))
+    assert accuracy(dequantise_output(compiled, trace.output), digits.y) > 0.97
+    # A bundle of it is read as it was written.
+    found = load_bundle(write_bundle(compiled, tmp_path / "film.ohm"))
+    assert found.image.entries == compiled.image.entries
+    again = build_engine(found)
+    np.testing.assert_array_equal(again.array.g, made.array.g)
+
+
+def test_open_loop_is_an_option(digits):
+    device = load("all_in_one")
+    compiled = compile_model(digits.model, device, digits.calib, options=Options(verify=False))
+    words = build_engine(compiled, program=False).program(compiled.levels)
+    assert {unpack_result(int(word))[1] for word in words.flat} == {1}
+
+
+@pytest.mark.parametrize(
+    "geometry,words",
+    [
+        (Geometry(pulse=False), "cannot do: it has no PULSE$"),
+        (Geometry(verify=False), "cannot do: it has no READ$"),
+        (Geometry(passive=True), "cannot do: its array has no transistors$"),
+    ],
+)
+def test_controllers_that_cannot_drive_a_hosts_pulses(digits, geometry, words):
+    with pytest.raises(TargetError, match=words):
+        compile_model(digits.model, load("all_in_one"), digits.calib, geometry)
+
+
+def test_a_card_whose_rails_do_not_reach_the_pulses(digits):
+    card = Converters(dac_volts_span=5.0, gate_on_volts=4.0)
+    with pytest.raises(TargetError, match=r"all_in_one does not suit .* -7.5 V is outside"):
+        compile_model(digits.model, load("all_in_one"), digits.calib, converters=card)
 
 
 @pytest.mark.parametrize("name", ["bion", "vb3"])

@@ -44,9 +44,9 @@ def test_what_is_written_is_what_the_array_has_had(compiled, written):
     assert report["tag"] == "simulated"
     assert [layer["name"] for layer in report["layers"]] == ["hidden", "readout"]
     total = report["total"]
-    assert total["cells"] == 8192 and total["set_pulses"] == engine.array.pulses.sum() / 2
+    assert total["cells"] == 8192 and total["pulses"] == engine.array.pulses.sum()
     assert total["pulse_j"] == pytest.approx(engine.array.pulse_joules.sum())
-    for key in ("cells", "set_pulses", "reset_pulses", "seconds", "pulse_j", "not_converged"):
+    for key in ("cells", "pulses", "seconds", "pulse_j", "not_converged"):
         assert total[key] == pytest.approx(sum(layer[key] for layer in report["layers"]))
 
 
@@ -59,7 +59,7 @@ def test_time_is_that_of_the_controller_and_supplies_go_with_it(compiled, writte
     assert total["seconds"] == pytest.approx(cycles / compiled.options.clk_hz)
     assert total["supplies_j"] == pytest.approx(2.5 * total["seconds"])
     # A SET after the other, 1 ms each, and a RESET at least for every row.
-    sets = total["set_pulses"] * compiled.device.set_width_s
+    sets = total["pulses"] / 2 * compiled.device.set_width_s
     assert sets + 8 * 32 * 1e-3 < total["seconds"] < 1.2 * sets
 
 
@@ -102,9 +102,21 @@ def test_one_shot_is_one_try(digits):
     assert total["tries_per_cell"] == 1.0 and total["not_converged"] > 1000
 
 
+def test_what_a_host_writes_takes_its_pulses_and_pauses(zoo, tmp_path):
+    x = np.random.default_rng(0).random((4, 6)).astype(np.float32)
+    made = compile_model(zoo.save(zoo.mlp((6, 5, 3)), tmp_path), load("all_in_one"), x)
+    engine, found = simulated(made)
+    total = figures(made, found)["total"]
+    assert total["pulses"] == engine.array.pulses.sum() > 0
+    assert total["seconds"] == pytest.approx(2 * engine.array.pulse_seconds.sum())
+    assert 0 < total["seconds"] <= 2 * 5e-3 * total["pulses"]
+    guess = figures(made, Estimate.of(made))["total"]
+    assert guess["seconds"] == pytest.approx(total["seconds"], rel=0.2)
+
+
 def test_without_a_card_there_is_no_time(compiled, written):
     total = programming(compiled, written[1], None, CARD)["total"]
-    assert total["seconds"] is None and total["supplies_j"] is None and total["set_pulses"] > 8192
+    assert total["seconds"] is None and total["supplies_j"] is None and total["pulses"] > 16384
 
 
 def test_every_level_that_is_used_is_sampled():

@@ -14,7 +14,7 @@ from ohmloom.hw.isa import LINE_WORDS, CellStatus, Op, Reg, unpack_result
 from ohmloom.hw.line import unpack_line
 from ohmloom.sim.array import SimulatedArray
 from ohmloom.sim.converters import Converters
-from ohmloom.sim.devices import load
+from ohmloom.sim.devices import DeviceError, load
 from ohmloom.sim.engine import EngineError, NumpyEngine
 from ohmloom.sim.engine.tally import tally
 
@@ -143,3 +143,8 @@ def test_conductances_outside_the_window_are_refused(g):
 def test_what_cannot_be_is_refused(geometry, options, message):
     with pytest.raises(TargetError, match=message):
         engine(replace(GEOMETRY, **geometry), **options)
+
+
+def test_cells_that_pulses_write_have_no_line():
+    with pytest.raises(DeviceError, match="all_in_one cells are put on levels by pulses"):
+        target_image(load("all_in_one"), CARD, GEOMETRY, CLK_HZ)

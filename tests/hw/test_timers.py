@@ -76,6 +76,37 @@ def test_long_waits_are_skipped():
     assert steps < QUIET_CYCLES + 5 and skipped > 9_999_900
 
 
+def test_no_jump_right_behind_the_end_of_a_timer():
+    """What ends moves a pin: the models behind it see that at its cycle, not after a jump."""
+    dut = Timers([8, 16])
+    seen: list[int] = []
+    ended = 0
+
+    async def bench(ctx):
+        nonlocal ended
+        ctx.set(dut.jump, 1)
+        ctx.set(dut.quiet, 1)
+        for port, cycles in zip(dut.channel, (200, 10_000), strict=True):
+            ctx.set(port.cycles, cycles)
+            ctx.set(port.start, 1)
+        await ctx.tick()
+        for port in dut.channel:
+            ctx.set(port.start, 0)
+        while not ctx.get(dut.channel[1].done):
+            seen.append(ctx.get(dut.now))
+            if ctx.get(dut.channel[0].done):
+                ended = seen[-1]
+            await ctx.tick()
+        assert ctx.get(dut.skipped) > 9_000
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(bench)
+    sim.run()
+    stepped = range(ended, ended + QUIET_CYCLES)
+    assert ended and set(stepped) <= set(seen)
+
+
 def test_no_jump_while_something_else_runs():
     _, steps, skipped = run([300], jump=True, quiet=False)
     assert skipped == 0 and steps == 300

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..family import ChargeFamily, Family, WeightFamily
+from ..family import ChargeFamily, Family, PulseFamily, WeightFamily
 from . import capacitor, diffusive, filament, icc_line, ionic
 
 FAMILIES: Final[dict[str, Family]] = {
@@ -20,6 +20,11 @@ WEIGHT_FAMILIES: Final[dict[str, WeightFamily]] = {
     "filament": filament,
 }
 """Those that RESET and SET with a compliance current place on levels."""
+
+PULSE_FAMILIES: Final[dict[str, PulseFamily]] = {
+    "ionic": ionic,
+}
+"""Those that pulses of chosen amplitude and width place on levels."""
 
 CHARGE_FAMILIES: Final[dict[str, ChargeFamily]] = {
     "capacitor": capacitor,

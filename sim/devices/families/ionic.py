@@ -16,20 +16,32 @@ the direction's ``v_full``. Upwards ::
 and downwards 1 - w follows the same law with floor = 1, while s is driven to 0 at
 f / rise. ``v_reach`` takes w all the way; a lower amplitude moves it towards, and
 never beyond, the part (|V| - |threshold|) / (|v_reach| - |threshold|). All of these
-are flows: an interval cut in two gives the same state.
+are flows: an interval cut in two gives the same state. :func:`train` is their inverse.
 """
 
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Annotated
 
 import numpy as np
 from pydantic import model_validator
 
-from ...numerics import FloatArray, exp
-from ..draws import Draws
-from ..family import Stress, Window, marked, narrow, once, replaced
+from ...numerics import G_CODE_MAX, FloatArray, exp, log
+from ..draws import Z_MAX, Draws, decades
+from ..errors import DeviceError
+from ..family import (
+    REFERENCE_K,
+    LevelPulses,
+    PulseTrain,
+    Stress,
+    Window,
+    marked,
+    narrow,
+    once,
+    replaced,
+)
 from ..laws import STEEPEST, arrhenius, limited
 from ..schema import (
     FRACTION,
@@ -46,6 +58,8 @@ from ..schema import (
 from ..state import CellState
 
 RELAXES = True
+
+_MOST_PULSES = 4096  # from level to level; more would take minutes for one cell
 
 
 class Conductance(Section):
@@ -104,8 +118,19 @@ class Heat(Section):
     activation_energy: Annotated[Quantity, unit("eV"), NOT_NEGATIVE]
 
 
+class Pulses(Section):
+    """How cells are put on levels: width and largest amplitude of a pulse, either polarity.
+
+    ``margin`` is the part by which an amplitude reaches further than a nominal cell needs.
+    """
+
+    width: Annotated[Quantity, unit("s"), POSITIVE]
+    volts: Annotated[Quantity, unit("V"), POSITIVE]
+    margin: Annotated[Quantity, unit("1"), FRACTION]
+
+
 class Parameters(ModeSection):
-    """The sections of a mode of this family."""
+    """The sections of a mode of this family; one that holds weights has ``pulses``."""
 
     conductance: Conductance
     up: Up
@@ -114,6 +139,7 @@ class Parameters(ModeSection):
     spread: Spread
     heat: Heat
     drive: Drive
+    pulses: Pulses | None = None
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Parameters:
@@ -131,7 +157,22 @@ class Parameters(ModeSection):
                         f"{name}.{field} = {quantity.value:g} must lie beyond "
                         f"{name}.v_threshold = {threshold:g}"
                     )
+        self._levels_can_be_written()
         return self
+
+    def _levels_can_be_written(self) -> None:
+        if (self.levels is None) != (self.pulses is None):
+            raise ValueError("levels and pulses, which put cells on them, go together")
+        if self.pulses is None:
+            return
+        ascending(self, ("drive.width_min", "pulses.width"), ("pulses.volts", "drive.v_max"))
+        if -self.pulses.volts.value < self.drive.v_min.value:
+            raise ValueError("pulses.volts must lie inside drive.v_min .. v_max")
+        if _forgets(self):
+            raise ValueError(
+                "levels: a cell that forgets a part of a pulse stays on none, accepted are "
+                "short_term.gain = 0 and short_term.floor = 1"
+            )
 
 
 # -- conductance ----------------------------------------------------------------------
@@ -151,6 +192,17 @@ def _film(p: Parameters, w: FloatArray) -> FloatArray:
         g *= span / (math.exp(curvature) - 1.0)
     g += size * c.g_min.value
     return g
+
+
+def _doping(p: Parameters, g: FloatArray) -> FloatArray:
+    """The ``w``, 0..1, of which :func:`_film` makes a conductance [S], or the nearest one."""
+    c = p.conductance
+    size, curvature = c.area.value / c.reference_area.value, c.curvature.value
+    span = size * (c.g_max.value - c.g_min.value)
+    part = np.clip((g - size * c.g_min.value) / span, 0.0, 1.0)
+    if curvature == 0:
+        return part
+    return np.clip(log(1.0 + part * (math.exp(curvature) - 1.0)) / curvature, 0.0, 1.0)
 
 
 def _lift(p: Parameters, s: FloatArray) -> FloatArray:
@@ -198,6 +250,41 @@ def _along(leg: Up | Down, way: FloatArray, dose: FloatArray, reach: FloatArray)
     moved += end
     np.minimum(moved, reach, out=moved)
     return np.maximum(way, moved, out=moved)
+
+
+def _needed(
+    p: Parameters, q: Pulses, leg: Up | Down, way: FloatArray, to: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Amplitude [V], width [s] and number of pulses from one part of the way to a further one.
+
+    As few pulses of at most the entry's width as its largest amplitude allows, with the
+    amplitude that makes them as wide as that. One that would not reach far enough is
+    raised, and the pulses are shorter.
+    """
+    sign = math.copysign(1.0, leg.v_threshold.value)
+    threshold, full = abs(leg.v_threshold.value), abs(leg.v_full.value)
+    reach = np.minimum(to * (1.0 + q.margin.value), 1.0)
+    least = threshold + reach * (abs(leg.v_reach.value) - threshold)
+    nu, scale = abs(leg.nonlinearity.value), leg.v_scale.value
+    end = 1.0 / (1.0 - math.exp(-nu))
+    left = np.maximum(end - to, 2.0**-52)  # a steep law ends where it does not move any more
+    seconds = leg.duration.value / nu * log((end - way) / left)  # at v_full
+    strongest = np.full(way.shape, sign * q.volts.value)
+    kelvin = np.full(way.shape, REFERENCE_K)
+    pulses = np.ceil(seconds / (q.width.value * _rate_of(p, leg, strongest, kelvin)))
+    each = seconds / np.maximum(pulses, 1.0)
+    at_full = math.exp((full - threshold) / scale) - 1.0
+    dosed = threshold + scale * log(1.0 + each / q.width.value * at_full)
+    volts = sign * np.minimum(np.maximum(dosed, least), q.volts.value)
+    # Without a way to go the amplitude may be the threshold, at which nothing moves.
+    rate = np.maximum(_rate_of(p, leg, volts, kelvin), 1e-300)
+    width = np.clip(each / rate, p.drive.width_min.value, q.width.value)
+    return volts, width, pulses
+
+
+def _forgets(p: Parameters) -> bool:
+    """Whether anything depends on the short-term state; otherwise it stays what it is."""
+    return p.short_term.gain.value > 0 or p.short_term.floor.value < 1
 
 
 def _short(
@@ -281,14 +368,15 @@ def _move(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """G [S], w and s of cells whose ions moved at a rate, up or down."""
     up, down, volts, seconds = narrow(up), narrow(down), narrow(volts), narrow(seconds)
-    s, held = _short(p, state.s, up, down, seconds)
-    rising = up > 0
-    w = state.w
-    if rising.any():
+    s, w, rising = state.s, state.w, up > 0
+    dose = up / p.up.duration.value * seconds
+    if _forgets(p):
         floor = p.short_term.floor.value
-        held *= (1.0 - floor) * (up / p.up.duration.value)
-        held += floor * (up / p.up.duration.value) * seconds
-        w = _along(p.up, state.w, held, _reach(p.up, volts))
+        s, dose = _short(p, state.s, up, down, seconds)
+        dose *= (1.0 - floor) * (up / p.up.duration.value)
+        dose += floor * (up / p.up.duration.value) * seconds
+    if rising.any():
+        w = _along(p.up, state.w, dose, _reach(p.up, volts))
     if not rising.all():
         dose = down / p.down.duration.value * seconds
         fallen = 1.0 - _along(p.down, 1.0 - state.w, dose, _reach(p.down, volts))
@@ -307,6 +395,8 @@ def _move(
 
 def relax(p: Parameters, state: CellState, seconds: FloatArray) -> CellState:
     """The cells after a time at 0 V: the short-term part decays."""
+    if not _forgets(p):
+        return state
     s = state.s * once(lambda time: exp(-time / p.short_term.decay.value), seconds)
     return state.with_(g=state.g * (_lift(p, s) / _lift(p, state.s)), s=s)
 
@@ -322,6 +412,58 @@ def current(
 def _sinh(x: FloatArray) -> FloatArray:
     power = exp(x)
     return (power - 1.0 / power) * 0.5
+
+
+def level_pulses(p: Parameters, levels: FloatArray) -> LevelPulses:
+    """The pulses for levels, each with amplitude and width by :func:`train`.
+
+    Raises
+    ------
+    DeviceError
+        If a level is further than the amplitude of the pulses reaches, or the codes do not
+        cover the film.
+    """
+    assert p.pulses is not None and p.codes is not None
+    volts, margin = p.pulses.volts.value, 1.0 + p.pulses.margin.value
+    w = _doping(p, levels)
+    for name, leg, way in (("up", p.up, float(w[-1])), ("down", p.down, 1.0 - float(w[0]))):
+        reach = float(_reach(leg, np.array(volts)))
+        if reach < min(margin * way, 1.0):
+            raise DeviceError(
+                f"the levels take {way:.3g} of the way {name}, with the margin "
+                f"{min(margin * way, 1.0):.3g}: {volts:g} V reach {reach:.3g}"
+            )
+    span = _film(p, np.ones(1)) * decades(np.array([Z_MAX * p.spread.device.value]))
+    g_lsb = p.codes.g_lsb.value
+    if float(span[0]) > G_CODE_MAX * g_lsb:
+        raise DeviceError(
+            f"codes.g_lsb = {g_lsb:g} S covers {G_CODE_MAX * g_lsb:.4g} S, "
+            f"the film reaches {float(span[0]):.4g} S"
+        )
+    ends = levels[[0, -1]]
+    most = int(train(p, ends, ends[::-1]).pulses.max())
+    if most > _MOST_PULSES:
+        raise DeviceError(
+            f"from one end of the levels to the other it takes {most} pulses, at most "
+            f"{_MOST_PULSES} are accepted"
+        )
+    made = float(_film(p, np.full(1, p.conductance.made.value))[0])
+    return LevelPulses(made, volts, p.pulses.width.value, partial(train, p))
+
+
+def train(p: Parameters, g: FloatArray, target: FloatArray) -> PulseTrain:
+    """The pulses that a nominal cell needs from ``g`` to ``target`` [S], of one shape.
+
+    At the reference temperature. A conductance beyond the film's is its nearest end.
+    """
+    assert p.pulses is not None
+    w, goal = _doping(p, g), _doping(p, target)
+    up = _needed(p, p.pulses, p.up, np.minimum(w, goal), goal)
+    down = _needed(p, p.pulses, p.down, np.minimum(1.0 - w, 1.0 - goal), 1.0 - goal)
+    volts, seconds, pulses = (
+        np.where(goal > w, rising, falling) for rising, falling in zip(up, down, strict=True)
+    )
+    return PulseTrain(volts, seconds, pulses.astype(np.int64))
 
 
 def window(p: Parameters) -> Window:

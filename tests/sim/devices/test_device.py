@@ -35,12 +35,22 @@ def test_a_number_by_its_name():
 
 
 def test_weights_need_a_family_that_is_programmed():
-    document = load("ohm").document()
-    donor = OGB.document()["modes"]["nonvolatile"]
-    document["modes"]["analog"].update({key: donor[key] for key in ("levels", "verify", "codes")})
-    document["references"].update(OGB.document()["references"])
-    with pytest.raises(DeviceError, match="analog.levels: ionic cells are not put on levels"):
+    document = OGB.document()
+    donor = document["modes"].pop("nonvolatile")
+    document["modes"]["volatile"].update({key: donor[key] for key in ("levels", "verify", "codes")})
+    document["modes"]["nonvolatile_1ma"].pop("wears_with")
+    document["transitions"] = []
+    with pytest.raises(DeviceError, match="volatile.levels: diffusive cells are not put on levels"):
         build(document, "x")
+
+
+def test_cells_are_written_by_a_compliance_current_or_by_pulses():
+    assert OGB.pulses is None and OGB.compliance.v_set == OGB.v_set == 1.0
+    device = load("all_in_one")
+    assert device.pulses is not None and device.pulses.made == pytest.approx(1e-7)
+    with pytest.raises(DeviceError, match="all_in_one cells are put on levels by pulses of chosen"):
+        device.level_i_cc  # noqa: B018
+    assert load("vb1").pulses is None
 
 
 def test_two_modes_that_hold_weights_are_refused():

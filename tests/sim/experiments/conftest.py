@@ -4,16 +4,28 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from ohmloom.sim.devices import Device, DeviceError, changed, load
+from ohmloom.sim.devices import Device, DeviceError, build, changed, load
 from ohmloom.sim.experiments import Bench, Result
 from ohmloom.sim.experiments.registry import assumptions
 
 Function = Callable[[Bench], Result]
 
 
+def without_pulses(name: str) -> Device:
+    """A device without levels that pulses put cells on: no experiment here uses them, and with
+    the numbers of another film they would be out of reach."""
+    device = load(name)
+    if device.pulses is None:
+        return device
+    document = device.document()
+    for section in ("levels", "verify", "codes", "pulses"):
+        del document["modes"][device.programmable.mode][section]
+    return build(document, name)
+
+
 def rows_that_fail(experiment: Function, device: str, values: Mapping[str, float]) -> str:
     """The rows that fail, a line each, on a device with other numbers."""
-    bench = Bench(seeds=(1, 2), replaced={device: changed(load(device), **values)})
+    bench = Bench(seeds=(1, 2), replaced={device: changed(without_pulses(device), **values)})
     return "\n".join(row.quantity for row in experiment(bench).rows if not row.passed)
 
 

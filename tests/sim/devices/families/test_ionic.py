@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ohmloom.sim.devices import REFERENCE_K, Draws, Stress
+from ohmloom.sim.devices import REFERENCE_K, Draws, Stress, build, changed, load
 from ohmloom.sim.devices.errors import DeviceError
 from ohmloom.sim.devices.families import ionic
 from ohmloom.sim.devices.state import CellState
@@ -253,3 +255,105 @@ def test_an_amplitude_beyond_the_entry_is_refused() -> None:
 def test_an_entry_that_contradicts_itself_is_refused(changes: dict[str, float], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         parameters(**changes)
+
+
+# -- pulses that put cells on levels --------------------------------------------------
+
+LI = load("all_in_one")
+
+
+def written(**changes: float) -> ionic.Parameters:
+    """The analog mode of ``all_in_one`` without spread."""
+    section = LI.document()["modes"]["analog"]
+    for name, value in {"spread__cycle": 0.0, "spread__device": 0.0, **changes}.items():
+        part, field = name.split("__")
+        section[part][field]["value"] = float(value)
+    return ionic.Parameters.model_validate(section)
+
+
+def after_train(p: ionic.Parameters, g: np.ndarray, train: Any) -> np.ndarray:
+    """Conductances [S] of nominal cells after trains."""
+    state = made(p, g.size)
+    state = state.with_(g=g, w=ionic._doping(p, g))
+    for number in range(int(train.pulses.max())):
+        here = train.pulses > number
+        stress = Stress.on((int(here.sum()),), train.volts[here], train.seconds[here])
+        after = ionic.drive(p, state.take(here), stress, draws(int(here.sum())))
+        state = state.copy()
+        state.put(here, after)
+    return state.g
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 0.9)), min_size=1, max_size=6),
+    st.sampled_from([0.0, 2.0]),
+)
+def test_a_nominal_cell_is_on_its_target_after_the_train(pairs, curvature) -> None:
+    p = written(conductance__curvature=curvature)
+    begin, end = (ionic._film(p, np.array(way)) for way in zip(*pairs, strict=True))
+    train = ionic.train(p, begin, end)
+    assert ((train.pulses > 0) == (begin != end)).all()
+    assert (np.abs(train.volts) <= 7.5).all() and (train.seconds <= 5e-3).all()
+    assert (train.seconds >= 1e-5).all()
+    moving = train.pulses > 0
+    assert (np.sign(train.volts[moving]) == np.where(end > begin, -1, 1)[moving]).all()
+    found = after_train(p, begin, train)
+    # The shortest pulse may be longer than a small step takes.
+    assert np.abs(found - end).max() < 2e-3 * float(ionic._film(p, np.ones(1))[0])
+
+
+def test_few_pulses_of_the_sources_width_reach_every_level() -> None:
+    levels = LI.levels
+    assert LI.pulses is not None
+    train = LI.pulses.train(np.full(levels.shape, LI.pulses.made), levels)
+    assert train.pulses[0] == 0 and (np.diff(train.pulses) >= 0).all() and train.pulses[-1] == 7
+    assert train.seconds[1:] == pytest.approx(5e-3)
+    # A single step up there takes a larger amplitude than 5 ms of it would bear.
+    step = LI.pulses.train(levels[-2:-1], levels[-1:])
+    assert step.volts[0] < -7.0 and 1e-5 < step.seconds[0] < 5e-3
+
+
+def test_the_amplitude_reaches_further_than_a_nominal_cell_needs() -> None:
+    """So that a cell of five percent less comes there too, where the amplitude limits."""
+    p = written()
+    weak = ionic._film(p, np.array([0.80])) / 1.04
+    train = ionic.train(p, weak, weak * 1.02)
+    state = made(p).with_(g=weak * 1.04, w=np.array([0.80]))
+    after, _ = pulse(p, state, float(train.volts[0]), float(train.seconds[0]))
+    assert after.g[0] / 1.04 == pytest.approx(weak[0] * 1.02, rel=5e-3)
+    # Without the margin nothing moves.
+    tight = ionic.train(written(pulses__margin=0.0), weak, weak * 1.02)
+    after, _ = pulse(p, state, float(tight.volts[0]), float(tight.seconds[0]))
+    assert after.g[0] == state.g[0]
+
+
+@pytest.mark.parametrize(
+    "changes,words",
+    [
+        ({"short_term.gain": 0.5}, "a cell that forgets a part of a pulse stays on none"),
+        ({"short_term.floor": 0.5}, "a cell that forgets a part of a pulse stays on none"),
+        ({"pulses.volts": 9.0}, "pulses.volts = 9 must be below drive.v_max = 8"),
+        ({"pulses.width": 1e-6}, "drive.width_min = 1e-05 must be below pulses.width = 1e-06"),
+        ({"pulses.volts": 5.0}, r"the levels take 0.867 of the way up, .* 5 V reach 0.615"),
+        ({"up.duration": 1e3}, r"takes \d+ pulses, at most 4096 are accepted"),
+        ({"codes.g_lsb": 3.5e-10}, "covers 5.734e-06 S, the film reaches"),
+    ],
+)
+def test_levels_that_pulses_cannot_reach(changes, words) -> None:
+    with pytest.raises(DeviceError, match=words):
+        changed(LI, **{f"modes.analog.{name}": value for name, value in changes.items()})
+
+
+def test_levels_and_pulses_go_together() -> None:
+    document = LI.document()
+    del document["modes"]["analog"]["pulses"]
+    with pytest.raises(DeviceError, match="levels and pulses, which put cells on them"):
+        build(document, "x")
+
+
+def test_what_nothing_depends_on_stays_what_it_is() -> None:
+    p = written()
+    after, _ = pulse(p, made(p), -6.0, 5e-3)
+    assert after.s[0] == 0.0 and after.g[0] > 1e-7
+    assert ionic.relax(p, after, np.array([1.0])) is after
