@@ -14,12 +14,14 @@ from ..hw.cycles import FrontEndCycles, inference, layer_cycles
 from ..hw.isa import POOL_WORDS, Instruction, Op, unpack_pool
 from .budget import LayerBudget
 from .compiled import Compiled
+from .host_report import host_calls
 
 
 def summarise(
     compiled: Compiled,
     front_end: FrontEndCycles | None = None,
     budget: Sequence[LayerBudget] = (),
+    baud: int | None = None,
 ) -> dict[str, Any]:
     """The report as plain JSON values.
 
@@ -31,6 +33,8 @@ def summarise(
         What its cycles are predicted for; by default the array card at the network's clock.
     budget:
         Where the error of its layers comes from, if that was asked for.
+    baud:
+        Rate of the board's link, if there is a board.
     """
     image, device, geometry = compiled.image, compiled.device, compiled.image.geometry
     executed = [(n, each) for n, each in _executed(compiled) if each.op is Op.MVM]
@@ -72,6 +76,7 @@ def summarise(
         },
         "level_histogram": counts.tolist(),
         "budget": [asdict(layer) for layer in budget],
+        "host": host_calls(compiled, baud),
     }
 
 

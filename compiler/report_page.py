@@ -53,6 +53,7 @@ figure { margin:1rem 0 } figure img { image-rendering:pixelated; max-width:100%;
 <th>MVMs</th><th>planes</th><th>conversions</th><th>output scale</th></tr></thead>
 <tbody>$layers</tbody></table></div>
 $cycles
+$host
 $budget
 <h2>Use of the controller</h2>
 <div class="wide"><table><thead><tr><th>resource</th><th>used</th><th>there</th><th>share</th></tr>
@@ -99,6 +100,7 @@ def render_html(compiled: Compiled, report: dict[str, Any]) -> str:
         ),
         layers="".join(_layer_row(layer) for layer in report["layers"]),
         cycles=_cycles(report["cycles"]),
+        host=_host(report["host"]),
         budget=_budget(report["budget"]),
         use="".join(
             _row(name, used, there, f"{used / there:.0%}")
@@ -106,6 +108,29 @@ def render_html(compiled: Compiled, report: dict[str, Any]) -> str:
         ),
         histogram=_histogram(report["level_histogram"]),
         maps=_maps(compiled),
+    )
+
+
+def _host(calls: list[dict[str, Any]]) -> str:
+    """What runs on the host; nothing if nothing does."""
+    if not calls:
+        return ""
+    rows = "".join(
+        _row(
+            call["name"],
+            "; ".join(f"{n['operator']} {n['name']}: {n['reason']}" for n in call["nodes"]),
+            f"{call['words_in']:,}",
+            f"{call['words_out']:,}",
+            "" if call["link_seconds"] is None else _time(call["link_seconds"]),
+        )
+        for call in calls
+    )
+    return (
+        "<h2>On the host</h2>"
+        '<p class="sub">What has no lowering runs on the host between two runs of the controller. '
+        "The words that go over the link are counted, the time is estimated by its rate.</p>"
+        '<div class="wide"><table><thead><tr><th>segment</th><th>nodes</th><th>words in</th>'
+        f"<th>words out</th><th>link</th></tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 

@@ -108,8 +108,13 @@ class Image:
         return ("infer", *(call.entry for call in self.host if call.entry))
 
     @property
+    def host_makes_result(self) -> bool:
+        """Whether the network's result is what the last call makes, in no words."""
+        return bool(self.host) and not self.host[-1].writes
+
+    @property
     def outputs(self) -> tuple[Span, ...]:
         """The network's output: the last layer's, or what the last call makes its result of."""
-        if self.host and not self.host[-1].writes:
+        if self.host_makes_result:
             return self.host[-1].reads
         return tuple(layer.span for layer in self.layers[-1:])

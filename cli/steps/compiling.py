@@ -11,6 +11,7 @@ from ...compiler.budget import LayerBudget, error_budget
 from ...compiler.bundle import REPORT_HTML, write_bundle
 from ...compiler.compiled import Compiled
 from ...compiler.frontend import load_model
+from ...compiler.host_report import host_calls, lines
 from ...compiler.options import Options
 from ...compiler.pipeline import calibrated, compile_model
 from ...compiler.report import predict
@@ -40,7 +41,7 @@ def choose_knobs(
         If device, model or samples do not do, or nothing keeps the accuracy.
     """
     reporter.update("calibrating")
-    source = calibrated(load_model(model, shape), calib)
+    source = calibrated(load_model(model, shape, host=options.host), calib)
 
     def told(trial: Trial) -> None:
         reporter.update(f"tried {_words(trial)}")
@@ -74,8 +75,11 @@ def compile_bundle(
     *,
     budget: bool = False,
     shape: Sequence[int] | None = None,
+    baud: int | None = None,
 ) -> tuple[Compiled, dict[str, object]]:
     """Compile a network into a bundle; also returns the figures that are shown.
+
+    ``baud`` is the rate of the board's link, where there is one.
 
     Raises
     ------
@@ -90,8 +94,9 @@ def compile_bundle(
     errors: tuple[LayerBudget, ...] = ()
     if budget:
         reporter.update("taking the errors apart")
-        errors = error_budget(calibrated(load_model(model, shape), calib), compiled, faults)
-    write_bundle(compiled, bundle, errors)
+        network = load_model(model, shape, host=compiled.options.host)
+        errors = error_budget(calibrated(network, calib), compiled, faults)
+    write_bundle(compiled, bundle, errors, baud)
     image, cycles = compiled.image, predict(compiled)
     figures: dict[str, object] = {
         "bundle": str(bundle),
@@ -108,6 +113,8 @@ def compile_bundle(
         "predicted_cycles_later": cycles["later"] if cycles else None,
         "predicted_ms_later": 1e3 * cycles["seconds"] if cycles else None,
     }
+    if compiled.host:
+        figures["host"] = list(lines(host_calls(compiled, baud)))
     if errors:
         figures["error_budget"] = [
             f"{layer.name}: {layer.error:.2%}, of it "

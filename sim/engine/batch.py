@@ -19,8 +19,8 @@ class Batch:
         Activations, shape (batch, act_depth), and accumulators, shape (batch, pairs).
     saturations, conversions:
         As of :class:`~ohmloom.sim.engine.Trace`.
-    host:
-        What each call of the host has read, shape (batch, words).
+    host, made:
+        What each call of the host has read and written, shape (batch, words).
     """
 
     epochs: IntArray
@@ -29,3 +29,4 @@ class Batch:
     saturations: int = 0
     conversions: int = 0
     host: list[IntArray] = field(default_factory=list)
+    made: list[IntArray] = field(default_factory=list)

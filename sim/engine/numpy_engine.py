@@ -252,6 +252,7 @@ class NumpyEngine:
             conversions=sum(batch.conversions for batch in blocks),
             output=np.concatenate([_words(batch, self.image.outputs) for batch in blocks]),
             host=tuple(map(np.concatenate, zip(*(batch.host for batch in blocks), strict=True))),
+            made=tuple(map(np.concatenate, zip(*(batch.made for batch in blocks), strict=True))),
         )
 
     # -- execution --------------------------------------------------------------------
@@ -262,14 +263,15 @@ class NumpyEngine:
         self._run("infer", batch)
         for number, call in enumerate(self.image.host):
             batch.host.append(_words(batch, call.reads))
-            if call.writes:
-                self._call(number, call, batch)
+            batch.made.append(self._called(number, call, batch))
             if call.entry:
                 self._run(call.entry, batch)
         return batch
 
-    def _call(self, number: int, call: HostCall, batch: Batch) -> None:
-        """Let the host write the words of one of its calls."""
+    def _called(self, number: int, call: HostCall, batch: Batch) -> IntArray:
+        """Words (batch, words out) that the host writes in one of its calls."""
+        if not call.writes:
+            return batch.act[:, :0]
         if self.host is None:
             raise EngineError(f"'{call.name}' runs on the host, and there is none")
         made = np.asarray(self.host(number, batch.host[-1]))
@@ -284,6 +286,7 @@ class NumpyEngine:
         ends = np.cumsum([span.count for span in call.writes])[:-1]
         for span, words in zip(call.writes, np.split(made, ends, axis=1), strict=True):
             batch.act[:, span.words] = words
+        return made
 
     def _batch(self, epochs: IntArray) -> Batch:
         geometry = self.image.geometry

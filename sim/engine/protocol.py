@@ -25,8 +25,8 @@ class Trace:
     output:
         The network's output, shape (batch, n); where the host makes the result, what it
         makes it of.
-    host:
-        What each call of the host reads, shape (batch, words).
+    host, made:
+        What each call of the host reads, and what it writes, shape (batch, words).
     """
 
     layers: dict[str, IntArray]
@@ -34,6 +34,7 @@ class Trace:
     conversions: int
     output: IntArray
     host: tuple[IntArray, ...] = ()
+    made: tuple[IntArray, ...] = ()
 
 
 class Host(Protocol):

@@ -67,7 +67,7 @@ class Held:
 
     def load(self) -> Network:
         """The network of the model saved last."""
-        return load_model(self._path)
+        return load_model(self._path, host=False)
 
     def expected(self, x: np.ndarray) -> np.ndarray:
         """What ONNX Runtime makes of the model saved last."""
@@ -89,7 +89,7 @@ class Held:
         self.save(nodes, shape, weights, **model)
         x = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
         expected = self.expected(x)
-        network = load_model(self._path)
+        network = load_model(self._path, host=False)
         found = network.forward(x.reshape(1, -1).astype(np.float64)).reshape(-1)
         np.testing.assert_allclose(found, expected.reshape(-1), rtol=1e-5, atol=1e-5)
         assert network.output_shape == expected.shape
@@ -110,6 +110,7 @@ class Held:
         x = np.random.default_rng(1).normal(size=shape).astype(np.float32)
         expected = self.expected(x).reshape(-1)
         batch = x if shape[0] == 1 else x[np.newaxis]
+        options = options.model_copy(update={"host": False})
         compiled = compile_model(self._path, load("ideal:256"), batch, LARGE, options)
         trace = build_engine(compiled).infer(quantise_input(compiled, batch))
         found = dequantise_output(compiled, trace.output).reshape(-1)
