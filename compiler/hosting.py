@@ -26,7 +26,7 @@ from onnx import (
 
 from .errors import HostError, UnsupportedNode
 from .host import Segment, graphs_in, perform, refusal, session
-from .layers import ZERO, Host, Values
+from .layers import ZERO, Host, Layer, Values
 from .lowering import Activation, Builder, Coding, Unsupported, Value
 
 SMALL_VALUES = 1 << 10
@@ -223,23 +223,16 @@ class Hosting:
         name_of = {int(self.crossing[n].values.min()): n for n in self.demanded}
         layers = self.builder.layers
         layers[:] = [x for x in layers if not isinstance(x, Host) or x.first in name_of]
-        number, place, earlier = 0, 0, set[str]()
-        while place < len(layers):
-            end = place
-            while end < len(layers) and isinstance(layers[end], Host):
-                if end > place and layers[end].result:  # type: ignore[attr-defined]
-                    break
-                end += 1
-            if end == place:
-                place += 1
-                continue
-            names = [name_of[layer.first] for layer in layers[place:end]]
+        earlier: set[str] = set()
+        for number, group in enumerate(_groups(list(layers))):
+            names = [name_of[layer.first] for _, layer in group]
             built = _Built(self, names, earlier)
-            segment = built.segment(f"host/{number}", layers[place].result)  # type: ignore[attr-defined]
-            for n in range(place, end):
-                changes = {"segment": segment, "output": n - place, "sources": built.sources}
-                layers[n] = replace(layers[n], **changes)
-            number, place, earlier = number + 1, end, earlier | set(names)
+            segment = built.segment(f"host/{number}", group[0][1].result)
+            for output, (place, layer) in enumerate(group):
+                layers[place] = replace(
+                    layer, segment=segment, output=output, sources=built.sources
+                )
+            earlier.update(names)
         return result
 
     def needed(self, names: Sequence[str], earlier: Collection[str]) -> tuple[list[int], set[str]]:
@@ -270,21 +263,32 @@ class Hosting:
             return kind
         made = _Built(self, [name], ())
         ready = session(made.model(0).SerializeToString(), name)
-        told = ready.get_outputs()[0]
-        shapes = set()
+        found: list[np.ndarray] = []
         for seed in range(2):
             rng = np.random.default_rng(seed)
-            feed = {n: rng.normal(size=c).astype(np.float32) for n, c in made.inputs}
-            (found,) = perform(ready, [name], feed, name)
-            found = np.asarray(found)
-            shapes.add(found.shape)
-        fixed = len(shapes) == 1 and told.type.startswith("tensor(")
-        kind = Kind(
-            helper.np_dtype_to_tensor_dtype(found.dtype) if fixed else 0,
-            shapes.pop() if fixed and all(isinstance(n, int) for n in told.shape) else None,
-        )
+            feed = {n: rng.normal(size=count).astype(np.float32) for n, count in made.inputs}
+            found += map(np.asarray, perform(ready, [name], feed, name))
+        told = ready.get_outputs()[0]
+        if told.type.startswith("tensor("):
+            fixed = found[0].shape == found[1].shape
+            fixed = fixed and all(isinstance(size, int) for size in told.shape)
+            dtype = helper.np_dtype_to_tensor_dtype(found[0].dtype)
+            kind = Kind(dtype, found[0].shape if fixed else None)
         self.kinds[name] = kind
         return kind
+
+
+def _groups(layers: Sequence[Layer]) -> Iterator[list[tuple[int, Host]]]:
+    """Places of tensors of the host that follow each other; a result is by itself."""
+    group: list[tuple[int, Host]] = []
+    for place, layer in enumerate(layers):
+        if group and not (isinstance(layer, Host) and not layer.result):
+            yield group
+            group = []
+        if isinstance(layer, Host):
+            group.append((place, layer))
+    if group:
+        yield group
 
 
 def _inside(node: NodeProto) -> Iterator[NodeProto]:
@@ -369,7 +373,7 @@ class _Built:
             own = hosting.kinds.get(name, Kind())
             told = name
             if kind and own.type != kind:
-                told = f"{self._prefix}/{name}"
+                told = f"{self._prefix}/output/{len(outputs)}"
                 nodes.append(helper.make_node("Cast", [name], [told], to=kind))
             outputs.append(
                 helper.make_tensor_value_info(told, kind or own.type, own.shape)
@@ -391,8 +395,8 @@ class _Built:
             value = value.astype(helper.tensor_dtype_to_np_dtype(kind))
         return numpy_helper.from_array(value, name)
 
-    def _new(self, operator: str, inputs: Sequence[str], what: str, **attributes: object) -> str:
-        name = f"{self._prefix}/{what}/{len(self._made)}"
+    def _new(self, operator: str, inputs: Sequence[str], **attributes: object) -> str:
+        name = f"{self._prefix}/made/{len(self._made)}"
         self._made.append(helper.make_node(operator, inputs, [name], **attributes))
         return name
 
@@ -417,24 +421,24 @@ class _Built:
             places[numbers == ZERO] = begin
             parts.append(self._fixed(np.zeros(1, np.float32)))
             begin += 1
-        flat = parts[0] if len(parts) == 1 else self._new("Concat", parts, name, axis=0)
+        flat = parts[0] if len(parts) == 1 else self._new("Concat", parts, axis=0)
         order = np.argsort([-abs(step) for step in _steps(places)], kind="stable")
         if np.array_equal(places.transpose(order).reshape(-1), np.arange(begin)):
             shape = [places.shape[axis] for axis in order]
-            made = self._new("Reshape", [flat, self._fixed(np.array(shape, np.int64))], name)
+            made = self._new("Reshape", [flat, self._fixed(np.array(shape, np.int64))])
             if list(order) != sorted(order):
                 perm = np.argsort(order).tolist()
-                made = self._new("Transpose", [made], name, perm=perm)
+                made = self._new("Transpose", [made], perm=perm)
         else:
-            made = self._new("Gather", [flat, self._fixed(places)], name, axis=0)
+            made = self._new("Gather", [flat, self._fixed(places)], axis=0)
         kind, coding = self._hosting.kinds.get(name, Kind()).type, tensor.coding
         if coding and not _whole(coding):
             dtype = helper.tensor_dtype_to_np_dtype(kind)
             scale = self._fixed(np.array(coding.scale, np.float32))
             zero = self._fixed(np.array(coding.zero, dtype))
-            made = self._new("QuantizeLinear", [made, scale, zero], name)
+            made = self._new("QuantizeLinear", [made, scale, zero])
         elif kind not in (0, TensorProto.FLOAT):
-            made = self._new("Cast", [made], name, to=kind)
+            made = self._new("Cast", [made], to=kind)
         self._made.append(helper.make_node("Identity", [made], [name]))
 
 

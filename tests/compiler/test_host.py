@@ -166,6 +166,19 @@ def test_control_flow_on_the_host_takes_what_is_outside_of_it(tmp_path):
     assert segments(network) == [["Greater", "If"]]
 
 
+def test_shapes_that_only_onnxruntime_knows(tmp_path):
+    nodes = [
+        node("MatMul", ["x", "w"], "h"),
+        helper.make_node("BiasGelu", ["h", "b"], ["g"], name="bg", domain="com.microsoft"),
+        node("MatMul", ["g", "v"], "y"),
+    ]
+    proto = Zoo.model(nodes, {"w": weight(6, 5), "b": weight(5), "v": weight(5, 3)})
+    proto.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    network = agrees(proto, tmp_path, (6,))
+    assert segments(network) == [["BiasGelu"]]
+    assert [layer.count for layer in network.layers] == [5, 5, 3]
+
+
 def test_a_network_that_is_on_the_host_altogether(tmp_path):
     network = agrees(Zoo.model([node("Softmax", ["x"], "y")], {}), tmp_path, (6,))
     assert segments(network) == [["Softmax"]]
