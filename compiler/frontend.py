@@ -8,7 +8,7 @@ checker, shape inference, the simplifying passes and the operator handlers see t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -90,11 +90,11 @@ def load_model(
     _check_model(proto, source)
     if shape is not None:
         _set_shape(proto, source, shape, weights)
-    _check_finite(proto, weights, source)
+    _check_finite(proto, weights, source, infinite=host)
     _fix_batch(proto, source, weights)
     proto = prepare(proto, source, weights)
     trim()
-    _check_finite(proto, weights, source)
+    _check_finite(proto, weights, source, infinite=host)
     network = _network(proto, source, weights, host=host)
     trim()
     return network
@@ -214,9 +214,15 @@ def _check_model(proto: ModelProto, source: str) -> None:
         raise ModelError(f"{source} is not a valid ONNX model: {text}") from error
 
 
-def _check_finite(proto: ModelProto, weights: Mapping[str, np.ndarray], source: str) -> None:
+def _check_finite(
+    proto: ModelProto, weights: Mapping[str, np.ndarray], source: str, *, infinite: bool
+) -> None:
+    """Refuse values that are no numbers, or infinite ones unless these may run on the host."""
+
     def check(name: str, values: np.ndarray) -> None:
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
+        if values.dtype.kind != "f":
+            return
+        if np.isnan(values).any() if infinite else not np.isfinite(values).all():
             raise ModelError(f"{source} tensor '{name}' has values that are not finite")
 
     for tensor in _tensors(proto):
@@ -299,12 +305,13 @@ def _network(
     builder.values.update({t.name: numpy_helper.to_array(t) for t in proto.graph.initializer})
     builder.values.update(weights)
     hosting = _hosting(proto, weights, builder) if host else None
+    infinite = {n for n, v in weights.items() if v.dtype.kind == "f" and np.isinf(v).any()}
     weights.clear()  # each goes when the last node that uses it has been lowered
     numbers = np.arange(prod(shape)).reshape(shape)
     coding = None if dtype is None else Coding.whole(dtype)
     builder.values[input_name] = Activation(numbers, consumers[input_name] == 1, coding)
     builder.input_pin = None if coding is None else coding.pin
-    _lower_nodes(proto, source, builder, hosting)
+    _lower_nodes(proto, source, builder, hosting, infinite)
     trim()
     values = hosting.finish(output_name) if hosting else None
     if values is None:
@@ -329,8 +336,17 @@ def _hosting(proto: ModelProto, weights: Mapping[str, np.ndarray], builder: Buil
     return Hosting(proto, kinds(proto, weights), builder, asked)
 
 
-def _lower_nodes(proto: ModelProto, source: str, builder: Builder, hosting: Hosting | None) -> None:
-    """Run every handler; a node behind an unsupported one is only looked up by name."""
+def _lower_nodes(
+    proto: ModelProto,
+    source: str,
+    builder: Builder,
+    hosting: Hosting | None,
+    infinite: Collection[str],
+) -> None:
+    """Run every handler; a node behind an unsupported one is only looked up by name.
+
+    ``infinite`` are constants for the host alone.
+    """
     unsupported = []
     left = Counter(builder.consumers)
     taken: set[str] = set()
@@ -346,6 +362,9 @@ def _lower_nodes(proto: ModelProto, source: str, builder: Builder, hosting: Host
         why = _no_handler(node)
         if not why and ready:
             why = _not_lowered(Node(node, unique, builder), made, left, hosting)
+            for each in read if not why else ():
+                if each in infinite:
+                    raise ModelError(f"{source} tensor '{each}' has values that are not finite")
         never = hosting.refusal(node) if why and hosting else ""
         told = UnsupportedNode(name, node.op_type, f"{why}; {never}" if never else why)
         if why and (hosting is None or never):

@@ -31,6 +31,8 @@ from .lowering import Activation, Builder, Coding, Unsupported, Value
 
 SMALL_VALUES = 1 << 10
 """Constants of no more values are among what shapes are inferred from."""
+IR_VERSION = 10
+"""That ONNX Runtime knows since the version that is asked for."""
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 BYTES = (TensorProto.UINT8, TensorProto.INT8)
 _NOTHING = Segment("", b"", ())
@@ -387,7 +389,8 @@ class _Built:
         graph = helper.make_graph(nodes, "host", inputs, outputs, self._constants)
         domains = {node.domain for node in graph.node} | {""}
         opsets = [o for o in proto.opset_import if o.domain in domains or o.domain == "ai.onnx"]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=proto.ir_version)
+        version = min(proto.ir_version, IR_VERSION)
+        return helper.make_model(graph, opset_imports=opsets, ir_version=version)
 
     def _constant(self, name: str, value: np.ndarray) -> TensorProto:
         kind = self._hosting.kinds.get(name, Kind()).type

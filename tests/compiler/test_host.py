@@ -17,6 +17,7 @@ from ohmloom.compiler.compiled import Compiled
 from ohmloom.compiler.errors import (
     BundleError,
     HostError,
+    ModelError,
     UnsupportedNode,
     UnsupportedOperatorsError,
 )
@@ -164,6 +165,23 @@ def test_control_flow_on_the_host_takes_what_is_outside_of_it(tmp_path):
     weights = {"w": weight(6, 6), "zero": np.float32(0)}
     network = agrees(Zoo.model(nodes, weights), tmp_path, (6,))
     assert segments(network) == [["Greater", "If"]]
+
+
+def test_infinite_constants_are_for_the_host_alone(tmp_path):
+    mask = np.where(np.tri(6) > 0, 0, -np.inf).astype(np.float32)[:1]
+    nodes = [
+        node("Mul", ["x", "x"], "square"),
+        node("Sqrt", ["square"], "r"),
+        node("Add", ["r", "mask"], "m"),
+        node("Softmax", ["m"], "s"),
+        node("MatMul", ["s", "w"], "y"),
+    ]
+    proto = Zoo.model(nodes, {"mask": mask, "w": weight(6, 3)})
+    assert segments(agrees(proto, tmp_path, (6,))) == [["Sqrt", "Add", "Softmax"]]
+    nodes[2] = node("Add", ["square", "mask"], "m")
+    path = Zoo.save(Zoo.model(nodes, {"mask": mask, "w": weight(6, 3)}), tmp_path)
+    with pytest.raises(ModelError, match="'mask' has values that are not finite"):
+        load_model(path)
 
 
 def test_shapes_that_only_onnxruntime_knows(tmp_path):
