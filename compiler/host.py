@@ -55,25 +55,29 @@ class Segment:
     nodes: tuple[UnsupportedNode, ...]
 
     @cached_property
-    def graph(self) -> GraphProto:
-        """Inputs and outputs of the model, with their shapes.
+    def signature(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Values of each input and of each output, by their names in the model.
 
         Raises
         ------
         HostError
             If the model is none that a segment may have.
         """
-        return checked(self.model, self.name).graph
+        graph = checked(self.model, self.name).graph
+        inputs, outputs = (
+            {v.name: prod(_shape(v)) for v in s} for s in (graph.input, graph.output)
+        )
+        return inputs, outputs
 
-    @cached_property
+    @property
     def inputs(self) -> tuple[int, ...]:
         """Values of each input."""
-        return tuple(prod(_shape(value)) for value in self.graph.input)
+        return tuple(self.signature[0].values())
 
-    @cached_property
+    @property
     def outputs(self) -> tuple[int, ...]:
         """Values of each output."""
-        return tuple(prod(_shape(value)) for value in self.graph.output)
+        return tuple(self.signature[1].values())
 
     @cached_property
     def session(self) -> onnxruntime.InferenceSession:
@@ -82,9 +86,9 @@ class Segment:
         Raises
         ------
         HostError
-            If onnxruntime does not take the model.
+            If the model is none that a segment may have, or onnxruntime does not take it.
         """
-        checked(self.model, self.name)
+        _ = self.signature  # nothing runs that was not checked
         return session(self.model, self.name)
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -108,8 +112,7 @@ class Segment:
         last = self._last
         if last and all(np.array_equal(a, b) for a, b in zip(last[0], inputs, strict=True)):
             return last[1]
-        names = [value.name for value in self.graph.input]
-        wanted = [value.name for value in self.graph.output]
+        names, wanted = (list(each) for each in self.signature)
         rows = []
         for sample in range(len(inputs[0])):
             feed = {n: x[sample].astype(np.float32) for n, x in zip(names, inputs, strict=True)}

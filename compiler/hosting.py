@@ -109,8 +109,9 @@ class Hosting:
         Of its tensors, as far as they are known.
     builder:
         What its other nodes are lowered to.
-    matrices:
-        Names of tensors that nodes on the controller read whatever they are made by.
+    asked:
+        Names of tensors that go to the controller wherever they are made: what reads them
+        needs tiles, or has a scale of the model's.
     crossing:
         Tensors of the host that may go to the controller, by name.
     demanded:
@@ -120,7 +121,7 @@ class Hosting:
     proto: ModelProto
     kinds: dict[str, Kind]
     builder: Builder
-    matrices: Collection[str]
+    asked: Collection[str]
     crossing: dict[str, Activation] = field(default_factory=dict)
     demanded: set[str] = field(default_factory=set)
     _nodes: list[tuple[NodeProto, UnsupportedNode]] = field(default_factory=list)
@@ -142,7 +143,11 @@ class Hosting:
         why = next((why for each in (node, *_inside(node)) if (why := refusal(each))), "")
         for name in () if why else read_by(node):
             value = self.builder.values.get(name)
-            coding = value.coding if isinstance(value, Activation) else None
+            if not isinstance(value, Activation):
+                continue
+            if not value.values.size:
+                return f"has input '{name}' without values"
+            coding = value.coding
             if coding and not _whole(coding) and self._type(name) not in BYTES:
                 return f"has input '{name}' of integers that are neither uint8 nor int8"
         return why
@@ -176,7 +181,7 @@ class Hosting:
                 raise Unsupported(f"input '{name}' is made on the host, {why}")
         crossing = dict(self.crossing)
         for name in self._maker if names else ():
-            coming = name in self.matrices and left[name] and not self._at_home(name)
+            coming = name in self.asked and left[name] and not self._at_home(name)
             if name not in crossing and (name in names or coming):
                 values = self.builder.host(name, _NOTHING, self._settled(name).shape or ())
                 alone = self.builder.consumers.get(name, 0) == 1
@@ -230,10 +235,8 @@ class Hosting:
             names = [name_of[layer.first] for _, layer in group]
             built = _Built(self, names, earlier)
             segment = built.segment(f"host/{number}", group[0][1].result)
-            for output, (place, layer) in enumerate(group):
-                layers[place] = replace(
-                    layer, segment=segment, output=output, sources=built.sources
-                )
+            for which, (place, layer) in enumerate(group):
+                layers[place] = replace(layer, segment=segment, output=which, sources=built.sources)
             earlier.update(names)
         return result
 

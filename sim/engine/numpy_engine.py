@@ -251,8 +251,8 @@ class NumpyEngine:
             saturations=sum(batch.saturations for batch in blocks),
             conversions=sum(batch.conversions for batch in blocks),
             output=np.concatenate([_words(batch, self.image.outputs) for batch in blocks]),
-            host=tuple(map(np.concatenate, zip(*(batch.host for batch in blocks), strict=True))),
-            made=tuple(map(np.concatenate, zip(*(batch.made for batch in blocks), strict=True))),
+            host=tuple(np.concatenate(n) for n in zip(*(b.host for b in blocks), strict=True)),
+            made=tuple(np.concatenate(n) for n in zip(*(b.made for b in blocks), strict=True)),
         )
 
     # -- execution --------------------------------------------------------------------

@@ -29,6 +29,7 @@ from ohmloom.compiler.layers import Host
 from ohmloom.compiler.options import Options
 from ohmloom.compiler.pipeline import compile_model
 from ohmloom.compiler.runner import build_engine, dequantise_output, quantise_input
+from ohmloom.compiler.scales import Scale
 from ohmloom.hw.geometry import Geometry
 from ohmloom.sim.devices import load
 from ohmloom.sim.engine.errors import EngineError
@@ -224,6 +225,20 @@ def test_a_quantised_model_hands_its_integers_over(tmp_path):
     }
     network = agrees(Zoo.model(nodes, weights), tmp_path, (6,))
     assert segments(network) == [["BitShift", "DequantizeLinear"]]
+
+
+def test_what_a_quantised_model_says_of_a_tensor_of_the_host(tmp_path):
+    nodes = [
+        node("MatMul", ["x", "w"], "h"),
+        node("Softmax", ["h"], "p"),
+        node("QuantizeLinear", ["p", "s", "z"], "q"),
+        node("DequantizeLinear", ["q", "s", "z"], "d"),
+        node("MatMul", ["d", "w"], "y"),
+    ]
+    weights = {"s": np.float32(1 / 256), "z": np.uint8(0), "w": weight(6, 6)}
+    network = load_model(Zoo.save(Zoo.model(nodes, weights), tmp_path))
+    assert [layer.kind for layer in network.layers] == ["matrix", "host", "matrix"]
+    assert network.pins[2] == Scale(1 / 256, 0, 8)
 
 
 # -- compiled -----------------------------------------------------------------------------
