@@ -8,7 +8,7 @@ checker, shape inference, the simplifying passes and the operator handlers see t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -341,7 +341,7 @@ def _lower_nodes(
     source: str,
     builder: Builder,
     hosting: Hosting | None,
-    infinite: Collection[str],
+    infinite: set[str],
 ) -> None:
     """Run every handler; a node behind an unsupported one is only looked up by name.
 
@@ -361,10 +361,9 @@ def _lower_nodes(
         ready = all(each in builder.values or each in made for each in read)
         why = _no_handler(node)
         if not why and ready:
+            why = _not_finite(node, source, builder, infinite)
+        if not why and ready:
             why = _not_lowered(Node(node, unique, builder), made, left, hosting)
-            for each in read if not why else ():
-                if each in infinite:
-                    raise ModelError(f"{source} tensor '{each}' has values that are not finite")
         never = hosting.refusal(node) if why and hosting else ""
         told = UnsupportedNode(name, node.op_type, f"{why}; {never}" if never else why)
         if why and (hosting is None or never):
@@ -388,6 +387,27 @@ def _no_handler(node: NodeProto) -> str:
     if node.domain not in (handler.domains if handler else STANDARD_DOMAINS):
         return f"of domain {node.domain}"
     return "" if handler else f"accepted: {', '.join(sorted(known))}"
+
+
+def _not_finite(node: NodeProto, source: str, builder: Builder, infinite: set[str]) -> str:
+    """Why a node that reads infinite constants is for the host, or nothing.
+
+    What a node makes of constants alone may be infinite too.
+
+    Raises
+    ------
+    ModelError
+        If they are weights.
+    """
+    found = next((name for name in read_by(node) if name in infinite), None)
+    if found is None:
+        return ""
+    if not handlers()[node.op_type].stays:
+        raise ModelError(f"{source} tensor '{found}' has values that are not finite")
+    if all(isinstance(builder.values.get(name), np.ndarray) for name in read_by(node)):
+        infinite.update(node.output)
+        return ""
+    return f"input '{found}' has values that are not finite"
 
 
 def _not_lowered(
