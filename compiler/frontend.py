@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from math import prod
 from pathlib import Path
 
@@ -364,13 +363,16 @@ def _lower_nodes(
             why = _not_finite(node, source, builder, infinite)
         if not why and ready:
             why = _not_lowered(Node(node, unique, builder), made, left, hosting)
-        never = hosting.refusal(node) if why and hosting else ""
-        told = UnsupportedNode(name, node.op_type, f"{why}; {never}" if never else why)
-        if why and (hosting is None or never):
-            unsupported.append(told)
-        elif why and hosting and ready:
-            lacking = node.op_type not in handlers()
-            hosting.add(node, replace(told, reason="no lowering") if lacking else told)
+        if why and hosting is None:
+            unsupported.append(UnsupportedNode(name, node.op_type, why))
+        elif why and hosting:
+            why = "no lowering" if _no_handler(node) else why
+            never = hosting.refusal(node)
+            if never:
+                told = UnsupportedNode(name, node.op_type, f"{why}; on the host it {never}")
+                unsupported.append(told)
+            elif ready:
+                hosting.add(node, UnsupportedNode(name, node.op_type, why))
         if ready:
             for value in read:
                 left[value] -= 1

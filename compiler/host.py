@@ -260,7 +260,7 @@ def checked(model: bytes, name: str) -> ModelProto:
         raise refuse(f"has {len(nodes)} nodes, {MAX_NODES} are accepted")
     for node in nodes:
         if why := refusal(node):
-            raise refuse(f"has a {node.op_type} {why}")
+            raise refuse(f"has a {node.op_type} that {why}")
     for tensor in _tensors(proto.graph):
         if tensor.external_data or tensor.data_location == TensorProto.EXTERNAL:
             raise refuse(f"has tensor '{tensor.name}' outside of its file")
@@ -289,9 +289,9 @@ def checked(model: bytes, name: str) -> ModelProto:
 def refusal(node: NodeProto) -> str:
     """Why a node runs nowhere on the host, or nothing."""
     if node.domain not in DOMAINS:
-        return f"of domain {node.domain}, which onnxruntime has not got"
+        return f"is of domain {node.domain}, which onnxruntime has not got"
     if node.op_type in RANDOM or (node.op_type == "Dropout" and len(node.input) > 2):
-        return "that draws random numbers"
+        return "draws random numbers"
     return ""
 
 
