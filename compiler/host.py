@@ -30,6 +30,10 @@ RANDOM = frozenset(
      "RandomUniformLike")
 )  # fmt: skip
 """Operators that give something else each time."""
+NO_NUMBERS = (
+    TensorProto.UNDEFINED, TensorProto.STRING, TensorProto.COMPLEX64, TensorProto.COMPLEX128,
+)  # fmt: skip
+"""Types of tensors that are no result; undefined is what is no tensor."""
 MAX_NODES = 10_000
 MAX_VALUES = 1 << 28
 """Of a tensor, as far as its size is known beforehand."""
@@ -281,8 +285,9 @@ def checked(model: bytes, name: str) -> ModelProto:
     if not proto.graph.input or not proto.graph.output:
         raise refuse("has no inputs or no outputs")
     for value in proto.graph.output:
-        if not value.type.HasField("tensor_type") or min(_shape(value), default=1) < 1:
-            raise refuse(f"has output '{value.name}', a tensor of a fixed shape is accepted")
+        kind = value.type.tensor_type.elem_type
+        if kind in NO_NUMBERS or min(_shape(value), default=1) < 1:
+            raise refuse(f"has output '{value.name}', numbers of a fixed shape are accepted")
     return proto
 
 

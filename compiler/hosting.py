@@ -25,7 +25,7 @@ from onnx import (
 )
 
 from .errors import HostError, UnsupportedNode
-from .host import Segment, graphs_in, perform, refusal, session
+from .host import NO_NUMBERS, Segment, graphs_in, perform, refusal, session
 from .layers import ZERO, Host, Layer, Values
 from .lowering import Activation, Builder, Coding, Unsupported, Value
 
@@ -222,7 +222,7 @@ class Hosting:
                     f"output '{output}' is made on the host with a shape that depends on the "
                     "values, without values, or from constants alone"
                 )
-            if kind.type in (0, TensorProto.STRING):
+            if kind.type in NO_NUMBERS:
                 raise HostError(f"output '{output}' is not of numbers")
             result = self.builder.host(output, _NOTHING, kind.shape, result=True)
             self.crossing[output] = Activation(result)

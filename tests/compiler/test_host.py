@@ -104,6 +104,12 @@ def opened(proto: ModelProto) -> None:
     proto.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "N"
 
 
+def words(proto: ModelProto) -> None:
+    del proto.graph.node[:]
+    proto.graph.node.append(helper.make_node("Cast", ["a"], ["b"], to=TensorProto.STRING))
+    proto.graph.output[0].type.tensor_type.elem_type = TensorProto.STRING
+
+
 def integers(proto: ModelProto) -> None:
     proto.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
 
@@ -118,7 +124,8 @@ def random(proto: ModelProto) -> None:
         (outside, "tensor 'w' outside of its file"),
         (foreign, "domain com.example, which onnxruntime has not got"),
         (huge, "'c' of shape|Incompatible|not valid"),
-        (opened, "output 'b', a tensor of a fixed shape"),
+        (opened, "output 'b', numbers of a fixed shape"),
+        (words, "output 'b', numbers of a fixed shape"),
         (integers, "not valid|float32 of one dimension"),
         (random, "draws random numbers"),
     ],
