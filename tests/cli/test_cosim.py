@@ -51,7 +51,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, simulators: list[Simulator]) -> list[
     """The jobs that the command gave to the simulator; one with a fault does not agree."""
     jobs: list[Job] = []
 
-    def simulate(job: Job, progress: Any, simulator: Simulator) -> Cosimulation:
+    def simulate(job: Job, progress: Any, simulator: Simulator, host: Any) -> Cosimulation:
         jobs.append(job)
         simulators.append(simulator)
         progress("inference", 1, 2)

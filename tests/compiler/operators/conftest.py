@@ -21,7 +21,7 @@ from ohmloom.compiler.runner import build_engine, dequantise_output, quantise_in
 from ohmloom.hw.geometry import Geometry
 from ohmloom.sim.devices import load
 
-FINE = Options(act_bits=16, slices=2, tia_range=1, golden_samples=1)
+FINE = Options(act_bits=16, slices=2, tia_range=1, golden_samples=1, host=False)
 LARGE = Geometry(
     tiles=4096, program_depth=1 << 16, param_depth=1 << 16, act_depth=1 << 16, acc_width=64
 )
@@ -110,7 +110,6 @@ class Held:
         x = np.random.default_rng(1).normal(size=shape).astype(np.float32)
         expected = self.expected(x).reshape(-1)
         batch = x if shape[0] == 1 else x[np.newaxis]
-        options = options.model_copy(update={"host": False})
         compiled = compile_model(self._path, load("ideal:256"), batch, LARGE, options)
         trace = build_engine(compiled).infer(quantise_input(compiled, batch))
         found = dequantise_output(compiled, trace.output).reshape(-1)

@@ -75,7 +75,7 @@ class Net:
 
     def run(self, x: np.ndarray, **options: Any) -> np.ndarray:
         """What the engine gives for samples, with conversions that round nothing."""
-        chosen = Options(tia_range=0, golden_samples=1, **options)
+        chosen = Options(tia_range=0, golden_samples=1, host=False, **options)
         compiled = compile_model(self.path, DEVICE, x, GEOMETRY, chosen, CONVERTERS)
         trace = build_engine(compiled).infer(quantise_input(compiled, x))
         return dequantise_output(compiled, trace.output)
