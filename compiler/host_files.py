@@ -8,7 +8,7 @@ from pathlib import Path
 from ..hw.image import HostCall
 from .errors import BundleError, HostError, UnsupportedNode
 from .host import HostStep, Segment
-from .manifest import GivenRecord, HostRecord, NodeRecord, TakenRecord
+from .manifest import NAME_LENGTH, GivenRecord, HostRecord, NodeRecord, TakenRecord
 
 FOLDER = "host"
 
@@ -32,7 +32,9 @@ def records(steps: Sequence[HostStep], calls: Sequence[HostCall]) -> tuple[HostR
         HostRecord(
             name=step.segment.name,
             nodes=tuple(
-                NodeRecord(node=n.node, operator=n.operator, reason=n.reason)
+                NodeRecord(
+                    node=n.node[:NAME_LENGTH], operator=n.operator, reason=n.reason[:NAME_LENGTH]
+                )
                 for n in step.segment.nodes
             ),
             takes=tuple(

@@ -17,7 +17,8 @@ FORMAT = "ohmloom-bundle"
 SCHEMA_VERSION = 5
 
 Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(min_length=1, max_length=1024)]
+NAME_LENGTH = 1024
+Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH)]
 
 
 class _Record(BaseModel):
@@ -84,7 +85,7 @@ class HostRecord(_Record):
     nodes: tuple[NodeRecord, ...]
     takes: Annotated[tuple[TakenRecord, ...], Field(min_length=1)]
     gives: tuple[GivenRecord, ...]
-    entry: Annotated[str, Field(max_length=1024)]
+    entry: Annotated[str, Field(max_length=NAME_LENGTH)]
 
 
 class Manifest(_Record):
