@@ -187,7 +187,7 @@ class Executor:
 
     def result(self, words: np.ndarray) -> np.ndarray:
         """The network's result (n, values), as the model gives it, of words (n, words in)."""
-        return _run(self._steps[-1], words)[0]
+        return _run(self._steps[-1], words)[0].copy()
 
 
 def _run(step: HostStep, words: np.ndarray) -> list[np.ndarray]:
