@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
+from typing import Any
 
 import numpy as np
 from onnx import (
@@ -401,7 +402,7 @@ class _Built:
             value = value.astype(helper.tensor_dtype_to_np_dtype(kind))
         return numpy_helper.from_array(value, name)
 
-    def _new(self, operator: str, inputs: Sequence[str], **attributes: object) -> str:
+    def _new(self, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
         name = f"{self._prefix}/made/{len(self._made)}"
         self._made.append(helper.make_node(operator, inputs, [name], **attributes))
         return name

@@ -24,7 +24,7 @@ def test_the_result_of_the_host_is_floats(on_host, host_model, host_samples):
     np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-6)
     session = ort.InferenceSession(str(host_model), providers=["CPUExecutionProvider"])
     (expected,) = session.run(None, {"x": host_samples})
-    np.testing.assert_allclose(scores, expected, atol=2e-3)
+    np.testing.assert_allclose(scores, np.asarray(expected), atol=2e-3)
 
 
 def test_one_sample_or_many_give_the_same(on_host, host_samples):
