@@ -2,13 +2,14 @@
 
 Every node case that the installed ``onnx`` package has is named once in
 ``onnx_conformance.toml``: as applicable, as one whose operators run on the host, or as
-excluded, with the reason. The applicable ones are compiled and run on the numpy engine:
+excluded, with the reason. The others are compiled and run on the numpy engine, the applicable
+ones with nothing on the host, those for the host with it, and they are counted apart:
 weights, biases and other parameters are bound to initialisers first, as the models of users
 have them, and several activations come in as slices of one input.
 
 A case of floats passes if no output is off by more than 2^-10 of the range of what is
-expected, one of whole numbers if it is equal. The exit code is 0 if all applicable cases
-pass and the list is that of the package.
+expected, one of whole numbers if it is equal. The exit code is 0 if all that are run pass and
+the list is that of the package.
 
     python bench/onnx_conformance.py [--json FILE] [--float] [NAME ...]
 """
@@ -54,6 +55,8 @@ FLOAT_TOLERANCE = 5e-4
 EVERY_INPUT = frozenset(("Add", "Sub", "Mul", "Sum", "Mean", "Max", "Min", "Concat"))
 """Operators all of whose inputs are activations; of others it is the first one."""
 
+RUN = ("applicable", "host")
+"""Kinds of cases that are run."""
 TYPES = frozenset(("float32", "uint8", "int8"))
 """Of activations."""
 
@@ -229,9 +232,9 @@ def error_of(found: np.ndarray, expected: np.ndarray) -> float:
     return error if np.isfinite(error) else np.inf
 
 
-def in_floats(path: Path, sample: np.ndarray) -> np.ndarray:
+def in_floats(path: Path, sample: np.ndarray, *, host: bool) -> np.ndarray:
     """What the lowered network makes of a sample, in floats."""
-    network = load_model(path)
+    network = load_model(path, host=host)
     return network.forward(sample.reshape(1, -1).astype(np.float64))
 
 
@@ -250,8 +253,10 @@ def on_the_engine(path: Path, sample: np.ndarray, options: Options) -> np.ndarra
     return dequantise_output(compiled, trace.output)
 
 
-def run(case: Case, options: Options | None) -> Result:
+def run(case: Case, options: Options | None, *, host: bool = False) -> Result:
     """A case through the pipeline; without options in floats."""
+    if options is not None:
+        options = options.model_copy(update={"host": host})
     worst = 0.0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
@@ -259,7 +264,7 @@ def run(case: Case, options: Options | None) -> Result:
             for model, sample, expected in networks(case):
                 onnx.save(model, path)
                 found = (
-                    in_floats(path, sample)
+                    in_floats(path, sample, host=host)
                     if options is None
                     else on_the_engine(path, sample, options)
                 )
@@ -272,7 +277,7 @@ def run(case: Case, options: Options | None) -> Result:
 def main(arguments: Sequence[str]) -> int:
     """Run the applicable cases; the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("names", nargs="*", help="cases; without, all that are applicable")
+    parser.add_argument("names", nargs="*", help="cases; without, all that are not excluded")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--float", action="store_true", help="only the lowered network in floats")
     parser.add_argument("--act-bits", type=int, default=16, help="bits of activations")
@@ -306,17 +311,19 @@ def main(arguments: Sequence[str]) -> int:
     except ListError as error:
         log.error("%s", error)
         return 1
-    names = chosen.names or sorted(name for name, kind in listed.items() if kind == "applicable")
+    names = chosen.names or sorted(name for name, kind in listed.items() if kind in RUN)
     steps = track(names, "cases", console=Console(stderr=True), transient=True)
-    results = [run(every[name], options) for name in steps]
+    results = [run(every[name], options, host=listed[name] == "host") for name in steps]
     failed = [result for result in results if not result.passes(tolerance)]
     for result in failed:
         log.error("%s: %s", result.name, result.failure or f"error {result.error:.3g} of the range")
-    kinds = Counter(
-        kind if kind in ("applicable", "host") else "excluded" for kind in listed.values()
-    )
-    share = (len(results) - len(failed)) / max(len(results), 1)
-    log.info("%d / %d = %.4g pass", len(results) - len(failed), len(results), share)
+    kinds = Counter(kind if kind in RUN else "excluded" for kind in listed.values())
+    of_kind = Counter(listed[result.name] for result in results)
+    lost = Counter(listed[result.name] for result in failed)
+    passed = {kind: of_kind[kind] - lost[kind] for kind in RUN}
+    for kind in (kind for kind in RUN if of_kind[kind]):
+        share = passed[kind] / of_kind[kind]
+        log.info("%s: %d / %d = %.4g pass", kind, passed[kind], of_kind[kind], share)
     log.info(
         "onnx %s: %d applicable, %d on the host, %d excluded",
         onnx.__version__,
@@ -328,6 +335,8 @@ def main(arguments: Sequence[str]) -> int:
             **{kind: kinds[kind] for kind in ("applicable", "host", "excluded")},
             "run": len(results),
             "passed": len(results) - len(failed),
+            "host_run": of_kind["host"],
+            "host_passed": passed["host"],
             "tolerance": tolerance,
             "errors": {result.name: result.error for result in results if not result.failure},
             "failures": {result.name: result.failure for result in failed},

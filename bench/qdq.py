@@ -231,7 +231,7 @@ def engine(model: ModelProto, step: Step, x: np.ndarray) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "step.onnx"
         onnx.save(alone, path)
-        options = Options(tia_range=0, golden_samples=1)
+        options = Options(tia_range=0, golden_samples=1, host=False)
         compiled = compile_model(path, DEVICE, x, GEOMETRY, options, CONVERTERS)
     trace = build_engine(compiled).infer(quantise_input(compiled, x))
     return dequantise_output(compiled, trace.output).astype(np.int64)

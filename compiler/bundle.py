@@ -29,10 +29,12 @@ from ..hw.profile import (
 )
 from ..sim.devices import Device, DeviceError
 from ..sim.devices.record import from_record, to_record
+from . import host_files
 from .budget import LayerBudget
 from .cells import level_type
 from .compiled import Compiled, Golden, LayerInfo
 from .errors import BundleError
+from .host import HostStep
 from .manifest import FORMAT, SCHEMA_VERSION, FileRecord, InputRecord, LayerRecord, Manifest
 from .mapping import tiles_used
 from .npz import ArraySpec, read_npz, write_npz
@@ -59,11 +61,12 @@ def write_bundle(
     path: str | Path,
     budget: Sequence[LayerBudget] = (),
     search: Outcome | None = None,
+    baud: int | None = None,
 ) -> Path:
     """Write a compiled network to directory ``path``; an older bundle there is replaced.
 
     The same compilation gives the same bytes. ``budget`` and ``search`` are shown in the
-    report.
+    report, and what the host costs at the ``baud`` of a board's link.
 
     Raises
     ------
@@ -77,7 +80,7 @@ def write_bundle(
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
             fresh = Path(scratch) / "new"
             fresh.mkdir()
-            _write_files(compiled, fresh, budget, search)
+            _write_files(compiled, fresh, budget, search, baud)
             if path.exists():
                 path.rename(Path(scratch) / "old")
             fresh.rename(path)
@@ -140,6 +143,7 @@ def load_bundle(path: str | Path) -> Compiled:
                 LayerSpan(layer.name, layer.span) for layer in manifest.layers if layer.span
             ),
             profile=profile,
+            host=host_files.calls(manifest.host),
         ),
         levels=levels,
         placements=manifest.placements,
@@ -152,6 +156,7 @@ def load_bundle(path: str | Path) -> Compiled:
         verify_range=manifest.verify_range,
         ranges=manifest.ranges,
         golden=_read_golden(path, manifest),
+        host=_read_host(path, manifest),
     )
 
 
@@ -159,9 +164,13 @@ def load_bundle(path: str | Path) -> Compiled:
 
 
 def _write_files(
-    compiled: Compiled, folder: Path, budget: Sequence[LayerBudget], search: Outcome | None
+    compiled: Compiled,
+    folder: Path,
+    budget: Sequence[LayerBudget],
+    search: Outcome | None,
+    baud: int | None,
 ) -> None:
-    report = summarise(compiled, budget=budget, search=search)
+    report = summarise(compiled, budget=budget, search=search, baud=baud)
     (folder / PROGRAM).write_bytes(assemble(compiled.image.code))
     profile = np.array(compiled.image.profile, np.uint64)
     params = compiled.image.params.astype(np.uint64)
@@ -171,7 +180,9 @@ def _write_files(
     write_npz(folder / GOLDEN, {"inputs": compiled.golden.inputs, **layers})
     (folder / REPORT_JSON).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     (folder / REPORT_HTML).write_text(render_html(compiled, report), encoding="utf-8")
-    files = {name: _file_record(folder / name) for name in FILES}
+    host_files.write(folder, compiled.host)
+    names = (*FILES, *host_files.files(len(compiled.host)))
+    files = {name: _file_record(folder / name) for name in names}
     text = _manifest(compiled, files).model_dump_json(indent=2)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
@@ -213,6 +224,7 @@ def _manifest(compiled: Compiled, files: dict[str, FileRecord]) -> Manifest:
             )
             for info in compiled.layers
         ),
+        host=host_files.records(compiled.host, image.host),
         golden_samples=len(compiled.golden.inputs),
         files=files,
     )
@@ -257,12 +269,19 @@ def _first(error: ValidationError) -> str:
 
 def _check_files(path: Path, manifest: Manifest) -> None:
     """Every file there, nothing else, and each one as it was written."""
-    if sorted(manifest.files) != sorted(FILES):
+    wanted = sorted((*FILES, *host_files.files(len(manifest.host))))
+    if sorted(manifest.files) != wanted:
         raise BundleError(
-            f"{path / MANIFEST} lists {sorted(manifest.files)}, {sorted(FILES)} are accepted"
+            f"{path / MANIFEST} lists {sorted(manifest.files)}, {wanted} are accepted"
         )
     try:
-        unknown = {entry.name for entry in path.iterdir()} - {*FILES, MANIFEST, BITSTREAM}
+        known = {*FILES, MANIFEST, BITSTREAM, *([host_files.FOLDER] if manifest.host else [])}
+        unknown = {entry.name for entry in path.iterdir()} - known
+        if manifest.host:
+            inside = path / host_files.FOLDER
+            if inside.is_symlink() or not inside.is_dir():
+                raise BundleError(f"{inside} is missing or is not a plain folder")
+            unknown |= {f"{inside.name}/{each.name}" for each in inside.iterdir()} - {*wanted}
         if unknown:
             raise BundleError(f"{path} holds {sorted(unknown)}, which no bundle has")
         for name, record in manifest.files.items():
@@ -305,6 +324,7 @@ def _check_consistency(path: Path, manifest: Manifest, instructions: int, device
     _check_placements(path, manifest)
     written = "program" if device.pulses is None else "read"
     wanted = {"setup", "infer", *(f"{written}/{tile}" for tile in range(manifest.tiles))}
+    wanted |= {record.entry for record in manifest.host if record.entry}
     if set(manifest.entries) != wanted:
         raise BundleError(f"{path} has entries {sorted(manifest.entries)}, not {sorted(wanted)}")
     for span, count in zip(spans, counts, strict=True):
@@ -315,7 +335,8 @@ def _check_consistency(path: Path, manifest: Manifest, instructions: int, device
                 f"{path} has a span of {span.count} words at {span.address}, {count} words "
                 f"below {geometry.act_depth} are accepted"
             )
-    if manifest.layers[-1].span is None:
+    result = bool(manifest.host) and not manifest.host[-1].gives
+    if manifest.layers[-1].span is None and not result:
         raise BundleError(f"{path} has no place for the output of its last layer")
     if len({layer.name for layer in manifest.layers}) != len(manifest.layers):
         raise BundleError(f"{path} has two layers of the same name")
@@ -357,6 +378,11 @@ def _check_profile(path: Path, words: tuple[int, ...], manifest: Manifest) -> No
                 f"{path} has a way of modes whose recipe at {way.param} is beyond the "
                 f"{manifest.param_words} parameter words"
             )
+
+
+def _read_host(path: Path, manifest: Manifest) -> tuple[HostStep, ...]:
+    result, depth = manifest.layers[-1].outputs, manifest.geometry.act_depth
+    return host_files.read(path, manifest.host, result, depth)
 
 
 def _read_golden(path: Path, manifest: Manifest) -> Golden:

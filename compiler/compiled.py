@@ -11,6 +11,7 @@ import numpy as np
 from ..hw.image import Image
 from ..sim.converters import Converters
 from ..sim.devices import Device
+from .host import HostStep
 from .mapping import Placement
 from .options import Options
 from .scales import Scale
@@ -29,7 +30,7 @@ class LayerInfo:
     weights:
         Numbers that its matrices have, 0 of other layers.
     output:
-        Scale of its values.
+        Scale of its values; a result that the host makes is not rounded to it.
     """
 
     name: str
@@ -80,6 +81,8 @@ class Compiled:
         TIA range of single cells.
     ranges:
         TIA range of each matrix, in order of layers and of matrices in them.
+    host:
+        Segments that run on the host, one for each of the image's calls.
     """
 
     name: str
@@ -95,6 +98,7 @@ class Compiled:
     verify_range: int
     ranges: tuple[int, ...]
     golden: Golden
+    host: tuple[HostStep, ...] = ()
 
     @cached_property
     def matrix_ranges(self) -> dict[tuple[int, int], int]:

@@ -61,6 +61,12 @@ class Program:
         self.entries[name] = len(self.code)
         self.registers.clear()
 
+    def insert(self, address: int, code: Sequence[Instruction]) -> None:
+        """Put instructions at an address; entries behind it move."""
+        self.code[address:address] = code
+        for name, entry in self.entries.items():
+            self.entries[name] = entry + len(code) * (entry > address)
+
     def emit(self, op: Op, **operands: int) -> None:
         """Add an instruction.
 

@@ -45,6 +45,10 @@ class UnsupportedOperatorsError(ModelError):
         super().__init__(f"{source} has {count}: {'; '.join(map(str, nodes))}")
 
 
+class HostError(CompileError):
+    """A part of a network that the host cannot run."""
+
+
 class InputError(OhmloomError, ValueError):
     """Samples or labels that the compiled network does not take."""
 

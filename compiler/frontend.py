@@ -32,6 +32,7 @@ from .errors import ModelError, UnsupportedNode, UnsupportedOperatorsError
 from .external import load_external
 from .graph import Network, finished
 from .heap import trim
+from .hosting import Hosting, kinds, read_by
 from .lowering import STANDARD_DOMAINS, Activation, Builder, Coding, Handler, Node, Unsupported
 from .operators import handlers
 from .pins import settled
@@ -54,13 +55,17 @@ _PACKED = {
 """Types of which several values are stored in a byte, and how many."""
 
 
-def load_model(path: str | Path, shape: Sequence[int] | None = None) -> Network:
+def load_model(
+    path: str | Path, shape: Sequence[int] | None = None, *, host: bool = True
+) -> Network:
     """Read, check and lower an ONNX file.
 
     Parameters
     ----------
     shape:
         Of the input, the batch included, where the model leaves dimensions open.
+    host:
+        Whether nodes that have no lowering run on the host; else they are refused.
 
     Raises
     ------
@@ -68,7 +73,9 @@ def load_model(path: str | Path, shape: Sequence[int] | None = None) -> Network:
         If the file is missing, too large, broken, refers to data outside its folder,
         has more than one input or output, or weights that are not finite.
     UnsupportedOperatorsError
-        If nodes have no lowering; all of them are listed.
+        If nodes have no lowering, and cannot run on the host; all of them are listed.
+    HostError
+        If what runs on the host has no fixed shape, or onnxruntime refuses it.
     """
     path = Path(path)
     source = path.name
@@ -82,12 +89,12 @@ def load_model(path: str | Path, shape: Sequence[int] | None = None) -> Network:
     _check_model(proto, source)
     if shape is not None:
         _set_shape(proto, source, shape, weights)
-    _check_finite(proto, weights, source)
+    _check_finite(proto, weights, source, infinite=host)
     _fix_batch(proto, source, weights)
     proto = prepare(proto, source, weights)
     trim()
-    _check_finite(proto, weights, source)
-    network = _network(proto, source, weights)
+    _check_finite(proto, weights, source, infinite=host)
+    network = _network(proto, source, weights, host=host)
     trim()
     return network
 
@@ -206,9 +213,15 @@ def _check_model(proto: ModelProto, source: str) -> None:
         raise ModelError(f"{source} is not a valid ONNX model: {text}") from error
 
 
-def _check_finite(proto: ModelProto, weights: Mapping[str, np.ndarray], source: str) -> None:
+def _check_finite(
+    proto: ModelProto, weights: Mapping[str, np.ndarray], source: str, *, infinite: bool
+) -> None:
+    """Refuse values that are no numbers, or infinite ones unless these may run on the host."""
+
     def check(name: str, values: np.ndarray) -> None:
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
+        if values.dtype.kind != "f":
+            return
+        if np.isnan(values).any() if infinite else not np.isfinite(values).all():
             raise ModelError(f"{source} tensor '{name}' has values that are not finite")
 
     for tensor in _tensors(proto):
@@ -279,35 +292,60 @@ def _fix_batch(proto: ModelProto, source: str, weights: Mapping[str, np.ndarray]
         output.type.tensor_type.ClearField("shape")
 
 
-def _network(proto: ModelProto, source: str, weights: dict[str, np.ndarray]) -> Network:
+def _network(
+    proto: ModelProto, source: str, weights: dict[str, np.ndarray], *, host: bool
+) -> Network:
     input_name, shape, dtype = _input(proto, source, weights)
     output_name = proto.graph.output[0].name
-    consumers = Counter(name for node in proto.graph.node for name in node.input)
+    consumers = Counter(name for node in proto.graph.node for name in read_by(node))
     consumers[output_name] += 1
     opset = next(o.version for o in proto.opset_import if o.domain in STANDARD_DOMAINS)
     builder = Builder(dict(consumers), opset, prod(shape))
     builder.values.update({t.name: numpy_helper.to_array(t) for t in proto.graph.initializer})
     builder.values.update(weights)
+    hosting = _hosting(proto, weights, builder) if host else None
+    infinite = {n for n, v in weights.items() if v.dtype.kind == "f" and np.isinf(v).any()}
     weights.clear()  # each goes when the last node that uses it has been lowered
     numbers = np.arange(prod(shape)).reshape(shape)
     coding = None if dtype is None else Coding.whole(dtype)
     builder.values[input_name] = Activation(numbers, consumers[input_name] == 1, coding)
     builder.input_pin = None if coding is None else coding.pin
-    _lower_nodes(proto, source, builder)
+    _lower_nodes(proto, source, builder, hosting, infinite)
     trim()
-    output = builder.values[output_name]
-    if not isinstance(output, Activation) or not output.values.size:
-        raise ModelError(f"{source} has no layer between its input and its output")
-    values = output.values
-    if output.coding is not None:
-        values = builder.integers(output_name, output)
+    values = hosting.finish(output_name) if hosting else None
+    if values is None:
+        output = builder.values[output_name]
+        if not isinstance(output, Activation) or not output.values.size:
+            raise ModelError(f"{source} has no layer between its input and its output")
+        values = output.values
+        if output.coding is not None:
+            values = builder.integers(output_name, output)
     sample = shape[1:] if shape[0] == 1 else shape
     return settled(finished(input_name, sample, builder.layers, values, builder.input_pin))
 
 
-def _lower_nodes(proto: ModelProto, source: str, builder: Builder) -> None:
-    """Run every handler; a node behind an unsupported one is only looked up by name."""
+def _hosting(proto: ModelProto, weights: Mapping[str, np.ndarray], builder: Builder) -> Hosting:
     known = handlers()
+    asked = {
+        name
+        for node in proto.graph.node
+        if node.op_type in known and not known[node.op_type].stays
+        for name in node.input
+    }
+    return Hosting(proto, kinds(proto, weights), builder, asked)
+
+
+def _lower_nodes(
+    proto: ModelProto,
+    source: str,
+    builder: Builder,
+    hosting: Hosting | None,
+    infinite: set[str],
+) -> None:
+    """Run every handler; a node behind an unsupported one is only looked up by name.
+
+    ``infinite`` are constants for the host alone.
+    """
     unsupported = []
     left = Counter(builder.consumers)
     taken: set[str] = set()
@@ -317,24 +355,92 @@ def _lower_nodes(proto: ModelProto, source: str, builder: Builder) -> None:
         while unique in taken:
             unique += f"#{number}"
         taken.add(unique)
-        handler = known.get(node.op_type)
-        if node.domain not in (handler.domains if handler else STANDARD_DOMAINS):
-            unsupported.append(UnsupportedNode(name, node.op_type, f"of domain {node.domain}"))
-        elif handler is None:
-            accepted = ", ".join(sorted(known))
-            unsupported.append(UnsupportedNode(name, node.op_type, f"accepted: {accepted}"))
-        elif all(value in builder.values for value in node.input if value):
-            try:
-                _check_types(node, handler, builder)
-                handler.lower(Node(node, unique, builder))
-            except Unsupported as reason:
-                unsupported.append(UnsupportedNode(name, node.op_type, str(reason)))
-            for value in filter(None, node.input):
+        read = read_by(node)
+        made = [each for each in dict.fromkeys(read) if hosting and hosting.makes(each)]
+        ready = all(each in builder.values or each in made for each in read)
+        why = _no_handler(node)
+        if not why and ready:
+            why = _not_finite(node, source, builder, infinite)
+        if not why and ready:
+            why = _not_lowered(Node(node, unique, builder), made, left, hosting)
+        if why and hosting is None:
+            unsupported.append(UnsupportedNode(name, node.op_type, why))
+        elif why and hosting:
+            why = "no lowering" if _no_handler(node) else why
+            never = hosting.refusal(node)
+            if never:
+                told = UnsupportedNode(name, node.op_type, f"{why}; on the host it {never}")
+                unsupported.append(told)
+            elif ready:
+                hosting.add(node, UnsupportedNode(name, node.op_type, why))
+        if ready:
+            for value in read:
                 left[value] -= 1
                 if not left[value]:
-                    del builder.values[value]
+                    builder.values.pop(value, None)
     if unsupported:
         raise UnsupportedOperatorsError(source, unsupported)
+
+
+def _no_handler(node: NodeProto) -> str:
+    """Why no handler takes such a node, or nothing."""
+    known = handlers()
+    handler = known.get(node.op_type)
+    if node.domain not in (handler.domains if handler else STANDARD_DOMAINS):
+        return f"of domain {node.domain}"
+    return "" if handler else f"accepted: {', '.join(sorted(known))}"
+
+
+def _not_finite(node: NodeProto, source: str, builder: Builder, infinite: set[str]) -> str:
+    """Why a node that reads infinite constants is for the host, or nothing.
+
+    What a node makes of constants alone may be infinite too.
+
+    Raises
+    ------
+    ModelError
+        If they are weights.
+    """
+    found = next((name for name in read_by(node) if name in infinite), None)
+    if found is None:
+        return ""
+    if not handlers()[node.op_type].stays:
+        raise ModelError(f"{source} tensor '{found}' has values that are not finite")
+    if all(isinstance(builder.values.get(name), np.ndarray) for name in read_by(node)):
+        infinite.update(node.output)
+        return ""
+    return f"input '{found}' has values that are not finite"
+
+
+def _not_lowered(
+    node: Node, made: Sequence[str], left: Counter[str], hosting: Hosting | None
+) -> str:
+    """Run the handler of a node; why it does not take the node, or nothing.
+
+    ``made`` are the tensors among its inputs that the host makes.
+    """
+    builder, handler = node.builder, handlers()[node.operator]
+    computed = [
+        name
+        for name in read_by(node.proto)
+        if name in made or isinstance(builder.values.get(name), Activation)
+    ]
+    if made and handler.stays and set(computed) <= set(made):
+        return "all that it reads is on the host"
+    before, crossing = builder.snapshot(), hosting and hosting.crossing
+    try:
+        if hosting:
+            hosting.offer(made, left)
+        _check_types(node.proto, handler, builder)
+        handler.lower(node)
+    except Unsupported as reason:
+        builder.restore(before)
+        if hosting and crossing is not None:
+            hosting.crossing = crossing
+        return str(reason)
+    if hosting:
+        hosting.demanded.update(made)
+    return ""
 
 
 def _check_types(node: NodeProto, handler: Handler, builder: Builder) -> None:

@@ -18,7 +18,7 @@ from math import prod
 import numpy as np
 
 from .floats import Floats
-from .layers import Copy, Layer, Matrix, Renumbering, Values
+from .layers import Copy, Host, Layer, Matrix, Renumbering, Values
 from .scales import Scale
 
 DOUBLE_VALUES = 1 << 21
@@ -73,6 +73,13 @@ class Network:
     def tensors(self) -> tuple[range, ...]:
         """Numbers of the input's values, and of those that each layer makes."""
         return (range(self.inputs), *(layer.numbers for layer in self.layers))
+
+    @property
+    def nowhere(self) -> frozenset[int]:
+        """Which of :attr:`tensors` is in no words: a result that the host makes."""
+        last = self.layers[-1]
+        made_by_host = isinstance(last, Host) and last.result
+        return frozenset({len(self.layers)} if made_by_host else ())
 
     @cached_property
     def _firsts(self) -> list[int]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 
 from ..hw.geometry import Geometry, accumulator_bits
-from ..hw.image import Image, LayerSpan
+from ..hw.image import HostCall, Image, LayerSpan, Span
 from ..hw.isa import Dac, Op, Reg, pack_requant
 from ..sim.converters import ADC_BITS, Converters
 from ..sim.devices import Device
@@ -26,6 +27,8 @@ from .emitter import Emitter, Piece, Product, Program
 from .errors import TargetError
 from .graph import Network
 from .heap import trim
+from .host import Segment
+from .layers import Host, Layer, Values
 from .mapping import Placement, by_matrix, row_groups, tiles_used
 from .memory import ZERO_WORD, MemoryMap
 from .options import Options
@@ -132,12 +135,13 @@ def _lowered(
         program.emit(op, tile=tile, cell=0, count=geometry.cells)
         program.emit(Op.HALT)
     memory, made, params, used = _memory(network, placements, again=False), program, words, 0
+    calls: list[HostCall] = []
     for again in (False, True):
         # Words are used again only where there are not enough for every layer's own.
         memory = _memory(network, placements, again=again)
         made, params, used = program.copy(), list(words), memory.end
         if used <= geometry.act_depth:
-            used = _emit_inference(network, scales, products, memory, made, params)
+            used, calls = _emit_inference(network, scales, products, memory, made, params)
         if used <= geometry.act_depth:
             break
     _check_memory("activation", used, geometry.act_depth)
@@ -165,6 +169,7 @@ def _lowered(
             if kept
         ),
         profile=profile.words,
+        host=tuple(calls),
     )
 
 
@@ -246,8 +251,8 @@ def _emit_inference(
     memory: MemoryMap,
     program: Program,
     params: list[int],
-) -> int:
-    """The ``infer`` entry; the activation words that it uses."""
+) -> tuple[int, list[HostCall]]:
+    """The ``infer`` entries; the activation words that they use, and the host's calls."""
     program.enter("infer")
     begin = len(program.code)
 
@@ -257,19 +262,59 @@ def _emit_inference(
     emitter = Emitter(
         program, params, memory.places(network), ZERO_WORD, scale, products, memory.end
     )
-    for layer in network.layers:
-        emitter.emit_layer(layer)
-        if layer.count > _LARGE:
-            trim()
+    calls: list[HostCall] = []
+    for segment, layers in groupby(network.layers, _segment):
+        if segment is not None:
+            _end_entry(program, calls)
+            calls.append(_call(network, memory, segment, layers))
+            program.enter(f"infer/{len(calls)}")
+            continue
+        for layer in layers:
+            emitter.emit_layer(layer)
+            if layer.count > _LARGE:
+                trim()
+    _end_entry(program, calls)
     if emitter.zero_used:
         word = emitter.record([pack_requant(0, 1, 0)])
         before = Program(geometry=program.geometry)
         before.set(Reg.CLAMP_LO, 0)
         before.set(Reg.CLAMP_HI, 0)
         before.emit(Op.REQUANT, out=ZERO_WORD, param=word, count=1)
-        program.code[begin:begin] = before.code
-    program.emit(Op.HALT)
-    return emitter.used
+        program.insert(begin, before.code)
+    return emitter.used, calls
+
+
+def _segment(layer: Layer) -> Segment | None:
+    return layer.segment if isinstance(layer, Host) else None
+
+
+def _end_entry(program: Program, calls: list[HostCall]) -> None:
+    """End the entry of what was emitted last; behind a call there is none of nothing."""
+    name, first = next(reversed(program.entries.items()))
+    if not calls or len(program.code) > first:
+        program.emit(Op.HALT)
+        calls[-1:] = [replace(call, entry=name) for call in calls[-1:]]
+    else:
+        del program.entries[name]
+
+
+def _call(
+    network: Network, memory: MemoryMap, segment: Segment, layers: Iterable[Layer]
+) -> HostCall:
+    """The words of a segment."""
+    reads, writes = list[Span](), list[Span]()
+    for layer in layers:
+        # All layers of a segment read the same.
+        reads = [_words(network, memory, each) for each in layer.reads]
+        writes.append(memory.spans[network.tensor_of(layer.first)])
+    return HostCall(segment.name, tuple(reads), tuple(span for span in writes if span.count))
+
+
+def _words(network: Network, memory: MemoryMap, values: Values | range) -> Span:
+    """Where values of one tensor lie, one after the other."""
+    tensor, first = network.tensor_of(int(values[0])), int(values[0])
+    begin = memory.spans[tensor].address + first - network.tensors[tensor].start
+    return Span(begin, len(values))
 
 
 def _products(

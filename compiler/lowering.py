@@ -10,18 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import inf
+from math import inf, prod
 from typing import Any
 
 import numpy as np
 import onnx
 
+from .host import Segment
 from .layers import (
     ZERO,
     Block,
     Bounded,
     Copy,
     Function,
+    Host,
     Largest,
     Layer,
     Matrix,
@@ -159,6 +161,22 @@ class Builder:
     def _head(self, name: str) -> dict[str, Any]:
         alike = name if self.repeats else ""
         return {"name": self._unique(name), "first": self.next, "alike": alike}
+
+    def snapshot(self) -> Builder:
+        """What :meth:`restore` goes back to."""
+        return replace(
+            self,
+            values=dict(self.values),
+            layers=list(self.layers),
+            scales=dict(self.scales),
+            _gathered=dict(self._gathered),
+        )
+
+    def restore(self, before: Builder) -> None:
+        """As if nothing had been lowered since."""
+        self.next, self.repeats, self.input_pin = before.next, before.repeats, before.input_pin
+        self.values, self.layers, self.scales = before.values, before.layers, before.scales
+        self._gathered = before._gathered
 
     # -- layers -----------------------------------------------------------------------
 
@@ -332,6 +350,14 @@ class Builder:
         """Places of the largest values of rows, shape (rows, values)."""
         return self._add(Largest(source=windows, last=last, **self._head(name)))
 
+    def host(
+        self, name: str, segment: Segment, shape: Sequence[int], *, result: bool = False
+    ) -> Values:
+        """A tensor of a shape that the host makes."""
+        head = {**self._head(name), "alike": ""}
+        layer = Host(segment=segment, values=prod(shape), result=result, **head)
+        return self._add(layer).reshape(shape)
+
     # -- changes of what is there -----------------------------------------------------
 
     def clipped(self, name: str, tensor: Activation, low: float, high: float) -> Values:
@@ -390,7 +416,7 @@ class Builder:
             if free:
                 self.layers[maker] = replace(layer, pin=pin)
         # Values of different layers, which may have different scales, one after the other.
-        makers = self._makers(tensor.values)
+        makers = self.makers(tensor.values)
         made = np.full(tensor.shape, ZERO)
         for each in np.unique(makers):
             here = makers == each
@@ -422,7 +448,7 @@ class Builder:
             return tensor.values
         return self.weighted_sum(name, [tensor.values], [1 / own.scale], own.zero, pin=WHOLE)
 
-    def _makers(self, values: Values) -> np.ndarray:
+    def makers(self, values: Values) -> np.ndarray:
         """For each value the layer that makes it, -1 of the input, ``_NOWHERE`` of ``ZERO``."""
         firsts = np.array([layer.first for layer in self.layers], np.int64)
         found = np.searchsorted(firsts, values, side="right") - 1
@@ -436,7 +462,7 @@ class Builder:
         if not layer.passes:
             return layer.pin
         sources = {
-            int(m) for values in layer.reads for m in np.unique(self._makers(np.asarray(values)))
+            int(m) for values in layer.reads for m in np.unique(self.makers(np.asarray(values)))
         }
         pins = {self._pin_of(source) for source in sources - {_NOWHERE}}
         return pins.pop() if len(pins) == 1 else None
@@ -644,6 +670,9 @@ class Handler:
     """Whether tensors of integers are among what they take."""
     domains: tuple[str, ...] = STANDARD_DOMAINS
     """Of the operators."""
+    stays: bool = True
+    """Whether a node stays on the host where all that it reads is computed there: no tiles and
+    no scale of the model's are in it."""
 
 
 __all__ = [

@@ -14,10 +14,11 @@ from .options import Options
 from .scales import Scale
 
 FORMAT = "ohmloom-bundle"
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(min_length=1, max_length=1024)]
+NAME_LENGTH = 1024
+Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH)]
 
 
 class _Record(BaseModel):
@@ -50,11 +51,48 @@ class LayerRecord(_Record):
     span: Span | None
 
 
+class NodeRecord(_Record):
+    """A node that runs on the host, and why."""
+
+    node: Name
+    operator: Name
+    reason: Name
+
+
+class GivenRecord(_Record):
+    """An output of a host segment that goes to the controller: which, its scale and its words."""
+
+    output: Annotated[int, Field(ge=0)]
+    scale: Scale
+    span: Span
+
+
+class TakenRecord(_Record):
+    """An input of a host segment: its scale and its words."""
+
+    scale: Scale
+    span: Span
+
+
+class HostRecord(_Record):
+    """A host segment; its model is a file of its own.
+
+    ``entry`` is run behind it, if it is not empty. Where ``gives`` is empty its first output
+    is the network's result.
+    """
+
+    name: Name
+    nodes: tuple[NodeRecord, ...]
+    takes: Annotated[tuple[TakenRecord, ...], Field(min_length=1)]
+    gives: tuple[GivenRecord, ...]
+    entry: Annotated[str, Field(max_length=NAME_LENGTH)]
+
+
 class Manifest(_Record):
     """Everything about a compiled network that is not an array or a program."""
 
     format: Literal["ohmloom-bundle"] = FORMAT
-    schema_version: Literal[4] = SCHEMA_VERSION
+    schema_version: Literal[5] = SCHEMA_VERSION
     name: Name
     options: Options
     device: dict[str, Any]
@@ -69,5 +107,6 @@ class Manifest(_Record):
     placements: tuple[Placement, ...]
     input: InputRecord
     layers: Annotated[tuple[LayerRecord, ...], Field(min_length=1)]
+    host: tuple[HostRecord, ...]
     golden_samples: Annotated[int, Field(ge=0)]
     files: dict[str, FileRecord]

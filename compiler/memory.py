@@ -45,6 +45,9 @@ class MemoryMap:
         until[-1] = last
         spans: list[Span] = []
         for number, tensor in enumerate(network.tensors):
+            if number in network.nowhere:
+                spans.append(Span(begin, 0))
+                continue
             taken = sorted(
                 (span.address, span.address + span.count)
                 for other, span in enumerate(spans)
@@ -57,7 +60,7 @@ class MemoryMap:
                 address = max(address, end)
             spans.append(Span(address, len(tensor)))
         kept = tuple(
-            not any(_share(span, later) for later in spans[number + 1 :])
+            span.count > 0 and not any(_share(span, later) for later in spans[number + 1 :])
             for number, span in enumerate(spans)
         )
         return cls(tuple(spans), kept)

@@ -35,3 +35,5 @@ class Options(BaseModel):
     """Whether biases make up for the mean of what rounded and stuck weights change."""
     golden_samples: Annotated[int, Field(ge=0, le=1024)] = 8
     """Calibration samples whose integers are kept as golden vectors; 0: the network is not run."""
+    host: bool = True
+    """Whether operators that have no lowering run on the host; else they are refused."""

@@ -13,6 +13,30 @@ def where_section(places: list[dict[str, str]]) -> str:
     return "<h2>What runs where</h2>" + table(("layer", "kind", "where", "why"), rows, text=True)
 
 
+def host_section(calls: list[dict[str, Any]]) -> str:
+    """What runs on the host; nothing if nothing does."""
+    if not calls:
+        return ""
+    rows = [
+        row(
+            call["name"],
+            "; ".join(f"{n['operator']} {n['name']}: {n['reason']}" for n in call["nodes"]),
+            f"{call['words_in']:,}",
+            f"{call['words_out']:,}",
+            "" if call["link_seconds"] is None else si(call["link_seconds"], "s"),
+        )
+        for call in calls
+    ]
+    return (
+        "<h2>On the host</h2>"
+        + note(
+            "What has no lowering runs on the host between two runs of the controller. The words "
+            "that go over the link are counted, the time is estimated by its rate."
+        )
+        + table(("segment", "nodes", "words in", "words out", "link"), rows)
+    )
+
+
 def programming_section(found: dict[str, Any]) -> str:
     """Pulses, time and energy of writing the cells."""
     tag = found["tag"]

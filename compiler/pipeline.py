@@ -22,7 +22,8 @@ from .errors import CalibrationError, TargetError
 from .frontend import load_model
 from .graph import Network
 from .heap import trim
-from .layers import Matrix
+from .host import HostStep
+from .layers import Host, Matrix
 from .lower import lower
 from .mapping import check_slices, place, tiles_used
 from .options import Options
@@ -75,7 +76,9 @@ def compile_model(
     name, converters = Path(model_path).name, converters or Converters()
     compiled = compile_network(
         name,
-        calibrated(load_model(model_path, shape), calib),  # by no name here: it goes when it may
+        calibrated(
+            load_model(model_path, shape, host=options.host), calib
+        ),  # by no name here: it goes when it may
         device,
         geometry,
         options,
@@ -211,6 +214,7 @@ def compile_network(
             np.empty((0, network.inputs), np.int32),
             tuple(np.empty((0, layer.span.count), np.int32) for layer in image.layers),
         ),
+        host=_host(network, scales),
     )
 
 
@@ -228,6 +232,20 @@ def _layers(network: Network, scales: Sequence[Scale]) -> tuple[LayerInfo, ...]:
             zip(network.layers, network.holders, scales[1:], strict=True)
         )
     )
+
+
+def _host(network: Network, scales: Sequence[Scale]) -> tuple[HostStep, ...]:
+    """Segments that run on the host, with the scales of what they read and make."""
+    steps: dict[str, HostStep] = {}
+    for number, layer in enumerate(network.layers):
+        if isinstance(layer, Host):
+            name = layer.segment.name
+            takes = tuple(scales[network.tensor_of(source.start)] for source in layer.sources)
+            step = steps.setdefault(name, HostStep(layer.segment, takes, ()))
+            if not layer.result:
+                gives = (*step.gives, (layer.output, scales[number + 1]))
+                steps[name] = replace(step, gives=gives)
+    return tuple(steps.values())
 
 
 def _golden(compiled: Compiled, samples: np.ndarray) -> Golden:

@@ -122,9 +122,11 @@ def _simplify(model: ir.Model) -> None:
     ir.passes.Sequential(
         common.RemoveInitializersFromInputsPass(), common.InlinePass(), lift
     )(model)  # fmt: skip
+    # It would take the only node from a branch of an If that gives back what is outside of it.
+    inner = len(list(ir.traversal.RecursiveGraphIterator(model.graph))) > len(model.graph)
     rewrite = ir.passes.Sequential(
         RewritePass((*_ALWAYS, *since)),
-        common.IdentityEliminationPass(),
+        *(() if inner else (common.IdentityEliminationPass(),)),
         common.RemoveUnusedNodesPass(),
     )
     budget = _Budget()

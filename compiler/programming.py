@@ -116,11 +116,16 @@ def write(engine: NumpyEngine, levels: NDArray[np.integer]) -> Written:
         tries[tile] = np.reshape([had for _, had, _ in results], wanted.shape)
         status[tile] = np.reshape([found for _, _, found in results], wanted.shape)
     conversions = 1 << engine.registers[Reg.AVERAGE]
-    pulses, seconds, joules = (
-        each[: len(levels)].copy()
-        for each in (array.pulses, array.pulse_seconds, array.pulse_joules)
+    first = slice(len(levels))
+    return Written(
+        tries,
+        array.pulses[first].copy(),
+        array.pulse_seconds[first].copy(),
+        status,
+        array.pulse_joules[first].copy(),
+        conversions,
+        Tag.SIMULATED,
     )
-    return Written(tries, pulses, seconds, status, joules, conversions, Tag.SIMULATED)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ import numpy as np
 from ..hw.isa import BIAS_BITS
 from .errors import CalibrationError, TargetError
 from .graph import Network
-from .layers import Largest, Matrix
+from .layers import Host, Largest, Matrix
 from .options import MAX_SLICES
 from .pins import check_words
 from .samples import flat_samples
@@ -161,9 +161,10 @@ def choose_scales(
     """Scales of the input and of every layer's values, with the ranges of :func:`calibrate`.
 
     Those that have to be alike cover the ranges of all of them. Hidden activations have
-    ``act_bits``; what no layer reads keeps ``word_bits``, so that scores are as fine as
-    the controller's words allow, over ``OUTPUT_HEADROOM`` times their range. Places of
-    largest values are whole numbers. What a quantised model says of a tensor is taken as it is.
+    ``act_bits``; what no layer reads, or the host alone, keeps ``word_bits``, so that scores
+    are as fine as the controller's words allow, over ``OUTPUT_HEADROOM`` times their range.
+    Places of largest values are whole numbers. What a quantised model says of a tensor is
+    taken as it is.
 
     Raises
     ------
@@ -183,11 +184,16 @@ def choose_scales(
             chosen[first] = whole(word_bits)
         elif pin is not None:
             chosen[first] = pin
-        elif any(network.readers[number] for number in members):
+        elif any(_is_driven(network, number) for number in members):
             chosen[first] = fit(low, high, act_bits, word_bits)
         else:
             chosen[first] = fit(low * OUTPUT_HEADROOM, high * OUTPUT_HEADROOM, word_bits, word_bits)
     return tuple(chosen[root] for root in group)
+
+
+def _is_driven(network: Network, tensor: int) -> bool:
+    """Whether anything but the host reads a tensor."""
+    return not all(isinstance(network.layers[n], Host) for n in network.readers[tensor])
 
 
 def _maker(network: Network, tensor: int) -> object:

@@ -19,6 +19,7 @@ from ..hw.power import controller
 from .budget import LayerBudget
 from .compiled import Compiled
 from .energy import CellEnergy, inference_energy, sampled_cell_energy
+from .host_report import host_calls
 from .programming import Estimate, Written, programming
 from .trial import Outcome
 from .where import places
@@ -29,6 +30,7 @@ def summarise(
     adc: AdcPart = ad7606c.PART,
     budget: Sequence[LayerBudget] = (),
     search: Outcome | None = None,
+    baud: int | None = None,
 ) -> dict[str, Any]:
     """The report as plain JSON values.
 
@@ -43,6 +45,8 @@ def summarise(
         Where the error of its layers comes from, if that was asked for.
     search:
         How its knobs were found, if they were.
+    baud:
+        Rate of the board's link, if there is a board.
     """
     image, device, geometry = compiled.image, compiled.device, compiled.image.geometry
     mvms = _mvms(compiled)
@@ -87,6 +91,7 @@ def summarise(
         "energy": energy_report(compiled, adc),
         "budget": [asdict(layer) for layer in budget],
         "search": search.as_dict() if search else None,
+        "host": host_calls(compiled, baud),
     }
 
 

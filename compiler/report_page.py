@@ -7,7 +7,13 @@ from string import Template
 from typing import Any
 
 from .compiled import Compiled
-from .page_costs import energy_section, programming_section, search_section, where_section
+from .page_costs import (
+    energy_section,
+    host_section,
+    programming_section,
+    search_section,
+    where_section,
+)
 from .page_parts import row, si
 from .page_pictures import levels_section, maps_section
 
@@ -53,6 +59,7 @@ $where
 $cycles
 $energy
 $programming
+$host
 $budget
 $search
 <h2>Use of the controller</h2>
@@ -101,6 +108,7 @@ def render_html(compiled: Compiled, report: dict[str, Any]) -> str:
         cycles=_cycles(report["cycles"]),
         energy=energy_section(report["energy"]),
         programming=programming_section(report["programming"]),
+        host=host_section(report["host"]),
         budget=_budget(report["budget"]),
         search=search_section(report["search"]),
         use="".join(

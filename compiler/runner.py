@@ -9,6 +9,7 @@ from ..sim.engine import NumpyEngine
 from .cells import check_faults
 from .compiled import Compiled
 from .errors import InputError
+from .host import Executor
 from .samples import flat_samples
 
 
@@ -25,7 +26,12 @@ def quantise_input(compiled: Compiled, x: np.ndarray) -> np.ndarray:
 
 
 def dequantise_output(compiled: Compiled, drive: np.ndarray) -> np.ndarray:
-    """Float32 scores of the last layer's integers, shape (n, outputs)."""
+    """Scores of the output's integers, shape (n, outputs).
+
+    Float32; or what the host makes of the integers, where the network ends there.
+    """
+    if compiled.host and not compiled.host[-1].gives:
+        return Executor(compiled.host).result(drive)
     return compiled.layers[-1].output.dequantise(drive)
 
 
@@ -58,7 +64,13 @@ def build_engine(
         cells = np.flatnonzero(~np.isnan(stuck))
         array.stick(cells, stuck[cells])
     engine = NumpyEngine(
-        image, array, compiled.converters, compiled.options.clk_hz, seed, read_noise=read_noise
+        image,
+        array,
+        compiled.converters,
+        compiled.options.clk_hz,
+        seed,
+        read_noise=read_noise,
+        host=Executor(compiled.host),
     )
     engine.setup()
     if program:

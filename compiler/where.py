@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..hw.cycles import layer_of_each
 from ..hw.isa import Instruction, Op
 from .compiled import Compiled
 
-CONTROLLER = "controller"
+CONTROLLER, HOST = "controller", "host"
 WHY = {
     "matrix": "a constant matrix: weights are conductances, columns add up their currents",
     "sum": "values times constants: the controller has a multiplier, tiles would be too coarse",
@@ -21,6 +21,7 @@ WHY = {
     "threshold": "a comparison of values, which no column of cells makes",
     "argmax": "a comparison of values, which no column of cells makes",
     "copy": "values are only moved",
+    HOST: "no lowering",
 }
 """By the kind of layer."""
 _AROUND = (Op.SET, Op.LOOP, Op.END, Op.HALT, Op.NOP)
@@ -64,13 +65,25 @@ def places(compiled: Compiled, code: Sequence[Instruction]) -> list[Where]:
             tiles[name].add(instr["tile"])
         if instr.op.name not in ops[name]:
             ops[name].append(instr.op.name)
-    found = []
+    found, reasons = [], _reasons(compiled)
     for layer in compiled.layers:
+        if layer.kind == HOST:
+            why = f"{WHY[HOST]}: {next(reasons)}"
+            found.append(Where(layer.name, layer.kind, HOST, why))
+            continue
         on, done = tiles[layer.name], ops[layer.name]
         where = f"tile{'s' * (len(on) > 1)} {_ranges(on)}" if on else CONTROLLER
         where += f": {', '.join(done)}" if done else ""
         found.append(Where(layer.name, layer.kind, where, WHY.get(layer.kind, "")))
     return found
+
+
+def _reasons(compiled: Compiled) -> Iterator[str]:
+    """For each layer that the host makes, why its segment's nodes are there."""
+    for step in compiled.host:
+        nodes = step.segment.nodes
+        told = "; ".join(f"{node.operator} {node.node}, {node.reason}" for node in nodes)
+        yield from [told] * max(len(step.gives), 1)
 
 
 def _ranges(numbers: Iterable[int]) -> str:

@@ -32,6 +32,38 @@ class LayerSpan:
 
 
 @dataclass(frozen=True)
+class HostCall:
+    """What the host does between two runs of an inference.
+
+    Attributes
+    ----------
+    name:
+        Of the host segment.
+    reads:
+        Words that it takes, in its order.
+    writes:
+        Words that it makes; none where what it makes is the network's result.
+    entry:
+        Entry that is run afterwards; empty where nothing is left to run before the next call.
+    """
+
+    name: str
+    reads: tuple[Span, ...]
+    writes: tuple[Span, ...]
+    entry: str = ""
+
+    @property
+    def words_in(self) -> int:
+        """Words that come from the controller."""
+        return sum(span.count for span in self.reads)
+
+    @property
+    def words_out(self) -> int:
+        """Words that go to it."""
+        return sum(span.count for span in self.writes)
+
+
+@dataclass(frozen=True)
 class Image:
     """Program, parameters and memory map of a compiled network.
 
@@ -46,17 +78,19 @@ class Image:
         ``"setup"`` (device profile, registers and rails, run once after power-up),
         ``"program/T"`` (write-verify of tile ``T``, levels in cell memory) or, where a
         host writes the cells by pulses, ``"read/T"`` (a read of them all), and
-        ``"infer"`` (one inference: input span to output span).
+        ``"infer"`` (one inference: input span to output spans). Where a host takes part in it
+        (``host``), ``"infer"`` is its first part, and ``"infer/N"`` those behind its calls.
     params:
         Parameter memory from address 0, shape (n,), uint64.
     tiles:
         Tiles used, ``0 .. tiles-1``.
     input, layers:
-        Spans of the input and of each layer's output, in execution order; the
-        last layer's is the network's output.
+        Spans of the input and of each layer's output, in execution order.
     profile:
         Words of the device profile (:mod:`~ohmloom.hw.profile`) that ``ADOPT`` takes;
         without them nothing can be pulsed.
+    host:
+        Calls of the host, in order.
     """
 
     geometry: Geometry
@@ -67,7 +101,21 @@ class Image:
     input: Span
     layers: tuple[LayerSpan, ...]
     profile: tuple[int, ...] = ()
+    host: tuple[HostCall, ...] = ()
 
     @property
-    def output(self) -> Span:
-        return self.layers[-1].span
+    def runs(self) -> tuple[str, ...]:
+        """Entries of an inference, in order."""
+        return ("infer", *(call.entry for call in self.host if call.entry))
+
+    @property
+    def host_makes_result(self) -> bool:
+        """Whether the network's result is what the last call makes, in no words."""
+        return bool(self.host) and not self.host[-1].writes
+
+    @property
+    def outputs(self) -> tuple[Span, ...]:
+        """The network's output: the last layer's, or what the last call makes its result of."""
+        if self.host_makes_result:
+            return self.host[-1].reads
+        return tuple(layer.span for layer in self.layers[-1:])

@@ -39,6 +39,11 @@ def bitstream(
             else:
                 report = build(compiled, each, bundle, reporter)
             built[each.name] = report.as_dict()
+            if compiled is not None and compiled.host:
+                names = ", ".join(call.name for call in compiled.image.host)
+                built[each.name]["host"] = (
+                    f"an inference needs the host, which runs {names} between the runs of the board"
+                )
     tables = [key_table(f"Bitstream for {name}", data) for name, data in built.items()]
     data = next(iter(built.values())) if len(built) == 1 else {"bitstreams": built}
     emit(as_json, data, Group(*tables))

@@ -53,6 +53,10 @@ def compile_model(
     budget: Annotated[
         bool, typer.Option("--budget", help="Take the error of every layer apart by its causes.")
     ] = False,
+    no_host: Annotated[
+        bool,
+        typer.Option("--no-host", help="Refuse operators that would have to run on the host."),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, max=SEED_MAX, help="Seed of every draw.")] = 1,
     as_json: Json = False,
 ) -> None:
@@ -62,6 +66,7 @@ def compile_model(
         from ...compiler.options import Options
         from ..arrays import blaming, load_array
         from ..steps.compiling import choose_knobs, compile_bundle
+        from ..steps.targets import link_baud
         from ..steps.targets import target as geometry_of
 
         geometry, clk_hz = geometry_of(target, rows, columns)
@@ -72,6 +77,7 @@ def compile_model(
             verify=not one_shot,
             seed=seed,
             clk_hz=clk_hz,
+            host=not no_host,
         )
         bundle = output or Path(f"{model.stem}.ohm")
         samples, search = load_array(calib), None
@@ -96,6 +102,7 @@ def compile_model(
                 budget=budget,
                 shape=sizes,
                 search=search,
+                baud=link_baud(target),
             )
     emit(as_json, data, key_table(f"Compiled {model.name}", data))
 

@@ -12,6 +12,7 @@ from ...compiler.budget import LayerBudget, error_budget
 from ...compiler.bundle import REPORT_HTML, REPORT_JSON, write_bundle
 from ...compiler.compiled import Compiled
 from ...compiler.frontend import load_model
+from ...compiler.host_report import lines
 from ...compiler.options import Options
 from ...compiler.pipeline import calibrated, compile_model
 from ...compiler.search import Search
@@ -41,7 +42,7 @@ def choose_knobs(
         If device, model or samples do not do, or nothing keeps the accuracy.
     """
     reporter.update("calibrating")
-    source = calibrated(load_model(model, shape), calib)
+    source = calibrated(load_model(model, shape, host=options.host), calib)
 
     def told(trial: Trial) -> None:
         reporter.update(f"tried {_words(trial)}")
@@ -78,8 +79,11 @@ def compile_bundle(
     budget: bool = False,
     shape: Sequence[int] | None = None,
     search: Outcome | None = None,
+    baud: int | None = None,
 ) -> tuple[Compiled, dict[str, object]]:
     """Compile a network into a bundle; also returns the figures that are shown.
+
+    ``baud`` is the rate of the board's link, where there is one.
 
     Raises
     ------
@@ -94,9 +98,10 @@ def compile_bundle(
     errors: tuple[LayerBudget, ...] = ()
     if budget:
         reporter.update("taking the errors apart")
-        errors = error_budget(calibrated(load_model(model, shape), calib), compiled, faults)
+        network = load_model(model, shape, host=compiled.options.host)
+        errors = error_budget(calibrated(network, calib), compiled, faults)
     reporter.update("writing the bundle")
-    write_bundle(compiled, bundle, errors, search)
+    write_bundle(compiled, bundle, errors, search, baud)
     report = json.loads((bundle / REPORT_JSON).read_text(encoding="utf-8"))
     image, cycles = compiled.image, report["cycles"]
     writing, energy = report["programming"]["total"], report["energy"]
@@ -125,6 +130,8 @@ def compile_bundle(
     }
     if search:
         figures["tried"] = [_words(trial) for trial in search.trials]
+    if compiled.host:
+        figures["host"] = list(lines(report["host"]))
     if errors:
         figures["error_budget"] = [
             f"{layer.name}: {layer.error:.2%}, of it "

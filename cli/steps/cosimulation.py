@@ -6,6 +6,7 @@ import numpy as np
 
 from ...compiler.cells import check_faults
 from ...compiler.compiled import Compiled
+from ...compiler.host import Executor
 from ...errors import OhmloomError
 from ...sim.cosim.fault import Fault
 from ...sim.cosim.job import CosimReport, Cosimulation, Job
@@ -52,6 +53,7 @@ def cosimulate(
         job,
         lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total),
         simulator=simulator,
+        host=Executor(compiled.host),
     )
 
 

@@ -53,3 +53,14 @@ def target(name: str, rows: int | None, columns: int | None) -> tuple[Geometry, 
         param_depth=most.param_depth,
         act_depth=most.act_depth,
     ), chosen.clk_hz
+
+
+def link_baud(name: str) -> int | None:
+    """Rate of a target's command link; None of :data:`SIMULATED`.
+
+    Raises
+    ------
+    BoardError
+        If there is no such board.
+    """
+    return None if name == SIMULATED else board(name).baud

@@ -3,6 +3,7 @@
 from .base import ZERO, Bounded, Layer, Renumbering, Values
 from .copy import Copy
 from .function import Function
+from .host import Host
 from .largest import Largest
 from .matrix import Block, Matrix
 from .patches import Patches, compact
@@ -17,6 +18,7 @@ __all__ = [
     "Bounded",
     "Copy",
     "Function",
+    "Host",
     "Largest",
     "Layer",
     "Matrix",

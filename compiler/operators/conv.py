@@ -222,4 +222,7 @@ def _transposed_shape(
     return tuple(shape), tuple(before)
 
 
-HANDLERS = (Handler(("Conv",), lower), Handler(("ConvTranspose",), lower_transposed))
+HANDLERS = (
+    Handler(("Conv",), lower, stays=False),
+    Handler(("ConvTranspose",), lower_transposed, stays=False),
+)

@@ -124,4 +124,7 @@ def product(node: Node, a: np.ndarray, b: np.ndarray, scale: np.ndarray | None) 
     return made
 
 
-HANDLERS = (Handler(("Gemm",), lower_gemm), Handler(("MatMul",), lower_matmul))
+HANDLERS = (
+    Handler(("Gemm",), lower_gemm, stays=False),
+    Handler(("MatMul",), lower_matmul, stays=False),
+)

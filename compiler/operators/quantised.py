@@ -353,16 +353,22 @@ def _emit_whole(node: Node, made: Values) -> None:
 
 
 HANDLERS = (
-    Handler(("QuantizeLinear",), lower_quantize, domains=EITHER),
-    Handler(("DequantizeLinear",), lower_dequantize, integers=True, domains=EITHER),
-    Handler(("QLinearConv",), lower_conv, integers=True),
-    Handler(("QLinearMatMul",), lower_matmul, integers=True),
-    Handler(("QGemm",), lower_gemm, integers=True, domains=RUNTIME_DOMAINS),
-    Handler(("QLinearAdd",), lower_add, integers=True, domains=RUNTIME_DOMAINS),
-    Handler(("QLinearGlobalAveragePool",), lower_mean, integers=True, domains=RUNTIME_DOMAINS),
-    Handler(("ConvInteger",), lower_integer_conv, integers=True),
-    Handler(("MatMulInteger",), lower_integer_matmul, integers=True),
+    Handler(("QuantizeLinear",), lower_quantize, stays=False, domains=EITHER),
+    Handler(("DequantizeLinear",), lower_dequantize, stays=False, integers=True, domains=EITHER),
+    Handler(("QLinearConv",), lower_conv, stays=False, integers=True),
+    Handler(("QLinearMatMul",), lower_matmul, stays=False, integers=True),
+    Handler(("QGemm",), lower_gemm, stays=False, integers=True, domains=RUNTIME_DOMAINS),
+    Handler(("QLinearAdd",), lower_add, stays=False, integers=True, domains=RUNTIME_DOMAINS),
+    Handler(
+        ("QLinearGlobalAveragePool",),
+        lower_mean,
+        stays=False,
+        integers=True,
+        domains=RUNTIME_DOMAINS,
+    ),
+    Handler(("ConvInteger",), lower_integer_conv, stays=False, integers=True),
+    Handler(("MatMulInteger",), lower_integer_matmul, stays=False, integers=True),
     Handler(("Cast",), lower_cast, integers=True),
-    Handler(("Quant",), lower_quant, domains=QONNX_DOMAINS),
+    Handler(("Quant",), lower_quant, stays=False, domains=QONNX_DOMAINS),
     Handler(("DynamicQuantizeLinear",), refuse_dynamic),
 )

@@ -327,4 +327,4 @@ def _activation(builder: Builder, name: str, alpha: float = 1.0, beta: float = 0
     return lambda layer, values: builder.function(layer, values, tables[name])
 
 
-HANDLERS = (Handler(("LSTM", "GRU", "RNN"), lower),)
+HANDLERS = (Handler(("LSTM", "GRU", "RNN"), lower, stays=False),)

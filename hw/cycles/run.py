@@ -102,11 +102,14 @@ class Run:
         :data:`BEGIN_CYCLES` on top.
     after:
         The state that it leaves.
+    parts:
+        Of an inference in several runs, with the host between them: what each takes.
     """
 
     cycles: int
     steps: tuple[Step, ...]
     after: State
+    parts: tuple[int, ...] = ()
 
     def by_op(self) -> dict[str, int]:
         """Cycles of each kind of instruction, by its name, in the order of opcodes."""
@@ -118,7 +121,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Inference:
-    """Runs of ``infer``: the first one after the cells have been driven, and the following."""
+    """Inferences: the first one after the cells have been driven, and the following.
+
+    Where the host takes part in it, all of its runs together.
+    """
 
     first: Run
     later: Run
@@ -175,8 +181,8 @@ def state_after(image: Image, entry: str, before: State | None = None) -> State:
     return _Walk(image, lambda instr, state: 0).body(image.entries[entry], before)[1]
 
 
-def executed(image: Image, entry: str = "infer") -> dict[int, int]:
-    """How often each instruction of a run is executed, by its address.
+def executed(image: Image) -> dict[int, int]:
+    """How often each instruction of an inference is executed, by its address.
 
     Raises
     ------
@@ -184,7 +190,8 @@ def executed(image: Image, entry: str = "infer") -> dict[int, int]:
         If the controller lacks an instruction, or the run has no end.
     """
     walk = _Walk(image, lambda instr, state: 0)
-    walk.body(image.entries[entry], State())
+    for entry in image.runs:
+        walk.body(image.entries[entry], State())
     return {at: walk.times[at] for at in sorted(walk.times)}
 
 
@@ -196,8 +203,22 @@ def inference(image: Image, front_end: FrontEndCycles) -> Inference:
     CycleError, IsaError
         See there.
     """
-    first = run_cycles(image, front_end)
-    return Inference(first, run_cycles(image, front_end, before=first.after))
+    first = _together(image, front_end, None)
+    return Inference(first, _together(image, front_end, first.after))
+
+
+def _together(image: Image, front_end: FrontEndCycles, before: State | None) -> Run:
+    """All runs of an inference."""
+    runs: list[Run] = []
+    for entry in image.runs:
+        runs.append(run_cycles(image, front_end, entry, before))
+        before = runs[-1].after
+    return Run(
+        sum(run.cycles for run in runs),
+        tuple(step for run in runs for step in run.steps),
+        runs[-1].after,
+        tuple(run.cycles for run in runs),
+    )
 
 
 def instruction_cycles(

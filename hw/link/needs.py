@@ -18,7 +18,8 @@ def lacking(image: Image, info: Info) -> list[str]:
     found = []
     if geometry.columns != info.columns:
         found.append(f"it was made for {geometry.columns} columns, the board has {info.columns}")
-    last = max(span.address + span.count for span in (image.input, image.output))
+    calls = (span for call in image.host for span in (*call.reads, *call.writes))
+    last = max(span.address + span.count for span in (image.input, *image.outputs, *calls))
     for name, needed, there in (
         ("rows", geometry.rows, info.rows),
         ("tiles", image.tiles, info.tiles),

@@ -42,7 +42,7 @@ class MeteredArray(SimulatedArray):
             amperes = np.minimum(amperes, i_cc)
         joules = np.abs(np.asarray(volts, np.float64)) * amperes * width_s
         self.pulse_joules.reshape(-1)[named] += joules
-        self.pulse_seconds.reshape(-1)[named] += width_s
+        self.pulse_seconds.reshape(-1)[named] += np.asarray(width_s, np.float64)
 
     def drives(self, tile: int, bits: NDArray[np.uint8]) -> None:
         self.driven[tile] += bits.sum(axis=0, dtype=np.int64)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from ...hw.afe.array_card import front_end_cycles, plane_period_cycles
 from ...hw.cycles import CycleError, Inference, inference
+from ...hw.image import LayerSpan, Span
 from ...hw.isa import (
     PULSE_FIELDS,
     CellStatus,
@@ -33,6 +35,7 @@ from ...hw.ranges import RANGE_BITS
 from ..array import SimulatedArray
 from ..devices import LevelPulses
 from ..engine import NumpyEngine
+from ..engine.protocol import Host, Trace
 from ..engine.writing import HOST_WORDS, Trains, result_codes
 from .bench import lags
 from .card import AnalogCard
@@ -119,24 +122,29 @@ class Comparison:
         What runs the RTL.
     progress : callable
         Called with (stage, done, total).
+    host : Host, optional
+        What takes part in the inferences of the RTL and of the numpy engine.
     """
 
-    def __init__(self, job: Job, harness: Harness, progress: Progress) -> None:
+    def __init__(
+        self, job: Job, harness: Harness, progress: Progress, host: Host | None = None
+    ) -> None:
         self.job = job
         self.harness = harness
         self.progress = progress
+        self.host = host
         self.array = _array(job)
         self.reference_array = _array(job)
         self.converters = job.converters
         self.reference = NumpyEngine(
-            job.image, self.reference_array, self.converters, job.clk_hz, job.seed
+            job.image, self.reference_array, self.converters, job.clk_hz, job.seed, host=host
         )
         self.predicted = _predict(job)
         self.corrupting = False
         self.compared = 0
         self.pulses = 0
         self.cells = 0
-        self.cycles: list[int] = []
+        self.cycles: list[list[int]] = []
         self.program_cycles = 0
         self.outputs: list[np.ndarray] = []
         self.results = np.zeros(job.image.geometry.cells, np.int64)
@@ -191,7 +199,7 @@ class Comparison:
         for sample in range(len(job.samples)):
             self.progress("infer", sample, len(job.samples))
             self.corrupting = job.fault is Fault.ADC
-            await self._infer(link, sample, reference.layers)
+            await self._infer(link, sample, reference)
         if self.saturations != reference.saturations:
             raise Verdict(
                 f"saturations: expected {reference.saturations}, found {self.saturations}"
@@ -288,47 +296,87 @@ class Comparison:
             row = int(driven[0]) if len(driven) else 0
             self.array.g_code[0, row, 0] ^= 1 << 12
 
-    async def _infer(self, link: AsyncLinkClient, sample: int, expected: dict[str, Any]) -> None:
-        """Run one sample and compare every layer."""
+    async def _infer(self, link: AsyncLinkClient, sample: int, expected: Trace) -> None:
+        """Run one sample, with the host between its runs, and compare every layer."""
         job, image = self.job, self.job.image
-        width = image.geometry.act_width
-        inputs = np.asarray(job.samples[sample], np.int64) & ((1 << width) - 1)
-        await link.write_words(Space.ACT, image.input.address, inputs.tolist())
-        done = await link.run(image.entries["infer"], sample)
-        self.cycles.append(done.cycles)
-        self.saturations += done.saturations
+        await self._write(link, image.input, job.samples[sample])
+        self.cycles.append([])
+        await self._run_entry(link, "infer", sample)
+        found = np.empty(0, np.int64)
+        for number, call in enumerate(image.host):
+            found = np.concatenate([await self._read(link, span) for span in call.reads])
+            self._compare(sample, call.name, found, expected.host[number][sample])
+            if call.writes and self.host is not None:
+                (made,) = self.host(number, found[np.newaxis])
+                self._compare(sample, f"{call.name}, written", made, expected.made[number][sample])
+                ends = np.cumsum([span.count for span in call.writes])[:-1]
+                for span, part in zip(call.writes, np.split(made, ends), strict=True):
+                    await self._write(link, span, part)
+            if call.entry:
+                await self._run_entry(link, call.entry, sample)
+        result = found
         for layer in image.layers:
-            span = layer.span
-            words = np.array(await link.read_words(Space.ACT, span.address, span.count), np.int64)
-            found = words - ((words >> (width - 1)) << width)
-            wanted = np.asarray(expected[layer.name][sample], np.int64)
-            for index in np.flatnonzero(found != wanted)[:1]:
-                try:
-                    tiles, columns = origin(image, span.address + int(index))
-                except LookupError:  # a copy of the input, or of a zero
-                    tiles, columns = (), (0, 0)
-                raise Verdict(
-                    str(
-                        Mismatch(
-                            sample, layer.name, int(index), tiles, columns,
-                            int(wanted[index]), int(found[index]),
-                        )
+            found = await self._read(link, layer.span)
+            self._compare(sample, layer.name, found, expected.layers[layer.name][sample], layer)
+        self.outputs.append(result if image.host_makes_result else found)
+
+    async def _run_entry(self, link: AsyncLinkClient, entry: str, sample: int) -> None:
+        done = await link.run(self.job.image.entries[entry], sample)
+        self.cycles[-1].append(done.cycles)
+        self.saturations += done.saturations
+
+    async def _write(self, link: AsyncLinkClient, span: Span, words: np.ndarray) -> None:
+        mask = (1 << self.job.image.geometry.act_width) - 1
+        await link.write_words(
+            Space.ACT, span.address, (np.asarray(words, np.int64) & mask).tolist()
+        )
+
+    async def _read(self, link: AsyncLinkClient, span: Span) -> np.ndarray:
+        """Activation words with their sign, shape (count,)."""
+        width = self.job.image.geometry.act_width
+        words = np.array(await link.read_words(Space.ACT, span.address, span.count), np.int64)
+        return words - ((words >> (width - 1)) << width)
+
+    def _compare(
+        self,
+        sample: int,
+        name: str,
+        found: np.ndarray,
+        expected: np.ndarray,
+        layer: LayerSpan | None = None,
+    ) -> None:
+        """Words that must be equal; those of a layer are found in the array if they are not."""
+        wanted = np.asarray(expected, np.int64)
+        for index in np.flatnonzero(found != wanted)[:1]:
+            tiles, columns = (), (0, 0)
+            if layer is not None:
+                # Not of a copy of the input, of a zero, or of what the host makes.
+                with suppress(LookupError):
+                    tiles, columns = origin(self.job.image, layer.span.address + int(index))
+            raise Verdict(
+                str(
+                    Mismatch(
+                        sample, name, int(index), tiles, columns,
+                        int(wanted[index]), int(found[index]),
                     )
-                )  # fmt: skip
-            self.compared += span.count
-            if layer is image.layers[-1]:
-                self.outputs.append(found)
+                )
+            )  # fmt: skip
+        self.compared += len(found)
 
     def _compare_cycles(self) -> None:
         """Every inference takes what the cost model says."""
         if self.predicted is None:
             return
         # The first one after programming also sets the column and gate switches.
-        first, later = self.predicted.first.cycles, self.predicted.later.cycles
-        for sample, found in enumerate(self.cycles):
-            wanted = later if sample else first
-            if found != wanted:
-                raise Verdict(f"sample {sample} took {found} cycles, predicted were {wanted}")
+        for sample, cycles in enumerate(self.cycles):
+            predicted = self.predicted.later if sample else self.predicted.first
+            entries = self.job.image.runs
+            for entry, found, wanted in zip(entries, cycles, predicted.parts, strict=True):
+                if found != wanted:
+                    which = f", {entry}," if len(entries) > 1 else ""
+                    raise Verdict(
+                        f"sample {sample}{which} took {found} cycles, predicted were {wanted}"
+                    )
 
     def _report(self, mismatch: str | None, now: int, skipped: int) -> CosimReport:
         planes = conversions(self.job.image)
@@ -339,7 +387,7 @@ class Comparison:
             self.job.adc,
         )
         bound = planes * max(period.values())
-        cycles = max(self.cycles, default=0)
+        cycles = max((sum(each) for each in self.cycles), default=0)
         return CosimReport(
             samples=len(self.cycles),
             values_compared=self.compared,

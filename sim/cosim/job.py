@@ -17,7 +17,7 @@ from ...hw.afe import ad7606c
 from ...hw.afe.adc_part import AdcPart
 from ...hw.afe.array_card import ADCS
 from ...hw.geometry import Geometry
-from ...hw.image import Image, LayerSpan, Span
+from ...hw.image import HostCall, Image, LayerSpan, Span
 from ...hw.isa import assemble, parse
 from ..converters import Converters
 from ..devices import Device
@@ -83,6 +83,7 @@ class Job:
             "tiles": image.tiles,
             "input": asdict(image.input),
             "layers": [{"name": layer.name, **asdict(layer.span)} for layer in image.layers],
+            "host": [asdict(call) for call in image.host],
             "device": to_record(self.device),
             "seed": self.seed,
             "clk_hz": self.clk_hz,
@@ -121,6 +122,7 @@ class Job:
                     for layer in document["layers"]
                 ),
                 profile=tuple(int(word) for word in arrays["profile"]),
+                host=tuple(_call(call) for call in document["host"]),
             )
             return cls(
                 image=image,
@@ -137,6 +139,11 @@ class Job:
                 stuck=tuple((cell, siemens) for cell, siemens in document["stuck"]),
                 adc=ADCS[document["adc"]],
             )
+
+
+def _call(record: dict[str, Any]) -> HostCall:
+    reads, writes = (tuple(Span(**span) for span in record[name]) for name in ("reads", "writes"))
+    return HostCall(record["name"], reads, writes, record["entry"])
 
 
 def _converters(record: dict[str, Any]) -> Converters:

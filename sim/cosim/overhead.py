@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from ...hw.afe import ad7606c, adgs1414d
 from ...hw.afe.interface import PlaneStep
@@ -16,9 +17,11 @@ from ..engine.post import POST
 
 def inference(image: Image) -> list[Instruction]:
     """The instructions of one inference, ``HALT`` not included."""
-    start = image.entries["infer"]
-    length = next(i for i, instr in enumerate(image.code[start:]) if instr.op is Op.HALT)
-    return list(image.code[start : start + length])
+    found: list[Instruction] = []
+    for entry in image.runs:
+        behind = image.code[image.entries[entry] :]
+        found += takewhile(lambda instr: instr.op is not Op.HALT, behind)
+    return found
 
 
 def overhead(image: Image, period: dict[PlaneStep, int], excess: int) -> dict[str, int]:

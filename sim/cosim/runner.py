@@ -11,14 +11,16 @@ import tempfile
 import threading
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import OhmloomError
 from ...hw.link.exchange import LinkError
+from ..engine.protocol import Host
 from .card import CardFault
+from .desk import Desk
 from .job import JOB_VARIABLE, CosimReport, Cosimulation, Job
 from .simulator import Simulator
 
@@ -48,6 +50,7 @@ def run_cosim(
     progress: Progress | None = None,
     folder: Path | None = None,
     simulator: Simulator = Simulator.ICARUS,
+    host: Host | None = None,
 ) -> Cosimulation:
     """Run ``job`` and report; a difference is in the report, not an exception.
 
@@ -61,33 +64,38 @@ def run_cosim(
         Where to work and leave a Verilog simulator's files; a temporary folder otherwise.
     simulator : Simulator
         What runs the RTL; it must be installed.
+    host : Host, optional
+        What takes part in inferences; needed where the job's image calls for it. It is
+        called in this process, whatever runs the RTL.
 
     Raises
     ------
     CosimError
-        If the simulator is missing, does not build, or ends without a verdict.
+        If the simulator or the host is missing, does not build, or ends without a verdict.
     """
+    if host is None and any(call.writes for call in job.image.host):
+        raise CosimError("parts of this network run on the host, and there is none")
     if simulator is Simulator.CXXRTL:
-        return _run_compiled(job, progress or _silent)
+        return _run_compiled(job, progress or _silent, host)
     program = PROGRAMS[simulator]
     if shutil.which(program) is None:
         raise CosimError(f"{program} is not installed: apt-get install {program}")
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="ohmloom-cosim-") as temporary:
-            return _run(job, progress, Path(temporary), simulator)
+            return _run(job, progress, Path(temporary), simulator, host)
     folder.mkdir(parents=True, exist_ok=True)
-    return _run(job, progress, folder, simulator)
+    return _run(job, progress, folder, simulator, host)
 
 
 def _silent(stage: str, done: int, total: int) -> None:
     """No progress."""
 
 
-def _run_compiled(job: Job, progress: Progress) -> Cosimulation:
+def _run_compiled(job: Job, progress: Progress, host: Host | None) -> Cosimulation:
     from .fast.run import run_fast
 
     try:
-        outcome = run_fast(job, progress)
+        outcome = run_fast(job, progress, host=host)
     except (CardFault, LinkError) as error:
         raise CosimError(f"the testbench failed: {error}") from error
     if not outcome.report.values_compared and not outcome.report.mismatches:
@@ -95,7 +103,13 @@ def _run_compiled(job: Job, progress: Progress) -> Cosimulation:
     return outcome
 
 
-def _run(job: Job, progress: Progress | None, folder: Path, simulator: Simulator) -> Cosimulation:
+def _run(
+    job: Job,
+    progress: Progress | None,
+    folder: Path,
+    simulator: Simulator,
+    host: Host | None,
+) -> Cosimulation:
     from cocotb_tools.runner import get_runner
 
     from .bench import Bench, verilog
@@ -126,10 +140,11 @@ def _run(job: Job, progress: Progress | None, folder: Path, simulator: Simulator
     stop = threading.Event()
     watcher = threading.Thread(target=_watch, args=(folder, report, stop), daemon=True)
     watcher.start()
+    desk = Desk(folder, host) if host is not None else nullcontext()
     try:
         # On a failed test the runner exits inside pytest and returns outside it: the
         # results file decides either way.
-        with suppress(SystemExit):
+        with desk, suppress(SystemExit):
             runner.test(
                 hdl_toplevel=TOPLEVEL,
                 test_module=TESTBENCH,

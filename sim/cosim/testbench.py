@@ -15,6 +15,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, ReadOnly, Timer
 
 from .comparison import Comparison, Verdict
+from .desk import Caller
 from .job import JOB_VARIABLE, Job
 from .pins import CODES, CardPins
 from .probe import Probe
@@ -76,7 +77,8 @@ async def rtl_equals_numpy(dut: Any) -> None:
         partial.write_text(json.dumps([stage, done, total]))
         partial.replace(folder / PROGRESS_FILE)
 
-    outcome = await Comparison(job, CocotbHarness(dut, job), progress).compare()
+    harness, host = CocotbHarness(dut, job), Caller(folder)
+    outcome = await Comparison(job, harness, progress, host).compare()
     np.save(folder / OUTPUT_FILE, outcome.output)
     (folder / REPORT_FILE).write_text(json.dumps(asdict(outcome.report)))
     if outcome.report.mismatches:

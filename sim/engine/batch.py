@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..numerics import IntArray
 
@@ -19,6 +19,8 @@ class Batch:
         Activations, shape (batch, act_depth), and accumulators, shape (batch, pairs).
     saturations, conversions:
         As of :class:`~ohmloom.sim.engine.Trace`.
+    host, made:
+        What each call of the host has read and written, shape (batch, words).
     """
 
     epochs: IntArray
@@ -26,3 +28,5 @@ class Batch:
     acc: IntArray
     saturations: int = 0
     conversions: int = 0
+    host: list[IntArray] = field(default_factory=list)
+    made: list[IntArray] = field(default_factory=list)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...hw.banks import BANKS, Banks
 from ...hw.bounds import BOUNDS, REGISTER_BOUNDS, clamp_holds, clamps
 from ...hw.geometry import OPTIONAL_OPERANDS
-from ...hw.image import Image
+from ...hw.image import HostCall, Image, Span
 from ...hw.isa import (
     AVERAGE_BITS,
     CYCLE_BITS,
@@ -54,7 +55,7 @@ from .nest import flow_of, nest_at
 from .passive import PassivePulser
 from .post import POST, PostProcessor
 from .product import Product
-from .protocol import Trace
+from .protocol import Host, Trace
 from .pulses import LinePulser
 from .recipe import measure, rails_of
 from .rounds import Datapath, Rounds
@@ -93,6 +94,9 @@ class NumpyEngine:
     by_round:
         Loops are executed round by round even where their rounds could be together: the
         same integers, later.
+    host:
+        What makes the words of an image's calls of the host; needed where it has any that
+        write.
 
     Attributes
     ----------
@@ -118,6 +122,7 @@ class NumpyEngine:
         channels: Channels | None = None,
         calibration: ArrayLike | None = None,
         by_round: bool = False,
+        host: Host | None = None,
     ) -> None:
         geometry = image.geometry
         if (array.rows, array.columns) != (geometry.rows, geometry.columns):
@@ -137,6 +142,7 @@ class NumpyEngine:
         self.seed = seed
         self.read_noise = read_noise
         self.by_round = by_round
+        self.host = host
         self.registers = dict.fromkeys(Reg, 0)
         self.dac = dict.fromkeys(Dac, _DAC_ZERO)
         self.cell_memory = np.zeros(geometry.cells, dtype=np.uint32)
@@ -259,6 +265,9 @@ class NumpyEngine:
             layers,
             saturations=sum(batch.saturations for batch in blocks),
             conversions=sum(batch.conversions for batch in blocks),
+            output=np.concatenate([_words(batch, self.image.outputs) for batch in blocks]),
+            host=tuple(np.concatenate(n) for n in zip(*(b.host for b in blocks), strict=True)),
+            made=tuple(np.concatenate(n) for n in zip(*(b.made for b in blocks), strict=True)),
         )
 
     # -- execution --------------------------------------------------------------------
@@ -267,7 +276,32 @@ class NumpyEngine:
         batch = self._batch(epoch0 + np.arange(len(x), dtype=np.int64))
         batch.act[:, self.image.input.words] = x
         self._run("infer", batch)
+        for number, call in enumerate(self.image.host):
+            batch.host.append(_words(batch, call.reads))
+            batch.made.append(self._called(number, call, batch))
+            if call.entry:
+                self._run(call.entry, batch)
         return batch
+
+    def _called(self, number: int, call: HostCall, batch: Batch) -> IntArray:
+        """Words (batch, words out) that the host writes in one of its calls."""
+        if not call.writes:
+            return batch.act[:, :0]
+        if self.host is None:
+            raise EngineError(f"'{call.name}' runs on the host, and there is none")
+        made = np.asarray(self.host(number, batch.host[-1]))
+        if made.shape != (len(batch.act), call.words_out) or made.dtype.kind not in "iu":
+            raise EngineError(
+                f"the host makes {made.dtype} of shape {made.shape} of '{call.name}', expected "
+                f"integers of shape ({len(batch.act)}, {call.words_out})"
+            )
+        check_width(
+            f"a word that the host makes of '{call.name}'", made, self.image.geometry.act_width
+        )
+        ends = np.cumsum([span.count for span in call.writes])[:-1]
+        for span, words in zip(call.writes, np.split(made, ends, axis=1), strict=True):
+            batch.act[:, span.words] = words
+        return made
 
     def _batch(self, epochs: IntArray) -> Batch:
         geometry = self.image.geometry
@@ -879,3 +913,8 @@ class NumpyEngine:
             raise EngineError(
                 f"address {address}: {instr} has its {name} outside the geometry or the image"
             )
+
+
+def _words(batch: Batch, spans: Sequence[Span]) -> IntArray:
+    """Activation words of spans, one after the other, shape (batch, words)."""
+    return np.concatenate([batch.act[:, :0], *(batch.act[:, s.words] for s in spans)], axis=1)

@@ -22,16 +22,27 @@ class Trace:
         ADC codes at either rail.
     conversions:
         ADC codes in all.
+    output:
+        The network's output, shape (batch, n); where the host makes the result, what it
+        makes it of.
+    host, made:
+        What each call of the host reads, and what it writes, shape (batch, words).
     """
 
     layers: dict[str, IntArray]
     saturations: int
     conversions: int
+    output: IntArray
+    host: tuple[IntArray, ...] = ()
+    made: tuple[IntArray, ...] = ()
 
-    @property
-    def output(self) -> IntArray:
-        """The network's output, shape (batch, n)."""
-        return next(reversed(self.layers.values()))
+
+class Host(Protocol):
+    """What the host does between the runs of an inference; the same for every engine."""
+
+    def __call__(self, number: int, words: IntArray) -> IntArray:
+        """Call ``number`` of the image: words (batch, words out) for words (batch, words in)."""
+        ...
 
 
 class Engine(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -73,5 +74,22 @@ def test_the_exit_code_says_whether_all_pass(bench, tmp_path):
     path = tmp_path / "figures.json"
     assert bench.main(["--json", str(path), "test_relu", "test_argmax_default_axis_example"]) == 0
     assert '"passed": 2' in path.read_text()
-    assert bench.main(["test_hardmax_axis_0"]) == 1
+    assert bench.main(["test_isnan"]) == 1
     assert bench.main(["test_of_no_package"]) == 1
+
+
+def test_cases_on_the_host_are_counted_apart(bench, tmp_path):
+    path = tmp_path / "figures.json"
+    names = ("test_relu", "test_hardmax_axis_0", "test_top_k", "test_softmax_axis_1")
+    assert bench.main(["--json", str(path), *names]) == 0
+    figures = json.loads(path.read_text())
+    assert (figures["run"], figures["host_run"], figures["host_passed"]) == (4, 3, 3)
+
+
+def test_a_wrong_figure_of_the_host_fails(bench, cases):
+    case = cases["test_softmax_axis_1"]
+    assert bench.run(case, None, host=True).passes(bench.FLOAT_TOLERANCE)
+    assert "1 unsupported operator" in bench.run(case, None).failure
+    wrong = case.outputs[0] + np.float32(0.01)
+    result = bench.run(replace(case, outputs=(wrong,)), None, host=True)
+    assert not result.passes(bench.TOLERANCE)

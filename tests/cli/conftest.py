@@ -66,3 +66,19 @@ def bundle(command: Command, tmp_path: Path) -> Path:
     )
     assert result.code == 0, result.err
     return path
+
+
+@pytest.fixture
+def softmax(digits: Path, tmp_path: Path) -> Path:
+    """The digits network with a Softmax in place of its Relu, and another one at its end."""
+    import onnx
+
+    proto = onnx.load(digits / "digits.onnx")
+    relu = next(node for node in proto.graph.node if node.op_type == "Relu")
+    relu.op_type = "Softmax"
+    output = proto.graph.output[0]
+    proto.graph.node.append(onnx.helper.make_node("Softmax", [output.name], ["p"], name="last"))
+    output.name = "p"
+    path = tmp_path / "softmax.onnx"
+    onnx.save(proto, path)
+    return path

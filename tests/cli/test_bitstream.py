@@ -51,6 +51,27 @@ def test_several_boards_in_one_command(
     assert len(built) == 2
 
 
+def test_a_bundle_that_needs_the_host_says_so(
+    command: Any, monkeypatch: pytest.MonkeyPatch, softmax: Path, digits: Path, tmp_path: Path
+) -> None:
+    class Report:
+        def as_dict(self) -> dict[str, object]:
+            return {"board": "ulx3s-85f"}
+
+    def fake(*arguments: Any, **more: Any) -> Report:
+        return Report()
+
+    monkeypatch.setattr("ohmloom.cli.steps.building.build_bitstream", fake)
+    path = tmp_path / "softmax.ohm"
+    calib = digits / "calib_x.npy"
+    made = command("compile", softmax, "--device", "ideal", "--calib", calib, "-o", path)
+    assert made.code == 0, made.err
+    told = command("bitstream", path, "--json").data["host"]
+    assert told == (
+        "an inference needs the host, which runs host/0, host/1 between the runs of the board"
+    )
+
+
 @pytest.mark.slow
 def test_whole_controller(command: Any, bundle: Path) -> None:
     data = command("bitstream", bundle, "--board", "ulx3s-85f", "--json").data

@@ -69,16 +69,26 @@ def test_bad_input_is_one_sentence(compile_with: Any, digits: Path, tmp_path: Pa
     assert not (tmp_path / "d.ohm").exists()
 
 
-def test_unsupported_operator_is_named(compile_with: Any, digits: Path, tmp_path: Path) -> None:
-    import onnx
+def test_unsupported_operators_are_named(compile_with: Any, softmax: Path) -> None:
+    result = compile_with(softmax, None, "--no-host")
+    assert result.code == 2
+    assert "2 unsupported operators: Softmax" in result.sentence and "'last'" in result.sentence
 
-    proto = onnx.load(digits / "digits.onnx")
-    relu = next(node for node in proto.graph.node if node.op_type == "Relu")
-    relu.op_type = "Log"
-    path = tmp_path / "log.onnx"
-    onnx.save(proto, path)
-    result = compile_with(model=path)
-    assert result.code == 2 and "Log" in result.sentence
+
+def test_what_runs_on_the_host_is_told(
+    compile_with: Any, command: Any, softmax: Path, digits: Path, tmp_path: Path
+) -> None:
+    data = compile_with(softmax, None, "--json").data
+    first, last = data["host"]
+    assert first.startswith("host/0: Softmax") and "(no lowering); 48 words in, 48 out" in first
+    assert "Softmax 'last' (no lowering); 10 words in, 0 out" in last
+    assert "ms on the link (estimated)" in last
+    out = tmp_path / "p.npy"
+    told = command(
+        *("run", data["bundle"], "--input", digits / "test_x.npy", "--output", out, "--json")
+    )
+    assert told.data["conversions"] > 0
+    np.testing.assert_allclose(np.load(out).sum(axis=1), 1, rtol=1e-5)
 
 
 def test_knobs_for_an_accuracy(command: Any, digits: Path, tmp_path: Path) -> None:

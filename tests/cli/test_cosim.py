@@ -36,7 +36,7 @@ DIFFERS = replace(AGREES, mismatches=1, first_mismatch="sample 0: expected 1, fo
 
 def outcome(report: CosimReport, job: Job) -> Cosimulation:
     """A simulation that read zeros from the RTL."""
-    outputs = job.image.output.count
+    outputs = job.image.outputs[0].count
     return Cosimulation(report, np.zeros((len(job.samples), outputs), np.int64))
 
 
@@ -51,7 +51,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, simulators: list[Simulator]) -> list[
     """The jobs that the command gave to the simulator; one with a fault does not agree."""
     jobs: list[Job] = []
 
-    def simulate(job: Job, progress: Any, simulator: Simulator) -> Cosimulation:
+    def simulate(job: Job, progress: Any, simulator: Simulator, host: Any) -> Cosimulation:
         jobs.append(job)
         simulators.append(simulator)
         progress("inference", 1, 2)

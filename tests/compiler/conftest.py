@@ -13,9 +13,12 @@ import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from ohmloom.compiler.compiled import Compiled
+from ohmloom.compiler.options import Options
 from ohmloom.compiler.pipeline import compile_model
+from ohmloom.hw.geometry import Geometry
 from ohmloom.sim.devices import load
 
+LARGE = Geometry(tiles=256, program_depth=1 << 14, param_depth=1 << 15, act_depth=1 << 15)
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
 
 
@@ -120,3 +123,33 @@ def digits() -> Digits:
 def compiled(digits: Digits) -> Compiled:
     """The digits network on the CsPbBr3 device with default options."""
     return compile_model(digits.model, load("cspbbr3_ogb"), digits.calib)
+
+
+@pytest.fixture(scope="session")
+def host_model(tmp_path_factory) -> Path:
+    """Conv, Softmax, Gemm, Softmax: the host is between two runs, and at the end."""
+    rng = np.random.default_rng(0)
+    nodes = [
+        Zoo.node("Conv", ["x", "k"], "c"),
+        Zoo.node("Softmax", ["c"], "s", axis=1),
+        Zoo.node("Flatten", ["s"], "f"),
+        Zoo.node("Gemm", ["f", "w"], "g"),
+        Zoo.node("Softmax", ["g"], "y", axis=1),
+    ]
+    weights = {
+        "k": rng.normal(0, 0.5, (3, 1, 3, 3)).astype(np.float32),
+        "w": rng.normal(0, 0.5, (12, 4)).astype(np.float32),
+    }
+    return Zoo.save(Zoo.model(nodes, weights, ("N", 1, 4, 4)), tmp_path_factory.mktemp("m"))
+
+
+@pytest.fixture(scope="session")
+def host_samples() -> np.ndarray:
+    return np.random.default_rng(5).normal(size=(30, 1, 4, 4)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def on_host(host_model: Path, host_samples: np.ndarray) -> Compiled:
+    return compile_model(
+        host_model, load("ideal:256"), host_samples, LARGE, Options(slices=2, act_bits=12)
+    )

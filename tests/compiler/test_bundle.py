@@ -218,7 +218,7 @@ def setter(*keys, value):
     "keys,value,words",
     [
         (["format"], "other", "not the manifest of an Ohmloom bundle"),
-        (["schema_version"], 2, "schema version 2, 4 is accepted"),
+        (["schema_version"], 4, "schema version 4, 5 is accepted"),
         (["surprise"], 1, "surprise"),
         (["tiles"], "8", "tiles: Input should be a valid integer"),
         (["tiles"], 7, "placements|entries"),

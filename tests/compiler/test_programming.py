@@ -106,6 +106,7 @@ def test_what_a_host_writes_takes_its_pulses_and_pauses(zoo, tmp_path):
     x = np.random.default_rng(0).random((4, 6)).astype(np.float32)
     made = compile_model(zoo.save(zoo.mlp((6, 5, 3)), tmp_path), load("all_in_one"), x)
     engine, found = simulated(made)
+    assert isinstance(engine.array, MeteredArray)
     total = figures(made, found)["total"]
     assert total["pulses"] == engine.array.pulses.sum() > 0
     assert total["seconds"] == pytest.approx(2 * engine.array.pulse_seconds.sum())

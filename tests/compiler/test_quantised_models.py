@@ -91,7 +91,7 @@ def test_a_whole_network_is_within_a_step_of_onnx_runtime(bench, models, samples
     onnx.save(models[form], path)
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     expected = np.asarray(session.run(None, {"x": samples})[0])
-    options = Options(act_bits=16, tia_range=0, golden_samples=1)
+    options = Options(act_bits=16, tia_range=0, golden_samples=1, host=False)
     compiled = compile_model(path, bench.DEVICE, samples, bench.GEOMETRY, options, bench.CONVERTERS)
     trace = build_engine(compiled).infer(quantise_input(compiled, samples))
     found = dequantise_output(compiled, trace.output).reshape(expected.shape)

@@ -35,6 +35,19 @@ def test_matrices_are_on_tiles_and_the_rest_is_the_controllers(cnn):
     assert "LUT" in kinds["function"]
 
 
+def test_the_host_says_why(zoo, tmp_path):
+    proto = zoo.mlp((6, 5, 3))
+    last = proto.graph.output[0].name
+    proto.graph.node.append(zoo.node("Softmax", [last], "p"))
+    proto.graph.output[0].name = "p"
+    x = np.random.default_rng(0).random((4, 6)).astype(np.float32)
+    made = compile_model(zoo.save(proto, tmp_path), load("ideal"), x)
+    *others, found = summarise(made)["where"]
+    assert (found["kind"], found["where"]) == ("host", "host")
+    assert found["why"].startswith("no lowering: Softmax")
+    assert all(place["where"] != "host" for place in others)
+
+
 def test_every_kind_of_layer_has_a_reason():
     def kinds(of):
         return {getattr(of, "kind", None)} | {

@@ -31,7 +31,7 @@ from ohmloom.hw.cycles import (
 )
 from ohmloom.hw.cycles.run import instruction_cycles
 from ohmloom.hw.geometry import Geometry
-from ohmloom.hw.image import Image, LayerSpan, Span
+from ohmloom.hw.image import HostCall, Image, LayerSpan, Span
 from ohmloom.hw.isa import (
     CellStatus,
     Grid,
@@ -259,6 +259,25 @@ def test_an_inference_follows_the_setup():
     assert found.first.cycles == EMPTY + alone + 2 * 6 + 3 + 1
     assert run_cycles(whole, TIMES, "setup").cycles == EMPTY + 3
     assert found.later.by_op() == {"HALT": 3, "MVM": alone}
+
+
+def test_runs_with_the_host_between_them_are_one_inference():
+    setup = [tia_range(1), HALT]
+    call = HostCall("host/0", (Span(0, 1),), (Span(1, 1),), "infer/1")
+    last = HostCall("host/1", (Span(2, 1),), ())
+    whole = replace(
+        image(*setup, mvm(), HALT, NOP, mvm(), HALT),
+        entries={"setup": 0, "infer": 2, "infer/1": 4},
+        host=(call, last),
+    )
+    assert whole.runs == ("infer", "infer/1") and whole.outputs == (Span(2, 1),)
+    found, alone = inference(whole, TIMES), replace(whole, host=())
+    first = run_cycles(alone, TIMES)
+    second = run_cycles(alone, TIMES, "infer/1", first.after)
+    assert found.first.parts == (first.cycles, second.cycles)
+    assert found.first.cycles == first.cycles + second.cycles
+    assert found.later.parts[0] < found.first.parts[0]  # columns are connected already
+    assert executed(whole) == {2: 1, 3: 1, 4: 1, 5: 1, 6: 1}
 
 
 def test_what_drives_cells_leaves_the_lines_and_adopts_last():

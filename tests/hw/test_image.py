@@ -28,6 +28,6 @@ def test_the_output_is_the_last_layer():
         input=Span(0, 4),
         layers=(LayerSpan("hidden", Span(4, 8)), LayerSpan("out", Span(12, 2))),
     )
-    assert image.output == Span(12, 2)
+    assert image.outputs == (Span(12, 2),)
     with pytest.raises(dataclasses.FrozenInstanceError):
         image.tiles = 2  # pyright: ignore[reportAttributeAccessIssue]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...engine.protocol import Host
 from ..bench import Bench
 from ..comparison import Comparison, Progress
 from ..job import Cosimulation, Job
@@ -12,7 +13,9 @@ from .engine import Engine
 from .harness import FastHarness, complete
 
 
-def run_fast(job: Job, progress: Progress, cache: Path | None = None) -> Cosimulation:
+def run_fast(
+    job: Job, progress: Progress, cache: Path | None = None, host: Host | None = None
+) -> Cosimulation:
     """Run ``job``; a difference is in the report, not an exception.
 
     Parameters
@@ -23,9 +26,11 @@ def run_fast(job: Job, progress: Progress, cache: Path | None = None) -> Cosimul
         Called with (stage, done, total).
     cache : Path, optional
         Where compiled benches are kept; by default the user's cache.
+    host : Host, optional
+        What takes part in inferences.
     """
     progress("elaborate", 0, 1)
     bench = Bench(job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles, adc=job.adc)
     path = library(bench, progress, cache)
     with Engine(path, ports(bench), job.bit_cycles) as engine:
-        return complete(Comparison(job, FastHarness(engine, job), progress).compare())
+        return complete(Comparison(job, FastHarness(engine, job), progress, host).compare())

@@ -21,7 +21,7 @@ from ohmloom.compiler.runner import build_engine, dequantise_output, quantise_in
 from ohmloom.hw.geometry import Geometry
 from ohmloom.sim.devices import load
 
-FINE = Options(act_bits=16, slices=2, tia_range=1, golden_samples=1)
+FINE = Options(act_bits=16, slices=2, tia_range=1, golden_samples=1, host=False)
 LARGE = Geometry(
     tiles=4096, program_depth=1 << 16, param_depth=1 << 16, act_depth=1 << 16, acc_width=64
 )
@@ -67,7 +67,7 @@ class Held:
 
     def load(self) -> Network:
         """The network of the model saved last."""
-        return load_model(self._path)
+        return load_model(self._path, host=False)
 
     def expected(self, x: np.ndarray) -> np.ndarray:
         """What ONNX Runtime makes of the model saved last."""
@@ -89,7 +89,7 @@ class Held:
         self.save(nodes, shape, weights, **model)
         x = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
         expected = self.expected(x)
-        network = load_model(self._path)
+        network = load_model(self._path, host=False)
         found = network.forward(x.reshape(1, -1).astype(np.float64)).reshape(-1)
         np.testing.assert_allclose(found, expected.reshape(-1), rtol=1e-5, atol=1e-5)
         assert network.output_shape == expected.shape
@@ -126,7 +126,7 @@ class Held:
         """The front end refuses the node with a reason that holds the words."""
         self.save(nodes, shape, weights, **model)
         with pytest.raises(UnsupportedOperatorsError) as caught:
-            load_model(self._path)
+            load_model(self._path, host=False)
         for word in words:
             assert word in str(caught.value)
 

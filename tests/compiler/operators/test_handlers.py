@@ -14,9 +14,7 @@ ROOT = Path(__file__).parents[3]
 
 def documented(text: str) -> list[str]:
     """Operators of the table in the documentation."""
-    rows = re.findall(
-        r"^\| (?:tiles|controller|nothing|refused)[^|]*\| (.*) \|$", text, re.MULTILINE
-    )
+    rows = re.findall(r"^\| (?:tiles|controller|nothing|host)[^|]*\| (.*) \|$", text, re.MULTILINE)
     return [name for row in rows for name in re.findall(r"`(\w+)`", row)]
 
 

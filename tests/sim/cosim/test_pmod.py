@@ -313,7 +313,7 @@ class Rig:
             await link.run(image.entries["read"], 0)
             read = await link.read_words(Space.CELL, 0, CELLS)
             outputs, saturations = [], 0
-            span, width = image.output, GEOMETRY.act_width
+            (span,), width = image.outputs, GEOMETRY.act_width
             for i, sample in enumerate(SAMPLES):
                 await link.write_words(Space.ACT, 0, sample.tolist())
                 done = await link.run(image.entries["infer"], epoch + i)
