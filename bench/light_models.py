@@ -198,6 +198,16 @@ def told(figures: dict[str, object]) -> str:
     )
 
 
+def line_through(every: list[dict[str, object]]) -> tuple[float, float, float]:
+    """Peak memory over the set as a line: MB at no weights, bytes a byte of them, and R^2."""
+    weights, peaks = (
+        np.array([float(str(each[key])) for each in every]) for key in ("weights_mb", "peak_mb")
+    )
+    slope, begin = np.polyfit(weights, peaks, 1)
+    left = np.square(peaks - begin - slope * weights).sum()
+    return float(begin), float(slope), 1 - float(left / np.square(peaks - peaks.mean()).sum())
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", action="append", choices=MODELS, help="these models alone")
@@ -224,6 +234,9 @@ def main() -> int:
     RESULT.write_text(json.dumps(every, indent=2) + "\n")
     if options.json:
         print(json.dumps(every, indent=2))
+    elif len(every) > 2 and all("error" not in each for each in every):
+        begin, slope, explained = line_through(every)
+        print(f"peak memory: {begin:.0f} MB and {slope:.2f} x the weights, R^2 {explained:.3f}")
     wrong = [line for figures in every for line in complaints(figures)]
     for line in wrong:
         print(line, file=sys.stderr)

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from dataclasses import replace
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
-BENCH = Path(__file__).parents[2] / "bench" / "onnx_conformance.py"
-
 
 @pytest.fixture(scope="module")
-def bench() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("onnx_conformance", BENCH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where its data classes look for themselves
-    spec.loader.exec_module(module)
-    return module
+def bench(benchmark_module) -> ModuleType:
+    return benchmark_module("onnx_conformance")
 
 
 @pytest.fixture(scope="module")
