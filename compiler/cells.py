@@ -16,7 +16,9 @@ from .quantise import QuantisedBlock
 from .slicing import Slicing
 
 
-def check_faults(faults: np.ndarray, tiles: int, geometry: Geometry) -> np.ndarray:
+def check_faults(
+    faults: np.ndarray, tiles: int, geometry: Geometry, what: str = "the fault map"
+) -> np.ndarray:
     """A fault map as float64, shape (tiles, rows, columns).
 
     Parameters
@@ -24,6 +26,8 @@ def check_faults(faults: np.ndarray, tiles: int, geometry: Geometry) -> np.ndarr
     faults:
         Conductance of stuck cells [S], NaN where a cell can be written; of as many tiles
         as the network takes, or more.
+    what:
+        What it is called when it is refused.
 
     Raises
     ------
@@ -32,16 +36,12 @@ def check_faults(faults: np.ndarray, tiles: int, geometry: Geometry) -> np.ndarr
     """
     shape = (tiles, geometry.rows, geometry.columns)
     if faults.ndim != 3 or faults.shape[1:] != shape[1:] or len(faults) < tiles:
-        raise TargetError(
-            f"the fault map has the shape {faults.shape}, {shape} is accepted, or more tiles"
-        )
+        raise TargetError(f"{what}: shape {faults.shape}, {shape} is accepted, or more tiles")
     if faults.dtype.kind != "f":
-        raise TargetError(
-            f"the fault map has the type {faults.dtype}, floats are accepted: siemens"
-        )
+        raise TargetError(f"{what}: type {faults.dtype}, floats are accepted: siemens")
     known = faults[~np.isnan(faults)]
     if not (np.isfinite(known).all() and (known >= 0).all()):
-        raise TargetError("the fault map has conductances that are not finite or below 0")
+        raise TargetError(f"{what}: conductances that are not finite or below 0")
     return faults[:tiles].astype(np.float64)
 
 

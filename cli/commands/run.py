@@ -37,6 +37,13 @@ def run(
         Path | None,
         typer.Option(help="Stuck cells, .npy (tiles, rows, columns) of siemens, else NaN."),
     ] = None,
+    measured: Annotated[
+        Path | None,
+        typer.Option(
+            help="Conductances of all cells as measured, .npy (tiles, rows, columns) of siemens, "
+            "in place of programming an array; with numpy."
+        ),
+    ] = None,
     figures: Annotated[
         Path | None,
         typer.Option(help="Where the figures go, .json; with numpy, writing and energy by layer."),
@@ -46,6 +53,7 @@ def run(
     """Run samples through a bundle, device noise on."""
     with working(), Reporter() as reporter:
         from ...compiler.bundle import load_bundle
+        from ...compiler.errors import InputError
         from ...compiler.report import predict
         from ...compiler.runner import accuracy, check_labels, dequantise_output, quantise_input
         from ..arrays import blaming, load_array, save_array
@@ -55,6 +63,9 @@ def run(
         x = load_array(samples)
         classes = None if labels is None else load_array(labels)
         stuck = None if faults is None else load_array(faults)
+        siemens = None if measured is None else load_array(measured)
+        if siemens is not None and engine is not EngineName.NUMPY:
+            raise InputError(f"--measured is for the numpy engine, not for {engine.value}")
         with blaming(samples):
             drives = quantise_input(compiled, x)
         if labels is not None and classes is not None:
@@ -78,7 +89,7 @@ def run(
             data["cycles_per_inference"] = rtl.report.cycles_per_inference
             data["values_compared"] = rtl.report.values_compared
         else:
-            result = infer(compiled, drives, reporter, stuck)
+            result = infer(compiled, drives, reporter, stuck, siemens)
             scores = result.scores
             data["saturations"] = result.saturations
             data["conversions"] = result.conversions

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from ...compiler.cells import check_faults
 from ...compiler.compiled import Compiled
 from ...compiler.energy import CELLS, metered_cell_energy
 from ...compiler.errors import InputError
@@ -35,28 +36,52 @@ class Inference:
         ADC codes at a rail, and in all.
     programming, energy:
         What writing the cells took, and what an inference did, as in the report of a
-        compilation; the latter None where no card is for the controller.
+        compilation; None where nothing is written, and where no card is for the controller.
     """
 
     scores: np.ndarray
     saturations: int
     conversions: int
-    programming: dict[str, Any]
+    programming: dict[str, Any] | None
     energy: dict[str, Any] | None
 
 
 def infer(
-    compiled: Compiled, drives: np.ndarray, reporter: Reporter, faults: np.ndarray | None = None
+    compiled: Compiled,
+    drives: np.ndarray,
+    reporter: Reporter,
+    faults: np.ndarray | None = None,
+    measured: np.ndarray | None = None,
 ) -> Inference:
     """Program a fresh array and run integer inputs (n, inputs) on the numpy engine, noise on.
 
-    ``faults`` are its stuck cells, as of :func:`~ohmloom.compiler.runner.build_engine`.
+    Parameters
+    ----------
+    faults:
+        Its stuck cells, as of :func:`~ohmloom.compiler.runner.build_engine`.
+    measured:
+        Conductances [S] of all cells of an array that is written already, in place of
+        programming one, shape (tiles, rows, columns).
+
+    Raises
+    ------
+    InputError, TargetError
+        If conductances are missing or not those of the array, or there are faults besides.
     """
-    reporter.update("programming the tiles")
-    engine = build_engine(compiled, program=False, faults=faults, array_type=MeteredArray)
-    array = engine.array
+    if measured is not None:
+        if faults is not None:
+            raise InputError("measured conductances have the stuck cells in them already")
+        tiles, geometry = compiled.image.tiles, compiled.image.geometry
+        measured = check_faults(measured, tiles, geometry, "the measured conductances")
+        if np.isnan(measured).any():
+            raise InputError("measured conductances are not those of all cells")
+    fixed = faults if measured is None else measured
+    engine = build_engine(compiled, program=False, faults=fixed, array_type=MeteredArray)
+    array, written = engine.array, None
     assert isinstance(array, MeteredArray)
-    written = write(engine, compiled.levels)
+    if measured is None:
+        reporter.update("programming the tiles")
+        written = write(engine, compiled.levels)
     outputs: list[np.ndarray] = []
     saturations = conversions = 0
     for first in range(0, len(drives), BLOCK):
@@ -70,15 +95,16 @@ def infer(
     if front_end is not None:
         cells = metered_cell_energy(compiled, array, len(drives), front_end)
         energy = energy_report(compiled, cells=cells)
-    programming = programming_report(compiled, written)
+    programming = programming_report(compiled, written) if written else None
     return Inference(scores, saturations, conversions, programming, energy)
 
 
 def costs(result: Inference) -> dict[str, object]:
     """What writing and an inference took, in short."""
-    writing, energy = result.programming["total"], result.energy
-    found: dict[str, object] = {
-        "simulated_writing": {
+    found: dict[str, object] = {}
+    if result.programming:
+        writing = result.programming["total"]
+        found["simulated_writing"] = {
             "cells": writing["cells"],
             "pulses": writing["pulses"],
             "tries_per_cell": writing["tries_per_cell"],
@@ -86,7 +112,7 @@ def costs(result: Inference) -> dict[str, object]:
             "seconds": writing["seconds"],
             "pulse_energy_mj": 1e3 * writing["pulse_j"],
         }
-    }
+    energy = result.energy
     if energy:
         joules = {part["name"]: part["joules"] for part in energy["parts"]}
         found["simulated_cells_uj"] = 1e6 * joules[CELLS]

@@ -52,6 +52,38 @@ def test_stuck_cells_are_told(command: Any, bundle: Path, digits: Path, tmp_path
     assert data["simulated_writing"]["tries_per_cell"] > 1.3
 
 
+def test_measured_conductances_are_run_as_they_are(
+    command: Any, bundle: Path, digits: Path, tmp_path: Path
+) -> None:
+    from ohmloom.compiler.bundle import load_bundle
+
+    compiled = load_bundle(bundle)
+    siemens = compiled.device.levels[compiled.levels]
+    swapped = siemens[..., np.arange(32) ^ 1]  # G+ and G- the other way round
+    known = ("run", bundle, "--input", digits / "test_x.npy", "--json")
+    found = []
+    for name, cells in (("good", siemens), ("swapped", swapped)):
+        np.save(tmp_path / f"{name}.npy", cells)
+        labels = ("--labels", digits / "test_y.npy")
+        data = command(*known, *labels, "--measured", tmp_path / f"{name}.npy").data
+        assert "simulated_writing" not in data and data["simulated_cells_uj"] > 0
+        found.append(data["accuracy"])
+    assert found[0] > 0.95 and found[1] < 0.8
+    np.save(tmp_path / "few.npy", siemens[:3])
+    siemens[2, 2, 2] = np.nan
+    np.save(tmp_path / "missing.npy", siemens)
+    for words, extra in {
+        "measured conductances: shape (3, 32, 32)": ("--measured", tmp_path / "few.npy"),
+        "not those of all cells": ("--measured", tmp_path / "missing.npy"),
+        "stuck cells in them already": (
+            *("--measured", tmp_path / "good.npy", "--faults", tmp_path / "missing.npy"),
+        ),
+        "not for cxxrtl": ("--measured", tmp_path / "good.npy", "--engine", "cxxrtl"),
+    }.items():
+        result = command(*known, *extra)
+        assert result.code == 2 and result.out == "" and words in result.sentence
+
+
 def test_blocks_change_nothing(
     command: Any, bundle: Path, digits: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
