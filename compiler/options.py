@@ -11,6 +11,17 @@ from .scales import MAX_BITS, MIN_BITS
 MAX_SLICES = 8
 
 
+class LayerOptions(BaseModel):
+    """Choices for one layer that differ from those for all of them."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    act_bits: Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS)] | None = None
+    """Bits of what it makes."""
+    tia_range: Annotated[int, Field(ge=0, lt=8)] | None = None
+    """Index of the TIA range of its matrices."""
+
+
 class Options(BaseModel):
     """Choices of one compilation; all of them are recorded in the bundle."""
 
@@ -35,5 +46,7 @@ class Options(BaseModel):
     """Whether biases make up for the mean of what rounded and stuck weights change."""
     golden_samples: Annotated[int, Field(ge=0, le=1024)] = 8
     """Calibration samples whose integers are kept as golden vectors; 0: the network is not run."""
+    layers: dict[str, LayerOptions] = Field(default_factory=dict)
+    """By the name of a layer, or of the input, what is chosen for it."""
     host: bool = True
     """Whether operators that have no lowering run on the host; else they are refused."""

@@ -148,14 +148,16 @@ def compile_network(
     check_slices(slicing, geometry)
     network, x = source.network, source.x
     check_weights(network, slicing)
-    scales = choose_scales(network, source.ranges, options.act_bits, geometry.act_width)
+    _check_layers(network, options)
+    bits, words = options.act_bits, geometry.act_width
+    scales = choose_scales(network, source.ranges, bits, words, options.layers)
     try:
         verify = plan_reads(device, converters, options.tia_range)
         if geometry.has(Op.ADD):
             network = apart(network, scales, slicing, verify.codes_per_weight)
         if network is not source.network:
             ranges = calibrate(network, x)
-            scales = choose_scales(network, ranges, options.act_bits, geometry.act_width)
+            scales = choose_scales(network, ranges, bits, words, options.layers)
         infos = _layers(network, scales)
         network = packed(network, scales, geometry, options.pack)
         placements = place(network, geometry, slicing.count, spare=faults is not None)
@@ -173,7 +175,7 @@ def compile_network(
         placements = cells.placements
         if options.bias_correction:
             blocks = corrected(network, blocks, cells.weights, seen)
-        plans = choose_ranges(network, seen, blocks, cells, device, converters, options.tia_range)
+        plans = choose_ranges(network, seen, blocks, cells, device, converters, options)
         trim()
         image = lower(
             network,
@@ -216,6 +218,23 @@ def compile_network(
         ),
         host=_host(network, scales),
     )
+
+
+def _check_layers(network: Network, options: Options) -> None:
+    """Refuse choices for layers that there are not.
+
+    Raises
+    ------
+    TargetError
+        Naming those that there are.
+    """
+    matrices = [layer.name for layer in network.layers if isinstance(layer, Matrix)]
+    names = [network.input_name, *(layer.name for layer in network.layers)]
+    for name, own in options.layers.items():
+        if name not in names:
+            raise TargetError(f"there is no layer '{name}', but {', '.join(names)}")
+        if own.tia_range is not None and name not in matrices:
+            raise TargetError(f"layer '{name}' has no matrix, which a TIA range is for")
 
 
 def _layers(network: Network, scales: Sequence[Scale]) -> tuple[LayerInfo, ...]:

@@ -7,7 +7,7 @@ channel on the device's own levels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..hw.isa import BIAS_BITS
 from .errors import CalibrationError, TargetError
 from .graph import Network
 from .layers import Host, Largest, Matrix
-from .options import MAX_SLICES
+from .options import MAX_SLICES, LayerOptions
 from .pins import check_words
 from .samples import flat_samples
 from .scales import WHOLE, Scale, fit, product_step, whole
@@ -156,7 +156,11 @@ def calibrate(network: Network, samples: np.ndarray) -> list[Range]:
 
 
 def choose_scales(
-    network: Network, ranges: Sequence[Range], act_bits: int, word_bits: int
+    network: Network,
+    ranges: Sequence[Range],
+    act_bits: int,
+    word_bits: int,
+    own: Mapping[str, LayerOptions] | None = None,
 ) -> tuple[Scale, ...]:
     """Scales of the input and of every layer's values, with the ranges of :func:`calibrate`.
 
@@ -166,28 +170,48 @@ def choose_scales(
     Places of largest values are whole numbers. What a quantised model says of a tensor is
     taken as it is.
 
+    Parameters
+    ----------
+    own:
+        By the name of a layer or of the input, the bits of its values; of those that have to
+        be alike the most.
+
     Raises
     ------
     TargetError
-        If a quantised model's integers do not fit the words.
+        If a quantised model's integers do not fit the words, or a layer with bits of its own
+        has none to choose.
     """
     check_words(network, ranges, word_bits)
     group = network.same_scale()
+    names = [network.input_name, *(layer.name for layer in network.layers)]
+    asked = {name: each.act_bits for name, each in (own or {}).items() if each.act_bits}
     chosen: dict[int, Scale] = {}
     for first in sorted(set(group)):
         members = [number for number, root in enumerate(group) if root == first]
+        fixed = False
         low = min(ranges[number][0] for number in members)
         high = max(ranges[number][1] for number in members)
         # All of a group have the same, or none (pins.py).
         pin = network.pins[first]
+        wanted = {names[n]: asked[names[n]] for n in members if names[n] in asked}
+        if max(wanted.values(), default=0) > word_bits:
+            raise TargetError(
+                f"{max(wanted.values())}-bit activations do not fit the target's "
+                f"{word_bits}-bit words"
+            )
         if pin == WHOLE or any(isinstance(_maker(network, n), Largest) for n in members):
-            chosen[first] = whole(word_bits)
+            chosen[first], fixed = whole(word_bits), True
         elif pin is not None:
-            chosen[first] = pin
+            chosen[first], fixed = pin, True
+        elif wanted:
+            chosen[first] = fit(low, high, max(wanted.values()), word_bits)
         elif any(_is_driven(network, number) for number in members):
             chosen[first] = fit(low, high, act_bits, word_bits)
         else:
             chosen[first] = fit(low * OUTPUT_HEADROOM, high * OUTPUT_HEADROOM, word_bits, word_bits)
+        if fixed and wanted:
+            raise TargetError(f"layer '{next(iter(wanted))}' has a scale of its own, no bits")
     return tuple(chosen[root] for root in group)
 
 

@@ -13,6 +13,7 @@ from .analog import MVM_RANGES, AnalogPlan, analog_plan, plan_analog
 from .cells import Cells
 from .graph import Network
 from .mapping import Placement, by_matrix
+from .options import Options
 from .quantise import QuantisedBlock
 from .seen import Seen, Which
 
@@ -27,11 +28,11 @@ def choose_ranges(
     cells: Cells,
     device: Device,
     converters: Converters,
-    tia_range: int | None,
+    options: Options,
 ) -> dict[Which, AnalogPlan]:
     """How each matrix is converted.
 
-    With a wish it is the same for all of them. Otherwise a matrix goes into the finest
+    With a wish, for all or for a layer, as that says. Otherwise a matrix goes into the finest
     range in which all rows of each of its tiles at once give at most ``ADC_MAX / HEADROOM``
     on calibration samples; where there is none, into the largest range, in groups of rows
     that fit into it whatever they hold.
@@ -42,14 +43,17 @@ def choose_ranges(
         On calibration samples.
     cells:
         Levels and places of the weights.
-    tia_range:
-        The wish.
+    options:
+        The wishes.
     """
     rows = max((p.inputs for p in cells.placements), default=1)
-    worst = plan_analog(device, converters, rows, tia_range)
+    worst = plan_analog(device, converters, rows, options.tia_range)
     plans = {(block.layer, block.block): worst for block in blocks}
-    if tia_range is not None:
-        return plans
+    own = {
+        number: plan_analog(device, converters, rows, options.layers[layer.name].tia_range)
+        for number, layer in enumerate(network.layers)
+        if layer.name in options.layers and options.layers[layer.name].tia_range is not None
+    }
     fine = [
         replace(plan, row_limit=max(plan.row_limit, rows))
         for number in reversed(range(min(MVM_RANGES, len(converters.tia_ohms))))
@@ -58,6 +62,9 @@ def choose_ranges(
     parts = by_matrix(cells.placements)
     for quantised in blocks:
         which = quantised.layer, quantised.block
+        if quantised.layer in own or options.tia_range is not None:
+            plans[which] = own.get(quantised.layer, worst)
+            continue
         held = network.holders[quantised.layer], quantised.block
         bits = _bits(seen.draws[which], quantised)
         peak = max(_peak(bits, p, cells, device) for p in parts[held])

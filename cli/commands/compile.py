@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..output import Json, Reporter, emit, key_table, working
+
+if TYPE_CHECKING:
+    from ...compiler.options import LayerOptions
 
 SEED_MAX = (1 << 32) - 1
 
@@ -57,11 +60,18 @@ def compile_model(
         bool,
         typer.Option("--no-host", help="Refuse operators that would have to run on the host."),
     ] = False,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Knobs of one layer or of the input, like conv1:act_bits=6,tia_range=1; as often "
+            "as needed."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=SEED_MAX, help="Seed of every draw.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Compile an ONNX network for a device into a bundle."""
-    sizes = _sizes(shape)
+    sizes, own = _sizes(shape), _layers(layer or [])
     with working(), Reporter() as reporter:
         from ...compiler.options import Options
         from ..arrays import blaming, load_array
@@ -78,6 +88,7 @@ def compile_model(
             seed=seed,
             clk_hz=clk_hz,
             host=not no_host,
+            layers=own,
         )
         bundle = output or Path(f"{model.stem}.ohm")
         samples, search = load_array(calib), None
@@ -115,3 +126,21 @@ def _sizes(text: str | None) -> list[int] | None:
         raise typer.BadParameter(
             f"--shape {text}: whole numbers with commas between them are accepted"
         ) from error
+
+
+def _layers(given: list[str]) -> dict[str, LayerOptions]:
+    """Knobs of layers by their names, which may have colons in them."""
+    from ...compiler.options import LayerOptions
+
+    found: dict[str, LayerOptions] = {}
+    for text in given:
+        name, _, knobs = text.rpartition(":")
+        try:
+            values = {key: int(value) for key, value in (k.split("=") for k in knobs.split(","))}
+            found[name] = LayerOptions(**values)
+        except ValueError as error:
+            raise typer.BadParameter(
+                f"--layer {text}: NAME:act_bits=8,tia_range=1, or one of these, is accepted, 4 to "
+                "16 bits"
+            ) from error
+    return found

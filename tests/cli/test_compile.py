@@ -150,6 +150,18 @@ def test_a_shape_that_is_none(compile_with: Any) -> None:
     assert result.code == 2 and "[1, 9, 9] is not" in result.sentence
 
 
+def test_knobs_of_one_layer(compile_with: Any, tmp_path: Path) -> None:
+    assert compile_with(None, None, "--layer", "hidden:act_bits=5,tia_range=1").code == 0
+    compiled = load_bundle(tmp_path / "d.ohm")
+    assert [layer.output.bits for layer in compiled.layers][0] == 5
+    assert compiled.matrix_ranges[0, 0] == 1
+    for given in ("hidden", "hidden:act_bits", "hidden:act_bits=3", "hidden:volume=11", ":"):
+        result = compile_with(None, None, "--layer", given)
+        assert result.code == 2 and f"--layer {given}: NAME:act_bits=8" in result.err
+    result = compile_with(None, None, "--layer", "other:act_bits=5")
+    assert result.code == 2 and "no layer 'other', but" in result.sentence
+
+
 def test_an_error_budget(compile_with: Any, tmp_path: Path) -> None:
     result = compile_with(None, None, "--budget", "--json")
     lines = result.data["error_budget"]
