@@ -366,7 +366,6 @@ def _lower_nodes(
         if why and hosting is None:
             unsupported.append(UnsupportedNode(name, node.op_type, why))
         elif why and hosting:
-            why = "no lowering" if _no_handler(node) else why
             never = hosting.refusal(node)
             if never:
                 told = UnsupportedNode(name, node.op_type, f"{why}; on the host it {never}")
@@ -388,7 +387,7 @@ def _no_handler(node: NodeProto) -> str:
     handler = known.get(node.op_type)
     if node.domain not in (handler.domains if handler else STANDARD_DOMAINS):
         return f"of domain {node.domain}"
-    return "" if handler else f"accepted: {', '.join(sorted(known))}"
+    return "" if handler else "no lowering"
 
 
 def _not_finite(node: NodeProto, source: str, builder: Builder, infinite: set[str]) -> str:
