@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from amaranth.back import rtlil
@@ -23,6 +25,7 @@ from ohmloom.hw.profile import Drive, Kind, ModeRecord, Profile, pack_profile, q
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+BENCH = Path(__file__).parents[1] / "bench"
 PERMISSIVE = Profile(
     (
         ModeRecord(
@@ -147,3 +150,19 @@ def permission_fixture() -> Callable[..., list[Instruction]]:
 def allow_fixture() -> Callable[..., Awaitable[None]]:
     """See :func:`allow`."""
     return allow
+
+
+@pytest.fixture(scope="session")
+def benchmark_module() -> Callable[[str], ModuleType]:
+    """Imports one of them by its name."""
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(name, BENCH / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # where its data classes look for themselves
+        spec.loader.exec_module(module)
+        return module
+
+    return load

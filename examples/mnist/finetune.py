@@ -23,14 +23,14 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
-from train import BATCH, CALIBRATION_SAMPLES, lenet, load_split, moved, to_onnx
+from train import CALIBRATION_SAMPLES, fit, lenet, load_split, to_onnx
 
 import ohmloom
 from ohmloom.compiler.runner import accuracy
 from ohmloom.compiler.weight_noise import WeightNoise
 
 HERE = Path(__file__).parent
-SEED, EPOCHS, RATE = 11, 2, 5e-4
+SEED, EPOCHS, RATE, DECAY = 11, 2, 5e-4, 1e-2
 ARRAYS, IMAGES = 3, 1000
 GEOMETRY = ohmloom.Geometry(
     tiles=4096, acc_width=64, program_depth=1 << 14, param_depth=1 << 14, act_depth=1 << 15
@@ -72,21 +72,8 @@ def tuned(model: nn.Sequential, noise: WeightNoise, x: np.ndarray, y: np.ndarray
     for layer in model:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             parametrize.register_parametrization(layer, "weight", Held(noise, rng))
-    images, labels = torch.from_numpy(x), torch.from_numpy(y)
-    optimiser = torch.optim.AdamW(model.parameters())
-    steps = EPOCHS * -(-len(x) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
     model.train()
-    for epoch in range(EPOCHS):
-        total = 0.0
-        for chosen in torch.randperm(len(x)).split(BATCH):
-            loss = nn.functional.cross_entropy(model(moved(images[chosen])), labels[chosen])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            total += float(loss.detach()) * len(chosen)
-        log.info("epoch %d of %d: loss %.4f", epoch + 1, EPOCHS, total / len(x))
+    fit(model, x, y, EPOCHS, RATE, DECAY)
     model.eval()
     for layer in model:
         if parametrize.is_parametrized(layer):

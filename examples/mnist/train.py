@@ -67,15 +67,20 @@ def moved(images: Tensor) -> Tensor:
     return torch.stack([image[:, y : y + size, x : x + size] for image, (y, x) in pairs])
 
 
-def train(x: np.ndarray, y: np.ndarray) -> nn.Sequential:
-    """The fitted network."""
-    torch.manual_seed(SEED)
-    model = lenet()
+def fit(
+    model: nn.Sequential,
+    x: np.ndarray,
+    y: np.ndarray,
+    epochs: int,
+    rate: float,
+    decay: float,
+) -> None:
+    """Train a network on images, moved a little, with one cycle of the learning rate."""
     images, labels = torch.from_numpy(x), torch.from_numpy(y)
-    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=DECAY)
-    steps = EPOCHS * -(-len(x) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
-    for epoch in range(EPOCHS):
+    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=decay)
+    steps = epochs * -(-len(x) // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
+    for epoch in range(epochs):
         total = 0.0
         for chosen in torch.randperm(len(x)).split(BATCH):
             loss = nn.functional.cross_entropy(model(moved(images[chosen])), labels[chosen])
@@ -84,7 +89,14 @@ def train(x: np.ndarray, y: np.ndarray) -> nn.Sequential:
             optimiser.step()
             schedule.step()
             total += float(loss.detach()) * len(chosen)
-        log.info("epoch %d of %d: loss %.4f", epoch + 1, EPOCHS, total / len(x))
+        log.info("epoch %d of %d: loss %.4f", epoch + 1, epochs, total / len(x))
+
+
+def train(x: np.ndarray, y: np.ndarray) -> nn.Sequential:
+    """The fitted network."""
+    torch.manual_seed(SEED)
+    model = lenet()
+    fit(model, x, y, EPOCHS, RATE, DECAY)
     return model.eval()
 
 

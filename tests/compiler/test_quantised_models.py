@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import replace
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -21,18 +18,10 @@ from ohmloom.compiler.pipeline import compile_model
 from ohmloom.compiler.runner import build_engine, dequantise_output, quantise_input
 from ohmloom.sim.devices import load
 
-BENCH = Path(__file__).parents[2] / "bench" / "qdq.py"
-
 
 @pytest.fixture(scope="module")
-def bench() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("qdq", BENCH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where its data classes look for themselves
-    spec.loader.exec_module(module)
-    return module
+def bench(benchmark_module) -> ModuleType:
+    return benchmark_module("qdq")
 
 
 @pytest.fixture(scope="module")
