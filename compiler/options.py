@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from .encoding import Encoding
 from .scales import MAX_BITS, MIN_BITS
 
 MAX_SLICES = 8
@@ -20,6 +22,8 @@ class LayerOptions(BaseModel):
     """Bits of what it makes."""
     tia_range: Annotated[int, Field(ge=0, lt=8)] | None = None
     """Index of the TIA range of its matrices."""
+    slices: Annotated[int, Field(ge=1, le=MAX_SLICES)] | None = None
+    """Slices of its weights."""
 
 
 class Options(BaseModel):
@@ -50,3 +54,10 @@ class Options(BaseModel):
     """By the name of a layer, or of the input, what is chosen for it."""
     host: bool = True
     """Whether operators that have no lowering run on the host; else they are refused."""
+
+    def encodings(self, levels: int, layers: Sequence[str]) -> dict[int, Encoding]:
+        """How weights lie in cells of so many levels, by the numbers of layers with these names."""
+        chosen = [self.layers.get(name, LayerOptions()) for name in layers]
+        return {
+            number: Encoding(levels, own.slices or self.slices) for number, own in enumerate(chosen)
+        }

@@ -79,7 +79,8 @@ def maps_section(compiled: Compiled) -> str:
         parts.setdefault((p.layer, p.block, p.slice), []).append(p)
     shown, cells = [], 0
     for own in parts.values():
-        more_cells = sum(2 * p.inputs * p.outputs for p in own)
+        encoding = compiled.encodings[own[0].layer]
+        more_cells = sum(p.inputs * encoding.columns(p.outputs) for p in own)
         if cells + more_cells > MAX_CELLS_SHOWN:
             continue
         cells += more_cells
@@ -119,11 +120,15 @@ def _map(compiled: Compiled, own: Sequence[Placement]) -> str:
     """The cells of a slice of a matrix as they lie in it: inputs down, outputs across."""
     codes = compiled.device.level_codes
     inputs = max(p.first_input + p.inputs for p in own)
-    outputs = max(p.first_output + p.outputs for p in own)
-    picture = np.zeros((inputs, 2 * outputs), compiled.levels.dtype)
+    encoding = compiled.encodings[own[0].layer]
+    begins, width = {}, 0  # columns of the parts, side by side
+    for first, count in sorted({(p.first_output, p.outputs) for p in own}):
+        begins[first] = width
+        width += encoding.columns(count)
+    picture = np.zeros((inputs, width), compiled.levels.dtype)
     for p in own:
-        part = picture[p.first_input :, 2 * p.first_output :]
-        part[: p.inputs, : 2 * p.outputs] = p.cells(compiled.levels)
+        part = p.cells(compiled.levels, encoding)
+        picture[p.weights[0], begins[p.first_output] :][:, : part.shape[1]] = part
     # Conductance, not level: the same thing but for what rounding to codes has done.
     siemens = (codes - codes[0]) / (codes[-1] - codes[0])
     shades = np.round(siemens * (PALETTE_COLOURS - 1)).astype(np.uint8)[picture]
@@ -133,7 +138,7 @@ def _map(compiled: Compiled, own: Sequence[Placement]) -> str:
     blocks = {p.block for p in compiled.placements if p.layer == number}
     name = escape(compiled.layers[number].name + (f" [{block}]" if len(blocks) > 1 else ""))
     tiles = len({p.tile for p in own})
-    if compiled.options.slices > 1:
+    if encoding.slices > 1:
         name += f", slice {own[0].slice}"
     return (
         f'<figure><img alt="conductances of {name}" src="{png_data_uri(shades, palette)}" '

@@ -63,8 +63,8 @@ def compile_model(
     layer: Annotated[
         list[str] | None,
         typer.Option(
-            help="Knobs of one layer or of the input, like conv1:act_bits=6,tia_range=1; as often "
-            "as needed."
+            help="Knobs of one layer or of the input, like conv1:act_bits=6,tia_range=1,slices=2; "
+            "as often as needed."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=SEED_MAX, help="Seed of every draw.")] = 1,
@@ -140,7 +140,7 @@ def _layers(given: list[str]) -> dict[str, LayerOptions]:
             found[name] = LayerOptions(**values)
         except ValueError as error:
             raise typer.BadParameter(
-                f"--layer {text}: NAME:act_bits=8,tia_range=1, or one of these, is accepted, 4 to "
-                "16 bits"
+                f"--layer {text}: NAME:act_bits=8,tia_range=1,slices=2, or some of these, is "
+                "accepted, 4 to 16 bits, 1 to 8 slices"
             ) from error
     return found

@@ -8,17 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ohmloom.compiler.cells import assign
+from ohmloom.compiler.encoding import Encoding
 from ohmloom.compiler.errors import TargetError
 from ohmloom.compiler.graph import Network
 from ohmloom.compiler.layers import Block, Matrix, Patches
 from ohmloom.compiler.mapping import place, row_groups, spare_rows, tiles_used
 from ohmloom.compiler.quantise import QuantisedBlock
 from ohmloom.compiler.scales import Scale
-from ohmloom.compiler.slicing import Slicing
 from ohmloom.hw.geometry import Geometry
 
-SLICINGS = [Slicing(16), Slicing(2, 8), Slicing(32, 3), Slicing(20, 2)]
+ENCODINGS = [Encoding(16), Encoding(2, 8), Encoding(32, 3), Encoding(20, 2)]
 SCALE = Scale(1.0, 0, 8)
+
+
+def alike(encoding=ENCODINGS[0]):
+    """The same for all layers."""
+    return dict.fromkeys(range(9), encoding)
 
 
 def network_of(sizes):
@@ -61,7 +66,7 @@ SIZES = st.lists(st.integers(1, 70), min_size=2, max_size=4)
 LINES = st.sampled_from([8, 16, 32])
 
 
-def reconstruct(blocks, placements, levels, slicing):
+def reconstruct(blocks, placements, levels, encoding):
     """Weight matrices read back from cells, and how often each weight was found."""
     weights = {(b.layer, b.block): np.zeros(b.weight.shape, np.int64) for b in blocks}
     seen = {key: np.zeros(weight.shape, np.int64) for key, weight in weights.items()}
@@ -72,43 +77,43 @@ def reconstruct(blocks, placements, levels, slicing):
         for row in range(p.inputs):
             for pair in range(p.outputs):
                 where = (p.first_output + pair, p.first_input + row)
-                weights[p.layer, p.block][where] += pairs[row, pair] << slicing.shift(p.slice)
+                weights[p.layer, p.block][where] += pairs[row, pair] << encoding.shift(p.slice)
                 seen[p.layer, p.block][where] += 1
     return list(weights.values()), list(seen.values())
 
 
 @settings(deadline=None)
-@given(SIZES, LINES, LINES, st.sampled_from(SLICINGS), st.integers(0, 99))
-def test_every_weight_is_placed_exactly_once(sizes, rows, columns, slicing, seed):
+@given(SIZES, LINES, LINES, st.sampled_from(ENCODINGS), st.integers(0, 99))
+def test_every_weight_is_placed_exactly_once(sizes, rows, columns, encoding, seed):
     geometry = Geometry(rows=rows, columns=columns, tiles=1 << 13, banks=True)
     network = network_of(sizes)
-    blocks = blocks_of(network, seed, slicing.top)
-    placements = place(network, geometry, slicing.count)
-    levels = assign(blocks, placements, geometry, slicing).levels
+    blocks = blocks_of(network, seed, encoding.top)
+    placements = place(network, geometry, alike(encoding))
+    levels = assign(blocks, placements, geometry, alike(encoding)).levels
     assert {p.tile for p in placements} == set(range(tiles_used(placements)))
-    weights, seen = reconstruct(blocks, placements, levels, slicing)
+    weights, seen = reconstruct(blocks, placements, levels, encoding)
     for block, weight, count in zip(blocks, weights, seen, strict=True):
         np.testing.assert_array_equal(weight, block.weight)
-        assert (count == slicing.count).all()
+        assert (count == encoding.slices).all()
     # One cell of a pair is always on level 0, and unused cells are too.
     assert not (levels[..., 0::2] * levels[..., 1::2]).any()
-    total = sum(int(np.abs(slicing.digits(block.weight)).sum()) for block in blocks)
+    total = sum(int(np.abs(encoding.digits(block.weight)).sum()) for block in blocks)
     assert int(levels.sum()) == total
 
 
 def test_reconstruction_notices_a_moved_weight():
     geometry = Geometry(rows=8, columns=8)
     network = network_of((9, 5))
-    slicing = SLICINGS[0]
-    blocks, placements = blocks_of(network), place(network, geometry)
-    levels = assign(blocks, placements, geometry, slicing).levels
+    encoding = ENCODINGS[0]
+    blocks, placements = blocks_of(network), place(network, geometry, alike(encoding))
+    levels = assign(blocks, placements, geometry, alike(encoding)).levels
     levels[0, 0, 0] += 1
-    weights, _ = reconstruct(blocks, placements, levels, slicing)
+    weights, _ = reconstruct(blocks, placements, levels, encoding)
     assert not np.array_equal(weights[0], blocks[0].weight)
 
 
 def test_tiles_of_an_output_block_follow_each_other():
-    placements = place(network_of((70, 40)), Geometry(rows=32, columns=32))
+    placements = place(network_of((70, 40)), Geometry(rows=32, columns=32), alike())
     order = [(p.block, p.first_output, p.first_input) for p in placements]
     assert order == [(b, o, i) for b in (0, 1) for o in (0, 16, 32) for i in (0, 32, 64)]
 
@@ -117,7 +122,7 @@ def test_tiles_of_an_output_block_follow_each_other():
 @given(SIZES, LINES, st.integers(1, 3), st.booleans())
 def test_parts_lie_below_each_other_on_the_first_tile_with_room(sizes, rows, slices, spare):
     geometry = Geometry(rows=rows, columns=16, tiles=1 << 13, banks=True)
-    placements = place(network_of(sizes), geometry, slices, spare=spare)
+    placements = place(network_of(sizes), geometry, alike(Encoding(16, slices)), spare=spare)
     left: list[int] = []  # of each tile, the rows that are
     for p in placements:
         wanted = min(rows, p.inputs + spare * spare_rows(p.inputs))
@@ -131,17 +136,17 @@ def test_parts_lie_below_each_other_on_the_first_tile_with_room(sizes, rows, sli
 
 def test_small_matrices_share_a_tile():
     network = network_of((9, 5, 9, 5))
-    placements = place(network, Geometry(rows=32, columns=32))
+    placements = place(network, Geometry(rows=32, columns=32), alike())
     places = [(p.layer, p.block, p.tile, p.first_row) for p in placements]
     # The last one finds room beside the first ones.
     assert places == [(0, 0, 0, 0), (0, 1, 0, 9), (1, 0, 0, 18), (2, 0, 0, 23)]
-    kept = place(network, Geometry(rows=32, columns=32), spare=True)
+    kept = place(network, Geometry(rows=32, columns=32), alike(), spare=True)
     assert [(p.tile, p.first_row) for p in kept] == [(0, 0), (0, 10), (0, 20), (1, 0)]
 
 
 def test_too_few_tiles():
     with pytest.raises(TargetError, match="needs 14 tiles of 32 x 32 cells, the target has 13"):
-        place(network_of((70, 40)), Geometry(tiles=13))
+        place(network_of((70, 40)), Geometry(tiles=13), alike())
 
 
 @given(st.integers(1, 255), st.integers(1, 300))

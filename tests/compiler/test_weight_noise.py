@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import ohmloom
+from ohmloom.compiler.encoding import Encoding
 from ohmloom.compiler.options import Options
 from ohmloom.compiler.pipeline import compile_model
 from ohmloom.compiler.runner import build_engine
-from ohmloom.compiler.slicing import Slicing
 from ohmloom.compiler.weight_noise import WeightNoise, weight_noise
 from ohmloom.hw.geometry import Geometry
 from ohmloom.sim.devices import load
@@ -59,7 +59,7 @@ def test_slices_make_weights_finer():
     weight = drawn((4, 50))
     errors = []
     for count in (1, 2, 3):
-        exact = WeightNoise(levels, np.zeros(4), Slicing(4, count))
+        exact = WeightNoise(levels, np.zeros(4), Encoding(4, count))
         held = exact.sample(weight, np.random.default_rng(0))
         errors.append(np.abs(held - weight).max())
     assert errors[0] > 3 * errors[1] > 9 * errors[2]
@@ -67,7 +67,7 @@ def test_slices_make_weights_finer():
 
 def test_each_cell_of_each_slice_scatters():
     """Two cells a slice, and the second slice counts 4 times as much."""
-    noise = WeightNoise(np.arange(4.0), np.full(4, 0.1), Slicing(4, 2))
+    noise = WeightNoise(np.arange(4.0), np.full(4, 0.1), Encoding(4, 2))
     weight = np.resize([15.0, 0.0, 7.0], (1, 30_000))
     held = noise.sample(weight, np.random.default_rng(3))
     assert (held - weight).std() == pytest.approx(0.1 * np.sqrt(2 * (1 + 16)), rel=0.05)
