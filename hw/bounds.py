@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from .geometry import Geometry
-from .isa import LAYOUTS, POOL_WORDS, PULSE_FIELDS, SWEEP_FIELDS, Instruction, Op, Reg
+from .isa import LAYOUTS, POOL_WORDS, PULSE_FIELDS, SWEEP_FIELDS, Instruction, Op, Reg, Scheme
 from .ranges import RANGE_BITS, TEMPERATURE_RANGE
 
 
@@ -62,7 +62,7 @@ BOUNDS: MappingProxyType[Op, tuple[Bound, ...]] = MappingProxyType(
             Bound("tile", ("tile",), "tiles", 1),
         ),
         Op.REQUANT: (
-            Bound("count", ("count",), "pairs"),
+            Bound("count", ("count",), "accumulators"),
             Bound("param", ("param", "count"), "param_depth"),
             Bound("out", ("out", "count"), "act_depth"),
         ),
@@ -113,6 +113,7 @@ def operand_bits(op: Op, name: str, geometry: Geometry) -> int:
 
 REGISTER_BOUNDS: MappingProxyType[Op, tuple[RegisterBound, ...]] = MappingProxyType(
     {
+        Op.MVM: (RegisterBound(Reg.SCHEME, 0, max(Scheme)),),
         Op.PROGRAM: (
             RegisterBound(Reg.TRIES, 1, 255),
             RegisterBound(Reg.AVERAGE, 0, 15),
@@ -146,6 +147,8 @@ def register_bits(reg: Reg, geometry: Geometry) -> int:
     A value that does not fit them (signed, where it is) keeps to no bound, or nothing
     looks at the others. ``ARM`` is a key, all of which is looked at.
     """
+    if not geometry.knows(reg):
+        return 0
     if reg in (Reg.CLAMP_LO, Reg.CLAMP_HI):
         return geometry.act_width
     if reg is Reg.ARM:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 
 from ..errors import OhmloomError
-from .isa import LAYOUTS, LINE_WORDS, TABLE_WORDS, Op
+from .banks import BANKS
+from .isa import LAYOUTS, LINE_WORDS, TABLE_WORDS, Op, Reg
 
 OPTIONAL: MappingProxyType[Op, str] = MappingProxyType(
     {
@@ -75,6 +76,10 @@ class Geometry:
     slices:
         Whether ``MVM`` takes a ``shift``, for weights in bit slices; a compact one never
         does.
+    single:
+        Whether ``Reg.SCHEME`` is there, for columns that are single, less a reference
+        column, instead of in differential pairs; a compact one never has it. There are
+        then as many accumulators as columns.
     pulse:
         Whether it has ``PULSE``, ``SWEEP`` and ``MODE``, likewise.
     verify:
@@ -126,6 +131,7 @@ class Geometry:
     argmax: bool = True
     loop: bool = True
     slices: bool = True
+    single: bool = False
     pulse: bool = True
     verify: bool = True
     line: bool = True
@@ -194,6 +200,11 @@ class Geometry:
         return self.columns // 2
 
     @property
+    def accumulators(self) -> int:
+        """Accumulators: one for each pair, or where columns may be single for each column."""
+        return self.columns if self.has_single else self.pairs
+
+    @property
     def cells(self) -> int:
         """Cells of a tile; also the depth of the cell memory."""
         return self.rows * self.columns
@@ -257,17 +268,17 @@ class Geometry:
     def features(self) -> int:
         """What it has, one bit each from bit 0: LUT, POOL, ADD, ARGMAX, PULSE, SWEEP, MODE,
         PROGRAM, READ, LOOP, END, and above them the current source, targets, wear,
-        calibration, that it is for passive arrays, and bit slices."""
+        calibration, that it is for passive arrays, bit slices, and single columns."""
         known = sum(self.has(op) << bit for bit, op in enumerate(OPTIONAL))
         kinds = (self.has_source, self.line, self.wear, self.calibration, self.passive)
-        above = (*kinds, self.takes("shift"))
+        above = (*kinds, self.takes("shift"), self.has_single)
         return known | sum(has << len(OPTIONAL) + bit for bit, has in enumerate(above))
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """Names of the flags of what it has not."""
         flags = (field.name for field in fields(self) if getattr(self, field.name) is False)
-        lacking = {name for name in flags if name not in ("passive", "compact", "banks")}
+        lacking = {name for name in flags if name not in ("passive", "compact", "banks", "single")}
         not_taken = {flag for name, flag in OPTIONAL_OPERANDS.items() if not self.takes(name)}
         return tuple(sorted(lacking | not_taken))
 
@@ -275,6 +286,17 @@ class Geometry:
     def has_source(self) -> bool:
         """Whether a ``PULSE`` may come from the current source."""
         return self.pulse and self.power and not self.passive
+
+    @property
+    def has_single(self) -> bool:
+        """Whether an ``MVM`` may take single columns less a reference column."""
+        return self.single and not self.compact
+
+    def knows(self, reg: Reg) -> bool:
+        """Whether the controller has a register."""
+        if reg is Reg.SCHEME:
+            return self.has_single
+        return self.banks or reg not in BANKS
 
     def has(self, op: Op) -> bool:
         """Whether the controller executes ``op``."""
@@ -291,9 +313,10 @@ class Geometry:
 def accumulator_bits(adc_bits: int, planes: int, conversions: int) -> int:
     """Width of an accumulator that cannot overflow.
 
-    A pair's difference of two ``adc_bits`` codes has ``adc_bits + 1`` bits, the
-    sum over ``planes`` weighted planes is below ``2**planes`` of it, and
-    ``conversions`` (row tiles times row groups) of these are added. Of weights in bit
-    slices ``planes`` includes the largest ``shift``, ``conversions`` counts all slices.
+    The difference of two ``adc_bits`` codes, of a pair or of a single column and the
+    reference, has ``adc_bits + 1`` bits, the sum over ``planes`` weighted planes is below
+    ``2**planes`` of it, and ``conversions`` (row tiles times row groups) of these are added
+    or subtracted. Of weights in bit slices ``planes`` includes the largest ``shift``,
+    ``conversions`` counts all slices.
     """
     return adc_bits + 1 + planes + (conversions - 1).bit_length()

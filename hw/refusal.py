@@ -90,6 +90,8 @@ def refused(
         return getattr(registers.values, name), getattr(registers.beyond, name)
 
     for bound in REGISTER_BOUNDS.get(op, ()):
+        if not geometry.knows(bound.reg):
+            continue
         value, beyond = register(bound.reg)
         value = value[: register_bits(bound.reg, geometry)]
         reasons += [beyond, exceeds(value, bound.highest(geometry))]

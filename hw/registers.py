@@ -9,16 +9,18 @@ from amaranth.hdl import Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .banks import BANKS
 from .bounds import register_bits
 from .geometry import Geometry
 from .isa import LAYOUTS, Op, Reg
 from .profile import ARM_KEY
 
-REGISTERS = tuple(reg for reg in Reg if reg not in BANKS)
-"""Those that gateware has."""
 SIGNED = (Reg.CLAMP_LO, Reg.CLAMP_HI)
 TILE, TO = LAYOUTS[Op.MODE]
+
+
+def registers_of(geometry: Geometry) -> tuple[Reg, ...]:
+    """The registers of a controller."""
+    return tuple(reg for reg in Reg if geometry.knows(reg))
 
 
 class Registers(wiring.Component):
@@ -36,14 +38,14 @@ class Registers(wiring.Component):
     known : Out(1)
         There is a register ``reg``.
     values : Out
-        One member per register of :data:`REGISTERS`, lower case.
+        One member per register of the controller, lower case.
     beyond : Out, likewise
         What was written did not fit.
     """
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
-        names = [reg.name.lower() for reg in REGISTERS]
+        names = [reg.name.lower() for reg in registers_of(geometry)]
         super().__init__(
             {
                 "write": In(1),
@@ -58,12 +60,12 @@ class Registers(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        value = self.value
+        value, registers = self.value, registers_of(self.geometry)
         with m.Switch(self.reg):
-            for reg in REGISTERS:
+            for reg in registers:
                 with m.Case(reg):
                     m.d.comb += self.known.eq(1)
-        for reg in REGISTERS:
+        for reg in registers:
             name = reg.name.lower()
             written = self.write & (self.reg == reg)
             if reg is Reg.ARM:

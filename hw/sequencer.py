@@ -19,7 +19,7 @@ from .link.protocol import TRAP_BITS, Trap
 from .loops import Loops
 from .postprocess import UNITS
 from .refusal import refused, strays
-from .registers import REGISTERS, Registers
+from .registers import Registers, registers_of
 from .timers import COUNT_BITS
 
 SEQUENCER, MVM, VERIFY, PULSE = range(4)
@@ -83,7 +83,7 @@ class Sequencer(wiring.Component):
     instruction, pc, epoch : Out
         The word being executed, its address, and the inference number.
     registers : Out
-        One member per register of :data:`~.registers.REGISTERS`, lower case
+        One member per register of the controller, lower case
         (:class:`~ohmloom.hw.registers.Registers`).
     start_mvm, start_post, start_verify, ... : Out(1)
         :data:`STROBES`; ``engine_done`` answers any of them.
@@ -119,7 +119,9 @@ class Sequencer(wiring.Component):
                 "epoch": Out(32),
                 "iteration": Out(ITERATION_BITS),
                 "registers": Out(
-                    wiring.Signature({reg.name.lower(): Out(signed(32)) for reg in REGISTERS})
+                    wiring.Signature(
+                        {reg.name.lower(): Out(signed(32)) for reg in registers_of(geometry)}
+                    )
                 ),
                 **{name: Out(1) for name in STROBES},
                 "engine_done": In(1),
@@ -160,7 +162,7 @@ class Sequencer(wiring.Component):
             registers.reg.eq(set_["reg"]),
             registers.value.eq(set_["value"]),
         ]
-        for reg in REGISTERS:
+        for reg in registers_of(self.geometry):
             name = reg.name.lower()
             m.d.comb += getattr(self.registers, name).eq(getattr(registers.values, name))
         begun, ending, advancing = Signal(), Signal(), Signal()

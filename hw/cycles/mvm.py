@@ -24,7 +24,7 @@ def mvm_cycles(
     Parameters
     ----------
     geometry : Geometry
-        Of the controller: rows, pairs and whether samples are calibrated count.
+        Of the controller: rows, accumulators and whether samples are calibrated count.
     front_end : FrontEndCycles
         See there.
     planes : int
@@ -32,7 +32,7 @@ def mvm_cycles(
     tia_range : int
         The range on the pins.
     clear : bool
-        The accumulators are zeroed first, a cycle for each pair.
+        The accumulators are zeroed first, a cycle for each.
     configured : bool
         Columns and gates are still connected from an ``MVM`` before.
     """
@@ -68,7 +68,7 @@ def _events(
         for _group in ("columns", "gates"):
             latched = max(gather, latched + front_end.recover) + front_end.load
             gather = latched + 1
-    idle = geometry.pairs + 1 if clear else 1
+    idle = geometry.accumulators + 1 if clear else 1
     converted, events = -front_end.hold, []
     for _plane in range(planes):
         accepted = max(gather + geometry.rows + 1, latched + front_end.recover)

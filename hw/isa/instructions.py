@@ -73,6 +73,9 @@ class Reg(IntEnum):
     """Write-verify attempts that a cell is good for; 0 is no limit."""
     TOGETHER = 13
     """Cells of a row that are RESET, and read, at once; 0 counts as 1."""
+    SCHEME = 14
+    """Which codes an ``MVM`` subtracts from which (:class:`Scheme`); a controller with single
+    columns alone has it."""
     ARM = 16
     """Key of an irreversible change of mode (:func:`~ohmloom.hw.profile.arm_key`);
     0 after every ``MODE`` and at the start of every run."""
@@ -87,6 +90,17 @@ class Reg(IntEnum):
     """Added to ``tile``."""
     SOURCE_BANK = 24
     """Added to ``b`` of the record of an ``ADD``."""
+
+
+class Scheme(IntEnum):
+    """What an ``MVM`` adds to the accumulators: the values of ``Reg.SCHEME``."""
+
+    DIFFERENTIAL = 0
+    """Column ``2k`` less column ``2k+1``."""
+    SINGLE = 1
+    """Each column from 1 on less column 0, the reference."""
+    SUBTRACTED = 2
+    """The same, subtracted."""
 
 
 class Dac(IntEnum):
@@ -190,7 +204,10 @@ LAYOUTS: MappingProxyType[Op, tuple[Field, ...]] = MappingProxyType(
     planes ``0 .. planes-1``. Pair ``k`` is columns ``2k`` (G+) and ``2k+1``
     (G-): ``acc[k] += (code[2k] - code[2k+1]) * 2**(plane + shift)``; the top
     plane is subtracted when ``signed``. ``clear`` zeroes the accumulators first.
-    ``shift`` is the weight of a bit slice.
+    ``shift`` is the weight of a bit slice. With the ``SCHEME`` register at
+    :attr:`Scheme.SINGLE` it is ``acc[k] += (code[k+1] - code[0]) * 2**(plane + shift)``
+    for every column but column 0, the reference, and at :attr:`Scheme.SUBTRACTED`
+    ``-=``.
 ``REQUANT out, param, count``
     For ``k`` in ``0 .. count-1``: ``act[out+k] = clamp(round_half_even((acc[k]
     + bias) * mantissa / 2**shift))`` with the parameters of

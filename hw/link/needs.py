@@ -54,4 +54,7 @@ def lacking(image: Image, info: Info) -> list[str]:
     sliced = any(instr.operands.get("shift") for instr in image.code)
     if sliced and not info.features >> above + 5 & 1:
         found.append("it needs bit slices, the board lacks them")
+    scheme = any(instr.op is Op.SET and instr["reg"] == Reg.SCHEME for instr in image.code)
+    if scheme and not info.features >> above + 6 & 1:
+        found.append("it needs single columns, the board lacks them")
     return found

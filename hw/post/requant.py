@@ -19,7 +19,7 @@ class Requantiser(PostUnit):
         m = Module()
         operand = operands(self.instruction, self.OP)
         param = cut(self.param_data, REQUANT_FIELDS)
-        index = Signal(range(self.geometry.pairs + 1))
+        index = Signal(range(self.geometry.accumulators + 1))
 
         m.d.comb += [
             self.param_address.eq(operand["param"] + index),

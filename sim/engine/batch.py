@@ -16,7 +16,8 @@ class Batch:
     epochs:
         Inference numbers, shape (batch,).
     act, acc:
-        Activations, shape (batch, act_depth), and accumulators, shape (batch, pairs).
+        Activations, shape (batch, act_depth), and accumulators, shape
+        (batch, accumulators).
     saturations, conversions:
         As of :class:`~ohmloom.sim.engine.Trace`.
     host, made:

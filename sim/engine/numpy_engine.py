@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...hw.banks import BANKS, Banks
+from ...hw.banks import Banks
 from ...hw.bounds import BOUNDS, REGISTER_BOUNDS, clamp_holds, clamps
 from ...hw.geometry import OPTIONAL_OPERANDS
 from ...hw.image import HostCall, Image, Span
@@ -308,7 +308,7 @@ class NumpyEngine:
         return Batch(
             epochs=epochs,
             act=np.zeros((len(epochs), geometry.act_depth), dtype=np.int64),
-            acc=np.zeros((len(epochs), geometry.pairs), dtype=np.int64),
+            acc=np.zeros((len(epochs), geometry.accumulators), dtype=np.int64),
         )
 
     def _run(self, entry: str, batch: Batch) -> None:
@@ -496,7 +496,7 @@ class NumpyEngine:
             batch.act[:, base : base + instr["rows"]],
             batch.epochs,
             np.full(len(batch.epochs), index),
-            geometry.pairs,
+            geometry.accumulators,
         )
         if instr["clear"]:
             batch.acc[:] = 0
@@ -509,10 +509,11 @@ class NumpyEngine:
         """How an ``MVM`` is made, with registers and rails as they stand."""
         tia_range, seed = self._range(), self.seed if self.read_noise else None
         gain = self._gain(address, tia_range)
-        return Product(instr, self.array, self.readout, gain, tia_range, seed)
+        scheme = self.registers[Reg.SCHEME]
+        return Product(instr, scheme, self.array, self.readout, gain, tia_range, seed)
 
     def _requantised(self, address: int, instr: Instruction, acc: IntArray) -> IntArray:
-        """What a ``REQUANT`` makes of accumulators (n, pairs), shape (n, count)."""
+        """What a ``REQUANT`` makes of accumulators (lanes, n), shape (n, count)."""
         params = self.image.params
         param, count = instr["param"], instr["count"]
         self._check(address, instr, "param", param + count <= len(params))
@@ -890,8 +891,9 @@ class NumpyEngine:
                 raise EngineError(
                     f"address {address}: {instr}, and this controller has no {lacked}"
                 )
-        if instr.op is Op.SET and instr["reg"] in BANKS and not geometry.banks:
-            raise EngineError(f"address {address}: {instr}, and this controller has no banks")
+        if instr.op is Op.SET and not geometry.knows(reg := Reg(instr["reg"])):
+            lacked = "single columns" if reg is Reg.SCHEME else "banks"
+            raise EngineError(f"address {address}: {instr}, and this controller has no {lacked}")
         for bound in BOUNDS.get(instr.op, ()):
             self._check(address, instr, bound.name, bound.holds(instr, geometry))
         for bound in REGISTER_BOUNDS.get(instr.op, ()):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...hw.isa import Instruction
+from ...hw.isa import Instruction, Scheme
 from ..array import SimulatedArray
 from ..converters import Gain, Readout
 from ..numerics import Domain, IntArray, draw_normal, normal_table
@@ -20,12 +20,12 @@ _CONVERSIONS = 1 << 16
 """Made at a time: bounds memory and stays near the processor, changes no bit."""
 
 
-def weights(instr: Instruction) -> IntArray:
+def weights(instr: Instruction, scheme: int) -> IntArray:
     """What the code of each plane of an ``MVM`` counts, shape (planes,)."""
     weight = np.int64(1) << np.arange(instr["planes"], dtype=np.int64) + instr["shift"]
     if instr["signed"]:
         weight[-1] = -weight[-1]
-    return weight
+    return -weight if scheme == Scheme.SUBTRACTED else weight
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Product:
     ----------
     instr:
         The instruction; where its activations are is not looked at.
+    scheme:
+        A :class:`~ohmloom.hw.isa.Scheme`: which columns are subtracted from which.
     array, readout, gain, tia_range:
         The cells, and from their sums to codes.
     seed:
@@ -43,6 +45,7 @@ class Product:
     """
 
     instr: Instruction
+    scheme: int
     array: SimulatedArray
     readout: Readout
     gain: Gain
@@ -50,9 +53,9 @@ class Product:
     seed: int | None
 
     def sums(
-        self, x: IntArray, epochs: IntArray, index: IntArray, pairs: int
+        self, x: IntArray, epochs: IntArray, index: IntArray, accumulators: int
     ) -> tuple[IntArray, int]:
-        """What is added to the first ``pairs`` accumulators.
+        """What is added to the first accumulators.
 
         Parameters
         ----------
@@ -63,18 +66,31 @@ class Product:
 
         Returns
         -------
-        The sums, shape (lanes, pairs), and the codes at a rail.
+        The sums, shape (lanes, accumulators), and the codes at a rail.
         """
-        sums = np.zeros((len(x), pairs), dtype=np.int64)
-        step = max(1, _CONVERSIONS // (self.instr["planes"] * 2 * pairs))
+        sums = np.zeros((len(x), accumulators), dtype=np.int64)
+        columns = self.columns(accumulators)
+        step = max(1, _CONVERSIONS // (self.instr["planes"] * columns))
         saturations = 0
         for start in range(0, len(x), step):
             part = slice(start, start + step)
-            codes, saturated = self._codes(x[part], epochs[part], index[part], 2 * pairs)
-            for weight, code in zip(weights(self.instr), codes, strict=True):
-                sums[part] += (code[:, 0::2] - code[:, 1::2]) * weight
+            codes, saturated = self._codes(x[part], epochs[part], index[part], columns)
+            for weight, code in zip(weights(self.instr, self.scheme), codes, strict=True):
+                difference = self._less(code, code)
+                sums[part, : difference.shape[1]] += difference * weight
             saturations += int(saturated.sum())
         return sums, saturations
+
+    def columns(self, accumulators: int) -> int:
+        """First columns of the tile that the first accumulators are made from."""
+        used = 2 * accumulators if self.scheme == Scheme.DIFFERENTIAL else accumulators + 1
+        return min(used, self.array.columns)
+
+    def _less(self, plus: IntArray, minus: IntArray) -> IntArray:
+        """Codes of columns less those that are subtracted, shape (..., accumulators)."""
+        if self.scheme == Scheme.DIFFERENTIAL:
+            return plus[..., 0::2] - minus[..., 1::2]
+        return plus[..., 1:] - minus[..., :1]
 
     def _codes(
         self, x: IntArray, epochs: IntArray, index: IntArray, columns: int
@@ -110,7 +126,7 @@ class Product:
             self.tia_range, slice(columns),
         )  # fmt: skip
 
-    def bounds(self) -> tuple[IntArray, NDArray[np.bool_]]:
+    def bounds(self, accumulators: int) -> tuple[IntArray, NDArray[np.bool_]]:
         """What no input goes beyond: of each accumulator's sum, and of saturation.
 
         A code rises with its sum, and with its noise. So it lies between that of no sum at
@@ -119,7 +135,7 @@ class Product:
 
         Returns
         -------
-        Largest magnitude of the sums, shape (pairs,), and which columns may saturate.
+        Largest magnitude of the sums, shape (accumulators,), and which columns may saturate.
         """
         array, columns = self.array, self.array.columns
         rows = np.zeros((1, array.rows), dtype=np.uint8)
@@ -132,5 +148,7 @@ class Product:
         )
         low = np.minimum(least[0], most[0])[0]
         high = np.maximum(least[0], most[0])[0]
-        spread = np.maximum(high[0::2] - low[1::2], high[1::2] - low[0::2])
-        return spread * np.abs(weights(self.instr)).sum(), (least[1] | most[1])[0]
+        spread = np.maximum(self._less(high, low), -self._less(low, high))
+        most_added = np.zeros(accumulators, dtype=np.int64)
+        most_added[: len(spread)] = spread * np.abs(weights(self.instr, self.scheme)).sum()
+        return most_added, (least[1] | most[1])[0]

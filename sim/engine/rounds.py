@@ -39,7 +39,7 @@ class Datapath:
     product:
         How an ``MVM`` at an address is made.
     requantised:
-        What a ``REQUANT`` at an address makes of accumulators (lanes, pairs).
+        What a ``REQUANT`` at an address makes of accumulators (lanes, n).
     post:
         What makes the values of the others.
     """
@@ -98,10 +98,10 @@ class Rounds:
         registers = dict(self.path.registers)
         start, end = 1, self.flow.nest.rounds - 1
         try:
-            pairs = self._pairs()
+            accumulators = self._accumulators()
             size = self._size()
             while start < end:
-                block = self._execute(slice(start, min(start + size, end)), pairs)
+                block = self._execute(slice(start, min(start + size, end)), accumulators)
                 self._commit(block)
                 start = block.rounds.stop
         except OhmloomError:  # round by round from here on: the one that is refused says why
@@ -111,15 +111,16 @@ class Rounds:
     def _size(self) -> int:
         """Rounds of a block."""
         steps = self.flow.steps
-        words = self.flow.width + max(step.reads.size for step in steps) + self.geometry.pairs
+        reads = max(step.reads.size for step in steps)
+        words = self.flow.width + reads + self.geometry.accumulators
         return max(1, _WORDS // (words * max(1, len(self.batch.epochs))))
 
-    def _pairs(self) -> int:
-        """Pairs whose sums are looked at: those that are used, if the others show nowhere.
+    def _accumulators(self) -> int:
+        """Accumulators that are looked at: those that are used, if the others show nowhere.
 
         They would if one of their codes were at a rail, or an accumulator overflowed.
         """
-        every = self.geometry.pairs
+        every = self.geometry.accumulators
         used = max(
             (s.instr["count"] for s in self.flow.steps if s.instr.op is Op.REQUANT), default=1
         )
@@ -128,16 +129,17 @@ class Rounds:
             if step.instr.op is Op.SET:
                 self._set(step)
             elif step.instr.op is Op.MVM:
-                bound, saturates = self.path.product(step.address, step.instr).bounds()
+                product = self.path.product(step.address, step.instr)
+                bound, saturates = product.bounds(every)
                 most = bound if step.instr["clear"] else most + bound
                 if (
-                    saturates[2 * used :].any()
+                    saturates[product.columns(used) :].any()
                     or (most[used:] >> self.geometry.acc_width - 1).any()
                 ):
                     return every
         return used
 
-    def _execute(self, rounds: slice, pairs: int) -> _Block:
+    def _execute(self, rounds: slice, accumulators: int) -> _Block:
         """Make what the lanes of a block make.
 
         Raises
@@ -148,7 +150,7 @@ class Rounds:
         batch, geometry = self.batch, self.geometry
         shape = (len(batch.epochs), rounds.stop - rounds.start)
         block = _Block(rounds, np.empty((*shape, self.flow.width), dtype=np.int64))
-        acc = np.zeros((shape[0] * shape[1], pairs), dtype=np.int64)
+        acc = np.zeros((shape[0] * shape[1], accumulators), dtype=np.int64)
         epochs = np.repeat(batch.epochs, shape[1])
         for step in self.flow.steps:
             instr, operand = step.instr, self._operand(step, block)
@@ -161,7 +163,7 @@ class Rounds:
                     x = operand(slice(None)).reshape(len(acc), instr["rows"])
                     index = np.tile(self._index(step, rounds), shape[0])
                     product = self.path.product(step.address, instr)
-                    sums, saturations = product.sums(x, epochs, index, pairs)
+                    sums, saturations = product.sums(x, epochs, index, accumulators)
                     acc = sums if instr["clear"] else acc + sums
                     check_width("an accumulator", acc, geometry.acc_width)
                     block.saturations += saturations

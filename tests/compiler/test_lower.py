@@ -146,7 +146,7 @@ def test_registers_are_set_only_when_they_change(path):
 def test_setup_leaves_nothing_to_chance(compiled):
     code = compiled.image.code[: compiled.image.entries["program/0"]]
     written = {Reg(i["reg"]) for i in code if i.op is Op.SET}
-    assert written == set(Reg) - {Reg.CLAMP_LO, Reg.CLAMP_HI, Reg.ARM} - BANKS
+    assert written == set(Reg) - {Reg.CLAMP_LO, Reg.CLAMP_HI, Reg.ARM, Reg.SCHEME} - BANKS
     assert code[-1].op is Op.HALT
 
 

@@ -12,9 +12,9 @@ from amaranth.sim import Simulator
 from ohmloom.boards.catalogue.icebreaker import STANDARD
 from ohmloom.hw.bounds import BOUNDS, REGISTER_BOUNDS, clamp_holds, clamps, operand_bits
 from ohmloom.hw.geometry import Geometry
-from ohmloom.hw.isa import LAYOUTS, WORD_BITS, IsaError, Op, decode, encode, instruction
+from ohmloom.hw.isa import LAYOUTS, WORD_BITS, IsaError, Op, Reg, decode, encode, instruction
 from ohmloom.hw.refusal import exceeds, refused, strays, used_bits
-from ohmloom.hw.registers import REGISTERS, Registers
+from ohmloom.hw.registers import Registers, registers_of
 
 ODD = Geometry(rows=24, columns=40, tiles=5, act_width=11, param_depth=100, act_depth=777)
 GEOMETRIES = {
@@ -23,6 +23,7 @@ GEOMETRIES = {
     "odd": ODD,
     "no loops": Geometry(loop=False),  # whose operand is below that of bit slices
     "no slices": Geometry(slices=False),
+    "single columns": Geometry(single=True),
 }
 
 
@@ -72,9 +73,9 @@ def test_what_is_refused_is_beyond_a_bound(geometry):
     seen = set()
 
     async def bench(ctx):
-        values = dict.fromkeys(REGISTERS, 0)
+        values = dict.fromkeys(Reg, 0)
         for _ in range(400):
-            reg = rng.choice(REGISTERS)
+            reg = rng.choice(registers_of(geometry))
             limits = [b.highest(geometry) for bs in REGISTER_BOUNDS.values() for b in bs
                       if b.reg is reg]  # fmt: skip
             value = near(rng, rng.choice([*limits, high, -high - 1]), 32)

@@ -21,7 +21,6 @@ from amaranth.lib.wiring import In, Out
 
 from ....errors import OhmloomError
 from ....hw.afe.array_card import ArrayCard
-from ....hw.banks import BANKS
 from ....hw.geometry import Geometry
 from ....hw.isa import (
     LAYOUTS,
@@ -336,7 +335,7 @@ class _Found(ctypes.Structure):
     ]
 
 
-def plausible_code(rng: random.Random) -> list[int]:
+def plausible_code(rng: random.Random, geometry: Geometry) -> list[int]:
     """Instructions that a controller may well execute.
 
     Most operands are small, DAC codes and registers take the whole of their range.
@@ -355,7 +354,7 @@ def plausible_code(rng: random.Random) -> list[int]:
         if "code" in operands and rng.random() < WIDE:
             operands["code"] = rng.randrange(GENTLE_LOW, GENTLE_HIGH)
         if op is Op.SET:
-            operands["reg"] = rng.choice(sorted(set(Reg) - BANKS))
+            operands["reg"] = rng.choice([reg for reg in Reg if geometry.knows(reg)])
         if op is Op.WAIT:
             operands["cycles"] = rng.randrange(1 << rng.randrange(20))
         words.append(encode(instruction(op, **operands)))
@@ -448,7 +447,7 @@ def fuzz(
     ceilings = ArrayCard(geometry, CLK_HZ).ceilings()
     info = Info.of(geometry, CLK_HZ, front_end).pack()
     rng = random.Random(seed)
-    code, records = plausible_code(rng), plausible_records(rng)
+    code, records = plausible_code(rng, geometry), plausible_records(rng)
     words = code + records
     first = prologue()
     plan = _Plan(

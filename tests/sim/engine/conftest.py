@@ -132,7 +132,8 @@ _others = st.one_of(
     ),
     st.builds(
         lambda reg, value: instruction(Op.SET, reg=reg, value=value),
-        st.sampled_from([Reg.CLAMP_LO, Reg.CLAMP_HI, Reg.TIA_RANGE]), st.sampled_from([0, 1, 7]),
+        st.sampled_from([Reg.CLAMP_LO, Reg.CLAMP_HI, Reg.TIA_RANGE, Reg.SCHEME]),
+        st.sampled_from([0, 1, 2, 7]),
     ),
     st.just(instruction(Op.NOP)),
 )  # fmt: skip
@@ -208,6 +209,7 @@ def outcome(
     samples: int = 3,
     seed: int = 0,
     tia_range: int = 0,
+    scheme: int = 0,
     act: IntArray | None = None,
     cells: SimulatedArray = ARRAY,
     geometry: Geometry = GEOMETRY,
@@ -224,7 +226,8 @@ def outcome(
         layers=(LayerSpan("all", Span(0, geometry.act_depth)),),
     )
     engine = NumpyEngine(image, cells, CARD, 1000, 5, by_round=by_round, **options)
-    engine.registers |= {Reg.CLAMP_LO: -200, Reg.CLAMP_HI: 180, Reg.TIA_RANGE: tia_range}
+    engine.registers |= {Reg.CLAMP_LO: -200, Reg.CLAMP_HI: 180}
+    engine.registers |= {Reg.TIA_RANGE: tia_range, Reg.SCHEME: scheme}
     engine.dac[Dac.RAIL_A] = CARD.read_code(cells.device.v_read)
     rng = np.random.default_rng(seed)
     batch = engine._batch(np.arange(samples, dtype=np.int64) + 7)

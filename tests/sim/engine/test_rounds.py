@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ohmloom.hw.isa import Op, Reg, instruction
+from ohmloom.hw.isa import Op, Reg, Scheme, instruction
 from ohmloom.sim.converters import Channels, Readout
 from ohmloom.sim.engine import nest, product, rounds
 from ohmloom.sim.engine.product import Product
@@ -34,6 +34,8 @@ from .conftest import (
     requant,
 )
 
+SINGLE = replace(GEOMETRY, single=True)
+
 
 @pytest.fixture
 def together(monkeypatch):
@@ -56,10 +58,14 @@ def together(monkeypatch):
     samples=st.integers(0, 3),
     tia_range=st.sampled_from([0, 1]),
     acc_width=st.sampled_from([16, 20, 32]),
+    scheme=st.sampled_from([None, *Scheme]),
     read_noise=st.booleans(),
 )
-def test_every_program_leaves_the_same_behind(program, acc_width, **setting):
-    setting["geometry"] = replace(GEOMETRY, acc_width=acc_width)
+def test_every_program_leaves_the_same_behind(program, acc_width, scheme, **setting):
+    """Those of a controller without single columns too."""
+    single = scheme is not None
+    setting |= {"scheme": scheme or 0}
+    setting["geometry"] = replace(GEOMETRY, acc_width=acc_width, single=single)
     one_by_one = outcome(program, by_round=True, **setting)
     assert outcome(program, by_round=False, **setting) == one_by_one
 
@@ -166,14 +172,14 @@ def test_cells_that_relax_are_afterwards_as_round_by_round():
 
 @pytest.fixture
 def looked_at(monkeypatch):
-    """Pairs that are computed for more than one round."""
+    """Accumulators that are computed for more than one round."""
     found = []
     sums = Product.sums
 
-    def spied(self, x, epochs, index, pairs):
+    def spied(self, x, epochs, index, accumulators):
         if len(x) > 3:
-            found.append(pairs)
-        return sums(self, x, epochs, index, pairs)
+            found.append(accumulators)
+        return sums(self, x, epochs, index, accumulators)
 
     monkeypatch.setattr(Product, "sums", spied)
     return found
@@ -183,41 +189,49 @@ ONE_PAIR = convolution(3, 3, maps=1)
 
 
 @pytest.mark.parametrize(
-    ("setting", "pairs"),
+    ("setting", "accumulators"),
     [
         ({}, 1),
         ({"tia_range": 1}, 4),  # column 3 saturates
         ({"geometry": replace(GEOMETRY, acc_width=18)}, 4),  # an accumulator might overflow
+        ({"geometry": SINGLE}, 1),
+        ({"geometry": SINGLE, "tia_range": 1}, 8),
+        ({"geometry": SINGLE, "scheme": Scheme.SINGLE}, 1),
+        ({"geometry": SINGLE, "scheme": Scheme.SINGLE, "tia_range": 1}, 8),
+        ({"geometry": replace(SINGLE, acc_width=18), "scheme": Scheme.SUBTRACTED}, 8),
     ],
 )
-def test_a_pair_that_no_one_uses_is_left_out_where_it_shows_nowhere(looked_at, setting, pairs):
+def test_what_no_one_uses_is_left_out_where_it_shows_nowhere(looked_at, setting, accumulators):
     assert same(ONE_PAIR, **setting)
-    assert looked_at == [pairs]
+    assert looked_at == [accumulators]
 
 
 def test_saturated_codes_of_pairs_that_no_one_uses_count(monkeypatch):
     assert outcome(ONE_PAIR, by_round=False, tia_range=1).counted[0] > 0
-    monkeypatch.setattr(Rounds, "_pairs", lambda self: 1)
+    monkeypatch.setattr(Rounds, "_accumulators", lambda self: 1)
     assert not same(ONE_PAIR, tia_range=1)
 
 
 @pytest.mark.parametrize("tia_range", [0, 1])
 @pytest.mark.parametrize("errors", [0.0, 5.0])
-def test_no_input_goes_beyond_the_bounds(tia_range, errors):
+@pytest.mark.parametrize("scheme", Scheme)
+def test_no_input_goes_beyond_the_bounds(tia_range, errors, scheme):
     made = Product(
         mvm(SOURCE, rows=6, first=1),
+        scheme,
         ARRAY,
         Readout(CARD, Channels.drawn(8, 4, scale=errors)),
         CARD.gain(ARRAY.device.g_lsb, ARRAY.device.v_read, tia_range),
         tia_range,
         5,
     )
-    most, saturates = made.bounds()
+    most, saturates = made.bounds(8)
     x = np.random.default_rng(3).integers(-16, 16, (4000, 6))
     x[:2000] = np.random.default_rng(4).choice([-1, 15, -16], (2000, 1))
-    sums, saturations = made.sums(x, np.arange(4000), np.zeros(4000, np.int64), 4)
+    sums, saturations = made.sums(x, np.arange(4000), np.zeros(4000, np.int64), 8)
     assert (np.abs(sums) <= most).all()
-    assert (np.abs(sums).max(axis=0) > most / 5).all()
+    assert (np.abs(sums).max(axis=0) >= most / 6).all()
+    assert np.count_nonzero(most) == (4 if scheme is Scheme.DIFFERENTIAL else 7)
     assert saturates[3] == (tia_range == 1) and bool(saturations) == saturates.any()
 
 
