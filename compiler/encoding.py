@@ -7,7 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-Scheme = Literal["differential", "offset", "twos-complement"]
+from ..hw.isa import Scheme
+
+SchemeName = Literal["differential", "offset", "twos-complement"]
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,15 @@ class Encoding:
 
     levels: int
     slices: int = 1
-    scheme: Scheme = "differential"
+    scheme: SchemeName = "differential"
 
     @property
     def single(self) -> bool:
         """Whether an output is one column, less a reference that all outputs share."""
         return self.scheme != "differential"
+
+    def __str__(self) -> str:
+        return f"{self.slices} slice{'s' * (self.slices > 1)}, {self.scheme}"
 
     @property
     def bits(self) -> int:
@@ -74,9 +79,11 @@ class Encoding:
     def _is_sign(self, number: int) -> bool:
         return self.scheme == "twos-complement" and number == self.slices - 1
 
-    def register(self, number: int) -> int:
-        """``Reg.SCHEME`` for a slice: pairs, single columns, or these subtracted."""
-        return self.single + self._is_sign(number)
+    def register(self, number: int) -> Scheme:
+        """``Reg.SCHEME`` for a slice."""
+        if not self.single:
+            return Scheme.DIFFERENTIAL
+        return Scheme.SUBTRACTED if self._is_sign(number) else Scheme.SINGLE
 
     def columns(self, outputs: int) -> int:
         """Columns that so many outputs take."""

@@ -348,6 +348,7 @@ def _products(
                     p.first_row + begin,
                     rows,
                     encoding.shift(p.slice),
+                    encoding.register(p.slice),
                 )
                 for p in here
                 for begin, rows in row_groups(p.inputs, plan.row_limit)

@@ -159,10 +159,13 @@ def encodings_of(network: Network, options: Options, levels: int) -> dict[int, E
     found = {number: every[holder] for number, holder in enumerate(network.holders)}
     for number, holder in enumerate(network.holders):
         own = options.layers.get(names[number])
-        if own is not None and own.slices not in (None, found[number].slices):
+        if own is None:
+            continue
+        held = found[number]
+        if own.slices not in (None, held.slices) or own.scheme not in (None, held.scheme):
             raise TargetError(
-                f"layer '{names[number]}' is on the cells of layer '{names[holder]}', for which "
-                "slices are chosen"
+                f"layer '{names[number]}' is on the cells of layer '{names[holder]}', which have "
+                f"{held}"
             )
     return found
 
@@ -175,6 +178,11 @@ def check_encoding(encoding: Encoding, geometry: Geometry) -> None:
     TargetError
         Naming what it takes.
     """
+    if encoding.single and geometry.compact:
+        raise TargetError(
+            f"{encoding.scheme} weights are in single columns, which the target's controller, a "
+            "compact one, lacks"
+        )
     if encoding.shift(encoding.slices - 1) > geometry.most_shift:
         raise TargetError(
             f"{encoding.slices} slices of {encoding.bits} bits are {encoding.bits} bits apart, the "

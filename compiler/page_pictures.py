@@ -93,8 +93,9 @@ def maps_section(compiled: Compiled) -> str:
     return (
         "<h2>Conductances</h2>"
         + note(
-            "Target of every cell, inputs down, outputs across (G+ and G- alternate), the tiles "
-            "of a matrix side by side."
+            "Target of every cell, inputs down, outputs across, the tiles of a matrix side by "
+            "side. Columns of pairs alternate (G+ and G-); of single ones each tile's first is the "
+            "reference, less which the others count."
         )
         + _scale(compiled)
         + "".join(shown)
@@ -140,6 +141,8 @@ def _map(compiled: Compiled, own: Sequence[Placement]) -> str:
     tiles = len({p.tile for p in own})
     if encoding.slices > 1:
         name += f", slice {own[0].slice}"
+    if encoding.single:
+        name += f", {encoding.scheme}"
     return (
         f'<figure><img alt="conductances of {name}" src="{png_data_uri(shades, palette)}" '
         f'width="{width * PIXELS_PER_CELL}">'

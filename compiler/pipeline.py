@@ -147,9 +147,10 @@ def compile_network(
     _check_layers(network, options)
     levels = len(device.level_codes)
     encodings = encodings_of(network, options, levels)
-    for number, layer in enumerate(network.layers):
-        if isinstance(layer, Matrix):
-            check_encoding(encodings[number], geometry)
+    used = [encodings[n] for n, layer in enumerate(network.layers) if isinstance(layer, Matrix)]
+    for encoding in used:
+        check_encoding(encoding, geometry)
+    geometry = replace(geometry, single=any(encoding.single for encoding in used))
     check_weights(network, encodings)
     bits, words = options.act_bits, geometry.act_width
     scales = choose_scales(network, source.ranges, bits, words, options.layers)
@@ -238,8 +239,8 @@ def _check_layers(network: Network, options: Options) -> None:
             raise TargetError(f"there is no layer '{name}', but {', '.join(names)}")
         if own.tia_range is not None and name not in matrices:
             raise TargetError(f"layer '{name}' has no matrix, which a TIA range is for")
-        if own.slices is not None and name not in matrices:
-            raise TargetError(f"layer '{name}' has no matrix, which slices are for")
+        if (own.slices or own.scheme) and name not in matrices:
+            raise TargetError(f"layer '{name}' has no matrix, which slices and schemes are for")
 
 
 def _layers(network: Network, scales: Sequence[Scale]) -> tuple[LayerInfo, ...]:

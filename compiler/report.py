@@ -178,6 +178,7 @@ def _layer(
         "weights": layer.weights,
         "tiles": sorted(tiles),
         "slices": encoding.slices if own else None,
+        "scheme": encoding.scheme if own else None,
         "mvms": sum(times for times, _ in runs),
         "rows_at_once": max((instr["rows"] for _, instr in own_mvms), default=0),
         "tia_full_scale_a": sorted({_full_scale(compiled, ranges[w]) for w in which}),

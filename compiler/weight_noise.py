@@ -85,9 +85,9 @@ def weight_noise(device: str, options: Options | None = None, layer: str = "") -
     device:
         Name in the catalogue or file, as for ``ohmloom compile``.
     options:
-        Slices, seed, and whether cells are verified are taken from it.
+        Slices, scheme, seed, and whether cells are verified are taken from it.
     layer:
-        Whose slices these are, if it has a number of its own.
+        Whose slices and scheme these are, if it has its own.
     """
     options, entry = options or Options(), load(device)
     levels = len(entry.level_codes)
@@ -107,7 +107,9 @@ def weight_noise(device: str, options: Options | None = None, layer: str = "") -
     network = finished("x", (1, inputs), [layer], layer.made[np.newaxis])
     source = calibrated(network, np.ones((1, inputs), np.float32))
     geometry = Geometry(tiles=4096, acc_width=64, param_depth=1 << 16, act_depth=1 << 16)
-    single = options.model_copy(update={"slices": 1, "layers": {}, "golden_samples": 0})
+    single = options.model_copy(
+        update={"slices": 1, "scheme": plain.scheme, "layers": {}, "golden_samples": 0}
+    )
     compiled = compile_network("levels", source, entry, geometry, single, Converters())
     array = build_engine(compiled).array
     steps = (array.g - entry.levels[0]) / (entry.level_step * entry.g_lsb)

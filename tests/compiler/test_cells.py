@@ -50,11 +50,11 @@ def realised(cells, encoding, shape):
         levels = np.where(np.isnan(cells.stuck), levels, cells.stuck)
     weight = np.zeros(shape)
     for p in cells.placements:
-        rows = levels[p.tile, p.first_row : p.first_row + p.inputs, : 2 * p.outputs]
+        rows = p.cells(levels, encoding)
         part = np.s_[
             p.first_output : p.first_output + p.outputs, p.first_input : p.first_input + p.inputs
         ]
-        weight[part] += (rows[:, 0::2] - rows[:, 1::2]).T * 2 ** encoding.shift(p.slice)
+        weight[part] += encoding.differences(rows).T * encoding.unit(p.slice)
     return weight
 
 
@@ -66,7 +66,10 @@ def some_stuck(share, values):
     return draw
 
 
-ENCODINGS = st.sampled_from([Encoding(16), Encoding(2, 4), Encoding(8, 2)])
+ENCODINGS = st.sampled_from(
+    [Encoding(16), Encoding(2, 4), Encoding(8, 2), Encoding(16, 1, "offset")]
+    + [Encoding(8, 2, scheme) for scheme in ("offset", "twos-complement")]
+)
 
 
 @settings(deadline=None)
@@ -106,6 +109,19 @@ def test_the_other_cell_of_a_pair_makes_up_for_one_that_is_stuck_on():
     held, wanted = cells.weights[0, 0], block.weight
     assert np.array_equal(held[1:], wanted[1:])
     assert np.array_equal(held[0], np.maximum(wanted[0], 0))
+
+
+def test_all_outputs_make_up_for_a_reference_that_is_stuck():
+    def low(rng, shape):
+        stuck = np.full(shape, np.nan)
+        stuck[0, :, 0] = 4.0  # of 7 that it holds
+        return stuck
+
+    encoding = Encoding(16, 1, "offset")
+    block, cells = made(8, 7, encoding, 3, low)
+    assert [p.outputs for p in cells.placements] == [7]
+    assert np.array_equal(cells.weights[0, 0], np.maximum(block.weight, -4))
+    assert np.array_equal(realised(cells, encoding, block.weight.shape), cells.weights[0, 0])
 
 
 def test_rows_to_spare_are_those_with_most_to_lose():

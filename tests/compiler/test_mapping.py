@@ -12,12 +12,13 @@ from ohmloom.compiler.encoding import Encoding
 from ohmloom.compiler.errors import TargetError
 from ohmloom.compiler.graph import Network
 from ohmloom.compiler.layers import Block, Matrix, Patches
-from ohmloom.compiler.mapping import place, row_groups, spare_rows, tiles_used
+from ohmloom.compiler.mapping import check_encoding, place, row_groups, spare_rows, tiles_used
 from ohmloom.compiler.quantise import QuantisedBlock
 from ohmloom.compiler.scales import Scale
 from ohmloom.hw.geometry import Geometry
 
 ENCODINGS = [Encoding(16), Encoding(2, 8), Encoding(32, 3), Encoding(20, 2)]
+ENCODINGS += [Encoding(16, 1, "offset"), Encoding(20, 2, "offset"), Encoding(4, 3, "twos-complement")]
 SCALE = Scale(1.0, 0, 8)
 
 
@@ -73,11 +74,11 @@ def reconstruct(blocks, placements, levels, encoding):
     signed = levels.astype(np.int64)
     for p in placements:
         rows = signed[p.tile, p.rows.start : p.rows.stop]
-        pairs = rows[:, 0::2] - rows[:, 1::2]
+        pairs = encoding.differences(rows) * encoding.unit(p.slice)
         for row in range(p.inputs):
             for pair in range(p.outputs):
                 where = (p.first_output + pair, p.first_input + row)
-                weights[p.layer, p.block][where] += pairs[row, pair] << encoding.shift(p.slice)
+                weights[p.layer, p.block][where] += pairs[row, pair]
                 seen[p.layer, p.block][where] += 1
     return list(weights.values()), list(seen.values())
 
@@ -95,6 +96,8 @@ def test_every_weight_is_placed_exactly_once(sizes, rows, columns, encoding, see
     for block, weight, count in zip(blocks, weights, seen, strict=True):
         np.testing.assert_array_equal(weight, block.weight)
         assert (count == encoding.slices).all()
+    if encoding.single:
+        return
     # One cell of a pair is always on level 0, and unused cells are too.
     assert not (levels[..., 0::2] * levels[..., 1::2]).any()
     total = sum(int(np.abs(encoding.digits(block.weight)).sum()) for block in blocks)
@@ -132,6 +135,26 @@ def test_parts_lie_below_each_other_on_the_first_tile_with_room(sizes, rows, sli
         assert (p.tile, p.first_row) == (tile, rows - left[tile])
         left[tile] -= wanted
     assert tiles_used(placements) == len(left)
+
+
+def test_single_columns_hold_nearly_twice_as_many_outputs():
+    geometry = Geometry(rows=32, columns=32)
+    mixed = {0: Encoding(16, 1, "offset"), 1: Encoding(16), 2: Encoding(16, 2, "twos-complement")}
+    placements = place(network_of((9, 40, 40, 40)), geometry, mixed)
+    found = {n: [(p.first_output, p.outputs, p.slice) for p in placements
+                 if (p.layer, p.block, p.first_input) == (n, 0, 0)] for n in mixed}  # fmt: skip
+    assert found[0] == [(0, 31, 0), (31, 9, 0)]
+    assert found[1] == [(0, 16, 0), (16, 16, 0), (32, 8, 0)]
+    assert found[2] == [(0, 31, 0), (0, 31, 1), (31, 9, 0), (31, 9, 1)]
+
+
+def test_columns_and_slices_that_the_controller_has_not():
+    for encoding in (Encoding(16, 1, "offset"), Encoding(16, 2, "twos-complement")):
+        check_encoding(encoding, Geometry())
+        with pytest.raises(TargetError, match=f"{encoding.scheme} weights are in single columns"):
+            check_encoding(encoding, Geometry(compact=True))
+    with pytest.raises(TargetError, match="6 slices of 4 bits are 4 bits apart"):
+        check_encoding(Encoding(16, 6), Geometry())
 
 
 def test_small_matrices_share_a_tile():
