@@ -18,7 +18,11 @@ from ohmloom.compiler.scales import Scale
 from ohmloom.hw.geometry import Geometry
 
 ENCODINGS = [Encoding(16), Encoding(2, 8), Encoding(32, 3), Encoding(20, 2)]
-ENCODINGS += [Encoding(16, 1, "offset"), Encoding(20, 2, "offset"), Encoding(4, 3, "twos-complement")]
+ENCODINGS += [
+    Encoding(16, 1, "offset"),
+    Encoding(20, 2, "offset"),
+    Encoding(4, 3, "twos-complement"),
+]
 SCALE = Scale(1.0, 0, 8)
 
 
