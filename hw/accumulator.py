@@ -1,4 +1,4 @@
-"""Shift-and-add: differential ADC codes of a plane into one accumulator per pair."""
+"""Shift-and-add: differences of the ADC codes of a plane into accumulators."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ class Accumulator(wiring.Component):
     column ``2k+1`` subtracts it; ``negate`` turns both round (the top plane of a
     signed input). One sample a cycle, in any order of columns.
 
+    With ``single`` a sample of column ``k+1`` adds ``code << shift`` to accumulator ``k``,
+    and one of column 0, the reference, subtracts it from all of them, but for the last one.
+    As its sample may come when it likes, its sum is kept by itself, in the last word of
+    the memory, and is subtracted from what is read, of itself too.
+
     Members
     -------
     samples : In(stream)
@@ -26,8 +31,10 @@ class Accumulator(wiring.Component):
         Samples count; otherwise they pass unseen (single reads).
     shift, negate : In
         Weight of the samples, stable until the last one is in.
+    single : In(1)
+        Columns are single, stable likewise; where the geometry has single columns.
     clear : In(1)
-        Strobe: zero all accumulators, which takes ``pairs`` cycles.
+        Strobe: zero all accumulators, a cycle for each.
     address, value : In, Out
         Read port of the requantiser, one cycle of latency, while ``idle``.
     saturations : Out(32)
@@ -38,12 +45,14 @@ class Accumulator(wiring.Component):
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
+        single = {"single": In(1)} if geometry.has_single else {}
         super().__init__(
             {
                 "samples": In(stream.Signature(sample_layout(), always_ready=True)),
                 "enable": In(1),
                 "shift": In(5),
                 "negate": In(1),
+                **single,
                 "clear": In(1),
                 "restart": In(1),
                 "address": In(8),
@@ -55,8 +64,8 @@ class Accumulator(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        width = self.geometry.acc_width
-        m.submodules.mem = mem = Ram(signed(width), self.geometry.pairs, transparent=True)
+        width, last = self.geometry.acc_width, self.geometry.accumulators - 1
+        m.submodules.mem = mem = Ram(signed(width), last + 1, transparent=True)
         read, write = mem.read, mem.write
 
         code = self.samples.payload["code"].as_signed()
@@ -69,25 +78,34 @@ class Accumulator(wiring.Component):
         pair = Signal(8)
         delta = Signal(signed(width))
         clearing = Signal()
-        index = Signal(range(self.geometry.pairs))
+        index = Signal(range(last + 1))
+        place, minus, value = column >> 1, column[0] ^ self.negate, read.data
+        if self.geometry.has_single:
+            single = Mux(column == 0, last, (column - 1)[: len(column)])
+            place = Mux(self.single, single, place)
+            minus = (column[0] & ~self.single) ^ self.negate
+            reference = Signal(signed(width))  # the last word
+            value = read.data - reference
+            with m.If(write.en & (write.addr == last)):
+                m.d.sync += reference.eq(write.data)
 
         m.d.sync += pending.eq(take)
         with m.If(take):
             m.d.sync += [
-                pair.eq(column >> 1),
-                delta.eq(Mux(column[0] ^ self.negate, -code, code) << self.shift),
+                pair.eq(place),
+                delta.eq(Mux(minus, -code, code) << self.shift),
             ]
 
         m.d.comb += [
-            read.addr.eq(Mux(take, column >> 1, self.address)),
+            read.addr.eq(Mux(take, place, self.address)),
             read.en.eq(1),
-            self.value.eq(read.data),
+            self.value.eq(value),
             self.idle.eq(~pending & ~clearing & ~take),
         ]
         with m.If(clearing):
             m.d.comb += [write.en.eq(1), write.addr.eq(index), write.data.eq(0)]
             m.d.sync += index.eq(index + 1)
-            with m.If(index == self.geometry.pairs - 1):
+            with m.If(index == last):
                 m.d.sync += clearing.eq(0)
         with m.Elif(pending):
             m.d.comb += [

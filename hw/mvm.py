@@ -20,7 +20,7 @@ from .afe.interface import (
     TimerChannel,
 )
 from .geometry import Geometry
-from .isa import ITERATION_BITS, LAYOUTS, Op
+from .isa import ITERATION_BITS, LAYOUTS, Op, Scheme
 from .ranges import RANGE_BITS
 from .settle import longest_settle_cycles, settle_cycles
 
@@ -42,6 +42,9 @@ class MvmEngine(wiring.Component):
         Activation memory read port, one cycle of latency.
     acc_clear, acc_shift, acc_negate, acc_enable, acc_idle
         To and from the accumulator.
+    scheme, acc_single : In(2), Out(1)
+        A :class:`~ohmloom.hw.isa.Scheme`, stable until ``done``, and what the accumulator
+        has to know of it; where the geometry has single columns.
     fe : Out(FrontEndSignature)
         The front end, while this engine runs.
     done : Out(1)
@@ -55,6 +58,7 @@ class MvmEngine(wiring.Component):
         self.timing = timing
         self.clk_hz = clk_hz
         members = {field.name: In(field.width) for field in LAYOUTS[Op.MVM]}
+        single = {"scheme": In(2), "acc_single": Out(1)} if geometry.has_single else {}
         super().__init__(
             {
                 "operand": In(wiring.Signature({n: Out(f.shape) for n, f in members.items()})),
@@ -69,6 +73,7 @@ class MvmEngine(wiring.Component):
                 "acc_clear": Out(1),
                 "acc_shift": Out(5),
                 "acc_negate": Out(1),
+                **single,
                 "acc_enable": Out(1),
                 "acc_idle": In(1),
                 "timer": Out(TimerChannel.lasting(longest_settle_cycles(timing, clk_hz))),
@@ -81,7 +86,7 @@ class MvmEngine(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         rows, columns = self.geometry.rows, self.geometry.columns
-        sliced = self.geometry.takes("shift")
+        sliced, single = self.geometry.takes("shift"), self.geometry.has_single
         op, fe, timer = self.operand, self.fe, self.timer
 
         running = Signal()
@@ -190,6 +195,9 @@ class MvmEngine(wiring.Component):
 
         # Conversions: one per plane, once settled and once the last one is read out.
         settled = Signal()
+        negated = op.signed & (plane == op.planes - 1)
+        if single:
+            negated ^= self.scheme == Scheme.SUBTRACTED
         with m.If(timer.done):
             m.d.sync += settled.eq(1)
         with m.If(self.start):
@@ -201,10 +209,12 @@ class MvmEngine(wiring.Component):
                 settled.eq(0),
                 converting.eq(0),
                 self.acc_shift.eq(plane + op.shift if sliced else plane),
-                self.acc_negate.eq(op.signed & (plane == op.planes - 1)),
+                self.acc_negate.eq(negated),
                 plane.eq(next_plane),
             ]
         m.d.comb += next_plane.eq(plane + 1)
+        if single:
+            m.d.comb += self.acc_single.eq(self.scheme != Scheme.DIFFERENTIAL)
 
         waiting = Signal()
         m.d.comb += [

@@ -453,6 +453,11 @@ class Top(wiring.Component):
             ver.param_data.eq(param.data),
             param_address.eq(Mux(seq.owner == VERIFY, ver.param_address, post.param_address)),
         ]
+        if geometry.has_single:
+            m.d.comb += [
+                mvm.scheme.eq(seq.registers.scheme),
+                acc.single.eq(mvm.acc_single),
+            ]
         for reg in (
             Reg.LEVELS,
             Reg.LINE,

@@ -17,7 +17,7 @@ from ohmloom.hw.accumulator import Accumulator
 from ohmloom.hw.afe.interface import SwitchGroup
 from ohmloom.hw.cycles import FrontEndCycles, mvm_cycles
 from ohmloom.hw.geometry import MOST_SHIFT, Geometry
-from ohmloom.hw.isa import conversion_index
+from ohmloom.hw.isa import Scheme, conversion_index
 from ohmloom.hw.mvm import MvmEngine
 from ohmloom.hw.timers import Timers
 
@@ -61,6 +61,8 @@ class Bench(Elaboratable):
             timers.quiet.eq(~(engine.active | engine.fe.active)),
             timers.jump.eq(self.jump),
         ]
+        if engine.geometry.single:
+            m.d.comb += accumulator.single.eq(engine.acc_single)
         return m
 
 
@@ -74,6 +76,7 @@ class Mvm:
     signed: int = 0
     clear: int = 1
     shift: int = 0
+    scheme: Scheme = Scheme.DIFFERENTIAL
     act: int = 0
     tile: int = 3
     pc: int = 5
@@ -96,15 +99,24 @@ def execute(simulate, front_end, front_end_times):
 
     ``told`` are the times that the engine works with, by default the right ones; the
     columns are those of ``g``. ``ranges`` are the settling times of TIA ranges; with
-    ``slices=False`` the engine takes no shift.
+    ``slices=False`` the engine takes no shift, with ``single`` it takes a scheme.
     """
 
     def run(
-        act, g, instructions, times=None, told=None, jump=False, ranges=(), tia_range=0, slices=True
+        act,
+        g,
+        instructions,
+        times=None,
+        told=None,
+        jump=False,
+        ranges=(),
+        tia_range=0,
+        slices=True,
+        single=False,
     ):
         times = times or front_end_times()
         columns = g.shape[1]
-        geometry = replace(GEOMETRY, columns=columns, slices=slices)
+        geometry = replace(GEOMETRY, columns=columns, slices=slices, single=single)
         timing = replace((told or times).timing, range_settle_ps=ranges)
         dut = Bench(geometry, act, timing, times.CLK_HZ, jump)
         engine, accumulator, now = dut.engine, dut.accumulator, dut.timers.now
@@ -128,6 +140,8 @@ def execute(simulate, front_end, front_end_times):
                     *("tile", "act", "first", "rows", "planes", "signed", "clear", "shift"),
                 ):
                     ctx.set(getattr(engine.operand, name), getattr(op, name))
+                if single:
+                    ctx.set(engine.scheme, op.scheme)
                 ctx.set(engine.pc, op.pc)
                 ctx.set(engine.epoch, op.epoch)
                 ctx.set(engine.start, 1)
@@ -139,7 +153,7 @@ def execute(simulate, front_end, front_end_times):
                 result.cycles.append(ctx.get(now) - begun)
                 await ctx.tick()
             assert not ctx.get(engine.active) and not ctx.get(engine.fe.gate_a)
-            for k in range(geometry.pairs):
+            for k in range(geometry.accumulators):
                 ctx.set(accumulator.address, k)
                 await ctx.tick()
                 result.acc.append(ctx.get(accumulator.value))
@@ -152,12 +166,15 @@ def execute(simulate, front_end, front_end_times):
 
 
 def product(act: np.ndarray, g: np.ndarray, op: Mvm) -> list[int]:
-    """Differential column sums of the bits that the planes cover, shifted."""
+    """Differences of column sums of the bits that the planes cover, shifted."""
     window = slice(op.first, op.first + op.rows)
     bits = act[op.act : op.act + ROWS][window] & (1 << op.planes) - 1
     if op.signed:
         bits = bits - ((bits >> (op.planes - 1)) << op.planes)
-    return ((bits @ (g[window, 0::2] - g[window, 1::2])) << op.shift).tolist()
+    if op.scheme is Scheme.DIFFERENTIAL:
+        return ((bits @ (g[window, 0::2] - g[window, 1::2])) << op.shift).tolist()
+    sums = (bits @ (g[window, 1:] - g[window, :1])) << op.shift
+    return (-sums if op.scheme is Scheme.SUBTRACTED else sums).tolist()
 
 
 RNG = np.random.default_rng(1)
@@ -215,6 +232,43 @@ def test_a_shift_that_is_ignored_is_seen(execute):
     assert result.acc == product(ACT, G, replace(op, shift=0)) != product(ACT, G, op)
 
 
+def padded(sums: list[int]) -> np.ndarray:
+    """With the accumulators that are left alone, of a controller with single columns."""
+    return np.pad(sums, (0, COLUMNS - len(sums)))
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    schemes=st.lists(st.sampled_from(Scheme), min_size=1, max_size=4),
+    planes=st.integers(1, 9),
+    signed=st.integers(0, 1),
+    shift=st.integers(0, MOST_SHIFT),
+)
+@example(seed=0, schemes=list(Scheme), planes=9, signed=1, shift=MOST_SHIFT)
+@example(seed=0, schemes=[Scheme.SUBTRACTED], planes=1, signed=1, shift=0)
+def test_schemes_add_up(execute, seed, schemes, planes, signed, shift):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-256, 256, GEOMETRY.act_depth)
+    g = rng.integers(0, 2000, (ROWS, COLUMNS))
+    parts = [
+        Mvm(planes=planes, signed=signed, shift=shift, clear=not n, scheme=each, act=8 * n)
+        for n, each in enumerate(schemes)
+    ]
+    before = Mvm(scheme=Scheme.SINGLE)  # which the first part clears
+    result, fe = execute(x, g, [before, *parts], single=True)
+    assert fe.faults == []
+    assert result.acc == np.sum([padded(product(x, g, op)) for op in parts], axis=0).tolist()
+
+
+def test_a_scheme_that_is_ignored_is_seen(execute):
+    op = Mvm(planes=9, signed=1, scheme=Scheme.SUBTRACTED)
+    wrong = replace(op, scheme=Scheme.SINGLE)
+    result, _ = execute(ACT, G, [wrong], single=True)
+    assert result.acc == padded(product(ACT, G, wrong)).tolist()
+    assert result.acc != padded(product(ACT, G, op)).tolist()
+
+
 def test_no_sample_arrives_before_the_accumulators_are_clear(execute, front_end_times):
     # Many columns, which take one cycle a pair to clear, and a front end that is faster.
     times = front_end_times(settle=1, load=1, readout=66)
@@ -222,6 +276,10 @@ def test_no_sample_arrives_before_the_accumulators_are_clear(execute, front_end_
     for op in (Mvm(planes=1), Mvm(planes=3, act=8)):
         result, fe = execute(ACT, g, [Mvm(), op], times)
         assert result.acc == product(ACT, g, op)
+        assert fe.faults == []
+        single = replace(op, scheme=Scheme.SINGLE)  # of which there are twice as many
+        result, fe = execute(ACT, g, [Mvm(), single], times, single=True)
+        assert result.acc == [*product(ACT, g, single), 0]
         assert fe.faults == []
 
 
@@ -279,15 +337,32 @@ def test_takes_exactly_the_cycles_of_the_longest_step(
     recover=st.integers(1, 90),
     hold=st.integers(1, 90),
     wide=st.booleans(),
+    single=st.booleans(),
     ops=st.lists(
         st.tuples(st.integers(1, 6), st.integers(0, 1), st.booleans()), min_size=1, max_size=3
     ),
 )
-@example(settle=1, readout=66, load=1, recover=1, hold=1, wide=True, ops=[(1, 1, False)] * 2)
-@example(settle=60, readout=20, load=1, recover=70, hold=1, wide=False, ops=[(4, 0, True)])
-@example(settle=5, readout=20, load=9, recover=3, hold=17, wide=False, ops=[(6, 1, False)])
+@example(
+    settle=1,
+    readout=66,
+    load=1,
+    recover=1,
+    hold=1,
+    wide=True,
+    single=False,
+    ops=[(1, 1, False)] * 2,
+)
+@example(
+    settle=1, readout=66, load=1, recover=1, hold=1, wide=True, single=True, ops=[(1, 1, False)] * 2
+)
+@example(
+    settle=60, readout=20, load=1, recover=70, hold=1, wide=False, single=False, ops=[(4, 0, True)]
+)
+@example(
+    settle=5, readout=20, load=9, recover=3, hold=17, wide=False, single=False, ops=[(6, 1, False)]
+)
 def test_takes_exactly_what_the_cost_model_says(
-    execute, front_end_times, settle, readout, load, recover, hold, wide, ops
+    execute, front_end_times, settle, readout, load, recover, hold, wide, single, ops
 ):
     columns = 64 if wide else COLUMNS
     readout = max(readout, columns + 2)
@@ -304,8 +379,8 @@ def test_takes_exactly_what_the_cost_model_says(
     )
     g = np.zeros((ROWS, columns), int)
     program = [Mvm(planes=planes, clear=clear, fresh=fresh) for planes, clear, fresh in ops]
-    result, fe = execute(ACT, g, program, times)
-    geometry = replace(GEOMETRY, columns=columns)
+    result, fe = execute(ACT, g, program, times, single=single)
+    geometry = replace(GEOMETRY, columns=columns, single=single)
     assert result.cycles == [
         mvm_cycles(
             geometry,
