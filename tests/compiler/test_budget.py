@@ -30,7 +30,7 @@ def budget(source, device, adc_bits=16, faults=None, **options):
 @pytest.mark.parametrize(
     ("scheme", "slices", "most"),
     # Conversions of a sign are rounded too, and count 256 times as much.
-    [("differential", 1, 0.02), ("offset", 1, 0.02), ("twos-complement", 2, 0.1)],
+    [("differential", 1, 0.02), ("offset", 1, 0.02), ("twos-complement", 2, 0.25)],
 )
 def test_an_ideal_device_has_quantisation_only(source, scheme, slices, most):
     layers = budget(source, load("ideal:256"), scheme=scheme, slices=slices)
