@@ -6,24 +6,27 @@ weights are so fine that it would not fit, the weights would have to be coarser.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
 
 import numpy as np
 
+from .encoding import Encoding
 from .graph import Network
 from .layers import Layer, Matrix, Renumbering, WeightedSum
 from .quantise import BIAS_LIMIT
 from .scales import Scale
-from .slicing import Slicing
 
 ACCEPTED = 1.0
 """Steps of the output by which one weight at full drive may be off."""
 
 
 def apart(
-    network: Network, scales: Sequence[Scale], slicing: Slicing, codes_per_weight: float
+    network: Network,
+    scales: Sequence[Scale],
+    encodings: Mapping[int, Encoding],
+    codes_per_weight: float,
 ) -> Network:
     """The same network, where no bias makes weights so coarse that it shows.
 
@@ -31,15 +34,15 @@ def apart(
     ----------
     scales, codes_per_weight:
         As of :func:`~ohmloom.compiler.quantise.quantise`.
-    slicing:
-        How weights become cells.
+    encodings:
+        How weights lie in cells, by layer.
     """
     holders = network.holders
     chosen = {
         holders[number]
         for number, layer in enumerate(network.layers)
         if isinstance(layer, Matrix)
-        and _coarse(network, layer, scales, scales[number + 1], slicing, codes_per_weight)
+        and _coarse(network, layer, scales, scales[number + 1], encodings[number], codes_per_weight)
     }
     if not chosen:
         return network
@@ -65,7 +68,7 @@ def _coarse(
     layer: Matrix,
     scales: Sequence[Scale],
     result: Scale,
-    slicing: Slicing,
+    encoding: Encoding,
     codes_per_weight: float,
 ) -> bool:
     """Whether a bias makes weights coarser, and by more than what is accepted.
@@ -77,8 +80,8 @@ def _coarse(
             continue
         source = scales[network.tensor_of(block.source.largest)]
         least = np.abs(block.bias) * codes_per_weight / (source.scale * BIAS_LIMIT)
-        natural = np.abs(block.weight).max(axis=1) / slicing.top
-        step = least * (1 << slicing.shift(slicing.count - 1))
+        natural = np.abs(block.weight).max(axis=1) / encoding.top
+        step = least * abs(encoding.unit(encoding.slices - 1))
         shown = step * source.scale * max(-source.low, source.high) / 2 / result.scale
         if ((least > natural) & (shown > ACCEPTED)).any():
             return True

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from ..hw.geometry import Geometry
 from ..hw.image import Image, LayerSpan
 from ..hw.isa import PULSE_FIELDS, SWEEP_FIELDS, assemble, parse
 from ..hw.profile import (
@@ -33,10 +34,11 @@ from . import host_files
 from .budget import LayerBudget
 from .cells import level_type
 from .compiled import Compiled, Golden, LayerInfo
-from .errors import BundleError
+from .encoding import Encoding
+from .errors import BundleError, TargetError
 from .host import HostStep
 from .manifest import FORMAT, SCHEMA_VERSION, FileRecord, InputRecord, LayerRecord, Manifest
-from .mapping import tiles_used
+from .mapping import check_encoding, tiles_used
 from .npz import ArraySpec, read_npz, write_npz
 from .report import summarise
 from .report_page import render_html
@@ -321,7 +323,7 @@ def _check_consistency(path: Path, manifest: Manifest, instructions: int, device
     for name, (found, low, high) in limits.items():
         if not low <= found <= high:
             raise BundleError(f"{path} has {found} {name}, {low} to {high} are accepted")
-    _check_placements(path, manifest)
+    _check_placements(path, manifest, len(device.level_codes))
     written = "program" if device.pulses is None else "read"
     wanted = {"setup", "infer", *(f"{written}/{tile}" for tile in range(manifest.tiles))}
     wanted |= {record.entry for record in manifest.host if record.entry}
@@ -342,22 +344,27 @@ def _check_consistency(path: Path, manifest: Manifest, instructions: int, device
         raise BundleError(f"{path} has two layers of the same name")
 
 
-def _check_placements(path: Path, manifest: Manifest) -> None:
+def _check_placements(path: Path, manifest: Manifest, levels: int) -> None:
     """Parts of matrices of layers that there are, inside their tiles and beside each other."""
     geometry, end = manifest.geometry, (-1, 0)
+    encodings = manifest.options.encodings(levels, [layer.name for layer in manifest.layers])
+    for number in sorted({p.layer for p in manifest.placements} & set(encodings)):
+        _check_encoding(path, encodings[number], geometry)
     for p in sorted(manifest.placements, key=lambda p: (p.tile, p.first_row)):
         inside = (
             p.tile >= 0
             and 0 <= p.first_row <= geometry.rows - p.inputs
             and p.inputs >= 1
-            and 1 <= p.outputs <= geometry.pairs
             and 0 <= p.layer < len(manifest.layers)
-            and min(p.block, p.slice, p.first_input, p.first_output) >= 0
+            and 1 <= p.outputs <= encodings[p.layer].outputs(geometry.columns)
+            and 0 <= p.slice < encodings[p.layer].slices
+            and min(p.block, p.first_input, p.first_output) >= 0
         )
         if not inside or (p.tile, p.first_row) < end:
             raise BundleError(
-                f"{path} has {p.inputs} rows and {p.outputs} pairs of layer {p.layer} from row "
-                f"{p.first_row} of tile {p.tile} on, which is outside it or in another's rows"
+                f"{path} has {p.inputs} rows and {p.outputs} outputs of slice {p.slice} of layer "
+                f"{p.layer} from row {p.first_row} of tile {p.tile} on, which is outside it or in "
+                "another's rows"
             )
         end = (p.tile, p.first_row + p.inputs)
 
@@ -394,3 +401,15 @@ def _read_golden(path: Path, manifest: Manifest) -> Golden:
     arrays = read_npz(path / GOLDEN, expected)
     inputs = arrays.pop("inputs")
     return Golden(inputs, tuple(arrays.values()))
+
+
+def _check_encoding(path: Path, encoding: Encoding, geometry: Geometry) -> None:
+    """Weights in cells whose columns the controller can add up."""
+    try:
+        check_encoding(encoding, geometry)
+    except TargetError as error:
+        raise BundleError(f"{path}: {error}") from error
+    if not encoding.top or encoding.single > geometry.has_single:
+        raise BundleError(
+            f"{path} has weights in {encoding}, which its cells or its controller do not hold"
+        )

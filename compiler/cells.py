@@ -10,10 +10,10 @@ import numpy as np
 
 from ..hw.geometry import Geometry
 from ..sim.devices import Device
+from .encoding import Encoding
 from .errors import TargetError
 from .mapping import Placement, spare_rows, tiles_used
 from .quantise import QuantisedBlock
-from .slicing import Slicing
 
 
 def check_faults(
@@ -73,31 +73,28 @@ def assign(
     blocks: Sequence[QuantisedBlock],
     placements: Sequence[Placement],
     geometry: Geometry,
-    slicing: Slicing,
+    encodings: Mapping[int, Encoding],
     stuck: np.ndarray | None = None,
 ) -> Cells:
     """Levels of all cells.
 
     Parameters
     ----------
+    encodings:
+        How weights lie in cells, by layer.
     stuck:
         Where cells are stuck, in steps of a level above level 0, and NaN elsewhere, shape
-        (tiles, rows, columns). Of a pair with one such cell the other one gives the
+        (tiles, rows, columns). Of two cells with one such the other one gives the
         difference that is wanted, what is missing then is left to the slices below, and
         of the rows that a matrix has to spare those are left out with which most is missing.
     """
     shape = (tiles_used(placements), geometry.rows, geometry.columns)
-    levels = np.zeros(shape, level_type(slicing.levels))
+    levels = np.zeros(shape, level_type(encodings[0].levels))
     if stuck is None:
         weights = {(b.layer, b.block): b.weight for b in blocks}
         for p in placements:
-            rows, outputs = (
-                slice(first, first + count)
-                for first, count in ((p.first_input, p.inputs), (p.first_output, p.outputs))
-            )
-            part = slicing.digits(weights[p.layer, p.block][outputs, rows])[p.slice].T
-            here = levels[p.tile, p.rows.start : p.rows.stop, : 2 * p.outputs]
-            here[:, 0::2], here[:, 1::2] = np.maximum(part, 0), np.maximum(-part, 0)
+            part = weights[p.layer, p.block].T[p.weights]
+            p.cells(levels, encodings[p.layer])[:] = encodings[p.layer].cells(part, p.slice)
         return Cells(levels, tuple(placements), weights)
     wanted = {(b.layer, b.block): b.weight.T.astype(np.float64) for b in blocks}
     held = {which: weight.copy() for which, weight in wanted.items()}
@@ -105,25 +102,19 @@ def assign(
     ends = _ends(placements, geometry)
     # Slice after slice, the one that counts most first.
     for number in sorted(range(len(placed)), key=lambda number: -placements[number].slice):
-        p = placements[number]
-        part = np.s_[
-            p.first_input : p.first_input + p.inputs, p.first_output : p.first_output + p.outputs
-        ]
-        left = wanted[p.layer, p.block][part]
-        unit = 1 << slicing.shift(p.slice)
+        p, encoding = placements[number], encodings[placements[number].layer]
+        left = wanted[p.layer, p.block][p.weights]
+        unit = encoding.unit(p.slice)
         spare = min(ends[number] - p.rows.stop, spare_rows(p.inputs))
         tries = []
         for first in range(p.first_row, p.first_row + spare + 1):
-            here = stuck[p.tile, first : first + p.inputs, : 2 * p.outputs]
-            tries.append((first, *_pairs(left / unit, here, slicing.levels - 1, p.slice > 0)))
-        first, plus, minus, real = min(
-            tries, key=lambda found: float(np.square(left - found[3] * unit).sum())
+            moved = replace(p, first_row=first)
+            tries.append((moved, *encoding.around(left, moved.cells(stuck, encoding), p.slice)))
+        placed[number], found, real = min(
+            tries, key=lambda found: float(np.square(left - found[2] * unit).sum())
         )
-        rows = slice(first, first + p.inputs)
-        levels[p.tile, rows, 0 : 2 * p.outputs : 2] = plus
-        levels[p.tile, rows, 1 : 2 * p.outputs : 2] = minus
-        wanted[p.layer, p.block][part] = left - real * unit
-        placed[number] = replace(p, first_row=first)
+        placed[number].cells(levels, encoding)[:] = found
+        wanted[p.layer, p.block][p.weights] = left - real * unit
     weights = {which: (held[which] - missing).T for which, missing in wanted.items()}
     return Cells(levels, tuple(placed), weights, stuck)
 
@@ -136,25 +127,6 @@ def _ends(placements: Sequence[Placement], geometry: Geometry) -> list[int]:
         if placements[number].tile == placements[following].tile:
             ends[number] = placements[following].first_row
     return ends
-
-
-def _pairs(
-    wanted: np.ndarray, stuck: np.ndarray, top: int, above: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Levels of G+ and of G- for differences that are wanted, and those that they make.
-
-    All of shape (inputs, outputs), ``stuck`` (inputs, 2 * outputs); ``above`` says that
-    there are slices below, which make up for what is cut off.
-    """
-    whole = np.trunc(wanted) if above else np.rint(wanted)
-    plus, minus = np.clip(whole, 0, top), np.clip(-whole, 0, top)
-    high, low = stuck[:, 0::2], stuck[:, 1::2]
-    fixed, broken = ~np.isnan(high), ~np.isnan(low)
-    plus = np.where(broken, np.clip(np.rint(low + wanted), 0, top), plus)
-    minus = np.where(fixed, np.clip(np.rint(high - wanted), 0, top), minus)
-    real = np.where(fixed, high, plus) - np.where(broken, low, minus)
-    # What a stuck cell is told to be makes no difference; level 0 takes no pulses to reach.
-    return np.where(fixed, 0, plus), np.where(broken, 0, minus), real
 
 
 def level_type(levels: int) -> np.dtype:

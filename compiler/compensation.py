@@ -16,7 +16,6 @@ from ..hw.isa import BIAS_BITS, Op, pack_requant, unpack_requant
 from .compiled import Compiled
 from .mapping import Placement
 from .scales import mantissa_and_shift
-from .slicing import Slicing
 
 BIAS_MAX = (1 << BIAS_BITS - 1) - 1
 Which = tuple[int, int]
@@ -35,19 +34,16 @@ def gains(compiled: Compiled, conductances: np.ndarray) -> dict[Which, np.ndarra
         Of every cell [S], shape (tiles, rows, columns).
     """
     device = compiled.device
-    slicing = Slicing(len(device.level_codes), compiled.options.slices)
     step = device.level_step * device.g_lsb
     whole: dict[Which, tuple[np.ndarray, np.ndarray]] = {}
     for p in compiled.placements:
-        part = np.s_[
-            p.first_input : p.first_input + p.inputs, p.first_output : p.first_output + p.outputs
-        ]
         written, found = whole.setdefault((p.layer, p.block), _zeros(compiled, p))
-        unit = 1 << slicing.shift(p.slice)
-        levels = p.cells(compiled.levels).astype(np.float64)
-        written[part] += unit * (levels[:, ::2] - levels[:, 1::2])
-        siemens = p.cells(conductances)
-        found[part] += unit * (siemens[:, ::2] - siemens[:, 1::2]) / step
+        encoding = compiled.encodings[p.layer]
+        unit = encoding.unit(p.slice)
+        levels = p.cells(compiled.levels, encoding).astype(np.float64)
+        written[p.weights] += unit * encoding.differences(levels)
+        siemens = p.cells(conductances, encoding)
+        found[p.weights] += unit * encoding.differences(siemens) / step
     factors = {}
     for which, (written, found) in whole.items():
         size = np.square(written).sum(axis=0)

@@ -11,6 +11,7 @@ import numpy as np
 from ..hw.image import Image
 from ..sim.converters import Converters
 from ..sim.devices import Device
+from .encoding import Encoding
 from .host import HostStep
 from .mapping import Placement
 from .options import Options
@@ -105,6 +106,13 @@ class Compiled:
         """TIA range of every matrix, by its layer and which of the layer's it is."""
         which = sorted({(p.layer, p.block) for p in self.placements})
         return dict(zip(which, self.ranges, strict=True))
+
+    @cached_property
+    def encodings(self) -> dict[int, Encoding]:
+        """How the weights of each layer lie in cells."""
+        return self.options.encodings(
+            len(self.device.level_codes), [layer.name for layer in self.layers]
+        )
 
     def placement_at(self, tile: int, row: int) -> int:
         """Which of the placements has a row of a tile."""

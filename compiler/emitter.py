@@ -18,6 +18,7 @@ from ..hw.isa import (
     IsaError,
     Op,
     Reg,
+    Scheme,
     Sum,
     instruction,
     pack_add,
@@ -31,6 +32,10 @@ from .scales import Scale
 _SOURCES = ADD_SOURCE_FIELDS[1].maximum + 1
 _ADDED = LAYOUTS[Op.ADD][2].maximum
 """Addresses that the sources of an ``ADD`` reach, and sums that one makes."""
+
+
+_INSIDE = BANKS | {Reg.SCHEME}
+"""Registers that are set inside of loops."""
 
 
 class LackingError(Exception):
@@ -50,7 +55,7 @@ class Program:
     entries: dict[str, int] = field(default_factory=dict)
     registers: dict[Reg, int] = field(default_factory=dict)
     _loops: list[dict[Reg, int]] = field(default_factory=list)
-    """Banks at the begin of each open loop."""
+    """Registers that change inside, at the begin of each open loop."""
 
     def copy(self) -> Program:
         """The same so far, to go on with."""
@@ -77,15 +82,13 @@ class Program:
         """
         if not self.geometry.has(op):
             raise LackingError(f"needs {op.name}, which the target's controller lacks")
+        if op is Op.LOOP:
+            self._loops.append({reg: self.registers[reg] for reg in _INSIDE & set(self.registers)})
+        elif op is Op.END:
+            # The next round begins with what the first one began with.
+            for reg, value in self._loops.pop().items():
+                self.set(reg, value)
         if self.geometry.banks:
-            if op is Op.LOOP:
-                self._loops.append(
-                    {reg: self.registers[reg] for reg in BANKS & set(self.registers)}
-                )
-            elif op is Op.END:
-                # The next round begins with the banks that the first one began with.
-                for reg, value in self._loops.pop().items():
-                    self.set(reg, value)
             for field_ in LAYOUTS[op]:
                 if field_.name in BANKED[op]:
                     reg, step = BANK_OF[field_.name], unit(field_.name)
@@ -115,13 +118,14 @@ class Program:
 
 @dataclass(frozen=True)
 class Piece:
-    """``MVM`` operands of a part of a tile: its rows, the inputs from ``act`` on, and its slice."""
+    """A part of a tile in an ``MVM``: rows, the inputs from ``act`` on, slice and columns."""
 
     tile: int
     act: int
     first: int
     rows: int
     shift: int
+    scheme: Scheme
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,7 @@ class Product:
         """Inputs from ``act`` on to outputs from ``out`` on."""
         for first, count, param, pieces in self.outputs:
             for number, piece in enumerate(pieces):
+                emitter.combine(piece.scheme)
                 emitter.emit(
                     Op.MVM,
                     tile=piece.tile,
@@ -259,8 +264,14 @@ class Emitter:
         self.clamp_between(*scale.between(layer.low, layer.high))
 
     def convert_in(self, product: Product) -> None:
-        """Convert what follows in the TIA range of a matrix."""
+        """Convert what follows in the TIA range of a matrix, its columns as in its first piece."""
         self.program.set(Reg.TIA_RANGE, product.tia_range)
+        self.combine(product.outputs[0][3][0].scheme)
+
+    def combine(self, scheme: Scheme) -> None:
+        """Subtract columns from each other in this way, where there is more than one."""
+        if self.geometry.has_single:
+            self.program.set(Reg.SCHEME, scheme)
 
     def clamp_between(self, low: int, high: int) -> None:
         """Hold what follows between two drives."""

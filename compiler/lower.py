@@ -24,6 +24,7 @@ from .analog import (
     stuck_codes,
 )
 from .emitter import Emitter, Piece, Product, Program
+from .encoding import Encoding
 from .errors import TargetError
 from .graph import Network
 from .heap import trim
@@ -35,7 +36,6 @@ from .options import Options
 from .profile import make_profile
 from .quantise import QuantisedBlock
 from .scales import Scale, mantissa_and_shift, product_factor
-from .slicing import Slicing
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def lower(
     scales: Sequence[Scale],
     blocks: Sequence[QuantisedBlock],
     placements: Sequence[Placement],
-    slicing: Slicing,
+    encodings: Mapping[int, Encoding],
     verify: AnalogPlan,
     plans: Mapping[tuple[int, int], AnalogPlan],
     device: Device,
@@ -66,6 +66,8 @@ def lower(
 
     Parameters
     ----------
+    encodings:
+        How weights lie in cells, by layer.
     verify, plans:
         How single cells are converted, and each matrix of each layer.
 
@@ -82,7 +84,7 @@ def lower(
             scales,
             blocks,
             placements,
-            slicing,
+            encodings,
             verify,
             plans,
             device,
@@ -105,7 +107,7 @@ def _lowered(
     scales: Sequence[Scale],
     blocks: Sequence[QuantisedBlock],
     placements: Sequence[Placement],
-    slicing: Slicing,
+    encodings: Mapping[int, Encoding],
     verify: AnalogPlan,
     plans: Mapping[tuple[int, int], AnalogPlan],
     device: Device,
@@ -121,7 +123,7 @@ def _lowered(
     if geometry.banks:  # its words reach the first parameters alone
         profile = make_profile(device, converters, options.clk_hz, base=len(words))
         words += profile.records
-    products = _products(network, blocks, placements, slicing, plans, geometry, words)
+    products = _products(network, blocks, placements, encodings, plans, geometry, words)
     program = Program(geometry)
     _emit_setup(program, verify, device, converters, geometry, options)
     mode = device.mode_index(device.programmable.mode)
@@ -321,7 +323,7 @@ def _products(
     network: Network,
     blocks: Sequence[QuantisedBlock],
     placements: Sequence[Placement],
-    slicing: Slicing,
+    encodings: Mapping[int, Encoding],
     plans: Mapping[tuple[int, int], AnalogPlan],
     geometry: Geometry,
     params: list[int],
@@ -331,9 +333,9 @@ def _products(
     holders, parts = network.holders, by_matrix(placements)
     for block in blocks:
         name = network.layers[block.layer].name
-        plan = plans[block.layer, block.block]
+        plan, encoding = plans[block.layer, block.block], encodings[block.layer]
         own = parts[holders[block.layer], block.block]
-        _check_accumulator(name, block, own, slicing, plan, geometry)
+        _check_accumulator(name, block, own, encoding, plan, geometry)
         param = len(params)
         params += _requant_words(block, plan)
         outputs = []
@@ -345,7 +347,8 @@ def _products(
                     p.first_input - p.first_row,
                     p.first_row + begin,
                     rows,
-                    slicing.shift(p.slice),
+                    encoding.shift(p.slice),
+                    encoding.register(p.slice),
                 )
                 for p in here
                 for begin, rows in row_groups(p.inputs, plan.row_limit)
@@ -381,14 +384,14 @@ def _check_accumulator(
     name: str,
     block: QuantisedBlock,
     placements: Sequence[Placement],
-    slicing: Slicing,
+    encoding: Encoding,
     plan: AnalogPlan,
     geometry: Geometry,
 ) -> None:
     conversions = sum(
         len(row_groups(p.inputs, plan.row_limit)) for p in placements if p.first_output == 0
     )
-    planes = block.input.planes + slicing.shift(slicing.count - 1)
+    planes = block.input.planes + encoding.shift(encoding.slices - 1)
     needed = accumulator_bits(ADC_BITS, planes, conversions)
     if needed > geometry.acc_width:
         raise TargetError(

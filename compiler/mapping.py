@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
 import numpy as np
 
 from ..hw.geometry import Geometry
+from .encoding import Encoding
 from .errors import TargetError
 from .graph import Network
 from .layers import Matrix
-from .slicing import Slicing
+from .options import Options
 
 ROWS_TO_A_SPARE = 16
 """Rows of a matrix to each that may be left out for stuck cells."""
@@ -23,8 +24,8 @@ class Placement:
     """A part of a matrix on a tile of lane 0, which may hold others in other rows.
 
     Slice ``slice`` of matrix ``block`` of layer ``layer``, all counted from 0. Input
-    ``first_input + r`` drives row ``first_row + r``; output ``first_output + k`` is the
-    pair of columns ``2k`` (G+) and ``2k + 1`` (G-).
+    ``first_input + r`` drives row ``first_row + r``; in which columns output
+    ``first_output + k`` is says the layer's :class:`~ohmloom.compiler.encoding.Encoding`.
     """
 
     tile: int
@@ -42,10 +43,18 @@ class Placement:
         """Its rows of the tile."""
         return range(self.first_row, self.first_row + self.inputs)
 
-    def cells(self, levels: np.ndarray) -> np.ndarray:
-        """Those that hold it, of an array (tiles, rows, columns): (inputs, 2 * outputs)."""
+    @property
+    def weights(self) -> tuple[slice, slice]:
+        """Its part of a matrix (inputs, outputs)."""
+        return (
+            slice(self.first_input, self.first_input + self.inputs),
+            slice(self.first_output, self.first_output + self.outputs),
+        )
+
+    def cells(self, array: np.ndarray, encoding: Encoding) -> np.ndarray:
+        """Those that hold it, of an array (tiles, rows, columns): (inputs, its columns)."""
         rows = slice(self.first_row, self.first_row + self.inputs)
-        return levels[self.tile, rows, : 2 * self.outputs]
+        return array[self.tile, rows, : encoding.columns(self.outputs)]
 
 
 def tiles_used(placements: Sequence[Placement]) -> int:
@@ -67,7 +76,11 @@ def spare_rows(inputs: int) -> int:
 
 
 def place(
-    network: Network, geometry: Geometry, slices: int = 1, *, spare: bool = False
+    network: Network,
+    geometry: Geometry,
+    encodings: Mapping[int, Encoding],
+    *,
+    spare: bool = False,
 ) -> tuple[Placement, ...]:
     """Parts in the order in which an inference uses them: layer, matrix, outputs, slice, inputs.
 
@@ -76,6 +89,8 @@ def place(
 
     Parameters
     ----------
+    encodings:
+        How weights lie in cells, by layer.
     spare:
         Whether rows are kept for :func:`spare_rows`, as far as a tile has them.
 
@@ -89,17 +104,17 @@ def place(
         for number, layer in enumerate(network.layers)
         if isinstance(layer, Matrix) and network.holders[number] == number
         for which, block in enumerate(layer.blocks)
-        for first_output in range(0, block.outputs, geometry.pairs)
-        for piece in range(slices)
+        for first_output in range(0, block.outputs, encodings[number].outputs(geometry.columns))
+        for piece in range(encodings[number].slices)
         for first_input in range(0, block.inputs, geometry.rows)
     )
     left, placements = _Rows(geometry.rows), list[Placement]()
     for number, which, piece, first_input, inputs, first_output, outputs in parts:
         here = min(geometry.rows, inputs - first_input)
         tile, row = left.take(min(geometry.rows, here + spare * spare_rows(here)))
-        pairs = min(geometry.pairs, outputs - first_output)
+        some = min(encodings[number].outputs(geometry.columns), outputs - first_output)
         placements.append(
-            Placement(tile, number, which, piece, first_input, here, first_output, pairs, row)
+            Placement(tile, number, which, piece, first_input, here, first_output, some, row)
         )
     if left.tiles > geometry.tiles:
         raise TargetError(
@@ -129,17 +144,48 @@ class _Rows:
         return tile, every - left
 
 
-def check_slices(slicing: Slicing, geometry: Geometry) -> None:
-    """Refuse slices that the controller cannot add up.
+def encodings_of(network: Network, options: Options, levels: int) -> dict[int, Encoding]:
+    """How weights lie in cells of so many levels, by layer.
+
+    Layers that share cells have the choices for the one that holds them.
+
+    Raises
+    ------
+    TargetError
+        If there are others for one of them.
+    """
+    names = [layer.name for layer in network.layers]
+    every = options.encodings(levels, names)
+    found = {number: every[holder] for number, holder in enumerate(network.holders)}
+    for number, holder in enumerate(network.holders):
+        own = options.layers.get(names[number])
+        if own is None:
+            continue
+        held = found[number]
+        if own.slices not in (None, held.slices) or own.scheme not in (None, held.scheme):
+            raise TargetError(
+                f"layer '{names[number]}' is on the cells of layer '{names[holder]}', which have "
+                f"{held}"
+            )
+    return found
+
+
+def check_encoding(encoding: Encoding, geometry: Geometry) -> None:
+    """Refuse weights that the controller cannot add up.
 
     Raises
     ------
     TargetError
         Naming what it takes.
     """
-    if slicing.shift(slicing.count - 1) > geometry.most_shift:
+    if encoding.single and geometry.compact:
         raise TargetError(
-            f"{slicing.count} slices of {slicing.bits} bits are {slicing.bits} bits apart, the "
+            f"{encoding.scheme} weights are in single columns, which the target's controller, a "
+            "compact one, lacks"
+        )
+    if encoding.shift(encoding.slices - 1) > geometry.most_shift:
+        raise TargetError(
+            f"{encoding.slices} slices of {encoding.bits} bits are {encoding.bits} bits apart, the "
             f"target's controller adds up slices up to {geometry.most_shift} bits apart together"
         )
 

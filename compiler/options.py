@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from .encoding import Encoding, SchemeName
 from .scales import MAX_BITS, MIN_BITS
 
 MAX_SLICES = 8
@@ -20,6 +22,10 @@ class LayerOptions(BaseModel):
     """Bits of what it makes."""
     tia_range: Annotated[int, Field(ge=0, lt=8)] | None = None
     """Index of the TIA range of its matrices."""
+    slices: Annotated[int, Field(ge=1, le=MAX_SLICES)] | None = None
+    """Slices of its weights."""
+    scheme: SchemeName | None = None
+    """Which columns its weights are in."""
 
 
 class Options(BaseModel):
@@ -36,7 +42,9 @@ class Options(BaseModel):
     tia_range: Annotated[int, Field(ge=0, lt=8)] | None = None
     """Index of the TIA range; None takes the smallest one that all rows fit into."""
     slices: Annotated[int, Field(ge=1, le=MAX_SLICES)] = 1
-    """Pairs of cells that hold one weight, each counting more than the one before."""
+    """Cells, or pairs of them, that hold one weight, each counting more than the one before."""
+    scheme: SchemeName = "differential"
+    """Which columns weights are in (:class:`~ohmloom.compiler.encoding.Encoding`)."""
     pack: Annotated[int, Field(ge=1)] = 4
     """Small matrices of a layer, at most, that are joined to one: fewer products, but every
     output then has the errors of the cells beside its own."""
@@ -50,3 +58,11 @@ class Options(BaseModel):
     """By the name of a layer, or of the input, what is chosen for it."""
     host: bool = True
     """Whether operators that have no lowering run on the host; else they are refused."""
+
+    def encodings(self, levels: int, layers: Sequence[str]) -> dict[int, Encoding]:
+        """How weights lie in cells of so many levels, by the numbers of layers with these names."""
+        chosen = [self.layers.get(name, LayerOptions()) for name in layers]
+        return {
+            number: Encoding(levels, own.slices or self.slices, own.scheme or self.scheme)
+            for number, own in enumerate(chosen)
+        }

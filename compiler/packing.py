@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ..hw.geometry import Geometry
+from .encoding import Encoding
 from .graph import Network
 from .layers import Block, Matrix, Patches, compact
 from .scales import Scale
 
 
-def packed(network: Network, scales: Sequence[Scale], geometry: Geometry, most: int) -> Network:
+def packed(
+    network: Network,
+    scales: Sequence[Scale],
+    geometry: Geometry,
+    encodings: Mapping[int, Encoding],
+    most: int,
+) -> Network:
     """The same network, its small matrices joined as far as one tile holds them.
 
     Those of one layer that follow each other, are applied at the same positions, read values
@@ -26,6 +33,8 @@ def packed(network: Network, scales: Sequence[Scale], geometry: Geometry, most: 
     ----------
     scales:
         Of the input and of every layer's values.
+    encodings:
+        How weights lie in cells, by layer.
     most:
         Matrices that are joined to one.
     """
@@ -39,7 +48,7 @@ def packed(network: Network, scales: Sequence[Scale], geometry: Geometry, most: 
         for block in layer.blocks:
             scale = scales[network.tensor_of(block.source.largest)]
             joins = scale == before and len(runs[-1]) < most and _together(runs[-1], block)
-            if not (joins and _fit([*runs[-1], block], geometry)):
+            if not (joins and _fit([*runs[-1], block], geometry, encodings[number])):
                 runs.append([])
             runs[-1].append(block)
             before = scale
@@ -57,9 +66,9 @@ def _together(run: Sequence[Block], block: Block) -> bool:
     return follow and bool((apart == apart[0]).all())
 
 
-def _fit(blocks: Sequence[Block], geometry: Geometry) -> bool:
+def _fit(blocks: Sequence[Block], geometry: Geometry, encoding: Encoding) -> bool:
     """Whether one tile holds all of them."""
-    if sum(block.outputs for block in blocks) > geometry.pairs:
+    if sum(block.outputs for block in blocks) > encoding.outputs(geometry.columns):
         return False
     return len(np.unique(np.concatenate(_inputs(blocks)))) <= geometry.rows
 

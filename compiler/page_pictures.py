@@ -79,7 +79,8 @@ def maps_section(compiled: Compiled) -> str:
         parts.setdefault((p.layer, p.block, p.slice), []).append(p)
     shown, cells = [], 0
     for own in parts.values():
-        more_cells = sum(2 * p.inputs * p.outputs for p in own)
+        encoding = compiled.encodings[own[0].layer]
+        more_cells = sum(p.inputs * encoding.columns(p.outputs) for p in own)
         if cells + more_cells > MAX_CELLS_SHOWN:
             continue
         cells += more_cells
@@ -92,8 +93,9 @@ def maps_section(compiled: Compiled) -> str:
     return (
         "<h2>Conductances</h2>"
         + note(
-            "Target of every cell, inputs down, outputs across (G+ and G- alternate), the tiles "
-            "of a matrix side by side."
+            "Target of every cell, inputs down, outputs across, the tiles of a matrix side by "
+            "side. Columns of pairs alternate (G+ and G-); of single ones each tile's first is the "
+            "reference, less which the others count."
         )
         + _scale(compiled)
         + "".join(shown)
@@ -119,11 +121,15 @@ def _map(compiled: Compiled, own: Sequence[Placement]) -> str:
     """The cells of a slice of a matrix as they lie in it: inputs down, outputs across."""
     codes = compiled.device.level_codes
     inputs = max(p.first_input + p.inputs for p in own)
-    outputs = max(p.first_output + p.outputs for p in own)
-    picture = np.zeros((inputs, 2 * outputs), compiled.levels.dtype)
+    encoding = compiled.encodings[own[0].layer]
+    begins, width = {}, 0  # columns of the parts, side by side
+    for first, count in sorted({(p.first_output, p.outputs) for p in own}):
+        begins[first] = width
+        width += encoding.columns(count)
+    picture = np.zeros((inputs, width), compiled.levels.dtype)
     for p in own:
-        part = picture[p.first_input :, 2 * p.first_output :]
-        part[: p.inputs, : 2 * p.outputs] = p.cells(compiled.levels)
+        part = p.cells(compiled.levels, encoding)
+        picture[p.weights[0], begins[p.first_output] :][:, : part.shape[1]] = part
     # Conductance, not level: the same thing but for what rounding to codes has done.
     siemens = (codes - codes[0]) / (codes[-1] - codes[0])
     shades = np.round(siemens * (PALETTE_COLOURS - 1)).astype(np.uint8)[picture]
@@ -133,8 +139,10 @@ def _map(compiled: Compiled, own: Sequence[Placement]) -> str:
     blocks = {p.block for p in compiled.placements if p.layer == number}
     name = escape(compiled.layers[number].name + (f" [{block}]" if len(blocks) > 1 else ""))
     tiles = len({p.tile for p in own})
-    if compiled.options.slices > 1:
+    if encoding.slices > 1:
         name += f", slice {own[0].slice}"
+    if encoding.single:
+        name += f", {encoding.scheme}"
     return (
         f'<figure><img alt="conductances of {name}" src="{png_data_uri(shades, palette)}" '
         f'width="{width * PIXELS_PER_CELL}">'

@@ -25,7 +25,7 @@ from .heap import trim
 from .host import HostStep
 from .layers import Host, Matrix
 from .lower import lower
-from .mapping import check_slices, place, tiles_used
+from .mapping import check_encoding, encodings_of, place, tiles_used
 from .options import Options
 from .packing import packed
 from .quantise import Range, calibrate, check_weights, choose_scales, quantise
@@ -34,7 +34,6 @@ from .runner import build_engine, quantise_input
 from .samples import flat_samples
 from .scales import Scale
 from .seen import look
-from .slicing import Slicing
 
 log = logging.getLogger(__name__)
 
@@ -144,24 +143,29 @@ def compile_network(
         raise TargetError(
             f"{device.name} has no mode that holds weight levels: no network fits on it"
         )
-    slicing = Slicing(len(device.level_codes), options.slices)
-    check_slices(slicing, geometry)
     network, x = source.network, source.x
-    check_weights(network, slicing)
     _check_layers(network, options)
+    levels = len(device.level_codes)
+    encodings = encodings_of(network, options, levels)
+    used = [encodings[n] for n, layer in enumerate(network.layers) if isinstance(layer, Matrix)]
+    for encoding in used:
+        check_encoding(encoding, geometry)
+    geometry = replace(geometry, single=any(encoding.single for encoding in used))
+    check_weights(network, encodings)
     bits, words = options.act_bits, geometry.act_width
     scales = choose_scales(network, source.ranges, bits, words, options.layers)
     try:
         verify = plan_reads(device, converters, options.tia_range)
         if geometry.has(Op.ADD):
-            network = apart(network, scales, slicing, verify.codes_per_weight)
+            network = apart(network, scales, encodings, verify.codes_per_weight)
         if network is not source.network:
+            encodings = encodings_of(network, options, levels)
             ranges = calibrate(network, x)
             scales = choose_scales(network, ranges, bits, words, options.layers)
         infos = _layers(network, scales)
-        network = packed(network, scales, geometry, options.pack)
-        placements = place(network, geometry, slicing.count, spare=faults is not None)
-        blocks = quantise(network, scales, slicing.top, verify.codes_per_weight)
+        network = packed(network, scales, geometry, encodings, options.pack)
+        placements = place(network, geometry, encodings, spare=faults is not None)
+        blocks = quantise(network, scales, encodings, verify.codes_per_weight)
         samples = max(1, min(SAMPLES, MEMORY_VALUES // network.values))
         seen = look(network, x[:samples].astype(network.precision), means=options.bias_correction)
         if not options.bias_correction:
@@ -171,18 +175,18 @@ def compile_network(
         stuck = None
         if faults is not None:
             stuck = in_levels(check_faults(faults, tiles_used(placements), geometry), device)
-        cells = assign(blocks, placements, geometry, slicing, stuck)
+        cells = assign(blocks, placements, geometry, encodings, stuck)
         placements = cells.placements
         if options.bias_correction:
             blocks = corrected(network, blocks, cells.weights, seen)
-        plans = choose_ranges(network, seen, blocks, cells, device, converters, options)
+        plans = choose_ranges(network, seen, blocks, cells, encodings, device, converters, options)
         trim()
         image = lower(
             network,
             scales,
             blocks,
             placements,
-            slicing,
+            encodings,
             verify,
             plans,
             device,
@@ -235,6 +239,8 @@ def _check_layers(network: Network, options: Options) -> None:
             raise TargetError(f"there is no layer '{name}', but {', '.join(names)}")
         if own.tia_range is not None and name not in matrices:
             raise TargetError(f"layer '{name}' has no matrix, which a TIA range is for")
+        if (own.slices or own.scheme) and name not in matrices:
+            raise TargetError(f"layer '{name}' has no matrix, which slices and schemes are for")
 
 
 def _layers(network: Network, scales: Sequence[Scale]) -> tuple[LayerInfo, ...]:

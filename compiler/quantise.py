@@ -8,11 +8,12 @@ channel on the device's own levels.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..hw.isa import BIAS_BITS
+from .encoding import Encoding
 from .errors import CalibrationError, TargetError
 from .graph import Network
 from .layers import Host, Largest, Matrix
@@ -20,7 +21,6 @@ from .options import MAX_SLICES, LayerOptions
 from .pins import check_words
 from .samples import flat_samples
 from .scales import WHOLE, Scale, fit, product_step, whole
-from .slicing import Slicing
 
 CHANNEL_RANGE_BITS = 16
 """Weights of a channel this far below the largest ones change no activation: they may round to 0,
@@ -225,14 +225,17 @@ def _maker(network: Network, tensor: int) -> object:
 
 
 def quantise(
-    network: Network, scales: Sequence[Scale], top: int, codes_per_weight: float
+    network: Network,
+    scales: Sequence[Scale],
+    encodings: Mapping[int, Encoding],
+    codes_per_weight: float,
 ) -> tuple[QuantisedBlock, ...]:
     """Quantise the matrices of a network, block after block in its order.
 
-    ``top`` is the largest integer weight. ``codes_per_weight`` is the accumulator's unit,
-    the finest that there may be, in which biases must fit their word: a channel whose bias
-    is huge against its weights gets a coarser weight scale. Layers of one step that is
-    repeated have the same integers.
+    ``encodings`` say how weights lie in cells, by layer. ``codes_per_weight`` is the
+    accumulator's unit, the finest that there may be, in which biases must fit their word: a
+    channel whose bias is huge against its weights gets a coarser weight scale. Layers of one
+    step that is repeated have the same integers.
     """
     blocks = [
         (number, which, block, scales[network.tensor_of(block.source.largest)])
@@ -257,7 +260,7 @@ def quantise(
         largest[number] = max(largest.get(number, 0.0), peak)
     made = []
     for number, which, block, source in blocks:
-        least_here = least[holders[number], which]
+        least_here, top = least[holders[number], which], encodings[number].top
         if block.scale is not None:
             weight, weight_scale = widened(block.integers, block.scale, top, least_here)
         else:
@@ -277,40 +280,47 @@ def quantise(
     return tuple(made)
 
 
-def slices_needed(network: Network, levels: int) -> int:
-    """The fewest slices of so many levels that hold the integer weights of a quantised model.
+def slices_needed(network: Network, encodings: Mapping[int, Encoding]) -> dict[int, int]:
+    """The fewest slices with which each layer that has matrices holds its weights.
+
+    With these its scheme has weights at all, and those of a quantised model's integers.
 
     Raises
     ------
     TargetError
         Naming the layer for which there are not enough.
     """
-    needed = 1
-    for layer in network.layers:
-        for block in layer.blocks if isinstance(layer, Matrix) else ():
-            peak = 0 if block.scale is None else int(np.abs(block.integers).max())
-            counts = range(needed, MAX_SLICES + 1)
-            enough = [n for n in counts if Slicing(levels, n).top >= peak]
-            if not enough:
-                raise TargetError(
-                    f"layer '{layer.name}' has integer weights of up to {peak}, {MAX_SLICES} "
-                    f"slices of {levels} levels hold {Slicing(levels, MAX_SLICES).top}"
-                )
-            needed = enough[0]
+    needed = {}
+    for number, layer in enumerate(network.layers):
+        if not isinstance(layer, Matrix):
+            continue
+        known = [np.abs(b.integers).max() for b in layer.blocks if b.scale is not None]
+        peak = int(max(known, default=1))
+        most = [replace(encodings[number], slices=n) for n in range(1, MAX_SLICES + 1)]
+        enough = [each.slices for each in most if each.top >= max(peak, 1)]
+        if not enough:
+            raise TargetError(
+                f"layer '{layer.name}' has integer weights of up to {peak}, {MAX_SLICES} "
+                f"slices of {most[-1].levels} levels hold {most[-1].top}"
+            )
+        needed[number] = enough[0]
     return needed
 
 
-def check_weights(network: Network, slicing: Slicing) -> None:
-    """Refuse weights of a quantised model that the slices do not hold.
+def check_weights(network: Network, encodings: Mapping[int, Encoding]) -> None:
+    """Refuse weights that the slices do not hold.
 
     Raises
     ------
     TargetError
-        With the number of slices that it needs.
+        With the number of slices that they need.
     """
-    needed = slices_needed(network, slicing.levels)
-    if needed > slicing.count:
+    needed = slices_needed(network, encodings)
+    lacking = [number for number in needed if needed[number] > encodings[number].slices]
+    if lacking:
+        number = max(lacking, key=lambda number: needed[number])
         raise TargetError(
-            f"the model's integer weights need {needed} slices of {slicing.levels} levels, "
-            f"there are {slicing.count}"
+            f"layer '{network.layers[number].name}': {encodings[number].scheme} integer weights "
+            f"need {needed[number]} slices of {encodings[number].levels} levels, there are "
+            f"{encodings[number].slices}"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from ..sim.converters import ADC_MAX, Converters
 from ..sim.devices import Device
 from .analog import MVM_RANGES, AnalogPlan, analog_plan, plan_analog
 from .cells import Cells
+from .encoding import Encoding
 from .graph import Network
 from .mapping import Placement, by_matrix
 from .options import Options
@@ -26,6 +27,7 @@ def choose_ranges(
     seen: Seen,
     blocks: Sequence[QuantisedBlock],
     cells: Cells,
+    encodings: Mapping[int, Encoding],
     device: Device,
     converters: Converters,
     options: Options,
@@ -43,6 +45,8 @@ def choose_ranges(
         On calibration samples.
     cells:
         Levels and places of the weights.
+    encodings:
+        How they lie in cells, by layer.
     options:
         The wishes.
     """
@@ -67,7 +71,7 @@ def choose_ranges(
             continue
         held = network.holders[quantised.layer], quantised.block
         bits = _bits(seen.draws[which], quantised)
-        peak = max(_peak(bits, p, cells, device) for p in parts[held])
+        peak = max(_peak(bits, p, cells, encodings[p.layer], device) for p in parts[held])
         fitting = (plan for plan in fine if peak * float(plan.gain) * HEADROOM <= ADC_MAX)
         plans[which] = next(fitting, worst)
     return plans
@@ -80,13 +84,15 @@ def _bits(values: np.ndarray, quantised: QuantisedBlock) -> np.ndarray:
     return (drives >> planes & 1).reshape(-1, values.shape[1]).astype(np.float32)
 
 
-def _peak(bits: np.ndarray, p: Placement, cells: Cells, device: Device) -> float:
+def _peak(
+    bits: np.ndarray, p: Placement, cells: Cells, encoding: Encoding, device: Device
+) -> float:
     """Largest sum of a column's conductance codes in rows of a tile."""
-    part = np.s_[p.tile, p.rows.start : p.rows.stop, : 2 * p.outputs]
+    levels = p.cells(cells.levels, encoding)
     exact = cells.stuck is None and p.inputs * int(device.level_codes.max()) <= 1 << 24
-    codes = device.level_codes.astype(np.float32 if exact else np.float64)[cells.levels[part]]
+    codes = device.level_codes.astype(np.float32 if exact else np.float64)[levels]
     if cells.stuck is not None:
-        at = device.level_codes[0] + cells.stuck[part] * device.level_step
+        at = device.level_codes[0] + p.cells(cells.stuck, encoding) * device.level_step
         codes = np.where(np.isnan(at), codes, at)
     driven = bits[:, p.first_input : p.first_input + p.inputs]
     return float((driven @ codes).max())

@@ -51,7 +51,9 @@ def summarise(
     image, device, geometry = compiled.image, compiled.device, compiled.image.geometry
     mvms = _mvms(compiled)
     layers = [_layer(compiled, number, own) for number, own in enumerate(mvms)]
-    used = sum(2 * p.inputs * p.outputs for p in compiled.placements)
+    used = sum(
+        p.inputs * compiled.encodings[p.layer].columns(p.outputs) for p in compiled.placements
+    )
     act_words = _words_used(compiled)
     return {
         "model": compiled.name,
@@ -163,6 +165,7 @@ def _layer(
 ) -> dict[str, Any]:
     layer = compiled.layers[number]
     own = [p for p in compiled.placements if p.layer == number]
+    encoding = compiled.encodings[number]
     tiles = {p.tile for p in own}
     ranges = compiled.matrix_ranges
     which = sorted({(p.layer, p.block) for p in own})
@@ -174,6 +177,8 @@ def _layer(
         "outputs": layer.outputs,
         "weights": layer.weights,
         "tiles": sorted(tiles),
+        "slices": encoding.slices if own else None,
+        "scheme": encoding.scheme if own else None,
         "mvms": sum(times for times, _ in runs),
         "rows_at_once": max((instr["rows"] for _, instr in own_mvms), default=0),
         "tia_full_scale_a": sorted({_full_scale(compiled, ranges[w]) for w in which}),
@@ -181,7 +186,7 @@ def _layer(
         "planes": planes,
         "conversions": planes * compiled.image.geometry.columns,
         "output_scale": asdict(layer.output),
-        "level_histogram": _counts(compiled, [p.cells(compiled.levels) for p in own]),
+        "level_histogram": _counts(compiled, [p.cells(compiled.levels, encoding) for p in own]),
     }
 
 

@@ -52,7 +52,7 @@ figure { margin:1rem 0 } figure img { image-rendering:pixelated; max-width:100%;
 <div class="cards">$cards</div>
 <h2>Layers</h2>
 <div class="wide"><table><thead><tr><th>layer</th><th>kind</th><th>outputs</th><th>weights</th>
-<th>tiles</th><th>TIA full scale</th><th>rows at once</th>
+<th>slices, scheme</th><th>tiles</th><th>TIA full scale</th><th>rows at once</th>
 <th>MVMs</th><th>planes</th><th>conversions</th><th>output scale</th></tr></thead>
 <tbody>$layers</tbody></table></div>
 $where
@@ -147,6 +147,7 @@ def _layer_row(layer: dict[str, Any]) -> str:
     """A layer; one without tiles has no figures of them."""
     figures = [
         f"{layer['weights']:,}",
+        f"{layer['slices']}, {layer['scheme']}",
         len(layer["tiles"]),
         ", ".join(f"{scale * 1e6:g} \u00b5A" for scale in layer["tia_full_scale_a"]),
         layer["rows_at_once"],

@@ -18,6 +18,7 @@ from ..sim.converters import ConverterError, Converters
 from ..sim.devices import Device
 from .compiled import Compiled
 from .errors import TargetError
+from .mapping import encodings_of
 from .options import MAX_SLICES, Options
 from .pipeline import Source, compile_network
 from .quantise import slices_needed
@@ -76,8 +77,7 @@ class Search:
             wanted = check_labels(self.labels, *scores.shape)
         self._wanted, self._float = wanted, scores.argmax(axis=1) == wanted
         best: Trial | None = None
-        least = slices_needed(self.source.network, len(self.device.level_codes))
-        for slices in range(least, MAX_SLICES + 1):
+        for slices in range(self._least(), MAX_SLICES + 1):
             best = self._try(slices, ACT_BITS[0], ADC_BITS[0])
             if best.keeps(self.target) or best.drop is None:
                 break
@@ -102,6 +102,15 @@ class Search:
             update={"slices": trial.slices, "act_bits": trial.act_bits}
         )
         return options, replace(self.converters, adc_bits=trial.adc_bits)
+
+    def _least(self) -> int:
+        """Slices with which the layers that have no number of their own hold their weights."""
+        network, own = self.source.network, self.options.layers
+        encodings = encodings_of(network, self.options, len(self.device.level_codes))
+        needed = slices_needed(network, encodings)
+        names = {n: network.layers[network.holders[n]].name for n in needed}
+        free = [n for n, name in names.items() if name not in own or own[name].slices is None]
+        return max((needed[n] for n in free), default=1)
 
     def _try(self, slices: int, act_bits: int, adc_bits: int) -> Trial:
         trial = Trial(slices, act_bits, adc_bits)

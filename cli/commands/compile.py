@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
     from ...compiler.options import LayerOptions
 
 SEED_MAX = (1 << 32) - 1
+
+
+class SchemeName(StrEnum):
+    """Which columns weights are in."""
+
+    DIFFERENTIAL = "differential"
+    OFFSET = "offset"
+    TWOS_COMPLEMENT = "twos-complement"
 
 
 def compile_model(
@@ -28,10 +37,20 @@ def compile_model(
     ] = None,
     rows: Annotated[int | None, typer.Option(help="Rows of a tile [the target's].")] = None,
     columns: Annotated[
-        int | None, typer.Option(help="Columns of a tile, two for each output [the target's].")
+        int | None,
+        typer.Option(help="Columns of a tile, one or two an output [the target's]."),
     ] = None,
     act_bits: Annotated[int, typer.Option(min=4, max=16, help="Bits of activations.")] = 8,
-    slices: Annotated[int, typer.Option(min=1, max=8, help="Pairs of cells of a weight.")] = 1,
+    slices: Annotated[
+        int, typer.Option(min=1, max=8, help="Cells, or pairs of them, of a weight.")
+    ] = 1,
+    scheme: Annotated[
+        SchemeName,
+        typer.Option(
+            help="Columns of an output: a pair; one, less an offset column; one in two's "
+            "complement, of two slices or more."
+        ),
+    ] = SchemeName.DIFFERENTIAL,
     pack: Annotated[
         int, typer.Option(min=1, help="Small matrices of a layer that are joined to one, at most.")
     ] = 4,
@@ -63,8 +82,8 @@ def compile_model(
     layer: Annotated[
         list[str] | None,
         typer.Option(
-            help="Knobs of one layer or of the input, like conv1:act_bits=6,tia_range=1; as often "
-            "as needed."
+            help="Knobs of one layer or of the input, like "
+            "conv1:act_bits=6,tia_range=1,slices=2,scheme=offset; as often as needed."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=SEED_MAX, help="Seed of every draw.")] = 1,
@@ -83,6 +102,7 @@ def compile_model(
         options = Options(
             act_bits=act_bits,
             slices=slices,
+            scheme=scheme.value,
             pack=pack,
             verify=not one_shot,
             seed=seed,
@@ -136,11 +156,12 @@ def _layers(given: list[str]) -> dict[str, LayerOptions]:
     for text in given:
         name, _, knobs = text.rpartition(":")
         try:
-            values = {key: int(value) for key, value in (k.split("=") for k in knobs.split(","))}
-            found[name] = LayerOptions(**values)
+            values = dict(knob.split("=") for knob in knobs.split(","))
+            own = {key: value if key == "scheme" else int(value) for key, value in values.items()}
+            found[name] = LayerOptions.model_validate(own)
         except ValueError as error:
             raise typer.BadParameter(
-                f"--layer {text}: NAME:act_bits=8,tia_range=1, or one of these, is accepted, 4 to "
-                "16 bits"
+                f"--layer {text}: NAME:act_bits=8,tia_range=1,slices=2,scheme=offset, or some of "
+                f"these, is accepted, 4 to 16 bits, 1 to 8 slices, {', '.join(SchemeName)}"
             ) from error
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,6 +66,14 @@ def _words(trial: Trial) -> str:
     return f"{setting}: loses {trial.drop:.4f} +- {SIGMAS * trial.error:.4f}, {cost}"
 
 
+def _kind(layer: dict[str, Any]) -> str:
+    """What a layer of a report is, and how its weights lie in cells."""
+    if not layer["tiles"]:
+        return layer["kind"]
+    slices = f"{layer['slices']} slice{'s' * (layer['slices'] > 1)}"
+    return f"{layer['kind']} in {slices}, {layer['scheme']}"
+
+
 def compile_bundle(
     model: Path,
     device: str,
@@ -110,8 +119,10 @@ def compile_bundle(
         "report": str(bundle / REPORT_HTML),
         "device": compiled.device.name,
         "layers": [
-            f"{layer.name}: {layer.kind}, {layer.outputs} values, {place['where']}"
-            for layer, place in zip(compiled.layers, report["where"], strict=True)
+            f"{layer.name}: {_kind(told)}, {layer.outputs} values, {place['where']}"
+            for layer, told, place in zip(
+                compiled.layers, report["layers"], report["where"], strict=True
+            )
         ],
         "tiles": image.tiles,
         "cells": image.tiles * image.geometry.cells,

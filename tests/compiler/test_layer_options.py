@@ -11,6 +11,7 @@ from ohmloom.compiler.bundle import load_bundle, write_bundle
 from ohmloom.compiler.errors import TargetError
 from ohmloom.compiler.options import LayerOptions, Options
 from ohmloom.compiler.pipeline import compile_model
+from ohmloom.compiler.report import summarise
 from ohmloom.compiler.runner import accuracy, build_engine, dequantise_output, quantise_input
 from ohmloom.hw.geometry import Geometry
 from ohmloom.sim.devices import load
@@ -59,9 +60,60 @@ def test_coarse_values_of_a_layer_cost_accuracy(digits):
     assert np.abs(found[0] - found[1]).max() > 0.05 * np.abs(found[0]).max()
 
 
+def test_slices_of_one_layer(path):
+    """Finer weights where they are asked for, on cells of their own, the others as they were."""
+    plain, own = made(path), made(path, Conv_c1={"slices": 3})
+    names = [layer.name for layer in plain.layers]
+    for number, name in enumerate(names):
+        slices = {p.slice for p in own.placements if p.layer == number}
+        wanted = {0, 1, 2} if name == "Conv_c1" else {0}
+        assert slices == (wanted if plain.layers[number].weights else set())
+    report = {layer["name"]: layer["slices"] for layer in summarise(own)["layers"]}
+    assert report == {
+        layer.name: (3 if layer.name == "Conv_c1" else 1) if layer.weights else None
+        for layer in plain.layers
+    }
+    x = plain.input.quantise(X.reshape(16, -1))
+    one, three = (build_engine(each).infer(x).layers for each in (plain, own))
+    before = names[: names.index("Conv_c1")]
+    assert all(np.array_equal(one[name], three[name]) for name in before if name in one)
+    assert not np.array_equal(one["Conv_c1"], three["Conv_c1"])
+
+
+def test_the_choice_of_a_layer_goes_before_that_for_all(digits):
+    own = Options(slices=2, layers={"hidden": LayerOptions(slices=1)})
+    compiled = compile_model(digits.model, load("vb3"), digits.calib, options=own)
+    assert [compiled.encodings[n].slices for n in range(2)] == [1, 2]
+    assert {(p.layer, p.slice) for p in compiled.placements} == {(0, 0), (1, 0), (1, 1)}
+
+
+def test_steps_that_share_cells_have_the_slices_of_the_first(zoo, tmp_path):
+    rng = np.random.default_rng(1)
+    weights = {"W": rng.normal(size=(1, 5, 4)), "R": rng.normal(size=(1, 5, 5))}
+    nodes = [zoo.node("RNN", ["x", "W", "R"], "y", hidden_size=5)]
+    weights = {name: each.astype(np.float32) for name, each in weights.items()}
+    path = zoo.save(zoo.model(nodes, weights, (3, 1, 4), rank=4), tmp_path)
+    x = np.random.default_rng(0).normal(size=(4, 3, 1, 4)).astype(np.float32)
+    plain = compile_model(path, load("ideal"), x)
+    holder = "RNN_y/forth/R"
+    others = [n.name for n in plain.layers if n.name.startswith(f"{holder}/")]
+    assert others
+    twice = {holder: LayerOptions(slices=2)}
+    own = compile_model(path, load("ideal"), x, options=Options(layers=twice))
+    assert {p.slice for p in own.placements if own.layers[p.layer].name == holder} == {0, 1}
+    for agrees in (LayerOptions(slices=2), LayerOptions(act_bits=9)):
+        both = Options(layers=twice | {others[0]: agrees})
+        assert (compile_model(path, load("ideal"), x, options=both).levels == own.levels).all()
+    for differs in (LayerOptions(slices=3), LayerOptions(scheme="offset")):
+        other = Options(layers=twice | {others[0]: differs})
+        with pytest.raises(TargetError, match=f"'{others[0]}' is on the cells of layer '{holder}'"):
+            compile_model(path, load("ideal"), x, options=other)
+
+
 @pytest.mark.parametrize(
     ("layers", "words"),
     [
+        ({"MaxPool_p": {"slices": 2}}, "'MaxPool_p' has no matrix"),
         ({"Conv_c9": {"act_bits": 4}}, "no layer 'Conv_c9', but x, "),
         ({"MaxPool_p": {"tia_range": 1}}, "'MaxPool_p' has no matrix"),
     ],
@@ -79,7 +131,7 @@ def test_more_bits_than_words_have(digits):
 
 
 def test_they_are_in_the_bundle(path, tmp_path):
-    compiled = made(path, Conv_c1={"act_bits": 4, "tia_range": 0})
+    compiled = made(path, Conv_c1={"act_bits": 4, "tia_range": 0, "slices": 2})
     again = load_bundle(write_bundle(compiled, tmp_path / "own.ohm"))
     assert again.options == compiled.options
-    assert again.options.layers["Conv_c1"] == LayerOptions(act_bits=4, tia_range=0)
+    assert again.options.layers["Conv_c1"] == LayerOptions(act_bits=4, tia_range=0, slices=2)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ohmloom.compiler.encoding import Encoding
 from ohmloom.compiler.frontend import load_model
 from ohmloom.compiler.graph import Network
 from ohmloom.compiler.layers import Block, Matrix, Patches
@@ -29,6 +30,7 @@ from .conftest import Zoo
 
 SCALE = Scale(1.0, 0, 8)
 GEOMETRY = Geometry(rows=16, columns=16)
+ENCODINGS = dict.fromkeys(range(9), Encoding(16))
 ROOMY = Geometry(
     rows=16, columns=16, tiles=4096, act_depth=1 << 15, param_depth=1 << 14, program_depth=1 << 14
 )
@@ -68,7 +70,7 @@ def grouped(groups, inputs, outputs, positions, seed=0, scale=None, zeros=()):
 
 
 def joined(network, geometry=GEOMETRY, most=99, scales=None):
-    (layer,) = packed(network, scales or [SCALE, SCALE], geometry, most).layers
+    (layer,) = packed(network, scales or [SCALE, SCALE], geometry, ENCODINGS, most).layers
     assert isinstance(layer, Matrix)
     return layer
 
@@ -80,10 +82,12 @@ SIZES = st.integers(1, 6)
 @given(st.integers(1, 9), SIZES, SIZES, st.integers(1, 4), st.integers(1, 9), st.booleans())
 def test_every_output_has_its_integers(groups, inputs, outputs, positions, most, own):
     network = grouped(groups, inputs, outputs, positions, scale=0.5 if own else None, zeros=(1, 2))
-    together = packed(network, [SCALE, SCALE], GEOMETRY, most)
+    together = packed(network, [SCALE, SCALE], GEOMETRY, ENCODINGS, most)
     x = np.random.default_rng(1).integers(-9, 10, (3, network.inputs)).astype(float)
     np.testing.assert_array_equal(together.forward(x), network.forward(x))
-    alone, found = (quantise(each, [SCALE, SCALE], 15, 100.0) for each in (network, together))
+    alone, found = (
+        quantise(each, [SCALE, SCALE], ENCODINGS, 100.0) for each in (network, together)
+    )
     # Row after row of the outputs: weights but for the zeros beside them, scales and biases.
     rows = [row[row != 0].tolist() for block in alone for row in block.weight]
     assert [row[row != 0].tolist() for block in found for row in block.weight] == rows
@@ -99,6 +103,16 @@ def compiled(path, x, geometry, most):
     source = calibrated(load_model(path), x)
     options = Options(pack=most, tia_range=0, golden_samples=0)
     return compile_network("grouped", source, EXACT, geometry, options, WHOLE)
+
+
+def test_single_columns_hold_more_of_them():
+    """Seven matrices of two outputs, where pairs hold four of them."""
+    network = grouped(7, 2, 2, 1)
+    offset = dict.fromkeys(range(9), Encoding(16, 1, "offset"))
+    for encodings, outputs in ((ENCODINGS, [8, 6]), (offset, [14])):
+        (layer,) = packed(network, [SCALE, SCALE], GEOMETRY, encodings, 99).layers
+        assert isinstance(layer, Matrix)
+        assert [block.outputs for block in layer.blocks] == outputs
 
 
 @settings(deadline=None, max_examples=30)
@@ -154,7 +168,7 @@ def test_channels_of_a_depthwise_convolution_share_a_tile(zoo, tmp_path, lines, 
     network = load_model(zoo.save(model, tmp_path))
     geometry = Geometry(rows=lines, columns=lines)
     scales = [SCALE] * len(network.tensors)
-    layer = packed(network, scales, geometry, most).layers[1]
+    layer = packed(network, scales, geometry, ENCODINGS, most).layers[1]
     assert isinstance(layer, Matrix) and len(layer.blocks) == groups
     # Channels lie together: a window is nine runs of them.
     first = layer.blocks[0]
@@ -166,7 +180,7 @@ def test_phases_that_read_the_same_share_their_rows(zoo, tmp_path):
     weights = {"w": np.ones((3, 2, 2, 2), np.float32)}
     node = zoo.node("ConvTranspose", ["x", "w"], "y", strides=[2, 2])
     network = load_model(zoo.save(zoo.model([node], weights, (1, 3, 4, 4), rank=4), tmp_path))
-    layer = packed(network, [SCALE] * len(network.tensors), GEOMETRY, 4).layers[0]
+    layer = packed(network, [SCALE] * len(network.tensors), GEOMETRY, ENCODINGS, 4).layers[0]
     assert isinstance(layer, Matrix)
     # Two phases are side by side in a row of the output, and read one value of each channel.
     assert [block.weight.shape for block in layer.blocks] == [(4, 3), (4, 3)]
@@ -204,5 +218,5 @@ def test_inputs_of_two_scales_are_left_apart():
     second = replace(layer, name="second", first=made, blocks=blocks)
     network = replace(one, layers=(layer, second))
     for scale, matrices in ((SCALE, 1), (Scale(2.0, 0, 8), 2)):
-        found = packed(network, [SCALE, scale, SCALE], GEOMETRY, 99).layers[1]
+        found = packed(network, [SCALE, scale, SCALE], GEOMETRY, ENCODINGS, 99).layers[1]
         assert isinstance(found, Matrix) and len(found.blocks) == matrices

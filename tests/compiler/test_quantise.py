@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from ohmloom.compiler.encoding import Encoding
 from ohmloom.compiler.errors import CalibrationError
 from ohmloom.compiler.frontend import load_model
 from ohmloom.compiler.layers import Matrix
@@ -23,6 +24,11 @@ from ohmloom.compiler.quantise import (
 MATRIX = arrays(
     np.float64, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.floats(-1e3, 1e3)
 )
+
+
+def held_on(levels):
+    """The same cells for all layers."""
+    return dict.fromkeys(range(9), Encoding(levels))
 
 
 @given(MATRIX, st.integers(2, 256))
@@ -69,7 +75,9 @@ def test_integer_network_approximates_the_float_one(zoo, tmp_path_factory, bits,
     samples = np.random.default_rng(seed).normal(size=(30, 6)).astype(np.float32)
     scales = choose_scales(network, calibrate(network, samples), bits, 16)
     drive = scales[0].quantise(samples).astype(np.float64)
-    for block, layer in zip(quantise(network, scales, 255, 1.6), network.layers, strict=True):
+    for block, layer in zip(
+        quantise(network, scales, held_on(256), 1.6), network.layers, strict=True
+    ):
         y = drive @ block.weight.T * (block.input.scale * block.weight_scale) + block.bias
         assert isinstance(layer, Matrix)
         low, high = block.output.between(layer.low, layer.high)
@@ -84,7 +92,7 @@ def test_integer_network_approximates_the_float_one(zoo, tmp_path_factory, bits,
 def test_hidden_and_output_scales(network):
     samples = np.random.default_rng(1).normal(size=(40, 6)).astype(np.float32)
     scales = choose_scales(network, calibrate(network, samples), 8, 16)
-    first, last = quantise(network, scales, 31, 13.2)
+    first, last = quantise(network, scales, held_on(32), 13.2)
     assert (first.input, first.output, last.input, last.output) == (*scales[:2], *scales[1:])
     assert (first.layer, first.block, last.layer, last.block) == (0, 0, 1, 0)
     assert first.output.zero_point == 0 and first.output.between(0, np.inf) == (0, 255)

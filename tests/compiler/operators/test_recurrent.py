@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ohmloom.compiler.mapping import place
+from ohmloom.compiler.mapping import encodings_of, place
+from ohmloom.compiler.options import Options
 from ohmloom.hw.geometry import Geometry
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
@@ -164,7 +165,8 @@ def test_weights_are_on_the_tiles_once(held, operator):
     placed = []
     for steps in (2, 5):
         network = held.agrees(node(held, operator, given), [steps, 1, INPUTS], given)
-        placed.append(len(place(network, Geometry(tiles=4096))))
+        encodings = encodings_of(network, Options(), 32)
+        placed.append(len(place(network, Geometry(tiles=4096), encodings)))
     assert placed[0] == placed[1]
 
 
