@@ -735,7 +735,8 @@ class Guard(wiring.Component):
 
         def compared(code: Value, low: Value, high: Value) -> tuple[Value, Value]:
             """Whether it is below and above, by adding its complement, which both share."""
-            return (low + ~code)[-1], ~(Cat(one, high) + Cat(one, ~code))[-1]
+            reaches = (Cat(one, high) + Cat(one, ~code))[-1]
+            return Value.cast((low + ~code)[-1]), ~reaches
 
         # With little room one comparison does for a write and for the host. With more, no
         # path leads from whether there is a write into it.
@@ -753,7 +754,7 @@ class Guard(wiring.Component):
                 code.eq(Mux(dac.valid, written.code, value)),
             ]
         weighed = code if self.geometry.compact else written.code
-        m.d.comb += Cat(self.below, self.above).eq(Cat(compared(weighed, store.low, store.high)))
+        m.d.comb += Cat(self.below, self.above).eq(Cat(*compared(weighed, store.low, store.high)))
         below, above = self.below, self.above
         if not self.geometry.compact:
             below, above = compared(code, store.host_low, store.host_high)
