@@ -115,7 +115,7 @@ def sensitivity_section(found: dict[str, Any] | None) -> str:
             return "", ""
         return f"{result['accuracy']:.2%}", f"{result['output_error']:.2%}"
 
-    rows = [row("as it is", *of(found["real"]), *[""] * 5)]
+    rows = [row("none", *of(found["real"]), *[""] * 5)]
     rows += [
         row(
             layer["name"],
@@ -128,7 +128,7 @@ def sensitivity_section(found: dict[str, Any] | None) -> str:
         for layer in found["layers"]
     ]
     head = (
-        *("layer", "accuracy, its cells ideal", "output error", "regained", "standard error"),
+        *("cells ideal in", "accuracy", "output error", "regained", "standard error"),
         *("bits of its values", "accuracy with one less", "output error"),
     )
     right = "labels" if found["labelled"] else "the float network"
