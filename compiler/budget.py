@@ -72,18 +72,20 @@ def error_budget(
     runs = dict(zip(CAUSES, (quiet, exact, fine), strict=True))
     found = []
     for name, floats in _floats(source, compiled, x):
-        size = float(np.sqrt(np.square(floats).mean())) or 1.0
-
-        def off(values: np.ndarray, floats: np.ndarray = floats, size: float = size) -> float:
-            return float(np.sqrt(np.square(values - floats).mean())) / size
-
-        error = off(everything[name])
+        error = relative_error(everything[name], floats)
         costs = {
-            cause: math.sqrt(max(error**2 - off(run[name]) ** 2, 0.0))
+            cause: math.sqrt(max(error**2 - relative_error(run[name], floats) ** 2, 0.0))
             for cause, run in runs.items()
         }
-        found.append(LayerBudget(name, error, {**costs, "quantisation": off(none[name])}))
+        left = relative_error(none[name], floats)
+        found.append(LayerBudget(name, error, {**costs, "quantisation": left}))
     return tuple(found)
+
+
+def relative_error(values: np.ndarray, floats: np.ndarray) -> float:
+    """What values are off against floats, root mean square over that of the floats."""
+    size = float(np.sqrt(np.square(floats).mean())) or 1.0
+    return float(np.sqrt(np.square(values - floats).mean())) / size
 
 
 def _run(

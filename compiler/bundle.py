@@ -42,6 +42,7 @@ from .mapping import check_encoding, tiles_used
 from .npz import ArraySpec, read_npz, write_npz
 from .report import summarise
 from .report_page import render_html
+from .sensitivity import Sensitivity
 from .trial import Outcome
 
 MANIFEST = "manifest.json"
@@ -64,11 +65,12 @@ def write_bundle(
     budget: Sequence[LayerBudget] = (),
     search: Outcome | None = None,
     baud: int | None = None,
+    needs: Sensitivity | None = None,
 ) -> Path:
     """Write a compiled network to directory ``path``; an older bundle there is replaced.
 
-    The same compilation gives the same bytes. ``budget`` and ``search`` are shown in the
-    report, and what the host costs at the ``baud`` of a board's link.
+    The same compilation gives the same bytes. ``budget``, ``search`` and ``needs`` are shown in
+    the report, and what the host costs at the ``baud`` of a board's link.
 
     Raises
     ------
@@ -82,7 +84,7 @@ def write_bundle(
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
             fresh = Path(scratch) / "new"
             fresh.mkdir()
-            _write_files(compiled, fresh, budget, search, baud)
+            _write_files(compiled, fresh, budget, search, baud, needs)
             if path.exists():
                 path.rename(Path(scratch) / "old")
             fresh.rename(path)
@@ -171,8 +173,9 @@ def _write_files(
     budget: Sequence[LayerBudget],
     search: Outcome | None,
     baud: int | None,
+    needs: Sensitivity | None,
 ) -> None:
-    report = summarise(compiled, budget=budget, search=search, baud=baud)
+    report = summarise(compiled, budget=budget, search=search, baud=baud, needs=needs)
     (folder / PROGRAM).write_bytes(assemble(compiled.image.code))
     profile = np.array(compiled.image.profile, np.uint64)
     params = compiled.image.params.astype(np.uint64)

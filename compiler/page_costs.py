@@ -105,6 +105,47 @@ def energy_section(energy: dict[str, Any] | None) -> str:
     )
 
 
+def sensitivity_section(found: dict[str, Any] | None) -> str:
+    """Which layer needs what; nothing if that was not asked for."""
+    if found is None:
+        return ""
+
+    def of(result: dict[str, float] | None) -> tuple[str, str]:
+        if result is None:
+            return "", ""
+        return f"{result['accuracy']:.2%}", f"{result['output_error']:.2%}"
+
+    rows = [row("none", *of(found["real"]), *[""] * 5)]
+    rows += [
+        row(
+            layer["name"],
+            *of(layer["ideal"]),
+            f"{layer['regained']:+.2%}",
+            f"{layer['error']:.2%}",
+            layer["bits"],
+            *of(layer["fewer"]),
+        )
+        for layer in found["layers"]
+    ]
+    head = (
+        *("cells ideal in", "accuracy", "output error", "regained", "standard error"),
+        *("bits of its values", "accuracy with one less", "output error"),
+    )
+    right = "labels" if found["labelled"] else "the float network"
+    return (
+        "<h2>Sensitivity</h2>"
+        + note(
+            f"The verdict: {found['verdict']}. Each layer alone with ideal cells, exactly on their "
+            "levels, none stuck and read without noise, and alone with one bit less of its "
+            f"values; all else as it is, on arrays of {found['seeds']} seeds and "
+            f"{found['samples']:,} calibration samples. What is right is by {right}; the output "
+            "error is what scores are off against floats, root mean square over that of the "
+            "floats."
+        )
+        + table(head, rows)
+    )
+
+
 def search_section(search: dict[str, Any] | None) -> str:
     """Settings that were tried; nothing where none were."""
     if search is None:

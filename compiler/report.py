@@ -21,6 +21,7 @@ from .compiled import Compiled
 from .energy import CellEnergy, inference_energy, sampled_cell_energy
 from .host_report import host_calls
 from .programming import Estimate, Written, programming
+from .sensitivity import Sensitivity
 from .trial import Outcome
 from .where import places
 
@@ -31,6 +32,7 @@ def summarise(
     budget: Sequence[LayerBudget] = (),
     search: Outcome | None = None,
     baud: int | None = None,
+    needs: Sensitivity | None = None,
 ) -> dict[str, Any]:
     """The report as plain JSON values.
 
@@ -47,6 +49,8 @@ def summarise(
         How its knobs were found, if they were.
     baud:
         Rate of the board's link, if there is a board.
+    needs:
+        Which of its layers needs what, if that was asked for.
     """
     image, device, geometry = compiled.image, compiled.device, compiled.image.geometry
     mvms = _mvms(compiled)
@@ -93,6 +97,7 @@ def summarise(
         "energy": energy_report(compiled, adc),
         "budget": [asdict(layer) for layer in budget],
         "search": search.as_dict() if search else None,
+        "sensitivity": needs.as_dict() if needs else None,
         "host": host_calls(compiled, baud),
     }
 

@@ -12,6 +12,7 @@ from .page_costs import (
     host_section,
     programming_section,
     search_section,
+    sensitivity_section,
     where_section,
 )
 from .page_parts import row, si
@@ -61,6 +62,7 @@ $energy
 $programming
 $host
 $budget
+$sensitivity
 $search
 <h2>Use of the controller</h2>
 <div class="wide"><table><thead><tr><th>resource</th><th>used</th><th>there</th><th>share</th></tr>
@@ -110,6 +112,7 @@ def render_html(compiled: Compiled, report: dict[str, Any]) -> str:
         programming=programming_section(report["programming"]),
         host=host_section(report["host"]),
         budget=_budget(report["budget"]),
+        sensitivity=sensitivity_section(report["sensitivity"]),
         search=search_section(report["search"]),
         use="".join(
             row(name, used, there, f"{used / there:.0%}")

@@ -7,7 +7,6 @@ of every product; then bits of the ADC.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -18,18 +17,18 @@ from ..sim.converters import ConverterError, Converters
 from ..sim.devices import Device
 from .compiled import Compiled
 from .errors import TargetError
+from .judge import SEEDS, Judge, standard_error
 from .mapping import encodings_of
 from .options import MAX_SLICES, Options
 from .pipeline import Source, compile_network
 from .quantise import slices_needed
 from .report import predict
-from .runner import build_engine, check_labels, dequantise_output
+from .runner import build_engine
 from .trial import SIGMAS, Outcome, Trial
 
 ACT_BITS = (8, 7, 6, 5, 4)
 ADC_BITS = (12, 11, 10, 9, 8)
 """Bits that are tried, the most first."""
-SEEDS = 3
 
 
 @dataclass
@@ -71,11 +70,7 @@ class Search:
         TargetError
             If none does.
         """
-        scores = self.source.network.forward(self.x.astype(np.float64))
-        wanted = scores.argmax(axis=1)
-        if self.labels is not None:
-            wanted = check_labels(self.labels, *scores.shape)
-        self._wanted, self._float = wanted, scores.argmax(axis=1) == wanted
+        self._judge = Judge.of(self.source.network, self.x, self.labels)
         best: Trial | None = None
         for slices in range(self._least(), MAX_SLICES + 1):
             best = self._try(slices, ACT_BITS[0], ADC_BITS[0])
@@ -124,8 +119,7 @@ class Search:
         else:
             runs = [self._run(compiled, seed) for seed in range(self.seeds)]
             lost = np.array([each for each, _ in runs])
-            # Samples are common to all seeds: their spread does not shrink with more arrays.
-            error = math.sqrt(lost.mean(axis=0).var() / lost.shape[1])
+            error = standard_error(lost)
             cycles = predict(compiled)
             trial = replace(
                 trial,
@@ -146,9 +140,8 @@ class Search:
         """
         engine = build_engine(compiled, seed + self.options.seed)
         pulses = float(engine.array.pulses.mean())
-        trace = engine.infer(compiled.input.quantise(self.x))
-        right = dequantise_output(compiled, trace.output).argmax(axis=1) == self._wanted
-        return self._float.astype(float) - right.astype(float), pulses
+        judge = self._judge
+        return judge.right(judge.scores) - judge.right(judge.run(compiled, engine)), pulses
 
     def _refusal(self) -> str:
         tried: Sequence[Trial] = [trial for trial in self.trials if trial.drop is not None]

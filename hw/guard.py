@@ -108,18 +108,18 @@ class CodeLimits(wiring.Component):
     """Lowest and highest code of each DAC channel.
 
     With ``geometry.compact`` they are in block RAMs, and a channel's are there a cycle
-    after it was asked for.
+    after it was asked for: a write's or the host's, not both.
 
     Members
     -------
-    channel : In(2)
-        Whose they are to be.
+    channel, host_channel : In(2)
+        Whose they are to be, for a write and for the host; the same one if compact.
     known : Out(1)
         They are those of ``channel``.
-    low, high : Out(16)
+    low, high, host_low, host_high : Out(16)
         What they are.
     lower, raise_low : In(1)
-        Strobes: ``value`` is the highest code of ``channel`` from now on, or the lowest.
+        Strobes: ``value`` is the highest code of ``host_channel`` from now on, or the lowest.
     value : In(16)
     """
 
@@ -143,9 +143,12 @@ class CodeLimits(wiring.Component):
         super().__init__(
             {
                 "channel": In(2),
+                "host_channel": In(2),
                 "known": Out(1),
                 "low": Out(16),
                 "high": Out(16),
+                "host_low": Out(16),
+                "host_high": Out(16),
                 "lower": In(1),
                 "raise_low": In(1),
                 "value": In(16),
@@ -157,16 +160,21 @@ class CodeLimits(wiring.Component):
         m.d.comb += self.known.eq(1)
         for name, strobe in (("low", self.raise_low), ("high", self.lower)):
             words, present = self.words[name], getattr(self, name)
+            host_present = getattr(self, f"host_{name}")
             if not self.compact:
-                m.d.comb += present.eq(words[self.channel])
+                m.d.comb += [
+                    present.eq(words[self.channel]),
+                    host_present.eq(words[self.host_channel]),
+                ]
                 with m.If(strobe):
-                    m.d.sync += words[self.channel].eq(self.value)
+                    m.d.sync += words[self.host_channel].eq(self.value)
                 continue
             m.submodules[name] = words
             words.memory.attrs["ram_style"] = "block"  # however small
             m.d.comb += [
                 words.read.addr.eq(self.channel),
                 present.eq(words.read.data),
+                host_present.eq(present),
                 words.write.addr.eq(self.channel),
                 words.write.data.eq(self.value),
                 words.write.en.eq(strobe),
@@ -724,18 +732,32 @@ class Guard(wiring.Component):
         ]
         value, index, dac = host.limit_value, host.limit_index, self.core.dac
         one = Const(1, 1)
-        # The limits of a code are asked for either by a write or by the host, not by both.
-        # Compared by adding the code's complement, which is what they have in common.
-        store, code, other = self.store, Signal(16), Signal(16)
-        channel = index[: len(store.channel)]
+
+        def compared(code: Value, low: Value, high: Value) -> tuple[Value, Value]:
+            """Whether it is below and above, by adding its complement, which both share."""
+            reaches = (Cat(one, high) + Cat(one, ~code))[-1]
+            return Value.cast((low + ~code)[-1]), ~reaches
+
+        # With little room one comparison does for a write and for the host. With more, no
+        # path leads from whether there is a write into it.
+        store, code = self.store, Signal(16)
+        channel, written = index[: len(store.channel)], dac.payload
         m.d.comb += [
-            store.channel.eq(Mux(dac.valid, dac.payload.channel, channel)),
-            code.eq(Mux(dac.valid, dac.payload.code, value)),
-            other.eq(~code),
-            self.below.eq((store.low + other)[-1]),
-            self.above.eq(~(Cat(one, store.high) + Cat(one, other))[-1]),
+            store.channel.eq(written.channel),
+            store.host_channel.eq(channel),
             store.value.eq(value),
+            code.eq(value),
         ]
+        if self.geometry.compact:
+            m.d.comb += [
+                store.channel.eq(Mux(dac.valid, written.channel, channel)),
+                code.eq(Mux(dac.valid, written.code, value)),
+            ]
+        weighed = code if self.geometry.compact else written.code
+        m.d.comb += Cat(self.below, self.above).eq(Cat(*compared(weighed, store.low, store.high)))
+        below, above = self.below, self.above
+        if not self.geometry.compact:
+            below, above = compared(code, store.host_low, store.host_high)
         # And those of one register at a time are compared, most of them downwards only.
         present, beyond = Signal(len(value)), Signal()
         taken = host.limit & ~raises & ~locked & ~excludes
@@ -752,17 +774,17 @@ class Guard(wiring.Component):
                             m.d.sync += self.limits[limit].eq(value)
         m.d.comb += beyond.eq(value[len(code) :].any())
         stands, under = self.codes[channel], Signal()
-        m.d.comb += under.eq((stands + other)[-1])
+        m.d.comb += under.eq((stands + ~code)[-1])
         with m.If(index < Limit.HIGH_RAIL_A):
             m.d.comb += [
                 store.raise_low.eq(taken),
-                raises.eq(self.below & ~beyond),
+                raises.eq(below & ~beyond),
                 excludes.eq(beyond | ~(under | (code == stands)) | (code > zero) | unclear),
             ]
         with m.Elif(index < Limit.READ):
             m.d.comb += [
                 store.lower.eq(taken),
-                raises.eq(self.above | beyond),
+                raises.eq(above | beyond),
                 excludes.eq((~beyond & (under | (code < zero))) | unclear),
             ]
         with m.Elif(index == Limit.DUTY):

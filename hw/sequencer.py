@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -146,11 +148,7 @@ class Sequencer(wiring.Component):
         failed = Signal()  # the engine could not finish
         m.submodules.registers = registers = Registers(self.geometry)
         engines = {op: engine for op, engine in ENGINES.items() if self.geometry.has(op)}
-        stray = Signal()
-        with m.Switch(opcode):
-            for op, outside in strays(word, self.geometry).items():
-                with m.Case(op):
-                    m.d.comb += stray.eq(outside)
+        stray = strays(word, self.geometry)
 
         set_ = operands(word, Op.SET)
         dac = operands(word, Op.DAC)
@@ -180,6 +178,15 @@ class Sequencer(wiring.Component):
         def refuse(trap: Trap | Value) -> None:
             m.d.sync += [self.illegal.eq(1), self.trap.eq(trap)]
             m.next = "HALT"
+
+        @contextmanager
+        def case(op: Op) -> Iterator[None]:
+            """Of an instruction that has no stray bits; each looks for its own only."""
+            with m.Case(op):
+                with m.If(stray[op]):
+                    refuse(Trap.STRAY)
+                with m.Else():
+                    yield
 
         with m.If(begun | advancing):
             following = count_or_load(self.pc, begun, self.run_address, compact=compact)
@@ -230,27 +237,25 @@ class Sequencer(wiring.Component):
             with m.State("EXECUTE"):
                 cycles = operands(word, Op.WAIT)["cycles"]
                 m.d.comb += timer.cycles.eq(cycles)
-                with m.If(stray):
-                    refuse(Trap.STRAY)
-                with m.Else(), m.Switch(opcode):
-                    with m.Case(Op.NOP):
+                with m.Switch(opcode):
+                    with case(Op.NOP):
                         advance()
-                    with m.Case(Op.SET):
+                    with case(Op.SET):
                         advance()
                         m.d.comb += registers.write.eq(1)
                         with m.If(~registers.known):
                             refuse(Trap.REGISTER)
-                    with m.Case(Op.WAIT):
+                    with case(Op.WAIT):
                         with m.If(cycles == 0):
                             advance()
                         with m.Else():
                             m.d.comb += timer.start.eq(1)
                             m.next = "TIMER"
-                    with m.Case(Op.DAC):
+                    with case(Op.DAC):
                         m.next = "DAC"
                     # The bounds have this cycle for themselves: no strobe waits for them.
                     for op, engine in engines.items():
-                        with m.Case(op):
+                        with case(op):
                             operand, register = refused(word, op, registers, self.geometry)
                             m.d.sync += [
                                 self.owner.eq(engine.owner),
@@ -259,14 +264,14 @@ class Sequencer(wiring.Component):
                             ]
                             m.next = "START"
                     if loops is not None:
-                        with m.Case(Op.LOOP):
+                        with case(Op.LOOP):
                             m.d.comb += loops.begin.eq((loops.count != 0) & ~loops.full)
                             advance()
                             with m.If(loops.count == 0):
                                 refuse(Trap.OPERAND)
                             with m.Elif(loops.full):
                                 refuse(Trap.NESTING)
-                        with m.Case(Op.END):
+                        with case(Op.END):
                             m.d.comb += loops.end.eq(~loops.none)
                             with m.If(loops.none):
                                 refuse(Trap.NESTING)
@@ -275,7 +280,7 @@ class Sequencer(wiring.Component):
                                 m.next = "FETCH"
                             with m.Else():
                                 advance()
-                    with m.Case(Op.HALT):
+                    with case(Op.HALT):
                         m.next = "HALT"
                     for op in (*ENGINES, Op.LOOP, Op.END):
                         if not self.geometry.has(op):

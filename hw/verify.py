@@ -217,12 +217,24 @@ rail_set, rail_reset : In
                 with m.If(fe.switch.ready):
                     m.d.sync += loading.eq(1)
 
-        def write_dac(channel: Dac, value: Signal, after: str) -> None:
-            m.d.comb += [
-                fe.dac.valid.eq(1),
-                fe.dac.payload.channel.eq(channel),
-                fe.dac.payload.code.eq(value),
-            ]
+        # What the next DAC write is of: a register, since the guard's checks are behind it.
+        writes = (
+            (Dac.RAIL_B, self.rail_reset),
+            (Dac.RAIL_B, self.rail_set),
+            (Dac.GATE_PROGRAM, gate),
+        )
+        RESET, SET, GATE = range(len(writes))
+        writing = Signal(range(len(writes)))
+        with m.Switch(writing):
+            for number, (channel, value) in enumerate(writes):
+                with m.Case(number):
+                    m.d.comb += [
+                        fe.dac.payload.channel.eq(channel),
+                        fe.dac.payload.code.eq(value),
+                    ]
+
+        def write_dac(after: str) -> None:
+            m.d.comb += fe.dac.valid.eq(1)
             with m.If(fe.dac.ready):
                 m.next = after
 
@@ -298,12 +310,12 @@ rail_set, rail_reset : In
                 with m.If(left == 0):
                     m.next = "NEXT"
                 with m.Else():
-                    m.d.sync += [attempt.eq(attempt + 1), setting.eq(0)]
+                    m.d.sync += [attempt.eq(attempt + 1), setting.eq(0), writing.eq(RESET)]
                     m.next = "RESET-DAC"
 
             # RESET, all cells at once.
             with m.State("RESET-DAC"):
-                write_dac(Dac.RAIL_B, self.rail_reset, "PULSE-ROWS")
+                write_dac("PULSE-ROWS")
             with m.State("PULSE-ROWS"):
                 switch(SwitchGroup.ROWS, 0, row_mask, "PULSE-COLUMNS")
             with m.State("PULSE-COLUMNS"):
@@ -314,8 +326,9 @@ rail_set, rail_reset : In
             # SET, one cell after the other.
             with m.State("SET-DAC"):
                 m.d.sync += setting.eq(1)
-                write_dac(Dac.RAIL_B, self.rail_set, "SET")
+                write_dac("SET")
             with m.State("SET"):
+                m.d.sync += writing.eq(GATE)
                 with m.If(here):
                     m.next = "LEVEL"
                 with m.Else():
@@ -331,7 +344,7 @@ rail_set, rail_reset : In
             if geometry.line:
                 self._compute(m, target, gate, word)
             with m.State("GATE-DAC"):
-                write_dac(Dac.GATE_PROGRAM, gate, "SET-GATES")
+                write_dac("SET-GATES")
             with m.State("SET-GATES"):
                 switch(SwitchGroup.GATES, mark, 0, "DRIVE")
 
@@ -351,6 +364,7 @@ rail_set, rail_reset : In
                     with m.If(setting):
                         onward("SET", "READ-ROWS")
                     with m.Else():
+                        m.d.sync += writing.eq(SET)
                         walk("SET-DAC")
 
             # Read, all cells at once.

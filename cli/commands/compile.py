@@ -75,6 +75,10 @@ def compile_model(
     budget: Annotated[
         bool, typer.Option("--budget", help="Take the error of every layer apart by its causes.")
     ] = False,
+    sensitivity: Annotated[
+        bool,
+        typer.Option("--sensitivity", help="Find which layer needs what: better cells or bits."),
+    ] = False,
     no_host: Annotated[
         bool,
         typer.Option("--no-host", help="Refuse operators that would have to run on the host."),
@@ -112,8 +116,8 @@ def compile_model(
         )
         bundle = output or Path(f"{model.stem}.ohm")
         samples, search = load_array(calib), None
+        classes = None if labels is None else load_array(labels)
         if target_drop is not None:
-            classes = None if labels is None else load_array(labels)
             with blaming(calib):
                 options, adc_bits, search = choose_knobs(
                     model, device, samples, classes, geometry, options, target_drop, reporter, sizes
@@ -131,6 +135,8 @@ def compile_model(
                 adc_bits,
                 stuck,
                 budget=budget,
+                needs=sensitivity,
+                labels=classes,
                 shape=sizes,
                 search=search,
                 baud=link_baud(target),

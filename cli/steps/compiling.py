@@ -17,6 +17,7 @@ from ...compiler.host_report import lines
 from ...compiler.options import Options
 from ...compiler.pipeline import calibrated, compile_model
 from ...compiler.search import Search
+from ...compiler.sensitivity import Result, Sensitivity, sensitivity
 from ...compiler.trial import SIGMAS, Outcome, Trial
 from ...hw.geometry import Geometry
 from ...sim.converters import Converters
@@ -86,12 +87,15 @@ def compile_bundle(
     faults: np.ndarray | None = None,
     *,
     budget: bool = False,
+    needs: bool = False,
+    labels: np.ndarray | None = None,
     shape: Sequence[int] | None = None,
     search: Outcome | None = None,
     baud: int | None = None,
 ) -> tuple[Compiled, dict[str, object]]:
     """Compile a network into a bundle; also returns the figures that are shown.
 
+    ``needs`` asks which layer needs what, by ``labels`` of the samples where there are any;
     ``baud`` is the rate of the board's link, where there is one.
 
     Raises
@@ -105,12 +109,19 @@ def compile_bundle(
         model, load(device), calib, geometry, options, converters, faults, shape
     )
     errors: tuple[LayerBudget, ...] = ()
-    if budget:
-        reporter.update("taking the errors apart")
-        network = load_model(model, shape, host=compiled.options.host)
-        errors = error_budget(calibrated(network, calib), compiled, faults)
+    found: Sensitivity | None = None
+    if budget or needs:
+        source = calibrated(load_model(model, shape, host=compiled.options.host), calib)
+        if budget:
+            reporter.update("taking the errors apart")
+            errors = error_budget(source, compiled, faults)
+        if needs:
+            found = sensitivity(
+                source, compiled, faults, labels,
+                progress=lambda what: reporter.update(f"sensitivity: {what}"),
+            )  # fmt: skip
     reporter.update("writing the bundle")
-    write_bundle(compiled, bundle, errors, search, baud)
+    write_bundle(compiled, bundle, errors, search, baud, found)
     report = json.loads((bundle / REPORT_JSON).read_text(encoding="utf-8"))
     image, cycles = compiled.image, report["cycles"]
     writing, energy = report["programming"]["total"], report["energy"]
@@ -149,4 +160,20 @@ def compile_bundle(
             + ", ".join(f"{cause} {cost:.2%}" for cause, cost in layer.costs.items())
             for layer in errors
         ]
+    if found:
+        figures["sensitivity"] = _needs(found)
     return compiled, figures
+
+
+def _needs(found: Sensitivity) -> list[str]:
+    """What each layer needs, in words, the one to begin with first."""
+
+    def of(result: Result) -> str:
+        return f"accuracy {result.accuracy:.2%}, output error {result.output_error:.2%}"
+
+    lines = [f"as it is: {of(found.real)}; {found.verdict}"]
+    for layer in found.layers:
+        gain = f"regains {layer.regained:+.2%} +- {SIGMAS * layer.error:.2%}"
+        fewer = "" if layer.fewer is None else f"; with {layer.bits - 1} bits {of(layer.fewer)}"
+        lines.append(f"{layer.name}: ideal {of(layer.ideal)}, {gain}{fewer}")
+    return lines

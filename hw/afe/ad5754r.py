@@ -172,12 +172,14 @@ class QuadDac(wiring.Component):
             m.d.sync += self.sdin.eq(fixed | (low & shift[-1]))
         with m.If(clock.trailing & low):
             m.d.sync += shift.eq(shift << 1)
-        with m.If(clock.start):
+        # Taken all the time while there is none: the guard's checks are behind ``valid``.
+        with m.If(~sending):
             m.d.sync += [
-                sending.eq(1),
                 self.setup.eq(write.setup),
                 shift.eq(Mux(write.setup == 0, Cat(write.code, write.channel), 0)),
             ]
+        with m.If(clock.start):
+            m.d.sync += sending.eq(1)
         with m.If(sending & clock.idle):
             with m.If(self.ldac_n):
                 m.d.sync += [self.ldac_n.eq(0), wait.eq(self.ldac_cycles - 1)]

@@ -209,7 +209,7 @@ class SwitchBanks(wiring.Component):
         m = Module()
         m.submodules.clock = clock = self.clock
         payload, left = self.frame.payload, clock.left
-        write = Signal(Write)
+        write, masks = Signal(Write), Signal()
         begin, ours = Signal(), Signal()
         m.d.comb += [
             self.sclk.eq(clock.sclk),
@@ -225,17 +225,23 @@ class SwitchBanks(wiring.Component):
         ]
         with m.If(clock.release):
             m.d.sync += self.cs_n.eq(-1)
+        # What is sent is taken all the time between frames: the guard's checks are behind
+        # ``valid``.
+        with m.If(clock.idle):
+            m.d.sync += [
+                write.eq(payload.write),
+                masks.eq((payload.write == Write.LINES) & ~payload.ground),
+            ]
         with m.If(begin):
-            m.d.sync += [write.eq(payload.write), self.cs_n.eq(0)]
+            m.d.sync += self.cs_n.eq(0)
             with m.If(payload.write == Write.LINES):
                 m.d.sync += self.cs_n.eq(~(1 << payload.bank))
 
-        load = begin & (payload.write == Write.LINES) & ~payload.ground
         loaded = {"a": payload.a & ~payload.b, "b": payload.b & ~payload.a}
         ways = {"a": self.lines, "b": max((b.lines for b in self.banks if b.ways == 3), default=0)}
         bits = {
             (way, chip): self._word(
-                m, loaded[way].word_select(chip, SWITCHES), load, ours, f"{way}{chip}"
+                m, loaded[way].word_select(chip, SWITCHES), clock.idle, ours, f"{way}{chip}"
             )
             for way, lines in ways.items()
             for chip in range(lines // SWITCHES)
@@ -255,7 +261,7 @@ class SwitchBanks(wiring.Component):
                 return bits["a", chip] ^ other, closed
             return bits["ab"[way], chip], opened
 
-        masked = left <= FRAME_BITS
+        masked = masks & (left <= FRAME_BITS)
         for line in range(self.chips):
             choices = [
                 (n, following(bank, line)) for n, bank in enumerate(self.banks) if line < bank.chips

@@ -460,7 +460,6 @@ class ArrayCard(wiring.Component):
         waiting, free = Signal(), Signal()
         again, sensing = Signal(), Signal()
         m.d.comb += [
-            ready.eq((step == len(steps)) | again),
             adc.sensor.eq(sensing),
             timer.start.eq(waiting & ~started),
             timer.cycles.eq(cycles_from_ps(WAIT_PS, self.clk_hz)),
@@ -483,7 +482,7 @@ class ArrayCard(wiring.Component):
         with m.If(free):
             m.d.sync += started.eq(~started)
             with m.If(started):
-                m.d.sync += step.eq(step + 1)
+                m.d.sync += [step.eq(step + 1), ready.eq(ready | (step == len(steps) - 1))]
         m.d.sync += [self.sw_reset.eq(step != reset), self.dac_clr.eq(step >= clear_end)]
         # A reset of the converters that has begun goes on: it must not be too short.
         with m.If(step == adc_reset):
@@ -499,6 +498,7 @@ class ArrayCard(wiring.Component):
                 with m.If((wanted != sensing) & adc.idle & ~self.core.convert):
                     m.d.sync += [again.eq(1), sensing.eq(wanted), step.eq(settings)]
         with m.If(self.core.safe):
-            m.d.sync += [step.eq(0), started.eq(0), self.sw_reset.eq(0), self.dac_clr.eq(0)]
+            m.d.sync += [step.eq(0), started.eq(0), ready.eq(0)]
+            m.d.sync += [self.sw_reset.eq(0), self.dac_clr.eq(0)]
             # The converters' reset takes them off the sensors.
             m.d.sync += [again.eq(0), sensing.eq(0)]

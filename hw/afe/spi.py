@@ -165,6 +165,8 @@ class SerialClock(wiring.Component):
             ]
         with m.If(self.release):
             m.d.sync += [self.select.eq(0), ended.eq(0), wait.eq(timing.gap - 1)]
+        with m.If(self.idle):
+            m.d.sync += self.left.eq(self.bits - 1)
         with m.If(begin):
-            m.d.sync += [self.select.eq(1), self.left.eq(self.bits - 1), wait.eq(timing.lead - 1)]
+            m.d.sync += [self.select.eq(1), wait.eq(timing.lead - 1)]
         return m

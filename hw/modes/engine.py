@@ -429,13 +429,14 @@ class ModeEngine(wiring.Component):
                         drive.granted.eq(1),
                         self.said.eq(ModeStatus.FAULT),
                         self.kind.eq(FAULT_KIND),
+                        self.recipe.eq(1),
                     ]
                     m.next = "ROW"
             with m.State("ROW"):
-                m.d.comb += [self.recipe.eq(1), self.recipe_start.eq(1)]
+                m.d.comb += self.recipe_start.eq(1)
                 m.next = "RECIPE"
             with m.State("RECIPE"):
-                m.d.comb += [self.recipe.eq(1), self.active.eq(0)]
+                m.d.comb += self.active.eq(0)
                 with m.If(self.pulse_done):
                     m.d.sync += row.eq(row + 1)
                     m.next = "ROW"
@@ -447,6 +448,7 @@ class ModeEngine(wiring.Component):
                         answer(ModeStatus.OK)
 
             with m.State("ANSWER"):
+                m.d.sync += self.recipe.eq(0)
                 good = (self.said == ModeStatus.OK) & (self.saw == ProfileStatus.OK)
                 m.d.comb += [
                     self.answered.eq(asking),

@@ -183,6 +183,26 @@ def test_schemes_for_all_and_by_layer(compile_with: Any, tmp_path: Path) -> None
     assert compile_with(None, None, "--scheme", "unary").code == 2
 
 
+def test_which_layer_needs_what(compile_with: Any, digits: Path, tmp_path: Path) -> None:
+    calib, labels = tmp_path / "calib.npy", tmp_path / "labels.npy"
+    np.save(calib, np.load(digits / "calib_x.npy")[:32])
+    np.save(labels, np.zeros(32, dtype=np.int64))
+    given = ("--sensitivity", "--labels", labels, "--json")
+    result = compile_with(None, calib, *given)
+    first, *lines = result.data["sensitivity"]
+    report = json.loads((tmp_path / "d.ohm" / "report.json").read_text())["sensitivity"]
+    names = [layer["name"] for layer in report["layers"]]
+    assert sorted(names) == ["hidden", "readout"] and report["labelled"]
+    assert [line.partition(":")[0] for line in lines] == names
+    assert report["verdict"].startswith(f"fixing {names[0]} ") and report["verdict"] in first
+    assert report["real"]["accuracy"] < 0.5  # by these labels nearly all is wrong
+    page = (tmp_path / "d.ohm" / "report.html").read_text()
+    assert report["verdict"] in page and "by labels" in page
+    np.save(labels, np.zeros(31, dtype=np.int64))
+    result = compile_with(None, calib, *given[:-1])
+    assert result.code == 2 and "whole numbers of shape (32,) are accepted" in result.sentence
+
+
 def test_an_error_budget(compile_with: Any, tmp_path: Path) -> None:
     result = compile_with(None, None, "--budget", "--json")
     lines = result.data["error_budget"]
