@@ -75,6 +75,8 @@ def assign(
     geometry: Geometry,
     slicing: Slicing,
     stuck: np.ndarray | None = None,
+    *,
+    spare: bool = True,
 ) -> Cells:
     """Levels of all cells.
 
@@ -85,6 +87,8 @@ def assign(
         (tiles, rows, columns). Of a pair with one such cell the other one gives the
         difference that is wanted, what is missing then is left to the slices below, and
         of the rows that a matrix has to spare those are left out with which most is missing.
+    spare:
+        Whether there are rows to spare.
     """
     shape = (tiles_used(placements), geometry.rows, geometry.columns)
     levels = np.zeros(shape, level_type(slicing.levels))
@@ -111,11 +115,11 @@ def assign(
         ]
         left = wanted[p.layer, p.block][part]
         unit = 1 << slicing.shift(p.slice)
-        spare = min(ends[number] - p.rows.stop, spare_rows(p.inputs))
+        rows_left = min(ends[number] - p.rows.stop, spare_rows(p.inputs)) if spare else 0
         tries = []
-        for first in range(p.first_row, p.first_row + spare + 1):
+        for first in range(p.first_row, p.first_row + rows_left + 1):
             here = stuck[p.tile, first : first + p.inputs, : 2 * p.outputs]
-            tries.append((first, *_pairs(left / unit, here, slicing.levels - 1, p.slice > 0)))
+            tries.append((first, *pairs(left / unit, here, slicing.levels - 1, p.slice > 0)))
         first, plus, minus, real = min(
             tries, key=lambda found: float(np.square(left - found[3] * unit).sum())
         )
@@ -138,13 +142,14 @@ def _ends(placements: Sequence[Placement], geometry: Geometry) -> list[int]:
     return ends
 
 
-def _pairs(
+def pairs(
     wanted: np.ndarray, stuck: np.ndarray, top: int, above: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Levels of G+ and of G- for differences that are wanted, and those that they make.
 
-    All of shape (inputs, outputs), ``stuck`` (inputs, 2 * outputs); ``above`` says that
-    there are slices below, which make up for what is cut off.
+    All of shape (inputs, outputs), ``stuck`` (inputs, 2 * outputs), or with one pair in a row
+    for all of them; ``above`` says that there are slices below, which make up for what is cut
+    off.
     """
     whole = np.trunc(wanted) if above else np.rint(wanted)
     plus, minus = np.clip(whole, 0, top), np.clip(-whole, 0, top)

@@ -28,6 +28,7 @@ from .lower import lower
 from .mapping import check_slices, place, tiles_used
 from .options import Options
 from .packing import packed
+from .permuting import find_order
 from .quantise import Range, calibrate, check_weights, choose_scales, quantise
 from .ranging import choose_ranges
 from .runner import build_engine, quantise_input
@@ -160,18 +161,29 @@ def compile_network(
             scales = choose_scales(network, ranges, bits, words, options.layers)
         infos = _layers(network, scales)
         network = packed(network, scales, geometry, options.pack)
-        placements = place(network, geometry, slicing.count, spare=faults is not None)
+        spare = faults is not None and options.spare
+        placements = place(network, geometry, slicing.count, spare=spare)
         blocks = quantise(network, scales, slicing.top, verify.codes_per_weight)
         samples = max(1, min(SAMPLES, MEMORY_VALUES // network.values))
         seen = look(network, x[:samples].astype(network.precision), means=options.bias_correction)
+        stuck, moves = None, dict[str, np.ndarray]()
+        if faults is not None:
+            stuck = in_levels(check_faults(faults, tiles_used(placements), geometry), device)
+        if stuck is not None and options.permute:
+            order = find_order(
+                network, blocks, placements, geometry, slicing, stuck, seen, spare=spare
+            )
+            network, blocks, seen = (
+                order.of_network(),
+                order.of_blocks(blocks),
+                order.of_seen(seen),
+            )
+            moves = order.moves
         if not options.bias_correction:
             network = network.without_weights()
         del source
         trim()
-        stuck = None
-        if faults is not None:
-            stuck = in_levels(check_faults(faults, tiles_used(placements), geometry), device)
-        cells = assign(blocks, placements, geometry, slicing, stuck)
+        cells = assign(blocks, placements, geometry, slicing, stuck, spare=spare)
         placements = cells.placements
         if options.bias_correction:
             blocks = corrected(network, blocks, cells.weights, seen)
