@@ -9,14 +9,14 @@ all others stay; groups take turns, and so does the choice of spare rows.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ..hw.geometry import Geometry
-from .cells import assign, pairs
+from .cells import Cells, assign, pairs
 from .channels import Channels
 from .graph import Network
 from .layers import Matrix
@@ -54,16 +54,17 @@ class Order:
     to: np.ndarray
 
     @property
-    def moves(self) -> Mapping[str, np.ndarray]:
-        """By the name of each layer whose channels have moved where each has gone.
-
-        Value ``n`` of ``c`` channels is value ``n - n % c + moved[n % c]`` now.
-        """
+    def moves(self) -> Mapping[str, tuple[int, ...]]:
+        """By the name of each layer whose channels have moved where each has gone."""
         found = {
             layer.name: self.channels.order(number + 1, self.to)
             for number, layer in enumerate(self.network.layers)
         }
-        return {name: moved for name, moved in found.items() if (np.diff(moved) != 1).any()}
+        return {
+            name: tuple(moved.tolist())
+            for name, moved in found.items()
+            if (np.diff(moved) != 1).any()
+        }
 
     def sides(self, which: Which) -> tuple[np.ndarray, np.ndarray]:
         """Which output and which input of a matrix is now in each place."""
@@ -127,6 +128,7 @@ def find_order(
     slicing: Slicing,
     stuck: np.ndarray,
     seen: Seen,
+    steps: Callable[[Sequence[QuantisedBlock], Seen, Cells], int],
     *,
     spare: bool = True,
 ) -> Order:
@@ -140,10 +142,12 @@ def find_order(
         As of :func:`~ohmloom.compiler.cells.assign`.
     seen:
         On calibration samples.
+    steps:
+        What matrices take, in the order that they are given in: never more either.
     """
     channels = Channels(network)
     best = order = Order(network, channels, np.arange(channels.count))
-    places, lost = _places(network, channels), list[float]()
+    places, lost, most = _places(network, channels), list[float](), 0
     for _ in range(ROUNDS + 1):
         own, looked = order.of_blocks(blocks), order.of_seen(seen)
         cells = assign(own, placements, geometry, slicing, stuck, spare=spare)
@@ -153,18 +157,21 @@ def find_order(
             for block in own
             if (which := (block.layer, block.block)) in parts
         }
-        lost.append(sum(trial.lost() for trial in trials.values()))
-        if len(lost) > 1 and lost[-1] >= lost[-2]:
+        error, taken = sum(trial.lost() for trial in trials.values()), steps(own, looked, cells)
+        if not lost:
+            most = taken
+        elif error >= lost[-1] or taken > most:
             break
         best = order
-        if len(lost) > 1 and lost[-1] > (1 - ENOUGH) * lost[-2]:
+        lost.append(error)
+        if len(lost) > 1 and error > (1 - ENOUGH) * lost[-2]:
             break
         to = order.to
         for nodes, found in zip(channels.groups, places, strict=True):
             if len(nodes) <= MOST:
                 to = _improved(to, nodes, [(trials[which], *some) for which, *some in found])
         order = replace(order, to=to)
-    log.info("channels in another order: an error of %.4g in place of %.4g", min(lost), lost[0])
+    log.info("channels in another order: an error of %.4g in place of %.4g", lost[-1], lost[0])
     return best
 
 

@@ -15,7 +15,7 @@ from ..sim.converters import ConverterError, Converters
 from ..sim.devices import Device
 from .analog import plan_reads
 from .biases import apart
-from .cells import assign, check_faults, in_levels
+from .cells import Cells, assign, check_faults, in_levels
 from .compiled import Compiled, Golden, LayerInfo
 from .correction import corrected
 from .errors import CalibrationError, TargetError
@@ -29,12 +29,12 @@ from .mapping import check_slices, place, tiles_used
 from .options import Options
 from .packing import packed
 from .permuting import find_order
-from .quantise import Range, calibrate, check_weights, choose_scales, quantise
-from .ranging import choose_ranges
+from .quantise import QuantisedBlock, Range, calibrate, check_weights, choose_scales, quantise
+from .ranging import choose_ranges, conversions
 from .runner import build_engine, quantise_input
 from .samples import flat_samples
 from .scales import Scale
-from .seen import look
+from .seen import Seen, look
 from .slicing import Slicing
 
 log = logging.getLogger(__name__)
@@ -166,19 +166,23 @@ def compile_network(
         blocks = quantise(network, scales, slicing.top, verify.codes_per_weight)
         samples = max(1, min(SAMPLES, MEMORY_VALUES // network.values))
         seen = look(network, x[:samples].astype(network.precision), means=options.bias_correction)
-        stuck, moves = None, dict[str, np.ndarray]()
+        stuck = None
         if faults is not None:
             stuck = in_levels(check_faults(faults, tiles_used(placements), geometry), device)
         if stuck is not None and options.permute:
+
+            def steps(blocks: Sequence[QuantisedBlock], seen: Seen, cells: Cells) -> int:
+                plans = choose_ranges(network, seen, blocks, cells, device, converters, options)
+                return conversions(plans, cells.placements)
+
             order = find_order(
-                network, blocks, placements, geometry, slicing, stuck, seen, spare=spare
-            )
-            network, blocks, seen = (
-                order.of_network(),
-                order.of_blocks(blocks),
-                order.of_seen(seen),
+                network, blocks, placements, geometry, slicing, stuck, seen, steps, spare=spare
             )
             moves = order.moves
+            infos = tuple(replace(info, moved=moves.get(info.name, ())) for info in infos)
+            if moves:  # else weights are not copied
+                blocks, seen = order.of_blocks(blocks), order.of_seen(seen)
+                network = order.of_network()
         if not options.bias_correction:
             network = network.without_weights()
         del source

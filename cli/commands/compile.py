@@ -40,6 +40,12 @@ def compile_model(
         Path | None,
         typer.Option(help="Stuck cells, .npy (tiles, rows, columns) of siemens, else NaN."),
     ] = None,
+    no_spare: Annotated[
+        bool, typer.Option("--no-spare", help="No rows to spare for stuck cells.")
+    ] = False,
+    no_permute: Annotated[
+        bool, typer.Option("--no-permute", help="Channels in their order, stuck cells or not.")
+    ] = False,
     one_shot: Annotated[
         bool, typer.Option("--one-shot", help="Write cells once, without verify.")
     ] = False,
@@ -84,6 +90,8 @@ def compile_model(
             act_bits=act_bits,
             slices=slices,
             pack=pack,
+            spare=not no_spare,
+            permute=not no_permute,
             verify=not one_shot,
             seed=seed,
             clk_hz=clk_hz,
