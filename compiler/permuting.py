@@ -170,6 +170,8 @@ def find_order(
         for nodes, found in zip(channels.groups, places, strict=True):
             if len(nodes) <= MOST:
                 to = _improved(to, nodes, [(trials[which], *some) for which, *some in found])
+        if np.array_equal(to, order.to):
+            break
         order = replace(order, to=to)
     log.info("channels in another order: an error of %.4g in place of %.4g", lost[-1], lost[0])
     return best
