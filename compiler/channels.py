@@ -22,6 +22,8 @@ STAYS = 0
 """The node of values that stay where they are."""
 _NONE = -1
 """In place of a node, of ``ZERO``."""
+_PART = 1 << 19
+"""Numbers that are looked at together: bounds memory, changes nothing."""
 
 
 class Channels:
@@ -87,7 +89,7 @@ class Channels:
     def inputs(self, block: Block, to: np.ndarray) -> np.ndarray:
         """Where each input of a matrix has gone."""
         first = block.source.at(slice(1))[0]
-        if first.min() < 0:
+        if not _rises(first):
             return np.arange(len(first))  # its values stay
         return np.searchsorted(first, self.moved(first, to))
 
@@ -137,8 +139,9 @@ class Channels:
             begins = [(int(b.target[0]) - layer.first) % width + b.outputs for b in layer.blocks]
             found = [width] if max(begins) <= width else []
         else:
-            nodes = (np.unique(self.of(column)) for column in origins.T)
-            found = [int((each >= 0).sum()) for each in nodes]
+            terms = origins.shape[1]
+            some = (origins[:, which] for which in {0, terms // 2, terms - 1})
+            found = [int((np.unique(self.of(each)) >= 0).sum()) for each in some]
         return max((n for n in found if n and layer.count % n == 0), default=1)
 
     def _units(self, nodes: int) -> np.ndarray:
@@ -156,10 +159,9 @@ class Channels:
             for block in layer.blocks:
                 yield from self._rows(block)
         elif _mapped(layer) and not layer.alike:
-            made = self.of(layer.made)
-            assert layer.origins is not None
-            for column in layer.origins.T:
-                yield _different(made, self.of(column))
+            made = self.of(layer.made)[:, np.newaxis]
+            for part in _parts(layer):
+                yield _different(np.broadcast_to(made, part.shape), self.of(part))
         else:
             for values in layer.reads:
                 nodes = self.of(np.asarray(values).reshape(-1))
@@ -167,9 +169,9 @@ class Channels:
 
     def _rows(self, block: Block) -> Iterator[np.ndarray]:
         """What one input of a matrix reads at different positions moves together."""
-        first = self.of(block.source.at(slice(1))[0])
-        if first.min() < 0:  # it could not be told what goes where
-            first = np.full_like(first, STAYS)
+        values = block.source.at(slice(1))[0]
+        # Where zeros or the same value twice are in it, it could not be told what goes where.
+        first = self.of(values) if _rises(values) else np.full_like(values, STAYS)
         for part in block.source.parts():
             nodes = self.of(block.source.at(part))
             yield _different(np.broadcast_to(first, nodes.shape), nodes)
@@ -230,7 +232,7 @@ class Channels:
         moved = self.outputs(block, same)
         yield self.of(made[(moved < 0) | (moved >= block.outputs)])
         first = block.source.at(slice(1))[0]
-        if first.min() < 0:
+        if not _rises(first):
             return
         rows = np.minimum(self.inputs(block, same), len(first) - 1)
         for part in block.source.parts():
@@ -240,14 +242,13 @@ class Channels:
 
     def _unlike(self, layer: Layer, group: np.ndarray, same: np.ndarray) -> np.ndarray:
         """Nodes of values that a layer makes otherwise than those of the other members."""
-        made, origins = layer.made, layer.origins
-        assert origins is not None
+        made = layer.made
         nodes = self.of(made)
         model = self.moved(made, same) - layer.first
         off = np.zeros(layer.count, bool)
-        for column in origins.T:
-            read = self.moved(column, same)
-            off |= read != read[model]
+        for part in _parts(layer):
+            read = self.moved(part, same)
+            off |= (read != read[model]).any(axis=1)
         sorts = layer.sorts
         if sorts is not None:
             # Constants are all the same, or of each member others: either way there are as
@@ -262,6 +263,19 @@ class Channels:
 
 def _mapped(layer: Layer) -> bool:
     return layer.origins is not None
+
+
+def _parts(layer: Layer) -> Iterator[Values]:
+    """What each value is made of, shape (count, n), so much at a time that it is not large."""
+    origins = layer.origins
+    assert origins is not None
+    step = max(_PART // layer.count, 1)
+    return (origins[:, n : n + step] for n in range(0, origins.shape[1], step))
+
+
+def _rises(values: Values) -> bool:
+    """Whether every value is there once, in the order of their numbers, and none is always 0."""
+    return bool(values[0] >= 0 and (np.diff(values) > 0).all())
 
 
 def _different(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -169,7 +169,7 @@ def find_order(
         to = order.to
         for nodes, found in zip(channels.groups, places, strict=True):
             if len(nodes) <= MOST:
-                to = _improved(to, nodes, [(trials[which], *some) for which, *some in found])
+                to = _improved(to, nodes, [(trials[which], side, at) for which, side, at in found])
         if np.array_equal(to, order.to):
             break
         order = replace(order, to=to)
