@@ -42,15 +42,13 @@ def in_order(compiled: Compiled, layers: Mapping[str, np.ndarray]) -> dict[str, 
 
     They differ where channels were put in another order around stuck cells.
     """
-    moved = {layer.name: list(layer.moved) for layer in compiled.layers if layer.moved}
-    return {
-        name: values.reshape(len(values), -1, len(moved[name]))[:, :, moved[name]].reshape(
-            values.shape
-        )
-        if name in moved
-        else values
-        for name, values in layers.items()
-    }
+    found = dict(layers)
+    for layer in compiled.layers:
+        if layer.moved and layer.name in found:
+            values = found[layer.name]
+            apart = values.reshape(len(values), -1, len(layer.moved))
+            found[layer.name] = apart[:, :, list(layer.moved)].reshape(values.shape)
+    return found
 
 
 def build_engine(
