@@ -33,7 +33,7 @@ ROUNDS = 4
 """Of all groups, at most."""
 ENOUGH = 0.01
 """Of the error, that a round must gain for another one."""
-_PART = 1 << 21
+_PART = 1 << 18
 """Weights that are tried at once: bounds memory, changes nothing."""
 
 
@@ -311,26 +311,27 @@ class _Trial:
         """
         weight = self.weight if side == 0 else self.weight.T
         own, other = self.factors[side], self.factors[1 - side]
-        member = np.full(len(own), -1)
-        which = np.zeros(len(own), np.int64)
-        member[places], which[places] = np.indices(places.shape)
+        member, number = np.full(len(own), -1), np.zeros(len(own), np.int64)
+        member[places], number[places] = np.indices(places.shape)
         here = np.flatnonzero(member[self.at[side]] >= 0)
-        here = here[np.argsort(member[self.at[side, here]], kind="stable")]
+        here = here[np.lexsort([each[self.at[side, here]] for each in (member, number)])]
+        ends = np.searchsorted(number[self.at[side, here]], np.arange(1, places.shape[1]))
         step = max(_PART // len(places), 1)
-        for some in (here[n : n + step] for n in range(0, len(here), step)):
-            place, across = self.at[side, some], self.at[1 - side, some][:, np.newaxis]
-            there = places[:, which[place]].T
-            found = self._errors(weight[there, across], self.kind[some])
-            found *= own[there]
-            found *= other[across]
-            rows, begins = np.unique(member[place], return_index=True)
-            costs[rows] += np.add.reduceat(found, begins, axis=0)
+        for place, pairs_here in zip(places.T, np.split(here, ends), strict=True):
+            weights = np.ascontiguousarray(weight[place].T)
+            for some in (pairs_here[n : n + step] for n in range(0, len(pairs_here), step)):
+                across = self.at[1 - side, some]
+                found = self._errors(weights[across], self.kind[some])
+                found *= other[across][:, np.newaxis]
+                rows, begins = np.unique(member[self.at[side, some]], return_index=True)
+                costs[rows] += np.add.reduceat(found, begins, axis=0) * own[place]
 
     def _errors(self, weights: np.ndarray, kind: np.ndarray) -> np.ndarray:
         """Squares of what each pair, of a kind, is off for weights (pairs, n)."""
         if self.squares is None:
             return self._squares(weights, self.kinds[kind])
-        return self.squares[kind[:, np.newaxis], weights + np.int64(self.slicing.top)]
+        begin = kind * self.squares.shape[1] + self.slicing.top
+        return self.squares.reshape(-1).take(weights + begin[:, np.newaxis])
 
     def _squares(self, weights: np.ndarray, levels: np.ndarray) -> np.ndarray:
         left = weights.astype(np.float64)
