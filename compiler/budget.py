@@ -16,7 +16,7 @@ import numpy as np
 from ..sim.converters import ADC_BITS
 from .compiled import Compiled
 from .pipeline import Source, compile_network
-from .runner import build_engine
+from .runner import build_engine, in_order
 
 SAMPLES = 32
 CAUSES = ("read noise", "programming error", "ADC")
@@ -103,7 +103,8 @@ def _run(
     engine = build_engine(compiled, read_noise=read_noise, faults=faults)
     trace = engine.infer(compiled.input.quantise(x))
     scales = {layer.name: layer.output for layer in compiled.layers}
-    return {name: scales[name].dequantise(drives) for name, drives in trace.layers.items()}
+    layers = in_order(compiled, trace.layers)
+    return {name: scales[name].dequantise(drives) for name, drives in layers.items()}
 
 
 def _floats(source: Source, compiled: Compiled, x: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

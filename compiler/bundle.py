@@ -152,7 +152,8 @@ def load_bundle(path: str | Path) -> Compiled:
         levels=levels,
         placements=manifest.placements,
         layers=tuple(
-            LayerInfo(r.name, r.kind, r.outputs, r.weights, r.scale) for r in manifest.layers
+            LayerInfo(r.name, r.kind, r.outputs, r.weights, r.scale, r.moved)
+            for r in manifest.layers
         ),
         device=device,
         converters=manifest.converters,
@@ -226,6 +227,7 @@ def _manifest(compiled: Compiled, files: dict[str, FileRecord]) -> Manifest:
                 weights=info.weights,
                 scale=info.output,
                 span=spans.get(info.name),
+                moved=info.moved,
             )
             for info in compiled.layers
         ),
@@ -340,6 +342,10 @@ def _check_consistency(path: Path, manifest: Manifest, instructions: int, device
                 f"{path} has a span of {span.count} words at {span.address}, {count} words "
                 f"below {geometry.act_depth} are accepted"
             )
+    for layer in manifest.layers:
+        channels = len(layer.moved)
+        if sorted(layer.moved) != list(range(channels)) or layer.outputs % (channels or 1):
+            raise BundleError(f"{path} has channels of layer {layer.name} that are in no order")
     result = bool(manifest.host) and not manifest.host[-1].gives
     if manifest.layers[-1].span is None and not result:
         raise BundleError(f"{path} has no place for the output of its last layer")

@@ -75,6 +75,8 @@ def assign(
     geometry: Geometry,
     encodings: Mapping[int, Encoding],
     stuck: np.ndarray | None = None,
+    *,
+    spare: bool = True,
 ) -> Cells:
     """Levels of all cells.
 
@@ -87,6 +89,8 @@ def assign(
         (tiles, rows, columns). Of two cells with one such the other one gives the
         difference that is wanted, what is missing then is left to the slices below, and
         of the rows that a matrix has to spare those are left out with which most is missing.
+    spare:
+        Whether there are rows to spare.
     """
     shape = (tiles_used(placements), geometry.rows, geometry.columns)
     levels = np.zeros(shape, level_type(encodings[0].levels))
@@ -105,9 +109,9 @@ def assign(
         p, encoding = placements[number], encodings[placements[number].layer]
         left = wanted[p.layer, p.block][p.weights]
         unit = encoding.unit(p.slice)
-        spare = min(ends[number] - p.rows.stop, spare_rows(p.inputs))
+        rows_left = min(ends[number] - p.rows.stop, spare_rows(p.inputs)) if spare else 0
         tries = []
-        for first in range(p.first_row, p.first_row + spare + 1):
+        for first in range(p.first_row, p.first_row + rows_left + 1):
             moved = replace(p, first_row=first)
             tries.append((moved, *encoding.around(left, moved.cells(stuck, encoding), p.slice)))
         placed[number], found, real = min(

@@ -32,6 +32,9 @@ class LayerInfo:
         Numbers that its matrices have, 0 of other layers.
     output:
         Scale of its values; a result that the host makes is not rounded to it.
+    moved:
+        Where each channel of the model's lies; of none if all are in their places. Of ``c``
+        channels value ``n`` of the model is value ``n - n % c + moved[n % c]`` of the image.
     """
 
     name: str
@@ -39,6 +42,7 @@ class LayerInfo:
     outputs: int
     weights: int
     output: Scale
+    moved: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,8 @@ class Encoding:
             Weights, as far as no slice that counts more holds them, float64 of shape
             (inputs, outputs). Slices below make up for what is cut off.
         stuck:
-            Levels of stuck cells, NaN elsewhere, shape (inputs, columns).
+            Levels of stuck cells, NaN elsewhere, shape (inputs, columns), or of one output in
+            each row, for any weights of it, (inputs, 2).
 
         Returns
         -------
@@ -173,6 +174,14 @@ class Encoding:
         real = np.where(fixed, high, plus) - np.where(broken, low, minus)
         # What a stuck cell is told to be makes no difference; level 0 takes no pulses to reach.
         return self._laid(np.where(fixed, 0, plus), np.where(broken, 0, minus)), real
+
+    def alone(self, cells: np.ndarray) -> np.ndarray:
+        """The cells (inputs, columns) of every output by itself, shape (inputs, outputs, 2).
+
+        As :meth:`around` takes them for one output.
+        """
+        high, low = np.broadcast_arrays(*self._split(cells))
+        return np.stack([low, high] if self.single else [high, low], axis=-1)
 
     def _split(self, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The columns that are added, and those that are subtracted from them."""

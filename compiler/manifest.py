@@ -49,6 +49,7 @@ class LayerRecord(_Record):
     weights: Annotated[int, Field(ge=0)]
     scale: Scale
     span: Span | None
+    moved: tuple[Annotated[int, Field(ge=0)], ...] = ()
 
 
 class NodeRecord(_Record):

@@ -48,6 +48,10 @@ class Options(BaseModel):
     pack: Annotated[int, Field(ge=1)] = 4
     """Small matrices of a layer, at most, that are joined to one: fewer products, but every
     output then has the errors of the cells beside its own."""
+    spare: bool = True
+    """Whether matrices have rows to spare, with a fault map."""
+    permute: bool = True
+    """Whether channels are put in another order around stuck cells, with a fault map."""
     verify: bool = True
     """Whether cells are written until a read finds them on their level; else once."""
     bias_correction: bool = False

@@ -15,7 +15,7 @@ from ..sim.converters import ConverterError, Converters
 from ..sim.devices import Device
 from .analog import plan_reads
 from .biases import apart
-from .cells import assign, check_faults, in_levels
+from .cells import Cells, assign, check_faults, in_levels
 from .compiled import Compiled, Golden, LayerInfo
 from .correction import corrected
 from .errors import CalibrationError, TargetError
@@ -28,12 +28,13 @@ from .lower import lower
 from .mapping import check_encoding, encodings_of, place, tiles_used
 from .options import Options
 from .packing import packed
-from .quantise import Range, calibrate, check_weights, choose_scales, quantise
-from .ranging import choose_ranges
+from .permuting import find_order
+from .quantise import QuantisedBlock, Range, calibrate, check_weights, choose_scales, quantise
+from .ranging import choose_ranges, conversions
 from .runner import build_engine, quantise_input
 from .samples import flat_samples
 from .scales import Scale
-from .seen import look
+from .seen import Seen, look
 
 log = logging.getLogger(__name__)
 
@@ -164,18 +165,35 @@ def compile_network(
             scales = choose_scales(network, ranges, bits, words, options.layers)
         infos = _layers(network, scales)
         network = packed(network, scales, geometry, encodings, options.pack)
-        placements = place(network, geometry, encodings, spare=faults is not None)
+        spare = faults is not None and options.spare
+        placements = place(network, geometry, encodings, spare=spare)
         blocks = quantise(network, scales, encodings, verify.codes_per_weight)
         samples = max(1, min(SAMPLES, MEMORY_VALUES // network.values))
         seen = look(network, x[:samples].astype(network.precision), means=options.bias_correction)
+        stuck = None
+        if faults is not None:
+            stuck = in_levels(check_faults(faults, tiles_used(placements), geometry), device)
+        if stuck is not None and options.permute:
+
+            def steps(blocks: Sequence[QuantisedBlock], seen: Seen, cells: Cells) -> int:
+                plans = choose_ranges(
+                    network, seen, blocks, cells, encodings, device, converters, options
+                )
+                return conversions(plans, cells.placements)
+
+            order = find_order(
+                network, blocks, placements, geometry, encodings, stuck, seen, steps, spare=spare
+            )
+            moves = order.moves
+            infos = tuple(replace(info, moved=moves.get(info.name, ())) for info in infos)
+            if moves:  # else weights are not copied
+                blocks, seen = order.of_blocks(blocks), order.of_seen(seen)
+                network = order.of_network()
         if not options.bias_correction:
             network = network.without_weights()
         del source
         trim()
-        stuck = None
-        if faults is not None:
-            stuck = in_levels(check_faults(faults, tiles_used(placements), geometry), device)
-        cells = assign(blocks, placements, geometry, encodings, stuck)
+        cells = assign(blocks, placements, geometry, encodings, stuck, spare=spare)
         placements = cells.placements
         if options.bias_correction:
             blocks = corrected(network, blocks, cells.weights, seen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from .analog import MVM_RANGES, AnalogPlan, analog_plan, plan_analog
 from .cells import Cells
 from .encoding import Encoding
 from .graph import Network
-from .mapping import Placement, by_matrix
+from .mapping import Placement, by_matrix, row_groups
 from .options import Options
 from .quantise import QuantisedBlock
 from .seen import Seen, Which
@@ -75,6 +76,14 @@ def choose_ranges(
         fitting = (plan for plan in fine if peak * float(plan.gain) * HEADROOM <= ADC_MAX)
         plans[which] = next(fitting, worst)
     return plans
+
+
+def conversions(plans: Mapping[Which, AnalogPlan], placements: Sequence[Placement]) -> int:
+    """Products of rows of a tile at one position of every matrix, and changes of range."""
+    parts = by_matrix(placements)
+    groups = sum(len(row_groups(p.inputs, plans[w].row_limit)) for w in parts for p in parts[w])
+    ranges = [plan.tia_range for _, plan in sorted(plans.items())]
+    return groups + sum(a != b for a, b in pairwise(ranges))
 
 
 def _bits(values: np.ndarray, quantised: QuantisedBlock) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ..sim.array import SimulatedArray
@@ -33,6 +35,20 @@ def dequantise_output(compiled: Compiled, drive: np.ndarray) -> np.ndarray:
     if compiled.host and not compiled.host[-1].gives:
         return Executor(compiled.host).result(drive)
     return compiled.layers[-1].output.dequantise(drive)
+
+
+def in_order(compiled: Compiled, layers: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Values of layers as the model has them, of those (n, values) that an image makes.
+
+    They differ where channels were put in another order around stuck cells.
+    """
+    found = dict(layers)
+    for layer in compiled.layers:
+        if layer.moved and layer.name in found:
+            values = found[layer.name]
+            apart = values.reshape(len(values), -1, len(layer.moved))
+            found[layer.name] = apart[:, :, list(layer.moved)].reshape(values.shape)
+    return found
 
 
 def build_engine(

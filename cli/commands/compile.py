@@ -59,6 +59,12 @@ def compile_model(
         Path | None,
         typer.Option(help="Stuck cells, .npy (tiles, rows, columns) of siemens, else NaN."),
     ] = None,
+    no_spare: Annotated[
+        bool, typer.Option("--no-spare", help="No rows to spare for stuck cells.")
+    ] = False,
+    no_permute: Annotated[
+        bool, typer.Option("--no-permute", help="Channels in their order, stuck cells or not.")
+    ] = False,
     one_shot: Annotated[
         bool, typer.Option("--one-shot", help="Write cells once, without verify.")
     ] = False,
@@ -108,6 +114,8 @@ def compile_model(
             slices=slices,
             scheme=scheme.value,
             pack=pack,
+            spare=not no_spare,
+            permute=not no_permute,
             verify=not one_shot,
             seed=seed,
             clk_hz=clk_hz,

@@ -97,6 +97,25 @@ class Layer(ABC):
     def emit(self, emitter: Emitter) -> None:
         """Its instructions."""
 
+    @property
+    def origins(self) -> Values | None:
+        """What each of its values is made of, shape (count, n), all of them in the same way.
+
+        None where it is otherwise: where a value lies makes a difference.
+        """
+        return None
+
+    @property
+    def sorts(self) -> Values | None:
+        """For each of its values a number, shape (count,), that those share which are made
+        with the same constants; None where all are."""
+        return None
+
+    def rearranged(self, order: np.ndarray) -> Self:
+        """The same layer where value ``n`` is made with the constants of value ``order[n]``."""
+        del order
+        return self
+
     def renumbered(self, table: Renumbering) -> Self:
         """The same layer where value ``n`` has the number ``table[n]``."""
         changes = {name: table[getattr(self, name)] for name in (*self.holds, "first")}
@@ -133,6 +152,10 @@ class Sourced(Layer):
     @property
     def reads(self) -> tuple[Values, ...]:
         return (self.source,)
+
+    @property
+    def origins(self) -> Values | None:
+        return self.source.reshape(self.count, -1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

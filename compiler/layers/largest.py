@@ -29,6 +29,10 @@ class Largest(Sourced):
     last: bool = False
     kind = "argmax"
 
+    @property
+    def origins(self) -> None:
+        return None
+
     def forward(self, memory: np.ndarray) -> np.ndarray:
         values = memory[:, self.source]
         if self.last:

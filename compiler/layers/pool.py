@@ -12,7 +12,7 @@ from ...hw.isa import POOL_LOOPS, WINDOW_FIELDS, Grid, Op, pack_pool, pack_requa
 from ..address import Addresses, cover, pool_loops
 from ..errors import TargetError
 from ..scales import mantissa_and_shift
-from .base import ZERO, Bounded, Sourced
+from .base import ZERO, Bounded, Sourced, Values
 
 if TYPE_CHECKING:
     from ..emitter import Emitter
@@ -64,6 +64,10 @@ class Mean(Bounded, Sourced):
 
     divisor: np.ndarray
     kind = "mean pool"
+
+    @property
+    def sorts(self) -> Values:
+        return np.unique(self.divisor, return_inverse=True)[1]
 
     def forward(self, memory: np.ndarray) -> np.ndarray:
         made = memory[:, self.source].sum(axis=2) / self.divisor.astype(memory.dtype)

@@ -63,6 +63,10 @@ class Product(Layer):
     def reads(self) -> tuple[Values, ...]:
         return (self.a, self.b)
 
+    @property
+    def origins(self) -> Values:
+        return np.stack([self.a, self.b], axis=1)
+
     def forward(self, memory: np.ndarray) -> np.ndarray:
         return memory[:, self.a] * memory[:, self.b]
 

@@ -63,6 +63,23 @@ class WeightedSum(Bounded):
     def reads(self) -> tuple[Values, ...]:
         return tuple(self.terms)
 
+    @property
+    def origins(self) -> Values:
+        return self.terms.T
+
+    @property
+    def sorts(self) -> Values | None:
+        kinds = _kinds([*self.factors, self.offset])
+        if len(kinds) == 1:
+            return None
+        found = np.empty(self.count, np.int64)
+        for number, here in enumerate(kinds):
+            found[here] = number
+        return found
+
+    def rearranged(self, order: np.ndarray) -> Self:
+        return replace(self, factors=self.factors[:, order], offset=self.offset[order])
+
     def forward(self, memory: np.ndarray) -> np.ndarray:
         made = (memory[:, self.terms] * self.factors).sum(axis=1) + self.offset
         return np.clip(made, self.low, self.high).astype(memory.dtype)

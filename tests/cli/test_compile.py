@@ -138,6 +138,12 @@ def test_stuck_cells(command: Any, compile_with: Any, digits: Path, tmp_path: Pa
     assert compile_with(None, None, "--faults", faults).code == 0
     aware = command(*run).data["accuracy"]
     assert aware > blind + 0.1
+    assert any(layer.moved for layer in load_bundle(bundle).layers)
+    less = "--no-permute", "--no-spare"
+    assert compile_with(None, None, "--faults", faults, *less).code == 0
+    compiled = load_bundle(bundle)
+    assert not any(layer.moved for layer in compiled.layers)
+    assert not (compiled.options.permute or compiled.options.spare)
     np.save(faults, stuck[:2])
     result = compile_with(None, None, "--faults", faults)
     assert result.code == 2 and "(8, 32, 32) is accepted" in result.sentence

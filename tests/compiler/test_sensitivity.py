@@ -45,7 +45,11 @@ def test_a_layer_with_broken_cells_comes_first(source, bad):
 
     told = []
     found = sensitivity(
-        source, compiled(source, ogb, faults), faults, seeds=1, progress=told.append
+        source,
+        compiled(source, ogb, faults, permute=False),  # which makes up for most of them
+        faults,
+        seeds=1,
+        progress=told.append,
     )
     first, second = found.layers
     assert first.name == bad and first.regained > 0.05

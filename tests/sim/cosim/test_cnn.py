@@ -10,6 +10,7 @@ import pytest
 from ohmloom.compiler.compiled import Compiled
 from ohmloom.compiler.options import Options
 from ohmloom.compiler.pipeline import compile_model
+from ohmloom.compiler.report import predict
 from ohmloom.compiler.runner import quantise_input
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import Op
@@ -91,3 +92,23 @@ def test_every_word_of_every_layer_comes_from_tiles_of_a_matrix_before_it(
             assert 0 <= columns[0] < image.geometry.columns and columns[1] == columns[0] + 1
             found += 1
         assert bool(found) == (number > 0)  # the first one is the input with zeros around it
+
+
+def test_channels_in_another_order_around_stuck_cells(tmp_path_factory) -> None:
+    device, rng = load("cspbbr3_ogb"), np.random.default_rng(6)
+    path = Zoo.save(Zoo.cnn(), tmp_path_factory.mktemp("cnn"))
+    shape = 64, GEOMETRY.rows, GEOMETRY.columns
+    at = rng.choice([device.levels[0], device.levels[-1]], shape)
+    faults = np.where(rng.random(shape) < 0.1, at, np.nan)
+    plain, moved = (
+        compile_model(path, device, X, GEOMETRY, Options(slices=2, permute=permute), None, faults)
+        for permute in (False, True)
+    )
+    assert sum(bool(layer.moved) for layer in moved.layers) > 5
+    known = faults[: moved.image.tiles].reshape(-1)
+    stuck = tuple((int(n), float(known[n])) for n in np.flatnonzero(~np.isnan(known)))
+    report = run(replace(job(moved, 1), stuck=stuck))
+    assert report.mismatches == 0
+    assert report.values_compared >= sum(layer.outputs for layer in moved.layers)
+    assert report.predicted_cycles == report.cycles_per_inference
+    assert predict(moved) == predict(plain)
