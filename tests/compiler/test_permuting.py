@@ -193,7 +193,7 @@ def test_never_more_is_lost_than_without(name, seed, share, spare, encoding):
     source = source_of(name)
     network, rng = source.network, np.random.default_rng(seed)
     scales = choose_scales(network, source.ranges, 8, 16)
-    encodings = dict.fromkeys(range(len(network.layers)), encoding)
+    encodings = {number: encoding for number in range(len(network.layers))}
     blocks = quantise(network, scales, encodings, 4.0)
     placements = place(network, ROOMY, encodings, spare=spare)
     shape = tiles_used(placements), ROOMY.rows, ROOMY.columns
