@@ -10,6 +10,7 @@ from .card import (
     Gain,
 )
 from .channels import Channels, Readout, calibrate
+from .codes import Scales
 from .half_select import HalfSelected, Scheme, half_select
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Gain",
     "HalfSelected",
     "Readout",
+    "Scales",
     "Scheme",
     "calibrate",
     "half_select",

@@ -59,6 +59,7 @@ from .protocol import Host, Trace
 from .pulses import LinePulser
 from .recipe import measure, rails_of
 from .rounds import Datapath, Rounds
+from .workers import Workers
 from .writing import Trains, Writer, Writing, result_codes
 
 _log = logging.getLogger(__name__)
@@ -97,6 +98,8 @@ class NumpyEngine:
     host:
         What makes the words of an image's calls of the host; needed where it has any that
         write.
+    threads:
+        That products are made on; the same integers on any number.
 
     Attributes
     ----------
@@ -123,6 +126,7 @@ class NumpyEngine:
         calibration: ArrayLike | None = None,
         by_round: bool = False,
         host: Host | None = None,
+        threads: int = 1,
     ) -> None:
         geometry = image.geometry
         if (array.rows, array.columns) != (geometry.rows, geometry.columns):
@@ -143,6 +147,7 @@ class NumpyEngine:
         self.read_noise = read_noise
         self.by_round = by_round
         self.host = host
+        self.workers = Workers(threads)
         self.registers = dict.fromkeys(Reg, 0)
         self.dac = dict.fromkeys(Dac, _DAC_ZERO)
         self.cell_memory = np.zeros(geometry.cells, dtype=np.uint32)
@@ -253,10 +258,11 @@ class NumpyEngine:
         if not 0 <= epoch0 <= (1 << 32) - len(x):
             raise EngineError(f"inference numbers from {epoch0} do not fit 32 bits")
         check_width("an input", x, width)
-        blocks = [
-            self._infer_block(x[start : start + _BLOCK], epoch0 + start)
-            for start in range(0, max(len(x), 1), _BLOCK)
-        ]
+        with self.workers.at_work():
+            blocks = [
+                self._infer_block(x[start : start + _BLOCK], epoch0 + start)
+                for start in range(0, max(len(x), 1), _BLOCK)
+            ]
         layers = {
             layer.name: np.concatenate([batch.act[:, layer.span.words] for batch in blocks])
             for layer in self.image.layers
@@ -510,7 +516,7 @@ class NumpyEngine:
         tia_range, seed = self._range(), self.seed if self.read_noise else None
         gain = self._gain(address, tia_range)
         scheme = self.registers[Reg.SCHEME]
-        return Product(instr, scheme, self.array, self.readout, gain, tia_range, seed)
+        return Product(instr, scheme, self.array, self.readout, gain, tia_range, seed, self.workers)
 
     def _requantised(self, address: int, instr: Instruction, acc: IntArray) -> IntArray:
         """What a ``REQUANT`` makes of accumulators (lanes, n), shape (n, count)."""
