@@ -498,7 +498,8 @@ class NumpyEngine:
         self._check(address, instr, "tile", instr["tile"] < self.array.tiles)
         base = instr["act"] + instr["first"]
         index = conversion_index(address, 0, self._loops.iteration)
-        sums, saturations = self._product(address, instr).sums(
+        made = self._product(address, instr)
+        sums, saturations = made.sums(
             batch.act[:, base : base + instr["rows"]],
             batch.epochs,
             np.full(len(batch.epochs), index),
@@ -509,7 +510,7 @@ class NumpyEngine:
         batch.acc += sums
         check_width(f"address {address}: an accumulator", batch.acc, geometry.acc_width)
         batch.saturations += saturations
-        batch.conversions += len(batch.epochs) * instr["planes"] * geometry.columns
+        batch.conversions += len(batch.epochs) * made.conversions
 
     def _product(self, address: int, instr: Instruction) -> Product:
         """How an ``MVM`` is made, with registers and rails as they stand."""

@@ -96,6 +96,12 @@ class Product:
                 self.array.drives(lines.tile, lines.first, driven)
         return sums, railed
 
+    @property
+    def conversions(self) -> int:
+        """Of all columns of the tile, for one lane."""
+        pairs = self._lines(0).joined
+        return len(self.digits) * self.array.columns // (2 if pairs else 1)
+
     def columns(self, accumulators: int) -> int:
         """First columns of the tile that the first accumulators are made from."""
         used = 2 * accumulators if self.scheme == Scheme.DIFFERENTIAL else accumulators + 1
@@ -141,7 +147,7 @@ class Product:
         total = x @ operands.total
         variance = np.empty((len(x), 0))
         if self.seed is not None and operands.variance.shape[1]:
-            squares = x if lines.largest == 1 else x * x
+            squares = x if self.readout.converters.input_bits == 1 else x * x
             variance = squares.astype(operands.variance.dtype, copy=False) @ operands.variance
         weight = np.array([each.weight for each in digits], np.int64)[digit]
         plane = np.array([each.plane for each in digits], np.int64)[digit]
