@@ -362,8 +362,8 @@ def _check_placements(path: Path, manifest: Manifest, levels: int) -> None:
         )
         if not inside or (p.tile, p.first_row) < end:
             raise BundleError(
-                f"{path} has {p.inputs} rows and {p.outputs} outputs of layer {p.layer} in slice "
-                f"{p.slice} from row {p.first_row} of tile {p.tile} on, which is outside it or in "
+                f"{path} has {p.inputs} rows and {p.outputs} outputs of slice {p.slice} of layer "
+                f"{p.layer} from row {p.first_row} of tile {p.tile} on, which is outside it or in "
                 "another's rows"
             )
         end = (p.tile, p.first_row + p.inputs)

@@ -91,7 +91,7 @@ def weight_noise(device: str, options: Options | None = None, layer: str = "") -
     """
     options, entry = options or Options(), load(device)
     levels = len(entry.level_codes)
-    plain = Encoding(levels)
+    encoding, plain = options.encodings(levels, [layer])[0], Encoding(levels)
     top = levels - 1
     # Each output has every weight, so that its scale is 1 and the weights are the levels.
     outputs = -(-CELLS * (2 * top + 1) // _INPUTS)
@@ -103,8 +103,8 @@ def weight_noise(device: str, options: Options | None = None, layer: str = "") -
         np.zeros(outputs),
         np.array([inputs]),
     )
-    layer = Matrix(name="levels", first=inputs, blocks=(block,))
-    network = finished("x", (1, inputs), [layer], layer.made[np.newaxis])
+    matrix = Matrix(name="levels", first=inputs, blocks=(block,))
+    network = finished("x", (1, inputs), [matrix], matrix.made[np.newaxis])
     source = calibrated(network, np.ones((1, inputs), np.float32))
     geometry = Geometry(tiles=4096, acc_width=64, param_depth=1 << 16, act_depth=1 << 16)
     single = options.model_copy(
@@ -121,5 +121,5 @@ def weight_noise(device: str, options: Options | None = None, layer: str = "") -
     return WeightNoise(
         np.array([each.mean() for each in own]),
         np.array([each.std() for each in own]),
-        options.encodings(levels, [layer])[0],
+        encoding,
     )

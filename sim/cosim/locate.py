@@ -8,7 +8,7 @@ import numpy as np
 
 from ...hw.cycles import executed
 from ...hw.image import Image
-from ...hw.isa import Instruction, Op
+from ...hw.isa import Instruction, Op, Reg, Scheme
 from ..engine.post import POST, places
 from ..numerics import IntArray
 from .overhead import inference
@@ -17,7 +17,7 @@ _ADDRESSES = 1 << 16
 
 
 def origin(image: Image, address: int) -> tuple[tuple[int, ...], tuple[int, int]]:
-    """Tiles and the column pair behind activation word ``address``.
+    """Tiles and the two columns behind activation word ``address``, the second one subtracted.
 
     Of a word that post-processing has made, those of the first word that it was made from.
     """
@@ -34,11 +34,11 @@ def _origin(
     for n, instr in reversed(list(enumerate(code))):
         if instr.op is Op.REQUANT:
             _, moved = _moved(code[:n], instr)
-            pairs = address - instr["out"] - moved
-            if (found := pairs[(pairs >= 0) & (pairs < instr["count"])]).size:
-                pair, tiles = int(found[0]), _tiles(code[:n])
+            outputs = address - instr["out"] - moved
+            if (found := outputs[(outputs >= 0) & (outputs < instr["count"])]).size:
+                output, tiles = int(found[0]), _tiles(code[:n])
                 if tiles:
-                    return tiles, (2 * pair, 2 * pair + 1)
+                    return tiles, _columns(code[:n], output)
                 break  # a word that holds 0
         elif instr.op in POST:
             reads, writes = places(instr, image.params)
@@ -74,6 +74,14 @@ def _tiles(code: Sequence[Instruction]) -> tuple[int, ...]:
         if instr.op is Op.MVM:
             tiles = [instr["tile"]] if instr["clear"] else [*tiles, instr["tile"]]
     return tuple(dict.fromkeys(tiles))
+
+
+def _columns(code: Sequence[Instruction], output: int) -> tuple[int, int]:
+    """Columns whose codes accumulator ``output`` is the difference of after ``code``."""
+    schemes = (i["value"] for i in reversed(code) if i.op is Op.SET and i["reg"] == Reg.SCHEME)
+    if next(schemes, Scheme.DIFFERENTIAL) == Scheme.DIFFERENTIAL:
+        return 2 * output, 2 * output + 1
+    return output + 1, 0
 
 
 def conversions(image: Image) -> int:

@@ -446,6 +446,7 @@ def image(geometry: Geometry = GEOMETRY, code: tuple[Instruction, ...] = ()) -> 
 
 LUT = instruction(Op.LUT, act=0, out=0, table=0, count=1)
 SLICE = instruction(Op.MVM, tile=0, act=0, first=0, rows=1, planes=1, signed=0, clear=0, shift=4)
+PAIRS, COLUMNS = (instruction(Op.SET, reg=Reg.SCHEME, value=value) for value in (0, 1))
 
 
 @pytest.mark.parametrize(
@@ -460,6 +461,8 @@ SLICE = instruction(Op.MVM, tile=0, act=0, first=0, rows=1, planes=1, signed=0, 
         ({"program_depth": 16}, 16 * (LUT,), "it needs 17 words of program memory"),
         ({"lut": False}, (LUT,), "it needs LUT, the board lacks it"),
         ({"slices": False}, (SLICE,), "it needs bit slices, the board lacks them"),
+        ({"single": False}, (COLUMNS,), "it needs single columns, the board lacks them"),
+        ({"single": False}, (PAIRS,), "it needs single columns"),  # which it refuses to set
         ({"passive": True}, (), "an array with transistors, the board is for one without"),
         ({"line": False}, (instruction(Op.SET, reg=Reg.LINE, value=1),), "it needs targets"),
         ({"wear": False}, (instruction(Op.SET, reg=Reg.ENDURANCE, value=9),), "count of wear"),

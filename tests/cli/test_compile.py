@@ -162,6 +162,27 @@ def test_knobs_of_one_layer(compile_with: Any, tmp_path: Path) -> None:
     assert result.code == 2 and "no layer 'other', but" in result.sentence
 
 
+def test_schemes_for_all_and_by_layer(compile_with: Any, tmp_path: Path) -> None:
+    given = ("--scheme", "offset", "--layer", "readout:slices=2,scheme=twos-complement", "--json")
+    data = compile_with(None, None, *given).data
+    compiled = load_bundle(tmp_path / "d.ohm")
+    assert [str(compiled.encodings[n]) for n in (0, 1)] == [
+        "1 slice, offset",
+        "2 slices, twos-complement",
+    ]
+    told = data["layers"]
+    assert told[0].startswith("hidden: matrix in 1 slice, offset, 48 values, tiles ")
+    assert told[1].startswith("readout: matrix in 2 slices, twos-complement, 10 values, tile")
+    for given in ("hidden:scheme=unary", "hidden:slices=9", "hidden:slices=0", "hidden:scheme="):
+        result = compile_with(None, None, "--layer", given)
+        assert result.code == 2 and f"--layer {given}: NAME:act_bits=8" in result.err
+    result = compile_with(None, None, "--scheme", "twos-complement")
+    assert result.code == 2 and "need 2 slices of" in result.sentence
+    result = compile_with(None, None, "--scheme", "offset", "--target", "icebreaker")
+    assert result.code == 2 and "offset weights are in single columns" in result.sentence
+    assert compile_with(None, None, "--scheme", "unary").code == 2
+
+
 def test_an_error_budget(compile_with: Any, tmp_path: Path) -> None:
     result = compile_with(None, None, "--budget", "--json")
     lines = result.data["error_budget"]

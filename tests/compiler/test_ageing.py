@@ -7,6 +7,7 @@ import pytest
 
 from ohmloom.compiler.ageing import aged
 from ohmloom.compiler.errors import InputError
+from ohmloom.compiler.options import Options
 from ohmloom.compiler.pipeline import compile_model
 from ohmloom.compiler.runner import accuracy, build_engine, dequantise_output, quantise_input
 from ohmloom.sim.devices import load
@@ -20,12 +21,13 @@ LAW = {
 }
 
 
-@pytest.fixture(scope="module")
-def fading(digits):
+@pytest.fixture(scope="module", params=["differential", "offset"])
+def fading(digits, request):
     """The digits example on cells that lose a tenth of their conductance in a few seconds."""
     document = load("cspbbr3_ogb").document()
     document["modes"]["nonvolatile"]["drift"] = LAW
-    return compile_model(digits.model, build(document, "fading"), digits.calib)
+    return compile_model(digits.model, build(document, "fading"), digits.calib,
+                         options=Options(scheme=request.param))  # fmt: skip
 
 
 def test_weights_fade_and_are_made_up_for(fading, digits):

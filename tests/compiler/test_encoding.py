@@ -23,17 +23,17 @@ def weights(encoding, seed, shape=(7, 9)):
     return weight
 
 
-def held(encoding, cells):
+def held(encoding, cells) -> np.ndarray:
     """What cells (slices, inputs, columns) hold, by the definition of each scheme."""
-    total = 0.0
+    total = np.zeros(())
     for number, levels in enumerate(np.asarray(cells, np.float64)):
         unit = 2.0 ** (number * (encoding.levels.bit_length() - 1))
         if encoding.scheme == "differential":
-            total += unit * (levels[:, 0::2] - levels[:, 1::2])
+            total = total + unit * (levels[:, 0::2] - levels[:, 1::2])
         elif encoding.scheme == "twos-complement" and number == encoding.slices - 1:
-            total -= unit * (levels[:, 1:] - levels[:, :1])
+            total = total - unit * (levels[:, 1:] - levels[:, :1])
         else:
-            total += unit * (levels[:, 1:] - levels[:, :1])
+            total = total + unit * (levels[:, 1:] - levels[:, :1])
     return total
 
 

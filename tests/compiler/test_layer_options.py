@@ -104,9 +104,10 @@ def test_steps_that_share_cells_have_the_slices_of_the_first(zoo, tmp_path):
     for agrees in (LayerOptions(slices=2), LayerOptions(act_bits=9)):
         both = Options(layers=twice | {others[0]: agrees})
         assert (compile_model(path, load("ideal"), x, options=both).levels == own.levels).all()
-    other = twice | {others[0]: LayerOptions(slices=3)}
-    with pytest.raises(TargetError, match=f"'{others[0]}' is on the cells of layer '{holder}'"):
-        compile_model(path, load("ideal"), x, options=Options(layers=other))
+    for differs in (LayerOptions(slices=3), LayerOptions(scheme="offset")):
+        other = Options(layers=twice | {others[0]: differs})
+        with pytest.raises(TargetError, match=f"'{others[0]}' is on the cells of layer '{holder}'"):
+            compile_model(path, load("ideal"), x, options=other)
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,16 @@ def compiled(path, x, geometry, most):
     return compile_network("grouped", source, EXACT, geometry, options, WHOLE)
 
 
+def test_single_columns_hold_more_of_them():
+    """Seven matrices of two outputs, where pairs hold four of them."""
+    network = grouped(7, 2, 2, 1)
+    offset = dict.fromkeys(range(9), Encoding(16, 1, "offset"))
+    for encodings, outputs in ((ENCODINGS, [8, 6]), (offset, [14])):
+        (layer,) = packed(network, [SCALE, SCALE], GEOMETRY, encodings, 99).layers
+        assert isinstance(layer, Matrix)
+        assert [block.outputs for block in layer.blocks] == outputs
+
+
 @settings(deadline=None, max_examples=30)
 @given(
     st.sampled_from(["Conv", "ConvTranspose"]),

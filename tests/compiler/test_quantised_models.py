@@ -74,13 +74,25 @@ def test_the_judge_itself_can_fail(bench):
     assert not bench.passes([])
 
 
-@pytest.mark.parametrize("form", ["QDQ", "QOperator"])
-def test_a_whole_network_is_within_a_step_of_onnx_runtime(bench, models, samples, form, tmp_path):
+@pytest.mark.parametrize(
+    ("form", "scheme", "slices"),
+    [
+        ("QDQ", "differential", 1),
+        ("QOperator", "differential", 1),
+        ("QDQ", "offset", 2),
+        ("QDQ", "twos-complement", 2),
+    ],
+)
+def test_a_whole_network_is_within_a_step_of_onnx_runtime(
+    bench, models, samples, form, scheme, slices, tmp_path
+):
     path = tmp_path / "model.onnx"
     onnx.save(models[form], path)
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     expected = np.asarray(session.run(None, {"x": samples})[0])
-    options = Options(act_bits=16, tia_range=0, golden_samples=1, host=False)
+    options = Options(
+        act_bits=16, tia_range=0, golden_samples=1, host=False, scheme=scheme, slices=slices
+    )
     compiled = compile_model(path, bench.DEVICE, samples, bench.GEOMETRY, options, bench.CONVERTERS)
     trace = build_engine(compiled).infer(quantise_input(compiled, samples))
     found = dequantise_output(compiled, trace.output).reshape(expected.shape)
@@ -96,6 +108,10 @@ def test_levels_that_are_too_few_are_refused_with_the_slices_it_takes(models, sa
         TargetError, match=r"integer weights need 2 slices of 32 levels, there are 1"
     ):
         compile_model(path, load("ideal:32"), samples)
+    for scheme, slices in (("offset", 2), ("twos-complement", 3)):
+        words = f"{scheme} integer weights need {slices} slices of 32 levels"
+        with pytest.raises(TargetError, match=words):
+            compile_model(path, load("ideal:32"), samples, options=Options(scheme=scheme))
     compiled = compile_model(path, load("ideal:32"), samples, options=Options(slices=2))
     assert compiled.input.zero_point == numpy_helper.to_array(
         next(t for t in models["QDQ"].graph.initializer if t.name == "x_zero_point")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from fractions import Fraction
 
@@ -10,7 +11,7 @@ import pytest
 
 from ohmloom.compiler.bundle import load_bundle, write_bundle
 from ohmloom.compiler.compiled import Compiled
-from ohmloom.compiler.errors import TargetError
+from ohmloom.compiler.errors import BundleError, TargetError
 from ohmloom.compiler.frontend import load_model
 from ohmloom.compiler.layers import Matrix
 from ohmloom.compiler.options import LayerOptions, Options
@@ -327,6 +328,29 @@ def test_the_report_says_where_weights_are(path, tmp_path):
     page = render_html(compiled, report)
     for words in ("2, twos-complement", "1, offset", "1, differential", "slice 1, twos-complement"):
         assert words in page
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        (["options", "layers", "MatMul_m0", "slices"], 1, "1 slice, twos-complement, which"),
+        (["options", "layers", "MatMul_m1", "scheme"], "differential", "15 outputs of slice 0"),
+        (["options", "layers", "MatMul_m0", "slices"], 8, "8 slices of 4 bits"),
+        (["placements", 0, "outputs"], 16, "16 outputs of slice 0 of layer 0"),
+        (["geometry", "single"], False, "2 slices, twos-complement, which its cells or its cont"),
+        (["geometry", "compact"], True, "which the target's controller, a compact one, lacks"),
+    ],
+)
+def test_bundles_whose_cells_do_not_fit_the_controller(path, tmp_path, key, value, words):
+    bundle = write_bundle(exact(path, layers=MIXED), tmp_path / "hostile.ohm")
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    part = manifest
+    for name in key[:-1]:
+        part = part[name]
+    part[key[-1]] = value
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match=words):
+        load_bundle(bundle)
 
 
 def test_a_bundle_of_schemes_comes_back(path, tmp_path):

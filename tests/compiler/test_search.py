@@ -7,7 +7,7 @@ import pytest
 
 from ohmloom.compiler.errors import TargetError
 from ohmloom.compiler.frontend import load_model
-from ohmloom.compiler.options import Options
+from ohmloom.compiler.options import LayerOptions, Options
 from ohmloom.compiler.pipeline import calibrated
 from ohmloom.compiler.search import Search
 from ohmloom.hw.geometry import Geometry
@@ -22,9 +22,10 @@ def source(digits):
 
 def search(source, digits, device, target=0.02, **changes):
     x = digits.x[:200].reshape(200, -1).astype(np.float32)
-    settings = {"geometry": Geometry(tiles=256), "labels": digits.y[:200], "seeds": 2} | changes
+    settings = {"geometry": Geometry(tiles=256), "labels": digits.y[:200], "seeds": 2,
+        "options": Options()} | changes  # fmt: skip
     return Search(
-        source, load(device), settings["geometry"], Options(), Converters(), x,
+        source, load(device), settings["geometry"], settings["options"], Converters(), x,
         settings["labels"], target, settings["seeds"],
     )  # fmt: skip
 
@@ -51,6 +52,20 @@ def test_a_device_of_two_levels_needs_several(source, digits):
     assert made.run().chosen.slices > 1
     drops = [trial.drop for trial in made.trials if trial.slices == 1]
     assert drops[0] is not None and drops[0] > 0.1
+
+
+def test_slices_begin_with_those_that_a_scheme_takes(source, digits):
+    made = search(source, digits, "vb3", options=Options(scheme="twos-complement"), target=0.3)
+    best = made.run().chosen
+    assert made.trials[0].slices == 2 and all(trial.drop is not None for trial in made.trials)
+    assert made.chosen(best)[0].scheme == "twos-complement"
+
+
+def test_slices_of_a_layer_stay_what_they_are(source, digits):
+    own = {"hidden": LayerOptions(slices=3, scheme="offset")}
+    made = search(source, digits, "cspbbr3_ogb", options=Options(layers=own))
+    best = made.run().chosen
+    assert best.slices == 1 and made.chosen(best)[0].layers == own
 
 
 def test_without_labels_floats_are_right(source, digits):

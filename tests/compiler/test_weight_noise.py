@@ -7,7 +7,7 @@ import pytest
 
 import ohmloom
 from ohmloom.compiler.encoding import Encoding
-from ohmloom.compiler.options import Options
+from ohmloom.compiler.options import LayerOptions, Options
 from ohmloom.compiler.pipeline import compile_model
 from ohmloom.compiler.runner import build_engine
 from ohmloom.compiler.weight_noise import WeightNoise, weight_noise
@@ -71,6 +71,41 @@ def test_each_cell_of_each_slice_scatters():
     weight = np.resize([15.0, 0.0, 7.0], (1, 30_000))
     held = noise.sample(weight, np.random.default_rng(3))
     assert (held - weight).std() == pytest.approx(0.1 * np.sqrt(2 * (1 + 16)), rel=0.05)
+
+
+@pytest.mark.parametrize("scheme", ["offset", "twos-complement"])
+def test_single_columns_scatter_with_their_reference(scheme):
+    """A cell and a reference a slice, the reference that of all outputs on a tile."""
+    encoding = Encoding(8, 2, scheme)
+    exact = WeightNoise(np.arange(8.0), np.zeros(8), encoding, columns=4)
+    weight = np.random.default_rng(0).integers(-7, 8, (4, 30_000)).astype(float)
+    weight[:, 0] = encoding.top
+    np.testing.assert_allclose(exact.sample(weight, np.random.default_rng(3)), weight)
+    noise = WeightNoise(np.arange(8.0), np.full(8, 0.1), encoding, columns=4)
+    off = noise.sample(weight, np.random.default_rng(3)) - weight
+    assert off.std() == pytest.approx(0.1 * np.sqrt(2 * (1 + 64)), rel=0.05)
+    # Three outputs are on the first tile, one on the next.
+    together = np.corrcoef(off)
+    np.testing.assert_allclose(together[:3, :3], 0.5 + 0.5 * np.eye(3), atol=0.03)
+    assert np.abs(together[3, :3]).max() < 0.03
+
+
+@pytest.mark.parametrize("scheme", ["offset", "twos-complement"])
+def test_weights_scatter_as_those_of_a_written_array(scheme, zoo, tmp_path):
+    options = Options(slices=2, layers={"MatMul_m0": LayerOptions(scheme=scheme)}, seed=5)
+    path = zoo.save(zoo.mlp((64, 31)), tmp_path)
+    x = np.random.default_rng(2).normal(size=(8, 64)).astype(np.float32)
+    device = load(DEVICE)
+    compiled = compile_model(path, device, x, Geometry(), options)
+    steps = (build_engine(compiled).array.g - device.levels[0]) / (device.level_step * device.g_lsb)
+    off, encoding = np.zeros((64, 31)), compiled.encodings[0]
+    for p in compiled.placements:
+        here = p.cells(steps, encoding) - p.cells(compiled.levels, encoding)
+        off[p.weights] += encoding.unit(p.slice) * encoding.differences(here)
+    drawn_weights = np.resize(np.arange(-encoding.top, encoding.top + 1.0), (31, 64 * 20))
+    noise = weight_noise(DEVICE, options, "MatMul_m0")
+    held = noise.sample(drawn_weights, np.random.default_rng(1)) - drawn_weights
+    assert held.std() == pytest.approx(off.std(), rel=0.15)
 
 
 def test_draws_are_the_generators(noise):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ohmloom.hw.banks import BANKS
 from ohmloom.hw.geometry import (
     MOST_SHIFT,
     OPTIONAL,
@@ -14,7 +17,7 @@ from ohmloom.hw.geometry import (
     GeometryError,
     accumulator_bits,
 )
-from ohmloom.hw.isa import LAYOUTS, Op, instruction
+from ohmloom.hw.isa import LAYOUTS, Op, Reg, decode, encode, instruction
 
 LIMITS = {
     "rows": (8, 248),
@@ -88,6 +91,29 @@ def test_bit_slices_are_said_above_all_else():
     for each in (lacking, Geometry(compact=True)):
         assert not each.takes("shift") and each.most_shift == 0 and "slices" in each.left_out
         assert not each.features >> len(OPTIONAL) + 5
+
+
+def test_single_columns_are_asked_for_and_make_an_accumulator_of_each():
+    plain, single = Geometry(columns=40), Geometry(columns=40, single=True)
+    assert (plain.accumulators, single.accumulators, single.pairs) == (20, 40, 20)
+    assert single.features - plain.features == 1 << len(OPTIONAL) + 6
+    assert [reg for reg in Reg if single.knows(reg) != plain.knows(reg)] == [Reg.SCHEME]
+    assert single.knows(Reg.SCHEME) and "single" not in plain.left_out + single.left_out
+    compact = replace(single, compact=True)
+    assert not compact.has_single and not compact.knows(Reg.SCHEME)
+    assert compact.accumulators == compact.pairs
+    assert compact.features == replace(compact, single=False).features
+
+
+def test_every_accumulator_can_be_requantised():
+    widest = Geometry(columns=LIMITS["columns"][1], single=True)
+    fields = {"out": 0, "param": 0, "count": widest.accumulators}
+    assert decode(encode(instruction(Op.REQUANT, **fields)))["count"] == widest.columns
+
+
+def test_bank_registers_are_those_of_banks():
+    plain, banked = Geometry(), Geometry(banks=True)
+    assert {reg for reg in Reg if banked.knows(reg) and not plain.knows(reg)} == BANKS
 
 
 def test_every_optional_operand_has_its_flag():

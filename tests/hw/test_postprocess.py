@@ -50,6 +50,7 @@ from ohmloom.sim.engine import EngineError, NumpyEngine
 
 WIDE = Geometry(rows=8, columns=8, tiles=1, act_depth=64, param_depth=192)
 NARROW = replace(WIDE, act_width=9, acc_width=32)
+SINGLE = replace(NARROW, single=True)
 SERIAL = replace(WIDE, residual=False, compact=True)
 SMALL = replace(NARROW, residual=False, compact=True, act_depth=61)
 COMPACT = replace(WIDE, compact=True)
@@ -69,7 +70,7 @@ class Bench(Elaboratable):
         self.param = memory.Memory(shape=64, depth=geometry.param_depth, init=params)
         mask = (1 << geometry.acc_width) - 1
         self.acc = memory.Memory(
-            shape=geometry.acc_width, depth=geometry.pairs, init=[int(v) & mask for v in acc]
+            shape=geometry.acc_width, depth=geometry.accumulators, init=[int(v) & mask for v in acc]
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -261,7 +262,7 @@ def cases(draw, geometry: Geometry) -> Case:
         address = st.integers(0, depth - 1)
         match op:
             case Op.REQUANT:
-                count = draw(st.integers(1, geometry.pairs))
+                count = draw(st.integers(1, geometry.accumulators))
                 instr = instruction(
                     op, out=draw(st.integers(0, depth - count)), param=len(params), count=count
                 )
@@ -317,14 +318,14 @@ def cases(draw, geometry: Geometry) -> Case:
         assert all(bound.holds(instr, geometry) for bound in BOUNDS[op])
         program.append(instr)
     bounds = sorted((draw(signed_bits(width)), draw(signed_bits(width))))
-    acc = [draw(signed_bits(geometry.acc_width)) for _ in range(geometry.pairs)]
+    acc = [draw(signed_bits(geometry.acc_width)) for _ in range(geometry.accumulators)]
     return Case(program, act.tolist(), params, acc, (bounds[0], bounds[1]), geometry)
 
 
 @pytest.mark.parametrize(
     "geometry",
-    [WIDE, NARROW, SERIAL, SMALL, pytest.param(COMPACT, marks=pytest.mark.slow)],
-    ids=["16 bits", "9 bits", "serial", "9 bits, serial", "compact with ADD"],
+    [WIDE, NARROW, SINGLE, SERIAL, SMALL, pytest.param(COMPACT, marks=pytest.mark.slow)],
+    ids=["16 bits", "9 bits", "single columns", "serial", "9 bits, serial", "compact with ADD"],
 )
 @settings(max_examples=30, deadline=None)
 @given(data=st.data())

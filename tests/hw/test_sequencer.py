@@ -13,7 +13,17 @@ from amaranth.lib.wiring import connect
 
 from ohmloom.hw.bounds import BOUNDS, REGISTER_BOUNDS, register_bits
 from ohmloom.hw.geometry import Geometry
-from ohmloom.hw.isa import LAYOUTS, OPCODE_BITS, WORD_BITS, Dac, Op, Reg, encode, instruction
+from ohmloom.hw.isa import (
+    LAYOUTS,
+    OPCODE_BITS,
+    WORD_BITS,
+    Dac,
+    Op,
+    Reg,
+    Scheme,
+    encode,
+    instruction,
+)
 from ohmloom.hw.profile import arm_key
 from ohmloom.hw.registers import SIGNED, registers_of
 from ohmloom.hw.sequencer import ASKING, ENGINES, MVM, PULSE, SEQUENCER, STROBES, VERIFY, Sequencer
@@ -129,7 +139,7 @@ def execute(compact, simulate, front_end, front_end_times):
                 result.length = ctx.get(now) - begun
                 result.cycles = ctx.get(seq.cycles)
                 result.illegal = ctx.get(seq.illegal)
-                for reg in REGISTERS:
+                for reg in registers_of(geometry):
                     result.registers[reg] = ctx.get(getattr(seq.registers, reg.name.lower()))
                 await ctx.tick()
                 assert not ctx.get(seq.running) and not ctx.get(seq.active)
@@ -406,6 +416,19 @@ def test_a_register_beyond_its_bounds_ends_the_run(execute, bound):
             continue  # no register holds it
         (run,), _ = execute([TRIES, instruction(Op.SET, reg=bound.reg, value=value), program, HALT])
         assert (run.illegal, len(run.starts)) == (1 - taken, taken)
+
+
+@pytest.mark.parametrize("value", [*Scheme, -1, 3, 4, 1 << 30])
+def test_a_scheme_is_one_and_of_a_controller_with_single_columns(execute, compact, value):
+    mvm = instruction(Op.MVM, act=40, **MVM_AT)
+    program = [instruction(Op.SET, reg=Reg.SCHEME, value=value), mvm, HALT]
+    taken = value in list(Scheme) and not compact
+    (run,), _ = execute(program, geometry=replace(GEOMETRY, single=True))
+    assert (run.illegal, len(run.starts)) == (not taken, taken)
+    (run,), _ = execute(program)
+    assert (run.illegal, run.starts, run.cycles) == (1, [], EMPTY)
+    (run,), _ = execute([instruction(Op.NOP), mvm, HALT])
+    assert (run.illegal, len(run.starts)) == (0, 1)
 
 
 def test_an_engine_that_fails_ends_the_run(execute):
