@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...hw.isa import Instruction, Scheme
 from ..numerics import IntArray
 
 
@@ -49,24 +48,24 @@ class Digit:
         return ((x >> self.plane & self.mask) ^ self.sign) - self.sign
 
 
-def digits_of(instr: Instruction, scheme: int, input_bits: int) -> tuple[Digit, ...]:
-    """The digits of an ``MVM``, the lowest first.
+def digits_of(planes: int, signed: bool, input_bits: int, unit: int = 1) -> tuple[Digit, ...]:
+    """The digits of an activation, the lowest first.
 
     Parameters
     ----------
-    scheme:
-        A :class:`~ohmloom.hw.isa.Scheme`.
+    planes, signed:
+        Its bits, and whether they are two's complement.
     input_bits:
         Of what drives the rows. 1: a switch to V_read; the top plane of a signed activation
         is subtracted. More: a DAC, which gives the top digit its sign.
+    unit:
+        What a code at V_read counts in the accumulators.
     """
-    planes, shift = instr["planes"], instr["shift"]
-    sense = -1 if scheme == Scheme.SUBTRACTED else 1
     found = []
     for plane in range(0, planes, input_bits):
-        top = bool(instr["signed"]) and plane + input_bits >= planes
-        signed = top and input_bits > 1
-        share = input_bits - signed if input_bits > 1 else 0
-        weight = (-sense if top and not signed else sense) << plane + shift + share
-        found.append(Digit(plane, min(input_bits, planes - plane), signed, share, weight))
+        top = signed and plane + input_bits >= planes
+        bipolar = top and input_bits > 1
+        share = input_bits - bipolar if input_bits > 1 else 0
+        weight = (-unit if top and not bipolar else unit) << plane + share
+        found.append(Digit(plane, min(input_bits, planes - plane), bipolar, share, weight))
     return tuple(found)

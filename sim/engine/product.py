@@ -55,7 +55,9 @@ class Product:
     @cached_property
     def digits(self) -> tuple[Digit, ...]:
         """What the rows are driven with, one conversion after the other."""
-        return digits_of(self.instr, self.scheme, self.readout.converters.input_bits)
+        unit = (-1 if self.scheme == Scheme.SUBTRACTED else 1) << self.instr["shift"]
+        bits = self.readout.converters.input_bits
+        return digits_of(self.instr["planes"], bool(self.instr["signed"]), bits, unit)
 
     def sums(
         self, x: IntArray, epochs: IntArray, index: IntArray, accumulators: int
