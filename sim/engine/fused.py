@@ -1,9 +1,9 @@
-"""Conversions of many sums at once, in one compiled loop where numba is installed."""
+"""Many conversions, or many outputs, in one compiled loop where numba is installed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
@@ -11,11 +11,14 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from ...hw.isa import unpack_requant
 from ..converters import Scales
-from ..numerics import PLACE_BITS, Domain, IntArray, normal_table
+from ..numerics import PLACE_BITS, Domain, IntArray, normal_table, scale
 from .digits import Digit
 
 _EXACT = 1 << 53
+_SHIFTS = 63
+"""Of int64, but for the last one, of which a half would not be positive."""
 _FROM = 1 << 12
 """Fewer conversions are made by numpy: it is not worth loading a compiler for them."""
 
@@ -47,6 +50,32 @@ def fused(
     if noise >= _EXACT or most_total * scales.mantissa + (noise >> scales.fraction) >= _EXACT:
         return None
     return _kernel()
+
+
+@dataclass(frozen=True)
+class Requant:
+    """Parameters of outputs one after the other, int64 (values,)."""
+
+    bias: IntArray
+    mantissa: IntArray
+    shift: IntArray
+
+    @classmethod
+    def of(cls, words: Iterable[int]) -> Requant:
+        """Of parameter words."""
+        return cls(*np.array([unpack_requant(word) for word in words], dtype=np.int64).T)
+
+    def apply(self, acc: IntArray, low: int, high: int) -> IntArray:
+        """What becomes of accumulators (n, values), between two bounds."""
+        loops = _kernel() if acc.size >= _FROM else None
+        if loops is not None and acc.size and int(self.shift.max()) < _SHIFTS:
+            most = max(int(acc.max()), -int(acc.min())) + int(np.abs(self.bias).max())
+            if most * int(np.abs(self.mantissa).max()) < 1 << 63:
+                made = np.empty(acc.shape, np.int64)
+                loops.requantise(acc, self.bias, self.mantissa, self.shift, low, high, made)
+                return made
+        made = scale(acc + self.bias, self.mantissa, self.shift)
+        return np.clip(made, low, high).astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -98,3 +98,24 @@ def convert(
             for k in range(plus):
                 line[k] += (codes[k] - codes[plus]) * times
     return railed
+
+
+@_compile
+def requantise(
+    acc: Any, bias: Any, mantissa: Any, shift: Any, low: int, high: int, out: Any
+) -> None:
+    """``clamp(round_half_even((acc + bias) * mantissa / 2^shift), low, high)``.
+
+    ``acc`` and ``out`` int64 (n, values), the parameters int64 (values,), shifts up to 62; no
+    product is 2^63 or more.
+    """
+    for n in range(out.shape[0]):
+        for k in range(out.shape[1]):
+            value = (acc[n, k] + bias[k]) * mantissa[k]
+            by = shift[k]
+            quotient = value >> by
+            rest = value - (quotient << by)
+            half = (np.int64(1) << by) >> np.int64(1)
+            odd = quotient & np.int64(by > 0)
+            quotient += np.int64(rest - half + odd > 0)
+            out[n, k] = min(max(quotient, low), high)

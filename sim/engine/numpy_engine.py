@@ -37,7 +37,6 @@ from ...hw.isa import (
     unpack_level,
     unpack_pulse,
     unpack_reading,
-    unpack_requant,
     unpack_result,
     unpack_sweep,
 )
@@ -46,9 +45,10 @@ from ...hw.ranges import AUTO, JUMPS, RANGE_BITS, TEMPERATURE_RANGE
 from ..array import SimulatedArray
 from ..converters import ADC_MAX, ADC_MIN, Channels, Converters, Gain, Readout
 from ..devices import LevelPulses
-from ..numerics import IntArray, round_half_even_shift, scale
+from ..numerics import IntArray, round_half_even_shift
 from .batch import Batch
 from .errors import EngineError, check_width
+from .fused import Requant
 from .loops import Loops
 from .modes import ModeKeeper, Warden, WardenStopped
 from .nest import flow_of, nest_at
@@ -148,6 +148,7 @@ class NumpyEngine:
         self.by_round = by_round
         self.host = host
         self.workers = Workers(threads)
+        self._requants: dict[tuple[int, int], Requant] = {}
         self.registers = dict.fromkeys(Reg, 0)
         self.dac = dict.fromkeys(Dac, _DAC_ZERO)
         self.cell_memory = np.zeros(geometry.cells, dtype=np.uint32)
@@ -168,6 +169,7 @@ class NumpyEngine:
                 f"{params.size} parameter words, the image has {self.image.params.size}"
             )
         self.image = replace(self.image, params=params)
+        self._requants.clear()
 
     def run(self, entry: str) -> None:
         """Run an entry that is no inference.
@@ -524,11 +526,11 @@ class NumpyEngine:
         params = self.image.params
         param, count = instr["param"], instr["count"]
         self._check(address, instr, "param", param + count <= len(params))
-        words = [unpack_requant(int(word)) for word in params[param : param + count]]
-        bias, mantissa, shift = np.array(words, dtype=np.int64).T
-        y = scale(acc[:, :count] + bias, mantissa, shift)
-        y = np.clip(y, self.registers[Reg.CLAMP_LO], self.registers[Reg.CLAMP_HI])
-        return y.astype(np.int64)
+        if (param, count) not in self._requants:
+            words = params[param : param + count].tolist()
+            self._requants[param, count] = Requant.of(words)
+        low, high = self.registers[Reg.CLAMP_LO], self.registers[Reg.CLAMP_HI]
+        return self._requants[param, count].apply(acc[:, :count], low, high)
 
     def _post(self, address: int, instr: Instruction, batch: Batch) -> None:
         try:
