@@ -82,7 +82,7 @@ def choose_ranges(
 
 
 def _driven(values: np.ndarray, quantised: QuantisedBlock, input_bits: int) -> np.ndarray:
-    """What rows are driven with, over V_read (digits * draws, inputs), by values (draws, inputs)."""
+    """What drives rows, over V_read (digits * draws, inputs), by values (draws, inputs)."""
     drives = quantised.input.quantise(values)
     digits = digits_of(quantised.input.planes, quantised.input.signed, input_bits)
     shares = [digit.of(drives) * np.float32(2.0**-digit.share) for digit in digits]
