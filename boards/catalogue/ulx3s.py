@@ -91,6 +91,7 @@ ULX3S_85F = Board(
         program_depth=16384,
         param_depth=16384,
         act_depth=32768,
+        single=True,
         passive=True,
         compact=True,
     ),

@@ -11,8 +11,8 @@ from .protocol import Info
 def lacking(image: Image, info: Info) -> list[str]:
     """What ``image`` needs and the controller that says ``info`` does not have.
 
-    Cells are numbered by row, so the columns must be as many; of everything else the
-    controller may have more.
+    Cells are numbered by row, so the columns must be as many, and single columns are there
+    where the image has them and nowhere else; of everything else the controller may have more.
     """
     geometry = image.geometry
     found = []
@@ -57,4 +57,7 @@ def lacking(image: Image, info: Info) -> list[str]:
     scheme = any(instr.op is Op.SET and instr["reg"] == Reg.SCHEME for instr in image.code)
     if scheme and not info.features >> above + 6 & 1:
         found.append("it needs single columns, the board lacks them")
+    if info.features >> above + 6 & 1 and not geometry.has_single:
+        # Its program would take whatever SCHEME another one has left.
+        found.append("it was made for pairs of columns alone, the board has single ones too")
     return found

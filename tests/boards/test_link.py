@@ -463,6 +463,7 @@ PAIRS, COLUMNS = (instruction(Op.SET, reg=Reg.SCHEME, value=value) for value in 
         ({"slices": False}, (SLICE,), "it needs bit slices, the board lacks them"),
         ({"single": False}, (COLUMNS,), "it needs single columns, the board lacks them"),
         ({"single": False}, (PAIRS,), "it needs single columns"),  # which it refuses to set
+        ({"single": True}, (), "it was made for pairs of columns alone"),
         ({"passive": True}, (), "an array with transistors, the board is for one without"),
         ({"line": False}, (instruction(Op.SET, reg=Reg.LINE, value=1),), "it needs targets"),
         ({"wear": False}, (instruction(Op.SET, reg=Reg.ENDURANCE, value=9),), "count of wear"),

@@ -12,6 +12,7 @@ import pytest
 from onnx import ModelProto, numpy_helper
 from onnxruntime.quantization import QuantFormat
 
+from ohmloom.compiler.encoding import SchemeName
 from ohmloom.compiler.errors import TargetError
 from ohmloom.compiler.options import Options
 from ohmloom.compiler.pipeline import compile_model
@@ -108,7 +109,8 @@ def test_levels_that_are_too_few_are_refused_with_the_slices_it_takes(models, sa
         TargetError, match=r"integer weights need 2 slices of 32 levels, there are 1"
     ):
         compile_model(path, load("ideal:32"), samples)
-    for scheme, slices in (("offset", 2), ("twos-complement", 3)):
+    single: list[tuple[SchemeName, int]] = [("offset", 2), ("twos-complement", 3)]
+    for scheme, slices in single:
         words = f"{scheme} integer weights need {slices} slices of 32 levels"
         with pytest.raises(TargetError, match=words):
             compile_model(path, load("ideal:32"), samples, options=Options(scheme=scheme))

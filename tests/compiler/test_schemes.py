@@ -238,6 +238,13 @@ def test_outputs_of_a_tile_are_columns_but_one(path):
     assert compiled.image.tiles < 0.7 * plain.image.tiles
 
 
+def test_the_widest_tile_is_requantised_at_once(zoo, tmp_path):
+    wide = zoo.save(zoo.mlp((70, 300)), tmp_path)
+    compiled = exact(wide, geometry=replace(TILES, columns=248), scheme="offset")
+    assert [i["count"] for i in compiled.image.code if i.op is Op.REQUANT] == [247, 53]
+    assert agrees(compiled, wide)
+
+
 def test_the_engine_notices_a_missing_register(path):
     """The planted fault: a program that never says which columns are single."""
     compiled = exact(path, scheme="offset")

@@ -36,6 +36,8 @@ def test_what_is_left_out_is_said_and_refused() -> None:
         assert name in STANDARD.left_out
         with pytest.raises(BoardError, match=f"built without {name}, which the bundle asks for"):
             ICEBREAKER.check(replace(STANDARD, **{name: True}))
+    with pytest.raises(BoardError, match="built without single"):
+        ICEBREAKER.check(replace(STANDARD, single=True))
     # What is always in.
     assert STANDARD.pulse and "pulse" not in STANDARD.left_out
 

@@ -38,6 +38,7 @@ def test_the_clock_is_constrained_to_what_the_pll_makes(small_top: Any) -> None:
 
 def test_a_geometry_that_does_not_fit_is_refused() -> None:
     ULX3S.check(Geometry())
+    ULX3S.check(replace(Geometry(), single=True))
     with pytest.raises(BoardError, match="holds rows up to 40, the bundle needs 72"):
         ULX3S.check(replace(Geometry(), rows=72))
 
