@@ -8,6 +8,7 @@ from .card import (
     ConverterError,
     Converters,
     Gain,
+    Sensing,
 )
 from .channels import Channels, Readout, calibrate
 from .codes import Scales
@@ -26,6 +27,7 @@ __all__ = [
     "Readout",
     "Scales",
     "Scheme",
+    "Sensing",
     "calibrate",
     "half_select",
 ]
