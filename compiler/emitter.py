@@ -92,9 +92,10 @@ class Program:
             for field_ in LAYOUTS[op]:
                 if field_.name in BANKED[op]:
                     reg, step = BANK_OF[field_.name], unit(field_.name)
-                    address = operands[field_.name] * step
-                    reach = (field_.maximum + 1) * step
-                    operands[field_.name] = self.banked(reg, address, reach) // step
+                    address = (operands[field_.name] - field_.positive) * step
+                    reach = (field_.maximum + 1 - field_.positive) * step
+                    left = self.banked(reg, address, reach) // step
+                    operands[field_.name] = left + field_.positive
         self.code.append(instruction(op, **operands))
 
     def banked(self, reg: Reg, address: int, reach: int) -> int:

@@ -9,7 +9,7 @@ from itertools import groupby
 
 import numpy as np
 
-from ..hw.geometry import Geometry, accumulator_bits
+from ..hw.geometry import MOST_LINES, Geometry, accumulator_bits
 from ..hw.image import HostCall, Image, LayerSpan, Span
 from ..hw.isa import Dac, Op, Reg, pack_requant
 from ..sim.converters import ADC_BITS, Converters
@@ -93,7 +93,8 @@ def lower(
             options,
         )
 
-    if geometry.banks and tiles_used(placements) <= _REACH["tiles"]:
+    within = max(geometry.rows, geometry.columns) <= MOST_LINES
+    if geometry.banks and within and tiles_used(placements) <= _REACH["tiles"]:
         reached = {name: min(getattr(geometry, name), depth) for name, depth in _REACH.items()}
         try:
             return lowered(replace(geometry, banks=False, **reached))

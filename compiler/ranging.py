@@ -10,6 +10,7 @@ import numpy as np
 
 from ..sim.converters import ADC_MAX, Converters
 from ..sim.devices import Device
+from ..sim.engine.digits import digits_of
 from .analog import MVM_RANGES, AnalogPlan, analog_plan, plan_analog
 from .cells import Cells
 from .encoding import Encoding
@@ -71,8 +72,11 @@ def choose_ranges(
             plans[which] = own.get(quantised.layer, worst)
             continue
         held = network.holders[quantised.layer], quantised.block
-        bits = _bits(seen.draws[which], quantised)
-        peak = max(_peak(bits, p, cells, encodings[p.layer], device) for p in parts[held])
+        volts = _driven(seen.draws[which], quantised, converters.input_bits)
+        joined = converters.sensing == "differential" and not encodings[held[0]].single
+        peak = max(
+            _peak(volts, p, cells, encodings[p.layer], device, joined=joined) for p in parts[held]
+        )
         fitting = (plan for plan in fine if peak * float(plan.gain) * HEADROOM <= ADC_MAX)
         plans[which] = next(fitting, worst)
     return plans
@@ -86,22 +90,31 @@ def conversions(plans: Mapping[Which, AnalogPlan], placements: Sequence[Placemen
     return groups + sum(a != b for a, b in pairwise(ranges))
 
 
-def _bits(values: np.ndarray, quantised: QuantisedBlock) -> np.ndarray:
-    """Rows that are driven, 0 or 1 (planes * draws, inputs), by values (draws, inputs)."""
+def _driven(values: np.ndarray, quantised: QuantisedBlock, input_bits: int) -> np.ndarray:
+    """What drives rows, over V_read (digits * draws, inputs), by values (draws, inputs)."""
     drives = quantised.input.quantise(values)
-    planes = np.arange(quantised.input.planes).reshape(-1, 1, 1)
-    return (drives >> planes & 1).reshape(-1, values.shape[1]).astype(np.float32)
+    digits = digits_of(quantised.input.planes, quantised.input.signed, input_bits)
+    shares = [digit.of(drives) * np.float32(2.0**-digit.share) for digit in digits]
+    return np.concatenate(shares).astype(np.float32)
 
 
 def _peak(
-    bits: np.ndarray, p: Placement, cells: Cells, encoding: Encoding, device: Device
+    volts: np.ndarray,
+    p: Placement,
+    cells: Cells,
+    encoding: Encoding,
+    device: Device,
+    *,
+    joined: bool,
 ) -> float:
-    """Largest sum of a column's conductance codes in rows of a tile."""
+    """Largest magnitude of a conversion's sum of conductance codes in rows of a tile."""
     levels = p.cells(cells.levels, encoding)
     exact = cells.stuck is None and p.inputs * int(device.level_codes.max()) <= 1 << 24
     codes = device.level_codes.astype(np.float32 if exact else np.float64)[levels]
     if cells.stuck is not None:
         at = device.level_codes[0] + p.cells(cells.stuck, encoding) * device.level_step
         codes = np.where(np.isnan(at), codes, at)
-    driven = bits[:, p.first_input : p.first_input + p.inputs]
-    return float((driven @ codes).max())
+    if joined:
+        codes = encoding.differences(codes)
+    driven = volts[:, p.first_input : p.first_input + p.inputs]
+    return float(np.abs(driven @ codes).max())

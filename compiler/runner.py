@@ -58,6 +58,7 @@ def build_engine(
     program: bool = True,
     faults: np.ndarray | None = None,
     array_type: type[SimulatedArray] = SimulatedArray,
+    threads: int = 1,
 ) -> NumpyEngine:
     """The numpy engine on a fresh array, set up and, unless told otherwise, programmed.
 
@@ -71,6 +72,8 @@ def build_engine(
         Conductances of stuck cells [S] and NaN of the others, shape (tiles, rows, columns).
     array_type:
         Of the array, such as one with a meter; it is the engine's ``array``.
+    threads:
+        That it works on; the same integers on any number.
     """
     image, geometry = compiled.image, compiled.image.geometry
     seed = compiled.options.seed if seed is None else seed
@@ -87,6 +90,7 @@ def build_engine(
         seed,
         read_noise=read_noise,
         host=Executor(compiled.host),
+        threads=threads,
     )
     engine.setup()
     if program:

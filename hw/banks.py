@@ -1,7 +1,7 @@
 """Bank registers: what a controller with :attr:`~.geometry.Geometry.banks` adds to operands.
 
-Plain Python. An address of a large network does not fit its operand; the bank register of the
-operand makes up for what is missing.
+Plain Python. An address of a large network or a line of a large tile does not fit its operand;
+the bank register of the operand makes up for what is missing.
 """
 
 from __future__ import annotations
@@ -19,16 +19,28 @@ BANK_OF: MappingProxyType[str, Reg] = MappingProxyType(
         "param": Reg.PARAM_BANK,
         "table": Reg.PARAM_BANK,
         "tile": Reg.TILE_BANK,
+        "first": Reg.FIRST_BANK,
+        "rows": Reg.ROWS_BANK,
+        "count": Reg.COUNT_BANK,
     }
 )
 """The register that is added to an operand of that name; to ``table`` in whole tables."""
+_COUNTED = (Op.REQUANT, Op.PROGRAM, Op.READ)
+"""Instructions whose ``count`` is of lines or cells of a tile."""
 SOURCE_BANKS = (Reg.ACT_BANK, Reg.SOURCE_BANK)
 """What is added to ``a`` and ``b`` of an ``ADD``'s record."""
 BANKS = frozenset((*BANK_OF.values(), *SOURCE_BANKS))
 """All of them; a controller without banks has none of these registers."""
 
 BANKED: MappingProxyType[Op, tuple[str, ...]] = MappingProxyType(
-    {op: tuple(field.name for field in LAYOUTS[op] if field.name in BANK_OF) for op in Op}
+    {
+        op: tuple(
+            field.name
+            for field in LAYOUTS[op]
+            if field.name in BANK_OF and (field.name != "count" or op in _COUNTED)
+        )
+        for op in Op
+    }
 )
 """Operands of each instruction to which a bank is added."""
 
@@ -36,6 +48,10 @@ BANKED: MappingProxyType[Op, tuple[str, ...]] = MappingProxyType(
 def unit(name: str) -> int:
     """What one step of an operand is in its bank's words."""
     return TABLE_WORDS if name == "table" else 1
+
+
+def _name(reg: Reg) -> str:
+    return reg.name.removesuffix("_BANK").lower()
 
 
 @dataclass(frozen=True)
@@ -47,27 +63,23 @@ class Banks:
     param: int = 0
     tile: int = 0
     source: int = 0
+    first: int = 0
+    rows: int = 0
+    count: int = 0
 
     @classmethod
     def of(cls, registers: Mapping[Reg, int]) -> Banks:
         """Those among registers."""
-        return cls(
-            registers[Reg.ACT_BANK],
-            registers[Reg.OUT_BANK],
-            registers[Reg.PARAM_BANK],
-            registers[Reg.TILE_BANK],
-            registers[Reg.SOURCE_BANK],
-        )
+        return cls(**{_name(reg): registers[reg] for reg in BANKS})
 
     def __getitem__(self, reg: Reg) -> int:
-        return getattr(self, reg.name.removesuffix("_BANK").lower())
+        return getattr(self, _name(reg))
 
     def after(self, instr: Instruction) -> Banks:
         """What they hold behind an instruction."""
         if instr.op is not Op.SET or instr["reg"] not in BANKS:
             return self
-        name = Reg(instr["reg"]).name.removesuffix("_BANK").lower()
-        return replace(self, **{name: instr["value"]})
+        return replace(self, **{_name(Reg(instr["reg"])): instr["value"]})
 
     def moved(self, instr: Instruction) -> Instruction:
         """The instruction with the addresses that are meant, which may not fit its operands.

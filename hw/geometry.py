@@ -44,9 +44,12 @@ class GeometryError(OhmloomError, ValueError):
     """Dimensions that a controller cannot have."""
 
 
+MOST_LINES = next(field.maximum for field in LAYOUTS[Op.MVM] if field.name == "rows")
+"""Rows or columns that instructions reach without banks."""
 BANKED_TILES = 1 << 20
+BANKED_LINES = 1 << 12
 BANKED_DEPTH = 1 << 28
-"""Tiles, and words of each memory, that there may be with banks."""
+"""Tiles, rows or columns of one, and words of each memory, that there may be with banks."""
 STEPS = (2, 4, 8)
 """Lines that a front end's chips can come in."""
 
@@ -152,9 +155,10 @@ class Geometry:
         step = self.step
         mvm = {field.name: field.maximum for field in LAYOUTS[Op.MVM]}
         requant = {field.name: field.maximum for field in LAYOUTS[Op.REQUANT]}
+        lines = BANKED_LINES if self.banks else MOST_LINES // step * step
         limits = {
-            "rows": (step, mvm["rows"] // step * step),
-            "columns": (step, mvm["rows"] // step * step),
+            "rows": (step, lines),
+            "columns": (step, lines),
             "tiles": (1, BANKED_TILES if self.banks else mvm["tile"] + 1),
             "act_width": (4, 16),
             "acc_width": (16, 64),

@@ -90,6 +90,12 @@ class Reg(IntEnum):
     """Added to ``tile``."""
     SOURCE_BANK = 24
     """Added to ``b`` of the record of an ``ADD``."""
+    FIRST_BANK = 25
+    """Added to ``first``."""
+    ROWS_BANK = 26
+    """Added to ``rows``."""
+    COUNT_BANK = 27
+    """Added to ``count`` of a ``REQUANT``, ``PROGRAM`` or ``READ``."""
 
 
 class Scheme(IntEnum):

@@ -3,6 +3,7 @@
 from .errors import ArrayError, Unsupported
 from .half_select import HALF_SELECT_MAX, pulse_lines
 from .metered import MeteredArray
+from .operands import Lines, Operands
 from .protocol import Array, Limits
 from .simulated import SimulatedArray
 
@@ -11,7 +12,9 @@ __all__ = [
     "Array",
     "ArrayError",
     "Limits",
+    "Lines",
     "MeteredArray",
+    "Operands",
     "SimulatedArray",
     "Unsupported",
     "pulse_lines",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..devices import Device
 from ..numerics import FloatArray
@@ -22,14 +22,15 @@ class MeteredArray(SimulatedArray):
     pulse_seconds:
         How long each cell has been in pulses [s], likewise.
     driven:
-        How often each row has been driven in products, shape (tiles, rows), int64.
+        How often each row has been driven at V_read in products, shape (tiles, rows); at
+        another voltage by its square.
     """
 
     def __init__(self, device: Device, tiles: int, rows: int, columns: int, seed: int) -> None:
         super().__init__(device, tiles, rows, columns, seed)
         self.pulse_joules: FloatArray = np.zeros((tiles, rows, columns))
         self.pulse_seconds: FloatArray = np.zeros((tiles, rows, columns))
-        self.driven = np.zeros((tiles, rows), dtype=np.int64)
+        self.driven: FloatArray = np.zeros((tiles, rows))
 
     def pulse(
         self, cells: ArrayLike, volts: ArrayLike, width_s: ArrayLike, i_cc: ArrayLike | None
@@ -44,8 +45,10 @@ class MeteredArray(SimulatedArray):
         self.pulse_joules.reshape(-1)[named] += joules
         self.pulse_seconds.reshape(-1)[named] += np.asarray(width_s, np.float64)
 
-    def drives(self, tile: int, bits: NDArray[np.uint8]) -> None:
-        self.driven[tile] += bits.sum(axis=0, dtype=np.int64)
+    listens = True
+
+    def drives(self, tile: int, first: int, driven: FloatArray) -> None:
+        self.driven[tile, first : first + len(driven)] += driven
 
     def product_joules(self, volts: float, seconds: ArrayLike) -> FloatArray:
         """Energy [J] of the products so far in the cells of each row, shape (tiles, rows).

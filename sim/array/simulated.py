@@ -36,6 +36,7 @@ from ..numerics import (
 )
 from .blocks import Block, blocks
 from .errors import ArrayError, Unsupported
+from .operands import Lines, OperandCache, Operands
 from .protocol import Limits
 
 _Z_UNIT = 1.0 / 4096.0
@@ -49,6 +50,13 @@ def _relaxed_by(seconds: FloatArray) -> Callable[[Mode, CellState, Any], CellSta
     return lambda mode, part, here: (
         mode.family.relax(mode.p, part, seconds[here]) if mode.relaxes else part
     )
+
+
+def _frozen(codes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """A view that is not written to: sums are made of copies."""
+    view = codes.view()
+    view.flags.writeable = False
+    return view
 
 
 def _used(mode: NDArray[np.uint8]) -> list[int]:
@@ -76,8 +84,8 @@ class SimulatedArray:
         The cells, shape (tiles, rows, columns), as are the others. A cell that
         relaxes is brought up to date when something is asked of it.
     g_code, var_code:
-        Conductance and read-variance codes, int32: what sums are made of. 0 for a
-        device without a mode that holds weights.
+        Conductance and read-variance codes, int32, not to be written to: what sums are made
+        of. 0 for a device without a mode that holds weights.
     reads:
         Single reads since the cell's last pulse, uint32.
     elapsed_s:
@@ -100,8 +108,9 @@ class SimulatedArray:
         self._made = Made(seed, cells.size)
         draws = Draws(seed, cells, np.zeros(cells.shape, dtype=np.uint32), self._made)
         self.state = made.family.pristine(made.p, draws, cells.shape).copy().reshape(*shape)
-        self.g_code = np.zeros(shape, dtype=np.int32)
-        self.var_code = np.zeros(shape, dtype=np.int32)
+        self._g_code = np.zeros(shape, dtype=np.int32)
+        self._var_code = np.zeros(shape, dtype=np.int32)
+        self._operands = OperandCache()
         self.reads = np.zeros(shape, dtype=np.uint32)
         self.elapsed_s = 0.0
         self.temperature_k = REFERENCE_K
@@ -123,6 +132,31 @@ class SimulatedArray:
     def g(self) -> FloatArray:
         """Conductance [S] at the reference temperature, shape (tiles, rows, columns)."""
         return self.state.g
+
+    @property
+    def g_code(self) -> NDArray[np.int32]:
+        return _frozen(self._g_code)
+
+    @property
+    def var_code(self) -> NDArray[np.int32]:
+        return _frozen(self._var_code)
+
+    def set_codes(
+        self, where: Any, g_code: ArrayLike | None = None, var_code: ArrayLike | None = None
+    ) -> None:
+        """Give cells codes that are not those of their state, until that changes.
+
+        For comparisons that a fault is planted in, or that need sums of their own choice.
+
+        Parameters
+        ----------
+        where:
+            Numpy index of the cells in an array (tiles, rows, columns).
+        """
+        for codes, wanted in ((self._g_code, g_code), (self._var_code, var_code)):
+            if wanted is not None:
+                codes[where] = wanted
+        self._operands.clear()
 
     @property
     def pulses(self) -> NDArray[np.uint32]:
@@ -168,6 +202,7 @@ class SimulatedArray:
         """Take over one tile's whole state from an array of the same size."""
         for mine, theirs in self._states(other, tile):
             mine[...] = theirs
+        self._operands.clear()
         self._note_modes()
         age = other.elapsed_s - other.state.time[tile]
         self.state.time[tile] = self.elapsed_s - age
@@ -185,7 +220,7 @@ class SimulatedArray:
         self._check_tile(tile)
         if self.g.shape != other.g.shape:
             raise ArrayError(f"arrays of {self.g.shape} and {other.g.shape} cells do not match")
-        own = ("g_code", "var_code", "reads")
+        own = ("_g_code", "_var_code", "reads")
         return [
             *((getattr(self.state, n)[tile], getattr(other.state, n)[tile]) for n in _STATE),
             *((getattr(self, n)[tile], getattr(other, n)[tile]) for n in own),
@@ -284,8 +319,9 @@ class SimulatedArray:
     def _recode(self, cells: slice | IntArray, part: CellState) -> None:
         if self.device.weights is not None:
             g = self._conductance(part)
-            self.g_code.reshape(-1)[cells] = self.device.g_codes(g)
-            self.var_code.reshape(-1)[cells] = self.device.var_codes(g)
+            self._g_code.reshape(-1)[cells] = self.device.g_codes(g)
+            self._var_code.reshape(-1)[cells] = self.device.var_codes(g)
+            self._operands.clear()
 
     def _conductance(self, part: CellState) -> FloatArray:
         """Conductance [S] at the read voltage and the present temperature."""
@@ -681,8 +717,22 @@ class SimulatedArray:
             amperes[here] = mode.family.current(mode.p, part.take(here), across[here], kelvin)
         return amperes
 
-    def drives(self, tile: int, bits: NDArray[np.uint8]) -> None:
-        """Told before each product which rows of a tile it drives, 0 or 1, shape (n, rows)."""
+    listens = False
+    """Whether :meth:`drives` is to be told of products."""
+
+    def drives(self, tile: int, first: int, driven: FloatArray) -> None:
+        """Told of products that have driven rows from ``first`` on: in each row the sum of
+        ``(volts / V_read)**2``, shape (rows,)."""
+
+    def operands(self, lines: Lines) -> Operands:
+        """What driven rows of a tile are multiplied with, as its cells are now."""
+        self._check_tile(lines.tile)
+        self._check_coded()
+        self._refresh(lines.tile)
+        tile = lines.tile
+        return self._operands.get(
+            lines, lambda: Operands.of(lines, self._g_code[tile], self._var_code[tile])
+        )
 
     def column_totals(
         self, tile: int, bits: ArrayLike, columns: slice = slice(None)

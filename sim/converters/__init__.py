@@ -8,8 +8,10 @@ from .card import (
     ConverterError,
     Converters,
     Gain,
+    Sensing,
 )
 from .channels import Channels, Readout, calibrate
+from .codes import Scales
 from .half_select import HalfSelected, Scheme, half_select
 
 __all__ = [
@@ -23,7 +25,9 @@ __all__ = [
     "Gain",
     "HalfSelected",
     "Readout",
+    "Scales",
     "Scheme",
+    "Sensing",
     "calibrate",
     "half_select",
 ]

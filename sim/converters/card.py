@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,6 +31,8 @@ ADC_BITS_MIN = 8
 ADC_MIN = -(1 << ADC_BITS - 1)
 ADC_MAX = (1 << ADC_BITS - 1) - 1
 GAIN_BITS = 16
+INPUT_BITS_MAX = 8
+Sensing = Literal["columns", "differential"]
 _DAC_ZERO = 1 << DAC_BITS - 1
 
 
@@ -78,6 +80,11 @@ class Converters:
         Gate voltage of the transistor that limits rail B's current in a passive array.
     celsius:
         Temperature of the ADC's dice [degC], which their sensors give; None: they have none.
+    input_bits:
+        Of a DAC at each row, 1 to 8; 1: a switch, as the card has. In simulation alone.
+    sensing:
+        ``columns``: every column is converted, as the card does. ``differential``: the
+        difference of the currents of a pair is. In simulation alone.
     """
 
     dac_volts_span: float = 10.0
@@ -90,8 +97,18 @@ class Converters:
     gate_on_volts: float = 5.0
     limiter_volts: float = LIMITER_CODES / CODES_PER_V
     celsius: float | None = 25.0
+    input_bits: int = 1
+    sensing: Sensing = "columns"
 
     def __post_init__(self) -> None:
+        if not 1 <= self.input_bits <= INPUT_BITS_MAX:
+            raise ConverterError(
+                f"a row DAC of {self.input_bits} bits, 1 to {INPUT_BITS_MAX} are accepted"
+            )
+        if self.sensing not in get_args(Sensing):
+            raise ConverterError(
+                f"sensing '{self.sensing}', {' and '.join(get_args(Sensing))} are accepted"
+            )
         if not ADC_BITS_MIN <= self.adc_bits <= ADC_BITS:
             raise ConverterError(
                 f"an ADC of {self.adc_bits} bits, {ADC_BITS_MIN} to {ADC_BITS} are accepted"
@@ -309,11 +326,18 @@ class Converters:
             int64 and bool, of the broadcast shape. A code at a rail counts as
             saturated, since nothing behind the ADC can tell it from a clipped one.
         """
-        half, shift = 1 << self.adc_bits - 1, gain.shift + self._dropped
-        fraction = Z_FRACTION_BITS + var_exponent
-        scales = Scales(gain.mantissa, shift, fraction, -half, half - 1)
+        scales = self._scales(gain, var_exponent)
         steps, saturated = codes_of(total, variance, z, scales)
         return self._aligned(steps), saturated
+
+    def scales(self, gain: Gain, var_exponent: int) -> Scales | None:
+        """All that :meth:`convert` does; None where it does something else."""
+        return self._scales(gain, var_exponent)
+
+    def _scales(self, gain: Gain, var_exponent: int) -> Scales:
+        half, shift = 1 << self.adc_bits - 1, gain.shift + self._dropped
+        fraction = Z_FRACTION_BITS + var_exponent
+        return Scales(gain.mantissa, shift, fraction, -half, half - 1, self._dropped, ADC_MAX)
 
     @property
     def _dropped(self) -> int:

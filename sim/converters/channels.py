@@ -16,6 +16,7 @@ from ...hw.ranges import TEMPERATURE_RANGE
 from ...hw.tables import GAIN_FRACTION_BITS, unpack_entry
 from ..numerics import FloatArray, IntArray, round_half_even_shift
 from .card import ADC_MAX, ADC_MIN, ConverterError, Converters, Gain
+from .codes import Scales
 
 ERROR_BITS = 20
 """Fraction bits of a gain error."""
@@ -119,6 +120,12 @@ class Readout:
             gain = replace(gain, mantissa=mantissa)
         codes, saturated = self.converters.convert(total, variance, z, gain, var_exponent)
         return self._codes(codes, saturated, tia_range, columns)
+
+    def scales(self, gain: Gain, var_exponent: int) -> Scales | None:
+        """All that :meth:`convert` does to any column; None where it does something else."""
+        if self.channels is not None or self._mend is not None:
+            return None
+        return self.converters.scales(gain, var_exponent)
 
     def current_codes(
         self, amperes: ArrayLike, tia_range: int, columns: IntArray | slice

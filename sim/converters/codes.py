@@ -29,6 +29,8 @@ class Scales:
         Fraction bits of deviate times standard deviation.
     low, high:
         The codes at the rails.
+    left, top:
+        Bits by which codes are left-aligned, and what the highest one then is.
     """
 
     mantissa: int | IntArray
@@ -36,6 +38,8 @@ class Scales:
     fraction: int
     low: int
     high: int
+    left: int = 0
+    top: int = (1 << 15) - 1
 
 
 @lru_cache(maxsize=1)

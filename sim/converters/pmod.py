@@ -168,6 +168,9 @@ class PmodConverters(Converters):
         codes = np.where(low, ADC_MIN, np.where(high, ADC_MAX, short << DROPPED))
         return codes.astype(np.int64), low | high
 
+    def scales(self, gain: Gain, var_exponent: int) -> None:
+        """None: codes at the rails are others."""
+
     @staticmethod
     def raw(codes: ArrayLike) -> IntArray:
         """What the AD7476A gives for codes of :meth:`convert`: straight binary, 12 bits."""

@@ -294,7 +294,7 @@ class Comparison:
             # A cell that the first sample drives, and a bit large enough to be a conductance.
             driven = np.flatnonzero(self.job.samples[0][: self.job.image.geometry.rows])
             row = int(driven[0]) if len(driven) else 0
-            self.array.g_code[0, row, 0] ^= 1 << 12
+            self.array.set_codes((0, row, 0), self.array.g_code[0, row, 0] ^ 1 << 12)
 
     async def _infer(self, link: AsyncLinkClient, sample: int, expected: Trace) -> None:
         """Run one sample, with the host between its runs, and compare every layer."""

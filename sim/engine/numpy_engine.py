@@ -37,7 +37,6 @@ from ...hw.isa import (
     unpack_level,
     unpack_pulse,
     unpack_reading,
-    unpack_requant,
     unpack_result,
     unpack_sweep,
 )
@@ -46,9 +45,10 @@ from ...hw.ranges import AUTO, JUMPS, RANGE_BITS, TEMPERATURE_RANGE
 from ..array import SimulatedArray
 from ..converters import ADC_MAX, ADC_MIN, Channels, Converters, Gain, Readout
 from ..devices import LevelPulses
-from ..numerics import IntArray, round_half_even_shift, scale
+from ..numerics import IntArray, round_half_even_shift
 from .batch import Batch
 from .errors import EngineError, check_width
+from .fused import Requant
 from .loops import Loops
 from .modes import ModeKeeper, Warden, WardenStopped
 from .nest import flow_of, nest_at
@@ -59,6 +59,7 @@ from .protocol import Host, Trace
 from .pulses import LinePulser
 from .recipe import measure, rails_of
 from .rounds import Datapath, Rounds
+from .workers import Workers
 from .writing import Trains, Writer, Writing, result_codes
 
 _log = logging.getLogger(__name__)
@@ -97,6 +98,8 @@ class NumpyEngine:
     host:
         What makes the words of an image's calls of the host; needed where it has any that
         write.
+    threads:
+        That products are made on; the same integers on any number.
 
     Attributes
     ----------
@@ -123,6 +126,7 @@ class NumpyEngine:
         calibration: ArrayLike | None = None,
         by_round: bool = False,
         host: Host | None = None,
+        threads: int = 1,
     ) -> None:
         geometry = image.geometry
         if (array.rows, array.columns) != (geometry.rows, geometry.columns):
@@ -143,6 +147,8 @@ class NumpyEngine:
         self.read_noise = read_noise
         self.by_round = by_round
         self.host = host
+        self.workers = Workers(threads)
+        self._requants: dict[tuple[int, int], Requant] = {}
         self.registers = dict.fromkeys(Reg, 0)
         self.dac = dict.fromkeys(Dac, _DAC_ZERO)
         self.cell_memory = np.zeros(geometry.cells, dtype=np.uint32)
@@ -163,6 +169,7 @@ class NumpyEngine:
                 f"{params.size} parameter words, the image has {self.image.params.size}"
             )
         self.image = replace(self.image, params=params)
+        self._requants.clear()
 
     def run(self, entry: str) -> None:
         """Run an entry that is no inference.
@@ -253,10 +260,11 @@ class NumpyEngine:
         if not 0 <= epoch0 <= (1 << 32) - len(x):
             raise EngineError(f"inference numbers from {epoch0} do not fit 32 bits")
         check_width("an input", x, width)
-        blocks = [
-            self._infer_block(x[start : start + _BLOCK], epoch0 + start)
-            for start in range(0, max(len(x), 1), _BLOCK)
-        ]
+        with self.workers.at_work():
+            blocks = [
+                self._infer_block(x[start : start + _BLOCK], epoch0 + start)
+                for start in range(0, max(len(x), 1), _BLOCK)
+            ]
         layers = {
             layer.name: np.concatenate([batch.act[:, layer.span.words] for batch in blocks])
             for layer in self.image.layers
@@ -492,7 +500,8 @@ class NumpyEngine:
         self._check(address, instr, "tile", instr["tile"] < self.array.tiles)
         base = instr["act"] + instr["first"]
         index = conversion_index(address, 0, self._loops.iteration)
-        sums, saturations = self._product(address, instr).sums(
+        made = self._product(address, instr)
+        sums, saturations = made.sums(
             batch.act[:, base : base + instr["rows"]],
             batch.epochs,
             np.full(len(batch.epochs), index),
@@ -503,25 +512,25 @@ class NumpyEngine:
         batch.acc += sums
         check_width(f"address {address}: an accumulator", batch.acc, geometry.acc_width)
         batch.saturations += saturations
-        batch.conversions += len(batch.epochs) * instr["planes"] * geometry.columns
+        batch.conversions += len(batch.epochs) * made.conversions
 
     def _product(self, address: int, instr: Instruction) -> Product:
         """How an ``MVM`` is made, with registers and rails as they stand."""
         tia_range, seed = self._range(), self.seed if self.read_noise else None
         gain = self._gain(address, tia_range)
         scheme = self.registers[Reg.SCHEME]
-        return Product(instr, scheme, self.array, self.readout, gain, tia_range, seed)
+        return Product(instr, scheme, self.array, self.readout, gain, tia_range, seed, self.workers)
 
     def _requantised(self, address: int, instr: Instruction, acc: IntArray) -> IntArray:
         """What a ``REQUANT`` makes of accumulators (lanes, n), shape (n, count)."""
         params = self.image.params
         param, count = instr["param"], instr["count"]
         self._check(address, instr, "param", param + count <= len(params))
-        words = [unpack_requant(int(word)) for word in params[param : param + count]]
-        bias, mantissa, shift = np.array(words, dtype=np.int64).T
-        y = scale(acc[:, :count] + bias, mantissa, shift)
-        y = np.clip(y, self.registers[Reg.CLAMP_LO], self.registers[Reg.CLAMP_HI])
-        return y.astype(np.int64)
+        if (param, count) not in self._requants:
+            words = params[param : param + count].tolist()
+            self._requants[param, count] = Requant.of(words)
+        low, high = self.registers[Reg.CLAMP_LO], self.registers[Reg.CLAMP_HI]
+        return self._requants[param, count].apply(acc[:, :count], low, high)
 
     def _post(self, address: int, instr: Instruction, batch: Batch) -> None:
         try:

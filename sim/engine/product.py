@@ -1,31 +1,28 @@
-"""The product of bit planes with a tile, from driven rows to what accumulators add.
+"""The product of activations with a tile, from driven rows to what accumulators add.
 
 One lane is one product: of a sample, in a round of a loop. Lanes do not know each other, so
-that any number of them, in blocks of any size, gives the same integers.
+that any number of them, in blocks of any size, on any number of threads, gives the same integers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...hw.isa import Instruction, Scheme
-from ..array import SimulatedArray
+from ..array import Lines, Operands, SimulatedArray
 from ..converters import Gain, Readout
-from ..numerics import Domain, IntArray, draw_normal, normal_table
+from ..numerics import Domain, FloatArray, IntArray, draw_normal, normal_table
+from .digits import Digit, digits_of
+from .fused import Names, converted, fused, spread
+from .workers import Workers
 
-_CONVERSIONS = 1 << 16
+_CONVERSIONS = 1 << 18
 """Made at a time: bounds memory and stays near the processor, changes no bit."""
-
-
-def weights(instr: Instruction, scheme: int) -> IntArray:
-    """What the code of each plane of an ``MVM`` counts, shape (planes,)."""
-    weight = np.int64(1) << np.arange(instr["planes"], dtype=np.int64) + instr["shift"]
-    if instr["signed"]:
-        weight[-1] = -weight[-1]
-    return -weight if scheme == Scheme.SUBTRACTED else weight
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,8 @@ class Product:
         The cells, and from their sums to codes.
     seed:
         Of the noise; None: there is none.
+    workers:
+        What makes parts of the lanes.
     """
 
     instr: Instruction
@@ -51,6 +50,14 @@ class Product:
     gain: Gain
     tia_range: int
     seed: int | None
+    workers: Workers
+
+    @cached_property
+    def digits(self) -> tuple[Digit, ...]:
+        """What the rows are driven with, one conversion after the other."""
+        unit = (-1 if self.scheme == Scheme.SUBTRACTED else 1) << self.instr["shift"]
+        bits = self.readout.converters.input_bits
+        return digits_of(self.instr["planes"], bool(self.instr["signed"]), bits, unit)
 
     def sums(
         self, x: IntArray, epochs: IntArray, index: IntArray, accumulators: int
@@ -69,86 +76,152 @@ class Product:
         The sums, shape (lanes, accumulators), and the codes at a rail.
         """
         sums = np.zeros((len(x), accumulators), dtype=np.int64)
-        columns = self.columns(accumulators)
-        step = max(1, _CONVERSIONS // (self.instr["planes"] * columns))
-        saturations = 0
-        for start in range(0, len(x), step):
-            part = slice(start, start + step)
-            codes, saturated = self._codes(x[part], epochs[part], index[part], columns)
-            for weight, code in zip(weights(self.instr, self.scheme), codes, strict=True):
-                difference = self._less(code, code)
-                sums[part, : difference.shape[1]] += difference * weight
-            saturations += int(saturated.sum())
-        return sums, saturations
+        lines = self._lines(accumulators)
+        operands = self.array.operands(lines)
+        most = _CONVERSIONS // (len(self.digits) * operands.total.shape[1])
+        step = max(1, min(most, -(-len(x) // self.workers.count)))
+
+        def made(part: slice) -> tuple[int, FloatArray | None]:
+            lanes = _Lanes(x[part], epochs[part], index[part], sums[part])
+            railed, driven = 0, None
+            for _, digits in groupby(self.digits, lambda digit: digit.share):
+                few, some = self._made(lanes, tuple(digits), lines, operands)
+                railed += few
+                driven = some if driven is None or some is None else driven + some
+            return railed, driven
+
+        railed = 0
+        parts = [slice(n, n + step) for n in range(0, len(x), step)]
+        for few, driven in self.workers.map(made, parts):
+            railed += few
+            if driven is not None:
+                self.array.drives(lines.tile, lines.first, driven)
+        return sums, railed
+
+    @property
+    def conversions(self) -> int:
+        """Of all columns of the tile, for one lane."""
+        pairs = self._lines(0).joined
+        return len(self.digits) * self.array.columns // (2 if pairs else 1)
 
     def columns(self, accumulators: int) -> int:
         """First columns of the tile that the first accumulators are made from."""
         used = 2 * accumulators if self.scheme == Scheme.DIFFERENTIAL else accumulators + 1
         return min(used, self.array.columns)
 
-    def _less(self, plus: IntArray, minus: IntArray) -> IntArray:
-        """Codes of columns less those that are subtracted, shape (..., accumulators)."""
-        if self.scheme == Scheme.DIFFERENTIAL:
-            return plus[..., 0::2] - minus[..., 1::2]
-        return plus[..., 1:] - minus[..., :1]
-
-    def _codes(
-        self, x: IntArray, epochs: IntArray, index: IntArray, columns: int
-    ) -> tuple[IntArray, NDArray[np.bool_]]:
-        """Codes of the first columns and which are at a rail, shape (planes, lanes, columns)."""
-        instr, array = self.instr, self.array
-        plane = np.arange(instr["planes"], dtype=np.int16)[:, np.newaxis, np.newaxis]
-        shape = (instr["planes"], len(x))
-        bits = np.zeros((*shape, array.rows), dtype=np.uint8)
-        bits[..., instr["first"] : instr["first"] + instr["rows"]] = x.astype(np.int16) >> plane & 1
-        driven = bits.reshape(-1, array.rows)
-        array.drives(instr["tile"], driven)
-        total, variance = (
-            each.reshape(*shape, columns)
-            for each in array.column_totals(instr["tile"], driven, slice(columns))
+    def _lines(self, accumulators: int) -> Lines:
+        """Cells whose currents are converted for the first accumulators."""
+        columns = self.columns(accumulators)
+        pairs = self.scheme == Scheme.DIFFERENTIAL
+        return Lines(
+            self.instr["tile"],
+            self.instr["first"],
+            self.instr["rows"],
+            plus=range(0, columns, 2) if pairs else range(1, columns),
+            minus=range(1, columns, 2) if pairs else range(1),
+            joined=pairs and self.readout.converters.sensing == "differential",
+            largest=max(max(-low, high) for low, high in (digit.span for digit in self.digits)),
         )
-        z: IntArray | int = 0
-        if self.seed is not None and variance.any():  # without variance it has no effect
-            z = draw_normal(
-                self.seed,
-                Domain.INFERENCE,
-                instr["tile"] * array.columns + np.arange(columns),
-                epochs[:, np.newaxis],
-                index[:, np.newaxis] + plane,
-            )
-        return self._convert(total, variance, z, columns)
 
-    def _convert(
-        self, total: IntArray, variance: IntArray, z: IntArray | int, columns: int
-    ) -> tuple[IntArray, NDArray[np.bool_]]:
-        return self.readout.convert(
-            total, variance, z, self.gain, self.array.device.var_exponent,
-            self.tia_range, slice(columns),
+    def _made(
+        self, lanes: _Lanes, digits: tuple[Digit, ...], lines: Lines, operands: Operands
+    ) -> tuple[int, FloatArray | None]:
+        """Add what digits of one share come to to the sums of lanes.
+
+        Returns
+        -------
+        The codes at a rail, and what :meth:`SimulatedArray.drives` is told, if it listens.
+        """
+        gain = Gain(self.gain.mantissa, self.gain.shift + digits[0].share)
+        exponent = self.array.device.var_exponent
+        scales = self.readout.scales(gain, exponent)
+        loops = fused(
+            len(digits) * len(lanes.x) * operands.total.shape[1],
+            scales, operands.most_total, operands.most_variance,
         )  # fmt: skip
+        x, used = spread(loops, lanes.x, digits, operands.total.dtype)
+        driven = None
+        if self.array.listens:
+            driven = np.square(x, dtype=np.float64).sum(axis=(0, 1)) / 4.0 ** digits[0].share
+        # Lanes whose rows are all at 0 V give code 0, without noise.
+        digit, lane = np.nonzero(used)
+        x = x.reshape(-1, lines.rows) if used.all() else x[digit, lane]
+        total = x @ operands.total
+        variance = np.empty((len(x), 0))
+        if self.seed is not None and operands.variance.shape[1]:
+            squares = x if self.readout.converters.input_bits == 1 else x * x
+            variance = squares.astype(operands.variance.dtype, copy=False) @ operands.variance
+        weight = np.array([each.weight for each in digits], np.int64)[digit]
+        plane = np.array([each.plane for each in digits], np.int64)[digit]
+        columns, epochs, index = lines.columns, lanes.epochs[lane], lanes.index[lane] + plane
+        places = lines.tile * self.array.columns + columns
+        if loops is not None and scales is not None:
+            names = None if self.seed is None else Names.of(self.seed, places, epochs, index)
+            plus = len(lines.plus)
+            return converted(
+                loops, total, variance, names, scales, weight, plus, lane, lanes.sums
+            ), driven
+        z: IntArray | int = 0
+        if variance.shape[1]:
+            z = draw_normal(
+                self.seed, Domain.INFERENCE, places, epochs[:, np.newaxis], index[:, np.newaxis]
+            )
+        else:
+            variance = np.zeros_like(total)
+        codes, railed = self.readout.convert(
+            total, variance, z, gain, exponent, self.tia_range, columns
+        )
+        added = _less(codes, codes, lines) * weight[:, np.newaxis]
+        np.add.at(lanes.sums[:, : len(lines.plus)], lane, added)
+        return int(railed.sum()), driven
 
     def bounds(self, accumulators: int) -> tuple[IntArray, NDArray[np.bool_]]:
         """What no input goes beyond: of each accumulator's sum, and of saturation.
 
-        A code rises with its sum, and with its noise. So it lies between that of no sum at
-        all with the lowest deviate and that of all rows with the highest one, both with
-        the variance of all rows.
+        A code rises with its sum, and with its noise. So it lies between that of the least
+        sum with the lowest deviate and that of the largest one with the highest deviate,
+        both with the largest variance.
 
         Returns
         -------
         Largest magnitude of the sums, shape (accumulators,), and which columns may saturate.
         """
-        array, columns = self.array, self.array.columns
-        rows = np.zeros((1, array.rows), dtype=np.uint8)
-        rows[:, self.instr["first"] : self.instr["first"] + self.instr["rows"]] = 1
-        total, variance = array.column_totals(self.instr["tile"], rows)
+        lines = self._lines(accumulators)
+        operands, columns = self.array.operands(lines), lines.columns
         deviate = 0 if self.seed is None else int(np.abs(normal_table()).max())
-        least, most = (
-            self._convert(total * share, variance, sign * deviate, columns)
-            for share, sign in ((0, -1), (1, 1))
-        )
-        low = np.minimum(least[0], most[0])[0]
-        high = np.maximum(least[0], most[0])[0]
-        spread = np.maximum(self._less(high, low), -self._less(low, high))
-        most_added = np.zeros(accumulators, dtype=np.int64)
-        most_added[: len(spread)] = spread * np.abs(weights(self.instr, self.scheme)).sum()
-        return most_added, (least[1] | most[1])[0]
+        total = operands.total.astype(np.int64)
+        above, below = np.maximum(total, 0).sum(axis=0), np.maximum(-total, 0).sum(axis=0)
+        variance = np.zeros_like(above)
+        if self.seed is not None and operands.variance.shape[1]:
+            variance = operands.variance.astype(np.int64).sum(axis=0)
+        most, rails = np.zeros(accumulators, np.int64), np.zeros(self.array.columns, bool)
+        for digit in self.digits:
+            low, high = digit.span
+            gain = Gain(self.gain.mantissa, self.gain.shift + digit.share)
+            least, largest = (
+                self.readout.convert(
+                    above * one - below * other, variance * max(high, -low) ** 2, sign * deviate,
+                    gain, self.array.device.var_exponent, self.tia_range, columns,
+                )
+                for one, other, sign in ((low, high, -1), (high, low, 1))
+            )  # fmt: skip
+            rails[columns] |= least[1] | largest[1]
+            up, down = _less(largest[0], least[0], lines), _less(least[0], largest[0], lines)
+            most[: len(lines.plus)] += np.maximum(up, -down) * abs(digit.weight)
+        return most, rails
+
+
+@dataclass(frozen=True)
+class _Lanes:
+    """Some lanes: activations, names of their draws, and their sums, which are added to."""
+
+    x: IntArray
+    epochs: IntArray
+    index: IntArray
+    sums: IntArray
+
+
+def _less(high: IntArray, low: IntArray, lines: Lines) -> IntArray:
+    """Codes of the columns that are added, of ``high``, less those of the others, of ``low``."""
+    plus = len(lines.plus)
+    return high if lines.joined else high[..., :plus] - low[..., plus:]

@@ -167,7 +167,7 @@ class Rounds:
                     acc = sums if instr["clear"] else acc + sums
                     check_width("an accumulator", acc, geometry.acc_width)
                     block.saturations += saturations
-                    block.conversions += len(acc) * instr["planes"] * geometry.columns
+                    block.conversions += len(acc) * product.conversions
                 case Op.REQUANT:
                     y = self.path.requantised(step.address, instr, acc)
                     made[...] = y.reshape(made.shape)

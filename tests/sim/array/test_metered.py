@@ -21,9 +21,7 @@ def array() -> MeteredArray:
 
 
 def test_products_of_resistors_take_what_ohm_says(array: MeteredArray) -> None:
-    bits = np.zeros((5, 8), np.uint8)
-    bits[:, 1:4] = 1  # three rows of four columns, five times
-    array.drives(1, bits)
+    array.drives(1, 1, np.full(3, 5.0))  # three rows of four columns, five times
     assert array.driven.sum() == 15 and array.driven[1, 1] == 5
     joules = array.product_joules(0.1, 1e-5)
     assert not joules[0].any() and not joules[1, [0, 4, 5, 6, 7]].any()

@@ -112,7 +112,7 @@ def test_column_sums_are_exact(array):
 
 def test_column_sums_at_the_largest_codes_are_exact():
     array = SimulatedArray(OGB, 1, 255, 8, seed=0)
-    array.g_code[:], array.var_code[:] = 16383, 65535
+    array.set_codes(..., 16383, 65535)
     total, variance = array.column_totals(0, np.ones((1, 255), dtype=np.uint8))
     assert (total == 255 * 16383).all() and (variance == 255 * 65535).all()
 
@@ -167,7 +167,7 @@ def test_tiles_are_copied_and_compared_whole(array):
     assert not array.tile_state_equal(other, 1)
 
 
-@pytest.mark.parametrize("name", ["g", "g_code", "var_code", "pulses", "reads"])
+@pytest.mark.parametrize("name", ["g", "_g_code", "_var_code", "pulses", "reads"])
 def test_every_part_of_the_state_counts_in_the_comparison(array, name):
     other = SimulatedArray(OGB, 3, 8, 16, seed=5)
     state = getattr(other, name)

@@ -193,9 +193,9 @@ def array(device: str = "cspbbr3_ogb") -> SimulatedArray:
     """Two tiles of cells at random, one column of them near the ADC's rail."""
     made = SimulatedArray(load(device), 2, 8, 8, 3)
     rng = np.random.default_rng(1)
-    made.g_code[:] = rng.integers(0, 6000, made.g_code.shape)
-    made.g_code[..., 3] = 16000
-    made.var_code[:] = rng.integers(0, 3000, made.var_code.shape)
+    made.set_codes(..., rng.integers(0, 6000, made.g_code.shape))
+    made.set_codes(np.s_[..., 3], 16000)
+    made.set_codes(..., var_code=rng.integers(0, 3000, made.var_code.shape))
     return made
 
 

@@ -160,6 +160,7 @@ def test_addresses_beyond_the_memory_are_refused_with_banks():
 
 def test_every_address_has_a_bank():
     assert set(BANK_OF.values()) | set(SOURCE_BANKS) == set(BANKS)
-    assert BANKED[Op.MVM] == ("tile", "act")
+    assert BANKED[Op.MVM] == ("tile", "act", "first", "rows")
+    assert BANKED[Op.REQUANT] == ("out", "param", "count") and BANKED[Op.ADD] == ("out", "param")
     moved = Banks(1, 2, 128, 4, 5).moved(instruction(Op.LUT, act=10, out=20, table=3, count=1))
     assert dict(moved.operands) == {"act": 11, "out": 22, "table": 5, "count": 1}

@@ -275,14 +275,15 @@ def test_one_flipped_code_is_seen():
     made, faulty = engine(), engine()
     expected = made.infer(INPUTS)
     assert same(faulty.infer(INPUTS), expected)
-    faulty.array.g_code[1, 6, 3] ^= 1 << 9
+    faulty.array.set_codes((1, 6, 3), faulty.array.g_code[1, 6, 3] ^ 1 << 9)
     assert not same(faulty.infer(INPUTS), expected)
 
 
 def test_saturated_codes_are_counted():
     made = engine()
     assert made.infer(INPUTS).saturations == 0
-    made.array.g_code[0, :, 0], made.array.g_code[0, :, 1:] = 16383, 100
+    made.array.set_codes(np.s_[0, :, 0], 16383)
+    made.array.set_codes(np.s_[0, :, 1:], 100)
     made.image.params[:4] = pack_requant(0, 0, 0)
     made.registers[Reg.TIA_RANGE] = 1  # 1 code each: 8 rows at full scale exceed it
     x = np.zeros((2, 16), dtype=int)

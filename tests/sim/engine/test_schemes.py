@@ -96,7 +96,7 @@ def test_one_flipped_code_and_one_wrong_scheme_are_seen():
     acc, _ = by_the_document(code, ACT[0].tolist(), 7, True)
     other = array()
     row = int(np.flatnonzero(ACT[0, SOURCE : SOURCE + 8])[0])
-    other.g_code[0, row, 5] ^= 64
+    other.set_codes((0, row, 5), other.g_code[0, row, 5] ^ 64)
     found = outcome(code, by_round=False, act=ACT, geometry=SINGLE, cells=other).acc[0]
     assert np.flatnonzero(found != acc).tolist() == [4]
     code[0] = scheme(Scheme.SUBTRACTED)
@@ -108,9 +108,10 @@ def test_a_slice_of_the_sign_gives_twos_complement():
     """Weights of four bits, each bit in a row of its own that the same input drives."""
     weights = np.random.default_rng(2).integers(-8, 8, COLUMNS - 1)
     cells = array("ideal")
-    cells.var_code[:] = 0
-    cells.g_code[0, :4, 0] = low = 500
-    cells.g_code[0, :4, 1:] = low + 1000 * (weights >> np.arange(4)[:, np.newaxis] & 1)
+    low = 500
+    cells.set_codes(..., var_code=0)
+    cells.set_codes(np.s_[0, :4, 0], low)
+    cells.set_codes(np.s_[0, :4, 1:], low + 1000 * (weights >> np.arange(4)[:, np.newaxis] & 1))
     code = [scheme(Scheme.SINGLE)]
     for bit in range(4):
         if bit == 3:

@@ -67,7 +67,7 @@ def place(made: NumpyEngine, weights: np.ndarray, bits: int) -> None:
         level = np.abs(weights) >> bits * tile & (1 << bits) - 1
         plus, minus = np.where(weights > 0, level, 0), np.where(weights < 0, level, 0)
         levels = np.stack([plus, minus], axis=-1).reshape(ROWS, COLUMNS)
-        made.array.g_code[tile] = made.array.device.level_codes[levels]
+        made.array.set_codes(tile, made.array.device.level_codes[levels])
 
 
 @settings(max_examples=40, deadline=None)
