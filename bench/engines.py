@@ -83,18 +83,21 @@ class Row:
     limit: float | None
 
 
+HOW: list[tuple[str, int, Sensing, int]] = [
+    ("8-bit DAC, differential", 8, "differential", 1),
+    ("8-bit DAC, every column", 8, "columns", 2),
+    ("eight planes, differential", 1, "differential", 8),
+]
+"""Row DAC and sensing, and how often the limit of the first one they may take."""
 WHOLE, TILED = (SIZE, 2 * SIZE), (128, 256)
 ROWS = [
-    Row(f"MVM {SIZE}, {tiles}, {label}, batch {batch}", "mvm", batch, Way(*lines, *how), limit)
+    Row(f"MVM {SIZE}, {tiles}, {label}, batch {batch}", "mvm", batch,
+        Way(*lines, bits, sensing), limit)
     for tiles, lines, limits in (
         ("one tile", WHOLE, (8, 6)),
         ("128 x 128 tiles", TILED, (14, 10)),
     )
-    for label, how, times in (
-        ("8-bit DAC, differential", (8, "differential"), 1),
-        ("8-bit DAC, every column", (8, "columns"), 2),
-        ("eight planes, differential", (1, "differential"), 8),
-    )
+    for label, bits, sensing, times in HOW
     for batch, limit in zip((64, SIZE), (one * times for one in limits), strict=True)
 ] + [
     Row("MLP 784-100-10, 8-bit DAC, differential", "mlp", 10_000,
@@ -215,7 +218,7 @@ def floats(network: str, path: Path, x: np.ndarray, threads: int) -> Callable[[]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, {"x": x})[0]
+    return lambda: np.asarray(session.run(None, {"x": x})[0])
 
 
 def measure(row: Row, threads: int, repeats: int, folder: Path) -> Figure:

@@ -74,6 +74,8 @@ def summarise(
         "options": compiled.options.model_dump(),
         "converters": {
             "adc_bits": compiled.converters.adc_bits,
+            "input_bits": compiled.converters.input_bits,
+            "sensing": compiled.converters.sensing,
             "verify_full_scale_a": _full_scale(compiled, compiled.verify_range),
         },
         "layers": layers,
@@ -132,6 +134,7 @@ def predict(compiled: Compiled, adc: AdcPart = ad7606c.PART) -> dict[str, Any] |
 def front_end_of(compiled: Compiled, adc: AdcPart = ad7606c.PART) -> FrontEndCycles | None:
     """The array card's cycles; None where no such card is for the network's controller."""
     try:
+        compiled.converters.require_card()
         return front_end_cycles(compiled.image.geometry, compiled.options.clk_hz, adc)
     except ValueError:
         return None

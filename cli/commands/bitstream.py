@@ -32,6 +32,8 @@ def bitstream(
 
         boards = [find_board(name) for name in board]
         compiled = None if bundle is None else load_bundle(bundle)
+        if compiled is not None:
+            compiled.converters.require_card()
         built: dict[str, dict[str, object]] = {}
         for each in boards:
             if bundle is None or compiled is None:

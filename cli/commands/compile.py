@@ -24,6 +24,13 @@ class SchemeName(StrEnum):
     TWOS_COMPLEMENT = "twos-complement"
 
 
+class Sensing(StrEnum):
+    """What is converted."""
+
+    COLUMNS = "columns"
+    DIFFERENTIAL = "differential"
+
+
 def compile_model(
     model: Annotated[Path, typer.Argument(help="ONNX file.")],
     device: Annotated[str, typer.Option(help="Catalogue name, NAME:LEVELS, or a .toml file.")],
@@ -55,6 +62,14 @@ def compile_model(
         int, typer.Option(min=1, help="Small matrices of a layer that are joined to one, at most.")
     ] = 4,
     adc_bits: Annotated[int, typer.Option(min=8, max=16, help="Bits of the ADC.")] = 16,
+    input_bits: Annotated[
+        int,
+        typer.Option(min=1, max=8, help="Bits of a DAC at each row; 1: bit planes. Simulated."),
+    ] = 1,
+    sensing: Annotated[
+        Sensing,
+        typer.Option(help="Every column is converted, or the difference of a pair. Simulated."),
+    ] = Sensing.COLUMNS,
     faults: Annotated[
         Path | None,
         typer.Option(help="Stuck cells, .npy (tiles, rows, columns) of siemens, else NaN."),
@@ -105,10 +120,11 @@ def compile_model(
         from ...compiler.options import Options
         from ..arrays import blaming, load_array
         from ..steps.compiling import choose_knobs, compile_bundle
-        from ..steps.targets import link_baud
+        from ..steps.targets import converters_of, link_baud
         from ..steps.targets import target as geometry_of
 
         geometry, clk_hz = geometry_of(target, rows, columns)
+        converters = converters_of(target, adc_bits, input_bits, sensing.value)
         options = Options(
             act_bits=act_bits,
             slices=slices,
@@ -127,9 +143,10 @@ def compile_model(
         classes = None if labels is None else load_array(labels)
         if target_drop is not None:
             with blaming(calib):
-                options, adc_bits, search = choose_knobs(
-                    model, device, samples, classes, geometry, options, target_drop, reporter, sizes
-                )
+                options, converters, search = choose_knobs(
+                    model, device, samples, classes, geometry, options, target_drop, reporter,
+                    converters, sizes,
+                )  # fmt: skip
         stuck = None if faults is None else load_array(faults)
         with blaming(calib):
             _, data = compile_bundle(
@@ -140,7 +157,7 @@ def compile_model(
                 reporter,
                 geometry,
                 options,
-                adc_bits,
+                converters,
                 stuck,
                 budget=budget,
                 needs=sensitivity,

@@ -34,8 +34,9 @@ def choose_knobs(
     options: Options,
     target: float,
     reporter: Reporter,
+    converters: Converters,
     shape: Sequence[int] | None = None,
-) -> tuple[Options, int, Outcome]:
+) -> tuple[Options, Converters, Outcome]:
     """The cheapest options and ADC bits that lose at most ``target``, and what was tried.
 
     Raises
@@ -50,12 +51,11 @@ def choose_knobs(
         reporter.update(f"tried {_words(trial)}")
 
     search = Search(
-        source, load(device), geometry, options, Converters(), source.x, labels, target,
+        source, load(device), geometry, options, converters, source.x, labels, target,
         progress=told,
     )  # fmt: skip
     outcome = search.run()
-    chosen, converters = search.chosen(outcome.chosen)
-    return chosen, converters.adc_bits, outcome
+    return *search.chosen(outcome.chosen), outcome
 
 
 def _words(trial: Trial) -> str:
@@ -83,7 +83,7 @@ def compile_bundle(
     reporter: Reporter,
     geometry: Geometry | None = None,
     options: Options | None = None,
-    adc_bits: int = 16,
+    converters: Converters | None = None,
     faults: np.ndarray | None = None,
     *,
     budget: bool = False,
@@ -104,7 +104,6 @@ def compile_bundle(
         If device, model, samples or place do not do.
     """
     reporter.update("compiling")
-    converters = Converters(adc_bits=adc_bits)
     compiled = compile_model(
         model, load(device), calib, geometry, options, converters, faults, shape
     )

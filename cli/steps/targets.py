@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ...boards.catalogue import board
 from ...hw.geometry import BANKED_DEPTH, BANKED_TILES, Geometry
+from ...sim.converters import Converters, Sensing
 
 SIMULATED = "simulated"
 """A controller without a limit: with banks it has what no instruction reaches by itself."""
@@ -53,6 +54,20 @@ def target(name: str, rows: int | None, columns: int | None) -> tuple[Geometry, 
         param_depth=most.param_depth,
         act_depth=most.act_depth,
     ), chosen.clk_hz
+
+
+def converters_of(name: str, adc_bits: int, input_bits: int, sensing: Sensing) -> Converters:
+    """Converters of a target's card.
+
+    Raises
+    ------
+    ConverterError
+        If a board's card has no such converters.
+    """
+    made = Converters(adc_bits=adc_bits, input_bits=input_bits, sensing=sensing)
+    if name != SIMULATED:
+        made.require_card()
+    return made
 
 
 def link_baud(name: str) -> int | None:

@@ -114,6 +114,20 @@ class Converters:
                 f"an ADC of {self.adc_bits} bits, {ADC_BITS_MIN} to {ADC_BITS} are accepted"
             )
 
+    def require_card(self) -> None:
+        """Refuse what the array card does not do.
+
+        Raises
+        ------
+        ConverterError
+            If a row has a DAC, or pairs are sensed together.
+        """
+        if self.input_bits != 1 or self.sensing != "columns":
+            raise ConverterError(
+                f"rows are driven by {self.input_bits} bits and sensing is '{self.sensing}', which "
+                "the array card does not do: only the numpy engine does, on the target 'simulated'"
+            )
+
     @classmethod
     def counting(cls, g_lsb: float, v_read: float) -> Self:
         """Converters of one TIA range whose codes are conductance codes of ``g_lsb`` [S].

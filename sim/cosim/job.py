@@ -74,6 +74,9 @@ class Job:
     stuck: tuple[tuple[int, float], ...] = ()
     adc: AdcPart = ad7606c.PART
 
+    def __post_init__(self) -> None:
+        self.converters.require_card()
+
     def save(self, folder: Path) -> None:
         """Write the job as ``job.json`` and ``job.npz``."""
         image = self.image

@@ -38,7 +38,7 @@ def convert(
     mantissa: float, fraction: float, scale: float, low: float, high: float,
     step: Any, top: Any, weight: Any, plus: int, lanes: Any, sums: Any,
     ctr0: Any, ctr1: Any, drawn: Any, second: Any, z: Any, codes: Any,
-) -> int:  # fmt: skip
+) -> Any:  # fmt: skip
     """Add what sums come to to accumulators, and count the codes at a rail.
 
     Parameters

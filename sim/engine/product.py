@@ -162,7 +162,7 @@ class Product:
                 loops, total, variance, names, scales, weight, plus, lane, lanes.sums
             ), driven
         z: IntArray | int = 0
-        if variance.shape[1]:
+        if self.seed is not None and variance.shape[1]:
             z = draw_normal(
                 self.seed, Domain.INFERENCE, places, epochs[:, np.newaxis], index[:, np.newaxis]
             )

@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
 
-_Part, _Made = TypeVar("_Part"), TypeVar("_Made")
+_Part = TypeVar("_Part")
+_Made = TypeVar("_Made")
 
 
 @lru_cache(maxsize=1)

@@ -113,6 +113,19 @@ def test_an_accuracy_that_no_knob_keeps(compile_with: Any) -> None:
     assert result.code == 2 and "no setting for ideal fits the target" in result.sentence
 
 
+def test_converters_that_are_simulated_alone(compile_with: Any, tmp_path: Path) -> None:
+    given = ("--input-bits", 4, "--sensing", "differential")
+    result = compile_with(None, None, *given)
+    assert result.code == 2 and "which the array card does not do" in result.sentence
+    assert compile_with(None, None, *given, "--target", "simulated", "--rows", 64).code == 0
+    compiled = load_bundle(tmp_path / "d.ohm")
+    assert (compiled.converters.input_bits, compiled.converters.sensing) == (4, "differential")
+    report = json.loads((tmp_path / "d.ohm" / "report.json").read_text())
+    assert report["cycles"] is None and report["converters"]["input_bits"] == 4
+    result = compile_with(None, None, "--input-bits", 9)
+    assert result.code == 2
+
+
 def test_slices_adc_bits_and_one_shot(compile_with: Any, tmp_path: Path) -> None:
     more = ("--slices", 2, "--pack", 3, "--adc-bits", 10, "--one-shot", "--target", "simulated")
     assert compile_with(None, None, *more).code == 0

@@ -59,8 +59,8 @@ class Cells:
 
         return Cells(*(cut(part) for part in self._parts))
 
-    def at(self, where: object) -> Cells:
-        """Some of them, by a numpy index."""
+    def at(self, where: slice) -> Cells:
+        """Some of them, of the first axis."""
         return Cells(*(part[where] for part in self._parts))
 
     def reshape(self, *shape: int) -> Cells:

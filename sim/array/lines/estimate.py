@@ -71,6 +71,7 @@ def estimate(g: ArrayLike, wires: Wires) -> Estimate:
     least = g * alone[0] * across(none, 1.0)[0]
     products = least.sum(axis=0)
     volts = np.concatenate([alone, np.ones((1, *g.shape))])  # below, above
+    fewest = most = products
     for _ in range(_TURNS):
         inside = across(volts)
         fewest, most = columns.amperes(inside[:, ::-1])

@@ -96,17 +96,18 @@ def joined(
     couple = np.empty((*a.shape[:-2], len(ia), ports))
     couple[..., pa] = _at(a, ia, oa)
     couple[..., pb] = _at(b, ib, ob)
-    follow = impedance = None
+    follow: FloatArray = np.empty(0)
+    impedance: FloatArray = np.empty(0)
     if len(ia) == 1:
         impedance = 1.0 / middle
         follow = couple * impedance
         y = couple.swapaxes(-1, -2) * -follow
     elif a.ndim > 2:
         if keep:
-            impedance = np.linalg.inv(middle)
+            impedance = np.asarray(np.linalg.inv(middle), np.float64)
             follow = impedance @ couple
         else:
-            follow = np.linalg.solve(middle, couple)
+            follow = np.asarray(np.linalg.solve(middle, couple), np.float64)
         y = couple.swapaxes(-1, -2) @ follow
         np.negative(y, out=y)
     else:
@@ -123,7 +124,6 @@ def joined(
     grounded_nowhere(y)
     if not keep:
         return y, None
-    assert follow is not None and impedance is not None
     return y, Inner(joint, follow, impedance)
 
 

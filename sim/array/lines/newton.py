@@ -88,7 +88,7 @@ def operate(
         else:
             raise ArrayError(f"voltages of the cells are not found, currents are {off:.3g} A off")
         volts, network, cells, off = there, wanted, got, now
-        ends = tuple(e + part * (g - e) for e, g in zip(ends, goal[1:], strict=True))
+        ends = ends[0] + part * (goal[1] - ends[0]), ends[1] + part * (goal[2] - ends[1])
         if off <= tolerance * float(np.abs(cells).max()):
             return Operating(volts, *ends)
     raise ArrayError(f"voltages of the cells are not found, currents are {off:.3g} A off")

@@ -40,8 +40,8 @@ class Part:
         """A small block of which whole sides are in the air where ``sides`` says so."""
         lines = len(y) // 4
         used = np.repeat(sides, lines)
-        counts = tuple(lines * side for side in sides)
-        return cls(y[used][:, used], counts, number, used)
+        left, right, upper, lower = (lines * side for side in sides)
+        return cls(y[used][:, used], (left, right, upper, lower), number, used)
 
 
 def tree(grid: list[list[Part]], *, keep: bool) -> Part:

@@ -181,7 +181,9 @@ def test_many_lanes_in_parts_of_any_size(monkeypatch: pytest.MonkeyPatch, bits: 
     whole = made(instr, card=card).sums(x, *names, 4)
     for size, workers in ((1 << 30, ONE), (1 << 30, TWO), (999, TWO), (1, ONE)):
         monkeypatch.setattr(product, "_CONVERSIONS", size)
-        few = made(instr, card=card, workers=workers).sums(x[:500], *(n[:500] for n in names), 4)
+        few = made(instr, card=card, workers=workers).sums(
+            x[:500], names[0][:500], names[1][:500], 4
+        )
         assert np.array_equal(few[0], whole[0][:500])
     with compiled(1 << 30):
         plain = made(instr, card=card).sums(x, *names, 4)

@@ -52,7 +52,7 @@ def whole_network(
     flow[count:] += beside
     at, to, value = (np.concatenate(part) for part in zip(*elements, strict=True))
     matrix = sparse.coo_array((value, (at, to)), shape=(2 * count, 2 * count)).tocsc()
-    volts = linalg.spsolve(matrix, flow)
+    volts = np.asarray(linalg.spsolve(matrix, flow))
     cells = volts[:count] - volts[count:]
     into = sum(np.nan_to_num(row_volts - volts[nodes]) * drive for nodes in rows)
     out = sum(np.nan_to_num(volts[nodes] - column_volts) * sense for nodes in columns)
