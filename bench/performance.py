@@ -31,7 +31,7 @@ are others: run them.
 Cells of `cspbbr3_ogb` that were written once, with their spread; read noise in every conversion,
 drawn for each column with the variance of all its cells; 12-bit conversions. A product of matrices
 is beside numpy's in float32, a network beside ONNX Runtime. Memory is what an inference takes at
-most beyond input and cells; the error is that of the outputs against floats, relative to their size.
+most beyond input and cells; the error is that of the outputs against floats, over their size.
 
 | work | times the floats | ms | floats, ms | conversions/s | MB | error |
 | --- | --- | --- | --- | --- | --- | --- |
