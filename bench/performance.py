@@ -22,8 +22,8 @@ log = logging.getLogger("bench")
 
 HEAD = """# Performance
 
-Written by `python bench/performance.py` from what `bench/engines.py` and `bench/peers.py` measured on
-{machine}. Times are ratios to the same work in floats, in the same
+Written by `python bench/performance.py` from what `bench/engines.py` and `bench/peers.py` measured
+on {machine}. Times are ratios to the same work in floats, in the same
 process and in turns; the medians of {repeats} repeats on {threads} threads. On another machine they
 are others: run them.
 
