@@ -382,10 +382,7 @@ class NumpyEngine:
             words = end.value
         missed = sum(unpack_result(int(word))[2] is not CellStatus.DONE for word in words)
         if missed:
-            _log.warning(
-                "tile %d: %d of %d cells did not converge in %d tries",
-                tile, missed, words.size, self.registers[Reg.TRIES],
-            )  # fmt: skip
+            _tell_missed(tile, missed, words.size, self.registers[Reg.TRIES])
         return words
 
     def writing(self, tile: int, law: LevelPulses, levels: IntArray, codes: IntArray) -> Writing:
@@ -689,10 +686,7 @@ class NumpyEngine:
         if worn.any():
             _log.warning("tile %d: %d cells are worn out", instr["tile"], int(worn.sum()))
         if not (done | worn).all():
-            _log.warning(
-                "tile %d: %d of %d cells did not converge in %d tries",
-                instr["tile"], int((~(done | worn)).sum()), cells.size, tries,
-            )  # fmt: skip
+            _tell_missed(instr["tile"], int((~(done | worn)).sum()), cells.size, tries)
         stuck = (used > 1) & (most - least <= self.registers[Reg.STUCK])
         missed = np.where(stuck, CellStatus.STUCK, CellStatus.NOT_CONVERGED)
         if not self.registers[Reg.STUCK]:
@@ -957,6 +951,14 @@ class NumpyEngine:
             raise EngineError(
                 f"address {address}: {instr} has its {name} outside the geometry or the image"
             )
+
+
+def _tell_missed(tile: int, missed: int, cells: int, tries: int) -> None:
+    """Cells that are not on their level: worth a warning where there was another try."""
+    _log.log(
+        logging.WARNING if tries > 1 else logging.INFO,
+        "tile %d: %d of %d cells did not converge in %d tries", tile, missed, cells, tries,
+    )  # fmt: skip
 
 
 def _until_halt(image: Image, entry: str) -> list[Instruction]:
