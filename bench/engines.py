@@ -270,7 +270,12 @@ def main(arguments: list[str]) -> int:
                 1e3 * figure.float_seconds, figure.peak / 1e6, figure.error,
             )  # fmt: skip
     RESULT.parent.mkdir(parents=True, exist_ok=True)
-    machine = {"cpus": os.cpu_count(), "threads": args.threads, "numpy": np.__version__}
+    machine: dict[str, object] = {
+        "cpus": os.cpu_count(),
+        "threads": args.threads,
+        "repeats": args.repeats,
+    }
+    machine["numpy"] = np.__version__
     figures = {name: asdict(figure) for name, figure in found.items()}
     RESULT.write_text(json.dumps({**machine, "figures": figures}, indent=2) + "\n")
     late = [f for f in found.values() if f.limit is not None and f.ratio > f.limit]

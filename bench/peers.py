@@ -142,7 +142,12 @@ def main(arguments: list[str]) -> int:
             log.info(line)
             rows.append(row)
     RESULT.parent.mkdir(parents=True, exist_ok=True)
-    machine = {"cpus": os.cpu_count(), "threads": args.threads, "numpy": np.__version__}
+    machine: dict[str, object] = {
+        "cpus": os.cpu_count(),
+        "threads": args.threads,
+        "repeats": args.repeats,
+    }
+    machine["numpy"] = np.__version__
     RESULT.write_text(json.dumps({**machine, "rows": rows}, indent=2) + "\n")
     return int(failed)
 

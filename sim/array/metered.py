@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Lock
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -31,6 +33,7 @@ class MeteredArray(SimulatedArray):
         self.pulse_joules: FloatArray = np.zeros((tiles, rows, columns))
         self.pulse_seconds: FloatArray = np.zeros((tiles, rows, columns))
         self.driven: FloatArray = np.zeros((tiles, rows))
+        self._lock = Lock()
 
     def pulse(
         self, cells: ArrayLike, volts: ArrayLike, width_s: ArrayLike, i_cc: ArrayLike | None
@@ -48,7 +51,8 @@ class MeteredArray(SimulatedArray):
     listens = True
 
     def drives(self, tile: int, first: int, driven: FloatArray) -> None:
-        self.driven[tile, first : first + len(driven)] += driven
+        with self._lock:  # from several threads
+            self.driven[tile, first : first + len(driven)] += driven
 
     def product_joules(self, volts: float, seconds: ArrayLike) -> FloatArray:
         """Energy [J] of the products so far in the cells of each row, shape (tiles, rows).

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,11 +96,12 @@ def _exact(most: int) -> type[np.floating]:
 
 
 class OperandCache:
-    """The operands that were used last."""
+    """The operands that were used last; ``lock`` is for those that use it on several threads."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Lines, Operands] = OrderedDict()
         self._bytes = 0
+        self.lock = Lock()
 
     def clear(self) -> None:
         """Forget them all: codes have changed."""

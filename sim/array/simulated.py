@@ -728,11 +728,12 @@ class SimulatedArray:
         """What driven rows of a tile are multiplied with, as its cells are now."""
         self._check_tile(lines.tile)
         self._check_coded()
-        self._refresh(lines.tile)
         tile = lines.tile
-        return self._operands.get(
-            lines, lambda: Operands.of(lines, self._g_code[tile], self._var_code[tile])
-        )
+        with self._operands.lock:  # from several threads
+            self._refresh(tile)
+            return self._operands.get(
+                lines, lambda: Operands.of(lines, self._g_code[tile], self._var_code[tile])
+            )
 
     def column_totals(
         self, tile: int, bits: ArrayLike, columns: slice = slice(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -51,7 +52,7 @@ from .errors import EngineError, check_width
 from .fused import Requant
 from .loops import Loops
 from .modes import ModeKeeper, Warden, WardenStopped
-from .nest import flow_of, nest_at
+from .nest import Flow, flow_of, nest_at
 from .passive import PassivePulser
 from .post import POST, PostProcessor
 from .product import Product
@@ -66,6 +67,9 @@ _log = logging.getLogger(__name__)
 
 _BLOCK = 1024
 """Samples executed together: bounds memory, changes no bit."""
+_COMPUTES = frozenset((Op.NOP, Op.HALT, Op.SET, Op.LOOP, Op.END, Op.MVM, Op.REQUANT, *POST))
+"""Instructions that change nothing but activations, accumulators and registers."""
+_ALONE = Workers(1)
 _DAC_ZERO = 0x8000
 _WEAR_MAX = (1 << 32) - 1
 
@@ -99,7 +103,7 @@ class NumpyEngine:
         What makes the words of an image's calls of the host; needed where it has any that
         write.
     threads:
-        That products are made on; the same integers on any number.
+        That samples of a batch are shared among; the same integers on any number.
 
     Attributes
     ----------
@@ -149,6 +153,7 @@ class NumpyEngine:
         self.host = host
         self.workers = Workers(threads)
         self._requants: dict[tuple[int, int], Requant] = {}
+        self._flows: dict[tuple[int, tuple[int, int], Banks], Flow | None] = {}
         self.registers = dict.fromkeys(Reg, 0)
         self.dac = dict.fromkeys(Dac, _DAC_ZERO)
         self.cell_memory = np.zeros(geometry.cells, dtype=np.uint32)
@@ -170,6 +175,7 @@ class NumpyEngine:
             )
         self.image = replace(self.image, params=params)
         self._requants.clear()
+        self._flows.clear()
 
     def run(self, entry: str) -> None:
         """Run an entry that is no inference.
@@ -260,11 +266,7 @@ class NumpyEngine:
         if not 0 <= epoch0 <= (1 << 32) - len(x):
             raise EngineError(f"inference numbers from {epoch0} do not fit 32 bits")
         check_width("an input", x, width)
-        with self.workers.at_work():
-            blocks = [
-                self._infer_block(x[start : start + _BLOCK], epoch0 + start)
-                for start in range(0, max(len(x), 1), _BLOCK)
-            ]
+        blocks = self._infer_blocks(x, epoch0)
         layers = {
             layer.name: np.concatenate([batch.act[:, layer.span.words] for batch in blocks])
             for layer in self.image.layers
@@ -279,6 +281,34 @@ class NumpyEngine:
         )
 
     # -- execution --------------------------------------------------------------------
+
+    def _infer_blocks(self, x: NDArray, epoch0: int) -> list[Batch]:
+        """Samples in blocks, each shared among the threads where the code only computes."""
+        entries = ["infer", *(call.entry for call in self.image.host if call.entry)]
+        code = [instr for entry in entries for instr in _until_halt(self.image, entry)]
+        workers = self.workers if all(instr.op in _COMPUTES for instr in code) else _ALONE
+        blocks = list[Batch]()
+        with workers.at_work():
+            for start in range(0, max(len(x), 1), _BLOCK):
+                block = x[start : start + _BLOCK]
+                step = max(1, -(-len(block) // workers.count))
+                parts = range(0, max(len(block), 1), step)
+                twins = [self, *(self._twin() for _ in parts[1:])]
+
+                def run(number: int, start=start, block=block, step=step, twins=twins) -> Batch:
+                    first = number * step
+                    return twins[number]._infer_block(
+                        block[first : first + step], epoch0 + start + first
+                    )
+
+                blocks += workers.map(run, range(len(parts)))
+        return blocks
+
+    def _twin(self) -> NumpyEngine:
+        """An engine with registers of its own as they stand; all else is shared."""
+        twin = copy.copy(self)
+        twin.registers, twin.modes = dict(self.registers), copy.copy(self.modes)
+        return twin
 
     def _infer_block(self, x: NDArray, epoch0: int) -> Batch:
         batch = self._batch(epoch0 + np.arange(len(x), dtype=np.int64))
@@ -352,10 +382,7 @@ class NumpyEngine:
             words = end.value
         missed = sum(unpack_result(int(word))[2] is not CellStatus.DONE for word in words)
         if missed:
-            _log.warning(
-                "tile %d: %d of %d cells did not converge in %d tries",
-                tile, missed, words.size, self.registers[Reg.TRIES],
-            )  # fmt: skip
+            _tell_missed(tile, missed, words.size, self.registers[Reg.TRIES])
         return words
 
     def writing(self, tile: int, law: LevelPulses, levels: IntArray, codes: IntArray) -> Writing:
@@ -478,7 +505,10 @@ class NumpyEngine:
             outer.begin(address, instr)
             return address
         banks = Banks.of(self.registers)
-        flow = flow_of(nest, *outer.added, image.geometry, image.params, banks)
+        where = address, outer.added, banks
+        if where not in self._flows:
+            self._flows[where] = flow_of(nest, *outer.added, image.geometry, image.params, banks)
+        flow = self._flows[where]
         if flow is None:
             outer.begin(address, instr)
             return address
@@ -519,7 +549,7 @@ class NumpyEngine:
         tia_range, seed = self._range(), self.seed if self.read_noise else None
         gain = self._gain(address, tia_range)
         scheme = self.registers[Reg.SCHEME]
-        return Product(instr, scheme, self.array, self.readout, gain, tia_range, seed, self.workers)
+        return Product(instr, scheme, self.array, self.readout, gain, tia_range, seed)
 
     def _requantised(self, address: int, instr: Instruction, acc: IntArray) -> IntArray:
         """What a ``REQUANT`` makes of accumulators (lanes, n), shape (n, count)."""
@@ -656,10 +686,7 @@ class NumpyEngine:
         if worn.any():
             _log.warning("tile %d: %d cells are worn out", instr["tile"], int(worn.sum()))
         if not (done | worn).all():
-            _log.warning(
-                "tile %d: %d of %d cells did not converge in %d tries",
-                instr["tile"], int((~(done | worn)).sum()), cells.size, tries,
-            )  # fmt: skip
+            _tell_missed(instr["tile"], int((~(done | worn)).sum()), cells.size, tries)
         stuck = (used > 1) & (most - least <= self.registers[Reg.STUCK])
         missed = np.where(stuck, CellStatus.STUCK, CellStatus.NOT_CONVERGED)
         if not self.registers[Reg.STUCK]:
@@ -924,6 +951,24 @@ class NumpyEngine:
             raise EngineError(
                 f"address {address}: {instr} has its {name} outside the geometry or the image"
             )
+
+
+def _tell_missed(tile: int, missed: int, cells: int, tries: int) -> None:
+    """Cells that are not on their level: worth a warning where there was another try."""
+    _log.log(
+        logging.WARNING if tries > 1 else logging.INFO,
+        "tile %d: %d of %d cells did not converge in %d tries", tile, missed, cells, tries,
+    )  # fmt: skip
+
+
+def _until_halt(image: Image, entry: str) -> list[Instruction]:
+    """The code of an entry, as it stands in the program; none if there is no such entry."""
+    found = list[Instruction]()
+    for instr in image.code[image.entries.get(entry, len(image.code)) :]:
+        found.append(instr)
+        if instr.op is Op.HALT:
+            break
+    return found
 
 
 def _words(batch: Batch, spans: Sequence[Span]) -> IntArray:

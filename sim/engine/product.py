@@ -1,7 +1,7 @@
 """The product of activations with a tile, from driven rows to what accumulators add.
 
 One lane is one product: of a sample, in a round of a loop. Lanes do not know each other, so
-that any number of them, in blocks of any size, on any number of threads, gives the same integers.
+that any number of them, in blocks of any size, gives the same integers.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from ...hw.isa import Instruction, Scheme
 from ..array import Lines, Operands, SimulatedArray
 from ..converters import Gain, Readout
-from ..numerics import Domain, FloatArray, IntArray, draw_normal, normal_table
+from ..numerics import Domain, IntArray, draw_normal, normal_table
 from .digits import Digit, digits_of
 from .fused import Names, converted, fused, spread
-from .workers import Workers
 
 _CONVERSIONS = 1 << 18
 """Made at a time: bounds memory and stays near the processor, changes no bit."""
@@ -39,8 +38,6 @@ class Product:
         The cells, and from their sums to codes.
     seed:
         Of the noise; None: there is none.
-    workers:
-        What makes parts of the lanes.
     """
 
     instr: Instruction
@@ -50,7 +47,6 @@ class Product:
     gain: Gain
     tia_range: int
     seed: int | None
-    workers: Workers
 
     @cached_property
     def digits(self) -> tuple[Digit, ...]:
@@ -78,24 +74,13 @@ class Product:
         sums = np.zeros((len(x), accumulators), dtype=np.int64)
         lines = self._lines(accumulators)
         operands = self.array.operands(lines)
-        most = _CONVERSIONS // (len(self.digits) * operands.total.shape[1])
-        step = max(1, min(most, -(-len(x) // self.workers.count)))
-
-        def made(part: slice) -> tuple[int, FloatArray | None]:
-            lanes = _Lanes(x[part], epochs[part], index[part], sums[part])
-            railed, driven = 0, None
-            for _, digits in groupby(self.digits, lambda digit: digit.share):
-                few, some = self._made(lanes, tuple(digits), lines, operands)
-                railed += few
-                driven = some if driven is None or some is None else driven + some
-            return railed, driven
-
+        step = max(1, _CONVERSIONS // (len(self.digits) * operands.total.shape[1]))
         railed = 0
-        parts = [slice(n, n + step) for n in range(0, len(x), step)]
-        for few, driven in self.workers.map(made, parts):
-            railed += few
-            if driven is not None:
-                self.array.drives(lines.tile, lines.first, driven)
+        for start in range(0, len(x), step):
+            part = slice(start, start + step)
+            lanes = _Lanes(x[part], epochs[part], index[part], sums[part])
+            for _, digits in groupby(self.digits, lambda digit: digit.share):
+                railed += self._made(lanes, tuple(digits), lines, operands)
         return sums, railed
 
     @property
@@ -125,13 +110,8 @@ class Product:
 
     def _made(
         self, lanes: _Lanes, digits: tuple[Digit, ...], lines: Lines, operands: Operands
-    ) -> tuple[int, FloatArray | None]:
-        """Add what digits of one share come to to the sums of lanes.
-
-        Returns
-        -------
-        The codes at a rail, and what :meth:`SimulatedArray.drives` is told, if it listens.
-        """
+    ) -> int:
+        """Add what digits of one share come to to the sums of lanes; the codes at a rail."""
         gain = Gain(self.gain.mantissa, self.gain.shift + digits[0].share)
         exponent = self.array.device.var_exponent
         scales = self.readout.scales(gain, exponent)
@@ -140,9 +120,9 @@ class Product:
             scales, operands.most_total, operands.most_variance,
         )  # fmt: skip
         x, used = spread(loops, lanes.x, digits, operands.total.dtype)
-        driven = None
         if self.array.listens:
             driven = np.square(x, dtype=np.float64).sum(axis=(0, 1)) / 4.0 ** digits[0].share
+            self.array.drives(lines.tile, lines.first, driven)
         # Lanes whose rows are all at 0 V give code 0, without noise.
         digit, lane = np.nonzero(used)
         x = x.reshape(-1, lines.rows) if used.all() else x[digit, lane]
@@ -158,9 +138,7 @@ class Product:
         if loops is not None and scales is not None:
             names = None if self.seed is None else Names.of(self.seed, places, epochs, index)
             plus = len(lines.plus)
-            return converted(
-                loops, total, variance, names, scales, weight, plus, lane, lanes.sums
-            ), driven
+            return converted(loops, total, variance, names, scales, weight, plus, lane, lanes.sums)
         z: IntArray | int = 0
         if self.seed is not None and variance.shape[1]:
             z = draw_normal(
@@ -173,7 +151,7 @@ class Product:
         )
         added = _less(codes, codes, lines) * weight[:, np.newaxis]
         np.add.at(lanes.sums[:, : len(lines.plus)], lane, added)
-        return int(railed.sum()), driven
+        return int(railed.sum())
 
     def bounds(self, accumulators: int) -> tuple[IntArray, NDArray[np.bool_]]:
         """What no input goes beyond: of each accumulator's sum, and of saturation.

@@ -191,9 +191,15 @@ class Rounds:
             sources = step.sources[:, n]
             inside = sources != MEMORY
             if inside.all():
+                first = int(sources.flat[0])
+                if (sources.ravel() == first + np.arange(sources.size)).all():  # no copy
+                    run = block.made[..., first : first + sources.size]
+                    return run.reshape(*run.shape[:-1], *sources.shape)
                 return block.made[..., sources]
-            values = self.batch.act[:, step.read(block.rounds, n)]
-            values[..., inside] = block.made[..., sources[inside]]
+            read = step.read(block.rounds, n)
+            values = np.take(self.batch.act, read, axis=1, mode="clip")  # none is outside
+            if inside.any():
+                values[..., inside] = block.made[..., sources[inside]]
             return values
 
         return operand
@@ -203,7 +209,7 @@ class Rounds:
         written = self.flow.written(block.rounds).ravel()
         first = written.min()
         last = np.full(written.max() - first + 1, -1)
-        np.maximum.at(last, written - first, np.arange(written.size))
+        last[written - first] = np.arange(written.size)  # of equal ones the last stays
         words = np.flatnonzero(last >= 0)
         lanes = block.made.reshape(len(block.made), written.size)
         self.batch.act[:, first + words] = lanes[:, last[words]]

@@ -19,7 +19,6 @@ from ohmloom.sim.array import SimulatedArray
 from ohmloom.sim.converters import ADC_MAX, Channels, Converters, Readout
 from ohmloom.sim.engine import fused, product
 from ohmloom.sim.engine.product import Product
-from ohmloom.sim.engine.workers import Workers
 from ohmloom.sim.numerics import Domain, draw_normal
 
 from .conftest import ARRAY, CARD, SOURCE, array, mvm
@@ -27,7 +26,6 @@ from .conftest import ARRAY, CARD, SOURCE, array, mvm
 COLUMNS, SEED = ARRAY.columns, 5
 LANES = 6
 EPOCHS, INDEX = np.arange(LANES) + 7, np.arange(LANES) * 3 + 40
-ONE, TWO = Workers(1), Workers(2)
 
 
 def made(
@@ -37,14 +35,13 @@ def made(
     *,
     card: Converters = CARD,
     noise: bool = True,
-    workers: Workers = ONE,
     channels: Channels | None = None,
     tia_range: int = 0,
 ) -> Product:
     gain = card.gain(cells.device.g_lsb, cells.device.v_read, tia_range)
     readout = Readout(card, channels)
     seed = SEED if noise else None
-    return Product(instr, scheme, cells, readout, gain, tia_range, seed, workers)
+    return Product(instr, scheme, cells, readout, gain, tia_range, seed)
 
 
 @contextmanager
@@ -150,8 +147,8 @@ def test_every_way_gives_what_the_document_says(
 ) -> None:
     x = np.random.default_rng(seed).integers(-400, 400, (LANES, instr["rows"]))
     x[1] = 0
-    for workers, least in ((ONE, 1 << 30), (ONE, 0), (TWO, 0)):
-        wanted = made(instr, scheme, card=card, noise=noise, workers=workers, tia_range=tia_range)
+    for least in (1 << 30, 0):
+        wanted = made(instr, scheme, card=card, noise=noise, tia_range=tia_range)
         with compiled(least):
             sums, railed = wanted.sums(x, EPOCHS, INDEX, COLUMNS)
         expected = by_the_document(wanted, x)
@@ -179,11 +176,9 @@ def test_many_lanes_in_parts_of_any_size(monkeypatch: pytest.MonkeyPatch, bits: 
     names = np.arange(3000), np.arange(3000) % 7
     instr = mvm(SOURCE, 8, planes=8, signed=1)
     whole = made(instr, card=card).sums(x, *names, 4)
-    for size, workers in ((1 << 30, ONE), (1 << 30, TWO), (999, TWO), (1, ONE)):
+    for size in (1 << 30, 999, 1):
         monkeypatch.setattr(product, "_CONVERSIONS", size)
-        few = made(instr, card=card, workers=workers).sums(
-            x[:500], names[0][:500], names[1][:500], 4
-        )
+        few = made(instr, card=card).sums(x[:500], names[0][:500], names[1][:500], 4)
         assert np.array_equal(few[0], whole[0][:500])
     with compiled(1 << 30):
         plain = made(instr, card=card).sums(x, *names, 4)

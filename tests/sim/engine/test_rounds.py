@@ -15,7 +15,6 @@ from ohmloom.sim.converters import Channels, Readout
 from ohmloom.sim.engine import nest, product, rounds
 from ohmloom.sim.engine.product import Product
 from ohmloom.sim.engine.rounds import Rounds
-from ohmloom.sim.engine.workers import Workers
 
 from .conftest import (
     ARRAY,
@@ -225,7 +224,6 @@ def test_no_input_goes_beyond_the_bounds(tia_range, errors, scheme):
         CARD.gain(ARRAY.device.g_lsb, ARRAY.device.v_read, tia_range),
         tia_range,
         5,
-        Workers(1),
     )
     most, saturates = made.bounds(8)
     x = np.random.default_rng(3).integers(-16, 16, (4000, 6))

@@ -1,0 +1,105 @@
+"""``docs/performance.md`` from what the benchmarks have measured.
+
+    python bench/engines.py; python bench/peers.py
+    python bench/performance.py
+
+Reads ``build/bench/engines.json`` and ``build/bench/peers.json``, of one machine.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "performance.md"
+
+log = logging.getLogger("bench")
+
+HEAD = """# Performance
+
+Written by `python bench/performance.py` from what `bench/engines.py` and `bench/peers.py` measured
+on {machine}. Times are ratios to the same work in floats, in the same
+process and in turns; the medians of {repeats} repeats on {threads} threads. On another machine they
+are others: run them.
+
+## The numpy engine beside floats
+Cells of `cspbbr3_ogb` that were written once, with their spread; read noise in every conversion,
+drawn for each column with the variance of all its cells; 12-bit conversions. A product of matrices
+is beside numpy's in float32, a network beside ONNX Runtime. Memory is what an inference takes at
+most beyond input and cells; the error is that of the outputs against floats, over their size.
+
+| work | times the floats | ms | floats, ms | conversions/s | MB | error |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+LINES = """
+## Exact line resistance
+Conductances between 1 uS and 100 uS, 1 ohm a segment, rows driven and columns sensed at one end;
+the currents of all columns, from conductances to the last input. `again` are as many inputs more on
+the same array, over a float64 product of that size.
+
+| cells | inputs | s | MB | again | badcrossbar, s | its MB | time | memory | apart |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
+def processor() -> str:
+    """Of this machine, as Linux names it."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def engines(found: dict[str, Any]) -> list[str]:
+    """A line of the table for each figure."""
+    return [
+        f"| {name} | {f['ratio']:.1f} | {1e3 * f['seconds']:.1f} | "
+        f"{1e3 * f['float_seconds']:.1f} | {f['conversions_per_second'] / 1e6:.0f} M | "
+        f"{f['peak'] / 1e6:.0f} | {f['error']:.3f} |"
+        for name, f in found["figures"].items()
+    ]
+
+
+def peers(found: dict[str, Any]) -> list[str]:
+    """The same of lines with resistance."""
+    lines = []
+    for row in found["rows"]:
+        line = (
+            f"| {row['size']} x {row['size']} | {row['inputs']} | {row['ohmloom_seconds']:.3f} | "
+        )
+        line += f"{row['ohmloom_bytes'] / 1e6:.0f} | {row['again']:.2f} | "
+        if "time_ratio" in row:
+            line += f"{row['badcrossbar_seconds']:.2f} | {row['badcrossbar_bytes'] / 1e6:.0f} | "
+            line += f"1/{1 / row['time_ratio']:.1f} | 1/{1 / row['memory_ratio']:.1f} | "
+            line += f"{row['difference']:.0e} |"
+        else:
+            line += " | | | | |"
+        lines.append(line)
+    return lines
+
+
+def main() -> int:
+    read = {}
+    for name in ("engines", "peers"):
+        path = ROOT / "build" / "bench" / f"{name}.json"
+        if not path.exists():
+            log.error("%s is missing: run bench/%s.py first", path.relative_to(ROOT), name)
+            return 2
+        read[name] = json.loads(path.read_text())
+    shown = read["engines"]
+    machine = f"{shown['cpus']} cores of {processor()}, numpy {shown['numpy']}"
+    head = HEAD.format(machine=machine, repeats=shown["repeats"], threads=shown["threads"])
+    lines = [*engines(shown), *LINES.splitlines(), *peers(read["peers"])]
+    PAGE.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
+    log.info("%s", PAGE.relative_to(ROOT))
+    return 0
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    sys.exit(main())
