@@ -7,14 +7,12 @@ so that two variants of a seed differ in the layer that is meant, and in nothing
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from ..sim.array import SimulatedArray
-from ..sim.numerics import IntArray
+from ..sim.array import Lines, Operands, SimulatedArray
 from .budget import relative_error
 from .compiled import Compiled
 from .errors import TargetError
@@ -236,13 +234,9 @@ def _quiet(quiet: np.ndarray) -> type[SimulatedArray]:
     """An array some of whose rows (tiles, rows) add no noise to what is read."""
 
     class Quiet(SimulatedArray):
-        def column_totals(
-            self, tile: int, bits: ArrayLike, columns: slice = slice(None)
-        ) -> tuple[IntArray, IntArray]:
-            total, variance = super().column_totals(tile, bits, columns)
-            if quiet[tile].any() and variance.any():
-                noisy = np.asarray(bits) * ~quiet[tile]
-                _, variance = super().column_totals(tile, noisy, columns)
-            return total, variance
+        def operands(self, lines: Lines) -> Operands:
+            made = super().operands(lines)
+            loud = ~quiet[lines.tile, lines.first : lines.first + lines.rows]
+            return replace(made, variance=made.variance * loud[:, np.newaxis])
 
     return Quiet

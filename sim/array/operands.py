@@ -64,7 +64,9 @@ class Operands:
     most_variance: int
 
     @classmethod
-    def of(cls, lines: Lines, g_code: NDArray[np.int32], var_code: NDArray[np.int32]) -> Operands:
+    def of(
+        cls, lines: Lines, g_code: NDArray[np.integer], var_code: NDArray[np.integer]
+    ) -> Operands:
         """Those of a tile's codes (rows, columns)."""
         rows = slice(lines.first, lines.first + lines.rows)
         plus, minus = (slice(c.start, c.stop, c.step) for c in (lines.plus, lines.minus))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..array import Lines, Operands
 from ..numerics import Domain, IntArray, draw_normal
 
 G_LSB = 1e-13
@@ -31,6 +32,7 @@ class Resistors:
     """
 
     tiles = 1
+    listens = False
 
     def __init__(self, ohms: ArrayLike, sigma: float = 0.0, seed: int = 0) -> None:
         resistance = np.asarray(ohms, dtype=np.float64)
@@ -42,8 +44,9 @@ class Resistors:
         self.var_code: IntArray = deviation * deviation
         self.reads = np.zeros(self.g_code.size, dtype=np.uint32)
 
-    def drives(self, tile: int, bits: NDArray[np.uint8]) -> None:
-        """Nothing here counts rows."""
+    def operands(self, lines: Lines) -> Operands:
+        """What driven rows are multiplied with."""
+        return Operands.of(lines, self.g_code, self.var_code)
 
     def column_totals(
         self, tile: int, bits: ArrayLike, columns: slice = slice(None)

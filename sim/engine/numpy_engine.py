@@ -152,8 +152,9 @@ class NumpyEngine:
         self.by_round = by_round
         self.host = host
         self.workers = Workers(threads)
-        self._requants: dict[tuple[int, int], Requant] = {}
+        self._requants: dict[bytes, Requant] = {}
         self._flows: dict[tuple[int, tuple[int, int], Banks], Flow | None] = {}
+        self._flows_of = image
         self.registers = dict.fromkeys(Reg, 0)
         self.dac = dict.fromkeys(Dac, _DAC_ZERO)
         self.cell_memory = np.zeros(geometry.cells, dtype=np.uint32)
@@ -174,8 +175,6 @@ class NumpyEngine:
                 f"{params.size} parameter words, the image has {self.image.params.size}"
             )
         self.image = replace(self.image, params=params)
-        self._requants.clear()
-        self._flows.clear()
 
     def run(self, entry: str) -> None:
         """Run an entry that is no inference.
@@ -505,6 +504,8 @@ class NumpyEngine:
             outer.begin(address, instr)
             return address
         banks = Banks.of(self.registers)
+        if self._flows_of is not image:
+            self._flows, self._flows_of = {}, image
         where = address, outer.added, banks
         if where not in self._flows:
             self._flows[where] = flow_of(nest, *outer.added, image.geometry, image.params, banks)
@@ -556,11 +557,12 @@ class NumpyEngine:
         params = self.image.params
         param, count = instr["param"], instr["count"]
         self._check(address, instr, "param", param + count <= len(params))
-        if (param, count) not in self._requants:
-            words = params[param : param + count].tolist()
-            self._requants[param, count] = Requant.of(words)
+        words = params[param : param + count]
+        made = self._requants.get(key := words.tobytes())
+        if made is None:
+            made = self._requants[key] = Requant.of(words.tolist())
         low, high = self.registers[Reg.CLAMP_LO], self.registers[Reg.CLAMP_HI]
-        return self._requants[param, count].apply(acc[:, :count], low, high)
+        return made.apply(acc[:, :count], low, high)
 
     def _post(self, address: int, instr: Instruction, batch: Batch) -> None:
         try:
