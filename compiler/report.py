@@ -179,6 +179,10 @@ def _layer(
     which = sorted({(p.layer, p.block) for p in own})
     runs = [(n, instr["planes"]) for n, instr in own_mvms]
     planes = sum(times * each for times, each in runs)
+    columns, pairs = compiled.image.geometry.columns, not encoding.single
+    conversions = sum(
+        times * compiled.converters.conversions(each, columns, pairs=pairs) for times, each in runs
+    )
     return {
         "name": layer.name,
         "kind": layer.kind,
@@ -192,7 +196,7 @@ def _layer(
         "tia_full_scale_a": sorted({_full_scale(compiled, ranges[w]) for w in which}),
         "planes_per_mvm": max((each for _, each in runs), default=0),
         "planes": planes,
-        "conversions": planes * compiled.image.geometry.columns,
+        "conversions": conversions,
         "output_scale": asdict(layer.output),
         "level_histogram": _counts(compiled, [p.cells(compiled.levels, encoding) for p in own]),
     }

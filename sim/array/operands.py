@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,15 +52,15 @@ class Operands:
     Attributes
     ----------
     total, variance:
-        Whole numbers as floats of a type that holds every partial sum exactly, shape
-        (rows, sums); ``variance`` for the squares of what drives the rows, of no columns
-        where there is none.
+        Whole numbers of a type that holds every partial sum exactly, floats unless sums are
+        too large for them, shape (rows, sums); ``variance`` for the squares of what drives the
+        rows, of no columns where there is none.
     most_total, most_variance:
         Largest magnitudes that sums can have.
     """
 
-    total: NDArray[np.floating]
-    variance: NDArray[np.floating]
+    total: NDArray[Any]
+    variance: NDArray[Any]
     most_total: int
     most_variance: int
 
@@ -92,8 +93,10 @@ class Operands:
         return self.total.nbytes + self.variance.nbytes
 
 
-def _exact(most: int) -> type[np.floating]:
-    """The smallest float type that holds whole numbers up to ``most``."""
+def _exact(most: int) -> type[np.number]:
+    """The fastest type that holds whole numbers up to ``most``."""
+    if most > 1 << 53:
+        return np.int64
     return np.float32 if most <= 1 << 24 else np.float64
 
 

@@ -128,6 +128,14 @@ class Converters:
                 "the array card does not do: only the numpy engine does, on the target 'simulated'"
             )
 
+    def conversions(self, planes: int, columns: int, *, pairs: bool) -> int:
+        """That a product of so many planes takes, of all columns of a tile.
+
+        ``pairs``: an output is a pair of columns.
+        """
+        joined = pairs and self.sensing == "differential"
+        return -(-planes // self.input_bits) * (columns // 2 if joined else columns)
+
     @classmethod
     def counting(cls, g_lsb: float, v_read: float) -> Self:
         """Converters of one TIA range whose codes are conductance codes of ``g_lsb`` [S].

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,10 +99,10 @@ class Names:
 
 def spread(
     loops: ModuleType | None, x: IntArray, digits: Sequence[Digit], kind: np.dtype
-) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Digits of activations (lanes, rows), shape (digits, lanes, rows), and which lanes have any.
 
-    Floats of a kind; of a lane ``False`` all digits are 0, shape (digits, lanes).
+    Numbers of a kind; of a lane ``False`` all digits are 0, shape (digits, lanes).
     """
     found = np.empty((len(digits), *x.shape), kind)
     used = np.empty(found.shape[:2], np.bool_)

@@ -86,8 +86,9 @@ class Product:
     @property
     def conversions(self) -> int:
         """Of all columns of the tile, for one lane."""
-        pairs = self._lines(0).joined
-        return len(self.digits) * self.array.columns // (2 if pairs else 1)
+        pairs = self.scheme == Scheme.DIFFERENTIAL
+        converters = self.readout.converters
+        return converters.conversions(self.instr["planes"], self.array.columns, pairs=pairs)
 
     def columns(self, accumulators: int) -> int:
         """First columns of the tile that the first accumulators are made from."""

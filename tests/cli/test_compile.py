@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ohmloom.compiler.bundle import load_bundle
+from ohmloom.compiler.runner import build_engine
 from ohmloom.hw.afe.array_card import front_end_cycles
 from ohmloom.hw.cycles import inference
 from ohmloom.hw.geometry import Geometry
@@ -122,6 +123,9 @@ def test_converters_that_are_simulated_alone(compile_with: Any, tmp_path: Path) 
     assert (compiled.converters.input_bits, compiled.converters.sensing) == (4, "differential")
     report = json.loads((tmp_path / "d.ohm" / "report.json").read_text())
     assert report["cycles"] is None and report["converters"]["input_bits"] == 4
+    drives = np.zeros((1, compiled.image.input.count), np.int64)
+    made = build_engine(compiled, program=False).infer(drives).conversions
+    assert report["totals"]["conversions"] == made > 0
     result = compile_with(None, None, "--input-bits", 9)
     assert result.code == 2
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ohmloom.errors import OhmloomError
 from ohmloom.hw.isa import Instruction, Scheme
-from ohmloom.sim.array import SimulatedArray
+from ohmloom.sim.array import Lines, Operands, SimulatedArray
 from ohmloom.sim.converters import ADC_MAX, Channels, Converters, Readout
 from ohmloom.sim.engine import fused, product
 from ohmloom.sim.engine.product import Product
@@ -196,6 +196,15 @@ def test_sums_that_floats_do_not_hold_are_made_without_them(
     monkeypatch.setattr(fused, "_EXACT", 1 << 40)
     with compiled(0):
         assert wanted.sums(x, EPOCHS, INDEX, COLUMNS)[0].tolist() == expected[0]
+
+
+def test_sums_that_no_float_holds_are_whole_numbers() -> None:
+    codes = np.full((8, 2), 1 << 51)
+    lines = Lines(0, 0, 8, range(0, 2, 2), range(1, 2, 2))
+    found = Operands.of(lines, codes + 1, codes)
+    assert found.total.dtype == found.variance.dtype == np.int64
+    assert (np.ones((1, 8), np.int64) @ found.total).tolist() == [[8 * ((1 << 51) + 1)] * 2]
+    assert fused.fused(1 << 20, CARD.scales(CARD.gain(1e-9, 0.1, 0), 0), 0, 1 << 54) is None
 
 
 def test_channels_with_errors_are_made_without_compiled_loops() -> None:
