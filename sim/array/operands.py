@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..integer_matmul import limb_bits, limbs
 
 _BYTES = 1 << 27
 """Of operands that are kept, the last used ones."""
@@ -45,22 +48,21 @@ class Lines:
         return np.array([*self.plus] if self.joined else [*self.plus, *self.minus], np.int64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Operands:
     """What driven rows are multiplied with.
 
     Attributes
     ----------
-    total, variance:
-        Whole numbers of a type that holds every partial sum exactly, floats unless sums are
-        too large for them, shape (rows, sums); ``variance`` for the squares of what drives the
-        rows, of no columns where there is none.
+    g, var:
+        Whole numbers, shape (rows, sums): of what drives the rows, and of its squares; ``var``
+        of no columns where there is none.
     most_total, most_variance:
         Largest magnitudes that sums can have.
     """
 
-    total: NDArray[Any]
-    variance: NDArray[Any]
+    g: NDArray[np.integer]
+    var: NDArray[np.integer]
     most_total: int
     most_variance: int
 
@@ -71,26 +73,41 @@ class Operands:
         """Those of a tile's codes (rows, columns)."""
         rows = slice(lines.first, lines.first + lines.rows)
         plus, minus = (slice(c.start, c.stop, c.step) for c in (lines.plus, lines.minus))
-        total, variance = (
+        g, var = (
             np.subtract(codes[rows, plus], codes[rows, minus]) if lines.joined and sign < 0
             else np.add(codes[rows, plus], codes[rows, minus]) if lines.joined
             else np.concatenate([codes[rows, plus], codes[rows, minus]], axis=1)
             for codes, sign in ((g_code, -1), (var_code, 1))
         )  # fmt: skip
-        most_total = lines.largest * int(np.abs(total).sum(axis=0, dtype=np.int64).max(initial=0))
-        most_variance = lines.largest**2 * int(variance.sum(axis=0, dtype=np.int64).max(initial=0))
-        if not most_variance:
-            variance = variance[:, :0]
-        return cls(
-            total.astype(_exact(most_total)),
-            variance.astype(_exact(most_variance)),
-            most_total,
-            most_variance,
-        )
+        most_total = lines.largest * int(np.abs(g).sum(axis=0, dtype=np.int64).max(initial=0))
+        most_variance = lines.largest**2 * int(var.sum(axis=0, dtype=np.int64).max(initial=0))
+        return cls(g, var if most_variance else var[:, :0], most_total, most_variance)
+
+    @cached_property
+    def total(self) -> NDArray[Any]:
+        """``g`` of a type that holds every partial sum exactly: floats unless sums are too
+        large for them."""
+        return self.g.astype(_exact(self.most_total))
+
+    @cached_property
+    def variance(self) -> NDArray[Any]:
+        """``var``, likewise."""
+        return self.var.astype(_exact(self.most_variance))
+
+    @cached_property
+    def g_limbs(self) -> NDArray[np.int8]:
+        """``g`` as :func:`~ohmloom.sim.integer_matmul.limbs`."""
+        return limbs(self.g, limb_bits())
+
+    @cached_property
+    def var_limbs(self) -> NDArray[np.int8]:
+        """``var``, likewise."""
+        return limbs(self.var, limb_bits())
 
     @property
     def nbytes(self) -> int:
-        return self.total.nbytes + self.variance.nbytes
+        """Of what has been asked for."""
+        return sum(part.nbytes for part in vars(self).values() if isinstance(part, np.ndarray))
 
 
 def _exact(most: int) -> type[np.number]:
@@ -105,21 +122,19 @@ class OperandCache:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Lines, Operands] = OrderedDict()
-        self._bytes = 0
         self.lock = Lock()
 
     def clear(self) -> None:
         """Forget them all: codes have changed."""
         self._kept.clear()
-        self._bytes = 0
 
     def get(self, lines: Lines, make: Callable[[], Operands]) -> Operands:
         """Those of lines, made where they are not there."""
         found = self._kept.get(lines)
         if found is None:
+            size = sum(each.nbytes for each in self._kept.values())
+            while size > _BYTES:
+                size -= self._kept.popitem(last=False)[1].nbytes
             found = self._kept[lines] = make()
-            self._bytes += found.nbytes
-            while self._bytes > _BYTES and len(self._kept) > 1:
-                self._bytes -= self._kept.popitem(last=False)[1].nbytes
         self._kept.move_to_end(lines)
         return found

@@ -43,6 +43,11 @@ class Digit:
         """The lowest and the highest digit."""
         return -self.sign, self.mask - self.sign
 
+    @property
+    def largest(self) -> int:
+        """The largest magnitude."""
+        return max(self.sign, self.mask - self.sign)
+
     def of(self, x: IntArray) -> IntArray:
         """That of activations."""
         return ((x >> self.plane & self.mask) ^ self.sign) - self.sign

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -13,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...hw.isa import unpack_requant
+from ..array import Operands
 from ..converters import Scales
+from ..integer_matmul import MOST_ROWS, limb_bits, matmul
 from ..numerics import PLACE_BITS, Domain, IntArray, normal_table, scale
 from .digits import Digit
+from .drives import Drives
 
 _EXACT = 1 << 53
 _SHIFTS = 63
@@ -33,22 +36,17 @@ def _kernel() -> ModuleType | None:
     return fused_kernel
 
 
-def fused(
-    conversions: int, scales: Scales | None, most_total: int, most_variance: int
-) -> ModuleType | None:
+def fused(conversions: int, scales: Scales | None, operands: Operands) -> ModuleType | None:
     """The compiled loops; None where there are none, they are too few or not exact in floats.
 
-    Parameters
-    ----------
-    scales:
-        Of the conversions; None: they are made otherwise.
-    most_total, most_variance:
-        Largest magnitudes of the sums.
+    ``scales`` are those of the conversions; None: they are made otherwise.
     """
     if conversions < _FROM or scales is None or not isinstance(scales.mantissa, int):
         return None
-    noise = int(np.abs(normal_table()).max()) * math.isqrt(most_variance) * scales.mantissa
-    if noise >= _EXACT or most_total * scales.mantissa + (noise >> scales.fraction) >= _EXACT:
+    most = int(np.abs(normal_table()).max())
+    noise = most * math.isqrt(operands.most_variance) * scales.mantissa
+    total = operands.most_total * scales.mantissa + (noise >> scales.fraction)
+    if max(noise, total, operands.most_variance) >= _EXACT or len(operands.g) > MOST_ROWS:
         return None
     return _kernel()
 
@@ -66,17 +64,17 @@ class Requant:
         """Of parameter words."""
         return cls(*np.array([unpack_requant(word) for word in words], dtype=np.int64).T)
 
-    def apply(self, acc: IntArray, low: int, high: int) -> IntArray:
-        """What becomes of accumulators (n, values), between two bounds."""
+    def apply(self, acc: IntArray, low: int, high: int, kind: type[np.integer]) -> NDArray[Any]:
+        """What becomes of accumulators (n, values), between two bounds, of a type."""
         loops = _kernel() if acc.size >= _FROM else None
         if loops is not None and acc.size and int(self.shift.max()) < _SHIFTS:
             most = max(int(acc.max()), -int(acc.min())) + int(np.abs(self.bias).max())
             if most * int(np.abs(self.mantissa).max()) < 1 << 63:
-                made = np.empty(acc.shape, np.int64)
+                made = np.empty(acc.shape, kind)
                 loops.requantise(acc, self.bias, self.mantissa, self.shift, low, high, made)
                 return made
         made = scale(acc + self.bias, self.mantissa, self.shift)
-        return np.clip(made, low, high).astype(np.int64)
+        return np.clip(made, low, high).astype(kind)
 
 
 @dataclass(frozen=True)
@@ -97,22 +95,49 @@ class Names:
         return cls(seed, *words)
 
 
-def spread(
-    loops: ModuleType | None, x: IntArray, digits: Sequence[Digit], kind: np.dtype
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Digits of activations (lanes, rows), shape (digits, lanes, rows), and which lanes have any.
+@dataclass(frozen=True, eq=False)
+class Driven:
+    """What drives the rows in some lanes, as bytes.
 
-    Numbers of a kind; of a lane ``False`` all digits are 0, shape (digits, lanes).
+    Attributes
+    ----------
+    digits, sign:
+        The digits plus ``sign``, uint8 (lanes, rows).
+    squares:
+        Bytes of their squares, the low ones first, uint8 (bytes, lanes, rows).
+    used:
+        Which lanes have a digit that is not 0, bool (lanes,).
     """
-    found = np.empty((len(digits), *x.shape), kind)
-    used = np.empty(found.shape[:2], np.bool_)
-    for number, digit in enumerate(digits):
-        if loops is None:
-            found[number] = digit.of(x)
-            used[number] = found[number].any(axis=1)
-        else:
-            loops.spread(x, digit.plane, digit.mask, digit.sign, found[number], used[number])
-    return found, used
+
+    digits: NDArray[np.uint8]
+    sign: int
+    squares: NDArray[np.uint8]
+    used: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, loops: ModuleType, drives: Drives, lanes: slice, digit: Digit) -> Driven:
+        """Digits of the activations of some lanes."""
+        start, end, _ = lanes.indices(len(drives))
+        shape = end - start, drives.rows
+        own = 0 if digit.span == (0, 1) else 1 if digit.largest < 16 else 2
+        found = cls(
+            np.empty(shape, np.uint8), digit.sign, np.empty((own, *shape), np.uint8),
+            np.empty(shape[0], np.bool_),
+        )  # fmt: skip
+        loops.drive(
+            drives.act, drives.words, drives.edges, drives.added, start,
+            digit.plane, digit.mask, digit.sign, found.digits, found.squares, found.used,
+        )  # fmt: skip
+        return found if own else replace(found, squares=found.digits[np.newaxis])
+
+    def sums(
+        self, operands: Operands, *, noise: bool
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Sums and variances of their products with operands, in parts."""
+        total = matmul(self.digits, self.sign, operands.g_limbs)
+        if not noise or not operands.var.shape[1]:
+            return total, total[:, :0]
+        return total, matmul(self.squares.reshape(-1, len(operands.g)), 0, operands.var_limbs)
 
 
 @lru_cache(maxsize=1)
@@ -122,13 +147,14 @@ def _table() -> IntArray:
 
 def converted(
     loops: ModuleType,
-    total: NDArray[np.floating],
-    variance: NDArray[np.floating],
+    total: NDArray[np.int32],
+    variance: NDArray[np.int32],
+    used: NDArray[np.bool_],
     names: Names | None,
     scales: Scales,
-    weight: IntArray,
+    weight: int,
     plus: int,
-    lanes: IntArray,
+    columns: int,
     sums: IntArray,
 ) -> int:
     """Add what sums come to to accumulators ``sums`` (lanes, n); the codes at a rail.
@@ -136,20 +162,26 @@ def converted(
     Parameters
     ----------
     total, variance:
-        Sums (n, columns): ``plus`` columns that are added, then those that are subtracted.
+        In parts, as :meth:`Driven.sums` makes them: of ``plus`` columns that are added, then
+        of those that are subtracted, ``columns`` in all.
+    used:
+        Which lanes are made, shape (lanes,): the others add nothing.
     names:
         Of their draws; None: there is no noise.
-    weight, lanes:
-        Of the sums' codes, and which of ``sums`` they are added to, shape (n,).
+    weight:
+        Of the codes.
     """
-    columns = total.shape[1]
     if names is None or not variance.shape[1]:
         variance, empty = variance[:, :0], np.empty(0, np.uint32)
         names = Names(0, empty, empty, empty)
-    room = [*np.empty((4, columns), np.uint32), *np.empty((2, columns), np.int64)]
+    room = [
+        *np.empty((2, columns)), *np.empty((4, columns), np.uint32),
+        *np.empty((2, columns), np.int64),
+    ]  # fmt: skip
     return loops.convert(
-        total, variance, np.uint32(names.seed), names.places, names.epochs, names.index, _table(),
+        total, variance, float(1 << limb_bits()), used,
+        np.uint32(names.seed), names.places, names.epochs, names.index, _table(),
         float(scales.mantissa), 2.0**-scales.fraction, 2.0**-scales.shift,
         float(scales.low), float(scales.high), np.int64(1 << scales.left), np.int64(scales.top),
-        weight, plus, lanes, sums, *room,
+        weight, plus, sums, *room,
     )  # fmt: skip

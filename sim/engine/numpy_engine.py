@@ -47,7 +47,8 @@ from ..array import SimulatedArray
 from ..converters import ADC_MAX, ADC_MIN, Channels, Converters, Gain, Readout
 from ..devices import LevelPulses
 from ..numerics import IntArray, round_half_even_shift
-from .batch import Batch
+from .batch import ACT, Batch, Layers
+from .drives import Drives
 from .errors import EngineError, check_width
 from .fused import Requant
 from .loops import Loops
@@ -266,12 +267,8 @@ class NumpyEngine:
             raise EngineError(f"inference numbers from {epoch0} do not fit 32 bits")
         check_width("an input", x, width)
         blocks = self._infer_blocks(x, epoch0)
-        layers = {
-            layer.name: np.concatenate([batch.act[:, layer.span.words] for batch in blocks])
-            for layer in self.image.layers
-        }
         return Trace(
-            layers,
+            Layers({layer.name: layer.span.words for layer in self.image.layers}, blocks),
             saturations=sum(batch.saturations for batch in blocks),
             conversions=sum(batch.conversions for batch in blocks),
             output=np.concatenate([_words(batch, self.image.outputs) for batch in blocks]),
@@ -323,7 +320,7 @@ class NumpyEngine:
     def _called(self, number: int, call: HostCall, batch: Batch) -> IntArray:
         """Words (batch, words out) that the host writes in one of its calls."""
         if not call.writes:
-            return batch.act[:, :0]
+            return batch.act[:, :0].astype(np.int64)
         if self.host is None:
             raise EngineError(f"'{call.name}' runs on the host, and there is none")
         made = np.asarray(self.host(number, batch.host[-1]))
@@ -344,7 +341,7 @@ class NumpyEngine:
         geometry = self.image.geometry
         return Batch(
             epochs=epochs,
-            act=np.zeros((len(epochs), geometry.act_depth), dtype=np.int64),
+            act=np.zeros((len(epochs), geometry.act_depth), dtype=ACT),
             acc=np.zeros((len(epochs), geometry.accumulators), dtype=np.int64),
         )
 
@@ -533,7 +530,7 @@ class NumpyEngine:
         index = conversion_index(address, 0, self._loops.iteration)
         made = self._product(address, instr)
         sums, saturations = made.sums(
-            batch.act[:, base : base + instr["rows"]],
+            Drives.of(batch.act[:, base : base + instr["rows"]]),
             batch.epochs,
             np.full(len(batch.epochs), index),
             geometry.accumulators,
@@ -562,7 +559,7 @@ class NumpyEngine:
         if made is None:
             made = self._requants[key] = Requant.of(words.tolist())
         low, high = self.registers[Reg.CLAMP_LO], self.registers[Reg.CLAMP_HI]
-        return made.apply(acc[:, :count], low, high)
+        return made.apply(acc[:, :count], low, high, ACT)
 
     def _post(self, address: int, instr: Instruction, batch: Batch) -> None:
         try:
@@ -975,4 +972,5 @@ def _until_halt(image: Image, entry: str) -> list[Instruction]:
 
 def _words(batch: Batch, spans: Sequence[Span]) -> IntArray:
     """Activation words of spans, one after the other, shape (batch, words)."""
-    return np.concatenate([batch.act[:, :0], *(batch.act[:, s.words] for s in spans)], axis=1)
+    parts = [batch.act[:, :0], *(batch.act[:, span.words] for span in spans)]
+    return np.concatenate(parts, axis=1, dtype=np.int64)

@@ -32,10 +32,10 @@ POST = (Op.LUT, Op.POOL, Op.ADD, Op.ARGMAX)
 """What is executed here."""
 
 
-Operand = Callable[[int | slice], IntArray]
+Operand = Callable[[int | slice], NDArray[np.integer]]
 """The n-th activation that each value is made from, shape (..., values); of a slice of them,
 shape (..., values, n)."""
-Maker = Callable[[Operand], IntArray]
+Maker = Callable[[Operand], NDArray[np.integer]]
 """From them to the values, shape (..., values)."""
 
 
@@ -57,7 +57,7 @@ class PostProcessor:
         self.params = params
         self.clamp = clamp
 
-    def execute(self, instr: Instruction, act: IntArray) -> None:
+    def execute(self, instr: Instruction, act: NDArray[np.integer]) -> None:
         """Execute one instruction on activations, shape (batch, act_depth), in place.
 
         Raises
@@ -89,7 +89,7 @@ class PostProcessor:
         words = self.params[TABLE_WORDS * instr["table"] :][:TABLE_WORDS]
         entries = np.array(unpack_table(words.tolist()))
 
-        def make(operand: Operand) -> IntArray:
+        def make(operand: Operand) -> NDArray[np.integer]:
             values = entries[operand(0) & 0xFF]
             low, high = int(values.min(initial=0)), int(values.max(initial=0))
             if low < -self.geometry.act_max - 1 or high > self.geometry.act_max:
@@ -107,13 +107,15 @@ class PostProcessor:
         if instr["average"]:
             scaling = unpack_requant(_words(self.params, instr["param"] + POOL_WORDS, 1)[0])
 
-        def make(operand: Operand) -> IntArray:
+        def make(operand: Operand) -> NDArray[np.integer]:
             total = operand(0)
-            for n in range(1, grid.rows * grid.columns):
-                value = operand(n)
-                total = np.maximum(total, value) if scaling is None else total + value
             if scaling is None:
+                for n in range(1, grid.rows * grid.columns):
+                    total = np.maximum(total, operand(n))
                 return total
+            total = total.astype(np.int64)
+            for n in range(1, grid.rows * grid.columns):
+                total += operand(n)
             bias, mantissa, shift = scaling
             return np.clip(scale(total + bias, mantissa, shift), *self.clamp)
 
@@ -122,14 +124,15 @@ class PostProcessor:
     def _add(self, instr: Instruction) -> Maker:
         add = unpack_add(_words(self.params, instr["param"], ADD_WORDS))
 
-        def make(operand: Operand) -> IntArray:
-            total = operand(0) * add.mantissa_a + operand(1) * add.mantissa_b + add.bias
+        def make(operand: Operand) -> NDArray[np.integer]:
+            a, b = (operand(n).astype(np.int64) for n in (0, 1))
+            total = a * add.mantissa_a + b * add.mantissa_b + add.bias
             return np.clip(round_half_even_shift(total, add.shift), *self.clamp)
 
         return make
 
     def _argmax(self, instr: Instruction) -> Maker:
-        def make(operand: Operand) -> IntArray:
+        def make(operand: Operand) -> NDArray[np.integer]:
             values = operand(slice(None))
             if instr["last"]:
                 return values.shape[-1] - 1 - values[..., ::-1].argmax(axis=-1)

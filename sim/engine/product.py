@@ -9,16 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...hw.isa import Instruction, Scheme
 from ..array import Lines, Operands, SimulatedArray
-from ..converters import Gain, Readout
+from ..converters import Gain, Readout, Scales
 from ..numerics import Domain, IntArray, draw_normal, normal_table
 from .digits import Digit, digits_of
-from .fused import Names, converted, fused, spread
+from .drives import Drives
+from .fused import Driven, Names, converted, fused
 
 _CONVERSIONS = 1 << 18
 """Made at a time: bounds memory and stays near the processor, changes no bit."""
@@ -56,14 +58,14 @@ class Product:
         return digits_of(self.instr["planes"], bool(self.instr["signed"]), bits, unit)
 
     def sums(
-        self, x: IntArray, epochs: IntArray, index: IntArray, accumulators: int
+        self, drives: Drives, epochs: IntArray, index: IntArray, accumulators: int
     ) -> tuple[IntArray, int]:
         """What is added to the first accumulators.
 
         Parameters
         ----------
-        x:
-            Activations of the driven rows, shape (lanes, rows).
+        drives:
+            Activations of the driven rows.
         epochs, index:
             Inference number of each lane, and the draw index of its plane 0, shape (lanes,).
 
@@ -71,14 +73,14 @@ class Product:
         -------
         The sums, shape (lanes, accumulators), and the codes at a rail.
         """
-        sums = np.zeros((len(x), accumulators), dtype=np.int64)
+        sums = np.zeros((len(drives), accumulators), dtype=np.int64)
         lines = self._lines(accumulators)
         operands = self.array.operands(lines)
-        step = max(1, _CONVERSIONS // (len(self.digits) * operands.total.shape[1]))
+        step = max(1, _CONVERSIONS // (len(self.digits) * operands.g.shape[1]))
         railed = 0
-        for start in range(0, len(x), step):
-            part = slice(start, start + step)
-            lanes = _Lanes(x[part], epochs[part], index[part], sums[part])
+        for start in range(0, len(drives), step):
+            part = slice(start, min(start + step, len(drives)))
+            lanes = _Lanes(drives, part, epochs[part], index[part], sums[part])
             for _, digits in groupby(self.digits, lambda digit: digit.share):
                 railed += self._made(lanes, tuple(digits), lines, operands)
         return sums, railed
@@ -106,7 +108,7 @@ class Product:
             plus=range(0, columns, 2) if pairs else range(1, columns),
             minus=range(1, columns, 2) if pairs else range(1),
             joined=pairs and self.readout.converters.sensing == "differential",
-            largest=max(max(-low, high) for low, high in (digit.span for digit in self.digits)),
+            largest=max(digit.largest for digit in self.digits),
         )
 
     def _made(
@@ -116,37 +118,57 @@ class Product:
         gain = Gain(self.gain.mantissa, self.gain.shift + digits[0].share)
         exponent = self.array.device.var_exponent
         scales = self.readout.scales(gain, exponent)
-        loops = fused(
-            len(digits) * len(lanes.x) * operands.total.shape[1],
-            scales, operands.most_total, operands.most_variance,
+        loops = fused(len(digits) * len(lanes) * operands.g.shape[1], scales, operands)
+        if loops is not None and scales is not None and not self.array.listens:
+            return sum(
+                self._by_bytes(loops, scales, lanes, digit, lines, operands) for digit in digits
+            )
+        return self._by_numpy(gain, exponent, lanes, digits, lines, operands)
+
+    def _by_bytes(
+        self, loops: ModuleType, scales: Scales, lanes: _Lanes, digit: Digit, lines: Lines,
+        operands: Operands,
+    ) -> int:  # fmt: skip
+        """As ``_made``, in compiled loops, of one digit."""
+        driven = Driven.of(loops, lanes.drives, lanes.which, digit)
+        # Lanes whose rows are all at 0 V give code 0, without noise.
+        if not driven.used.any():
+            return 0
+        total, variance = driven.sums(operands, noise=self.seed is not None)
+        columns, names = lines.columns, None
+        if self.seed is not None:
+            places = lines.tile * self.array.columns + columns
+            names = Names.of(self.seed, places, lanes.epochs, lanes.index + digit.plane)
+        return converted(
+            loops, total, variance, driven.used, names, scales,
+            digit.weight, len(lines.plus), len(columns), lanes.sums,
         )  # fmt: skip
-        x, used = spread(loops, lanes.x, digits, operands.total.dtype)
+
+    def _by_numpy(
+        self, gain: Gain, exponent: int, lanes: _Lanes, digits: tuple[Digit, ...], lines: Lines,
+        operands: Operands,
+    ) -> int:  # fmt: skip
+        """As ``_made``, step by step."""
+        values = lanes.drives.values(lanes.which)
+        x = np.stack([each.of(values) for each in digits])
+        used = x.any(axis=2)
         if self.array.listens:
             driven = np.square(x, dtype=np.float64).sum(axis=(0, 1)) / 4.0 ** digits[0].share
             self.array.drives(lines.tile, lines.first, driven)
         # Lanes whose rows are all at 0 V give code 0, without noise.
         digit, lane = np.nonzero(used)
-        x = x.reshape(-1, lines.rows) if used.all() else x[digit, lane]
+        x = x[digit, lane].astype(operands.total.dtype)
         total = x @ operands.total
-        variance = np.empty((len(x), 0))
-        if self.seed is not None and operands.variance.shape[1]:
-            squares = x if self.readout.converters.input_bits == 1 else x * x
-            variance = squares.astype(operands.variance.dtype, copy=False) @ operands.variance
         weight = np.array([each.weight for each in digits], np.int64)[digit]
         plane = np.array([each.plane for each in digits], np.int64)[digit]
         columns, epochs, index = lines.columns, lanes.epochs[lane], lanes.index[lane] + plane
-        places = lines.tile * self.array.columns + columns
-        if loops is not None and scales is not None:
-            names = None if self.seed is None else Names.of(self.seed, places, epochs, index)
-            plus = len(lines.plus)
-            return converted(loops, total, variance, names, scales, weight, plus, lane, lanes.sums)
-        z: IntArray | int = 0
-        if self.seed is not None and variance.shape[1]:
+        z, variance = 0, np.zeros_like(total)
+        if self.seed is not None and operands.var.shape[1]:
+            variance = (x * x).astype(operands.variance.dtype, copy=False) @ operands.variance
+            places = lines.tile * self.array.columns + columns
             z = draw_normal(
                 self.seed, Domain.INFERENCE, places, epochs[:, np.newaxis], index[:, np.newaxis]
             )
-        else:
-            variance = np.zeros_like(total)
         codes, railed = self.readout.convert(
             total, variance, z, gain, exponent, self.tia_range, columns
         )
@@ -168,11 +190,12 @@ class Product:
         lines = self._lines(accumulators)
         operands, columns = self.array.operands(lines), lines.columns
         deviate = 0 if self.seed is None else int(np.abs(normal_table()).max())
-        total = operands.total.astype(np.int64)
-        above, below = np.maximum(total, 0).sum(axis=0), np.maximum(-total, 0).sum(axis=0)
+        above, below = (
+            np.maximum(part, 0).sum(axis=0, dtype=np.int64) for part in (operands.g, -operands.g)
+        )
         variance = np.zeros_like(above)
-        if self.seed is not None and operands.variance.shape[1]:
-            variance = operands.variance.astype(np.int64).sum(axis=0)
+        if self.seed is not None and operands.var.shape[1]:
+            variance = operands.var.sum(axis=0, dtype=np.int64)
         most, rails = np.zeros(accumulators, np.int64), np.zeros(self.array.columns, bool)
         for digit in self.digits:
             low, high = digit.span
@@ -192,12 +215,16 @@ class Product:
 
 @dataclass(frozen=True)
 class _Lanes:
-    """Some lanes: activations, names of their draws, and their sums, which are added to."""
+    """Some lanes: which, names of their draws, and their sums, which are added to."""
 
-    x: IntArray
+    drives: Drives
+    which: slice
     epochs: IntArray
     index: IntArray
     sums: IntArray
+
+    def __len__(self) -> int:
+        return len(self.sums)
 
 
 def _less(high: IntArray, low: IntArray, lines: Lines) -> IntArray:

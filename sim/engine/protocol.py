@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,7 +30,7 @@ class Trace:
         What each call of the host reads, and what it writes, shape (batch, words).
     """
 
-    layers: dict[str, IntArray]
+    layers: Mapping[str, IntArray]
     saturations: int
     conversions: int
     output: IntArray

@@ -10,12 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import OhmloomError
 from ...hw.geometry import Geometry
 from ...hw.isa import ITERATION_BITS, Instruction, Op, Reg, conversion_index
 from ..numerics import IntArray
-from .batch import Batch
+from .batch import ACT, Batch
+from .drives import Drives
 from .errors import check_width
 from .loops import turns_of
 from .nest import MEMORY, Flow, Step
@@ -56,7 +58,7 @@ class _Block:
     """Some rounds: what their lanes have made, shape (batch, rounds, width), and counted."""
 
     rounds: slice
-    made: IntArray
+    made: NDArray[ACT]
     saturations: int = 0
     conversions: int = 0
 
@@ -149,7 +151,7 @@ class Rounds:
         """
         batch, geometry = self.batch, self.geometry
         shape = (len(batch.epochs), rounds.stop - rounds.start)
-        block = _Block(rounds, np.empty((*shape, self.flow.width), dtype=np.int64))
+        block = _Block(rounds, np.empty((*shape, self.flow.width), dtype=ACT))
         acc = np.zeros((shape[0] * shape[1], accumulators), dtype=np.int64)
         epochs = np.repeat(batch.epochs, shape[1])
         for step in self.flow.steps:
@@ -160,10 +162,10 @@ class Rounds:
                 case Op.SET:
                     self._set(step)
                 case Op.MVM:
-                    x = operand(slice(None)).reshape(len(acc), instr["rows"])
+                    drives = self._drives(step, rounds, operand)
                     index = np.tile(self._index(step, rounds), shape[0])
                     product = self.path.product(step.address, instr)
-                    sums, saturations = product.sums(x, epochs, index, accumulators)
+                    sums, saturations = product.sums(drives, epochs, index, accumulators)
                     acc = sums if instr["clear"] else acc + sums
                     check_width("an accumulator", acc, geometry.acc_width)
                     block.saturations += saturations
@@ -184,10 +186,17 @@ class Rounds:
         ends = (ends + self.iteration) % (1 << ITERATION_BITS)
         return np.array([conversion_index(step.address, 0, end) for end in ends.tolist()])
 
+    def _drives(self, step: Step, rounds: slice, operand: Operand) -> Drives:
+        """What drives the rows in a product."""
+        if (step.sources == MEMORY).all():
+            return Drives(self.batch.act, step.reads[0], step.act[rounds])
+        x = operand(slice(None))
+        return Drives.of(x.reshape(-1, x.shape[-1]))
+
     def _operand(self, step: Step, block: _Block) -> Operand:
         """What the values of an instruction are made from, shape (batch, rounds, ...)."""
 
-        def operand(n: int | slice) -> IntArray:
+        def operand(n: int | slice) -> NDArray[np.integer]:
             sources = step.sources[:, n]
             inside = sources != MEMORY
             if inside.all():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -103,7 +103,7 @@ def traced(compiled: Compiled, x: np.ndarray, **engine) -> dict[str, np.ndarray]
     return in_order(compiled, trace.layers)
 
 
-def same(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> bool:
+def same(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> bool:
     assert list(found) == list(wanted)
     return all(np.array_equal(found[name], wanted[name]) for name in wanted)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from ohmloom.errors import OhmloomError
 from ohmloom.hw.geometry import Geometry
@@ -173,7 +174,7 @@ programs = st.one_of(_one, _two, _around(_two), st.builds(lambda a, b: a + b, _o
 class Outcome:
     """What a program has left behind."""
 
-    act: IntArray
+    act: NDArray[np.integer]
     acc: IntArray
     counted: tuple[int, int]
     registers: dict[Reg, int]

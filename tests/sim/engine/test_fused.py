@@ -32,14 +32,14 @@ def test_requantised_as_the_shared_arithmetic_has_it(
     wanted = np.clip(scale(acc + made.bias, made.mantissa, made.shift), -900, 1000)
     before, fused._FROM = fused._FROM, 0
     try:
-        assert made.apply(acc, -900, 1000).tolist() == wanted.tolist()
+        assert made.apply(acc, -900, 1000, np.int64).tolist() == wanted.tolist()
     finally:
         fused._FROM = before
-    assert made.apply(acc, -900, 1000).tolist() == wanted.tolist()
+    assert made.apply(acc, -900, 1000, np.int64).tolist() == wanted.tolist()
 
 
 @pytest.mark.parametrize(("acc", "y"), [(1, 0), (2, 1), (3, 2), (6, 3), (-1, 0), (-3, -2)])
 def test_ties_go_to_even(monkeypatch: pytest.MonkeyPatch, acc: int, y: int) -> None:
     monkeypatch.setattr(fused, "_FROM", 0)
     made = Requant.of([pack_requant(0, 1 << 23, 24)])
-    assert made.apply(np.array([[acc]]), -9, 9).tolist() == [[y]]
+    assert made.apply(np.array([[acc]]), -9, 9, np.int64).tolist() == [[y]]

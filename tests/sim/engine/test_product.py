@@ -18,6 +18,7 @@ from ohmloom.hw.isa import Instruction, Scheme
 from ohmloom.sim.array import Lines, Operands, SimulatedArray
 from ohmloom.sim.converters import ADC_MAX, Channels, Converters, Readout
 from ohmloom.sim.engine import fused, product
+from ohmloom.sim.engine.drives import Drives
 from ohmloom.sim.engine.product import Product
 from ohmloom.sim.numerics import Domain, draw_normal
 
@@ -150,7 +151,7 @@ def test_every_way_gives_what_the_document_says(
     for least in (1 << 30, 0):
         wanted = made(instr, scheme, card=card, noise=noise, tia_range=tia_range)
         with compiled(least):
-            sums, railed = wanted.sums(x, EPOCHS, INDEX, COLUMNS)
+            sums, railed = wanted.sums(Drives.of(x), EPOCHS, INDEX, COLUMNS)
         expected = by_the_document(wanted, x)
         assert (sums.tolist(), railed) == expected
         bound, saturates = wanted.bounds(COLUMNS)
@@ -164,7 +165,7 @@ def test_a_planted_fault_is_seen() -> None:
         wanted = made(mvm(SOURCE, 8, planes=8), cells=cells)
         expected = by_the_document(wanted, x)
         cells.set_codes((0, 2, 1), cells.g_code[0, 2, 1] + (seed == SEED) * 64)
-        sums, _ = replace(wanted, seed=seed).sums(x, EPOCHS, INDEX, COLUMNS)
+        sums, _ = replace(wanted, seed=seed).sums(Drives.of(x), EPOCHS, INDEX, COLUMNS)
         assert sums.tolist() != expected[0]
 
 
@@ -175,13 +176,13 @@ def test_many_lanes_in_parts_of_any_size(monkeypatch: pytest.MonkeyPatch, bits: 
     x = rng.integers(-128, 128, (3000, 8)) * (rng.random((3000, 1)) < 0.8)
     names = np.arange(3000), np.arange(3000) % 7
     instr = mvm(SOURCE, 8, planes=8, signed=1)
-    whole = made(instr, card=card).sums(x, *names, 4)
+    whole = made(instr, card=card).sums(Drives.of(x), *names, 4)
     for size in (1 << 30, 999, 1):
         monkeypatch.setattr(product, "_CONVERSIONS", size)
-        few = made(instr, card=card).sums(x[:500], names[0][:500], names[1][:500], 4)
+        few = made(instr, card=card).sums(Drives.of(x[:500]), names[0][:500], names[1][:500], 4)
         assert np.array_equal(few[0], whole[0][:500])
     with compiled(1 << 30):
-        plain = made(instr, card=card).sums(x, *names, 4)
+        plain = made(instr, card=card).sums(Drives.of(x), *names, 4)
     assert np.array_equal(plain[0], whole[0]) and plain[1] == whole[1]
 
 
@@ -195,7 +196,7 @@ def test_sums_that_floats_do_not_hold_are_made_without_them(
     expected = by_the_document(wanted, x)
     monkeypatch.setattr(fused, "_EXACT", 1 << 40)
     with compiled(0):
-        assert wanted.sums(x, EPOCHS, INDEX, COLUMNS)[0].tolist() == expected[0]
+        assert wanted.sums(Drives.of(x), EPOCHS, INDEX, COLUMNS)[0].tolist() == expected[0]
 
 
 def test_sums_that_no_float_holds_are_whole_numbers() -> None:
@@ -204,7 +205,7 @@ def test_sums_that_no_float_holds_are_whole_numbers() -> None:
     found = Operands.of(lines, codes + 1, codes)
     assert found.total.dtype == found.variance.dtype == np.int64
     assert (np.ones((1, 8), np.int64) @ found.total).tolist() == [[8 * ((1 << 51) + 1)] * 2]
-    assert fused.fused(1 << 20, CARD.scales(CARD.gain(1e-9, 0.1, 0), 0), 0, 1 << 54) is None
+    assert fused.fused(1 << 20, CARD.scales(CARD.gain(1e-9, 0.1, 0), 0), found) is None
 
 
 def test_channels_with_errors_are_made_without_compiled_loops() -> None:
@@ -212,21 +213,23 @@ def test_channels_with_errors_are_made_without_compiled_loops() -> None:
     channels = Channels.drawn(COLUMNS, 4, scale=5.0)
     wanted = made(mvm(SOURCE, 8), channels=channels)
     with compiled(0):
-        first = wanted.sums(x, EPOCHS, INDEX, COLUMNS)[0]
+        first = wanted.sums(Drives.of(x), EPOCHS, INDEX, COLUMNS)[0]
     with compiled(1 << 30):
-        assert np.array_equal(first, wanted.sums(x, EPOCHS, INDEX, COLUMNS)[0])
-    assert not np.array_equal(first, made(mvm(SOURCE, 8)).sums(x, EPOCHS, INDEX, COLUMNS)[0])
+        assert np.array_equal(first, wanted.sums(Drives.of(x), EPOCHS, INDEX, COLUMNS)[0])
+    assert not np.array_equal(
+        first, made(mvm(SOURCE, 8)).sums(Drives.of(x), EPOCHS, INDEX, COLUMNS)[0]
+    )
 
 
 def test_codes_that_change_are_seen() -> None:
     cells, x = array(), np.ones((LANES, 8), np.int64)
     wanted = made(mvm(SOURCE, 8), cells=cells, noise=False)
-    before = wanted.sums(x, EPOCHS, INDEX, 4)[0]
+    before = wanted.sums(Drives.of(x), EPOCHS, INDEX, 4)[0]
     cells.set_codes(np.s_[0, 0, 0], 9000)
-    changed = wanted.sums(x, EPOCHS, INDEX, 4)[0]
+    changed = wanted.sums(Drives.of(x), EPOCHS, INDEX, 4)[0]
     assert (changed[:, 0] != before[:, 0]).all() and (changed[:, 1:] == before[:, 1:]).all()
     cells.stick([1], [0.0])
-    assert (wanted.sums(x, EPOCHS, INDEX, 4)[0][:, 0] != changed[:, 0]).all()
+    assert (wanted.sums(Drives.of(x), EPOCHS, INDEX, 4)[0][:, 0] != changed[:, 0]).all()
     with pytest.raises(ValueError, match="read-only"):
         cells.g_code[0, 0, 0] = 1
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ohmloom.hw.isa import Op, Reg, Scheme, instruction
 from ohmloom.sim.converters import Channels, Readout
 from ohmloom.sim.engine import nest, product, rounds
+from ohmloom.sim.engine.drives import Drives
 from ohmloom.sim.engine.product import Product
 from ohmloom.sim.engine.rounds import Rounds
 
@@ -228,7 +229,7 @@ def test_no_input_goes_beyond_the_bounds(tia_range, errors, scheme):
     most, saturates = made.bounds(8)
     x = np.random.default_rng(3).integers(-16, 16, (4000, 6))
     x[:2000] = np.random.default_rng(4).choice([-1, 15, -16], (2000, 1))
-    sums, saturations = made.sums(x, np.arange(4000), np.zeros(4000, np.int64), 8)
+    sums, saturations = made.sums(Drives.of(x), np.arange(4000), np.zeros(4000, np.int64), 8)
     assert (np.abs(sums) <= most).all()
     assert (np.abs(sums).max(axis=0) >= most / 6).all()
     assert np.count_nonzero(most) == (4 if scheme is Scheme.DIFFERENTIAL else 7)
