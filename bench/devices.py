@@ -21,8 +21,8 @@ from time import process_time
 import numpy as np
 
 from ohmloom.sim.array import SimulatedArray
+from ohmloom.sim.compiled import FROM, compiled
 from ohmloom.sim.devices import load
-from ohmloom.sim.numerics import kernel
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "build" / "bench" / "devices.json"
@@ -89,7 +89,7 @@ def main(repeats: int) -> None:
         "repeats": repeats,
         "cpus": os.cpu_count(),
         "numpy": np.__version__,
-        "compiled_draws": kernel() is not None,
+        "compiled_draws": compiled(".draw_kernel", FROM) is not None,
         "ratios": ratios,
     }
     RESULT.parent.mkdir(parents=True, exist_ok=True)

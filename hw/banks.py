@@ -50,8 +50,10 @@ def unit(name: str) -> int:
     return TABLE_WORDS if name == "table" else 1
 
 
-def _name(reg: Reg) -> str:
-    return reg.name.removesuffix("_BANK").lower()
+_NAME: MappingProxyType[Reg, str] = MappingProxyType(
+    {reg: reg.name.removesuffix("_BANK").lower() for reg in BANKS}
+)
+"""What they are called in :class:`Banks`."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +72,16 @@ class Banks:
     @classmethod
     def of(cls, registers: Mapping[Reg, int]) -> Banks:
         """Those among registers."""
-        return cls(**{_name(reg): registers[reg] for reg in BANKS})
+        return cls(**{name: registers[reg] for reg, name in _NAME.items()})
 
     def __getitem__(self, reg: Reg) -> int:
-        return getattr(self, _name(reg))
+        return getattr(self, _NAME[reg])
 
     def after(self, instr: Instruction) -> Banks:
         """What they hold behind an instruction."""
         if instr.op is not Op.SET or instr["reg"] not in BANKS:
             return self
-        return replace(self, **{_name(Reg(instr["reg"])): instr["value"]})
+        return replace(self, **{_NAME[Reg(instr["reg"])]: instr["value"]})
 
     def moved(self, instr: Instruction) -> Instruction:
         """The instruction with the addresses that are meant, which may not fit its operands.

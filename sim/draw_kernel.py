@@ -9,16 +9,33 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 _PARITY = np.uint32(0x1BD11BDA)
 _compile = njit(cache=True, nogil=True)
 
 
+def _rotation(_: Any, word: Any, by: Any) -> Any:
+    """``word`` rotated to the left: shifts of numba have 64 bits, and half as many at a time."""
+    kind = ir.IntType(32)
+
+    def make(_: Any, builder: Any, __: Any, given: Any) -> Any:
+        funnel = ir.FunctionType(kind, [kind] * 3)
+        shift = builder.module.declare_intrinsic("llvm.fshl", [kind], funnel)
+        return builder.call(shift, [given[0], given[0], given[1]])
+
+    return types.uint32(types.uint32, types.uint32), make
+
+
+_rotated: Any = intrinsic(_rotation)
+
+
 @_compile
 def _round(x0: Any, x1: Any, left: int) -> Any:
     x0 = np.uint32(x0 + x1)
-    return x0, np.uint32((x1 << np.uint32(left)) | (x1 >> np.uint32(32 - left))) ^ x0
+    return x0, np.uint32(_rotated(x1, np.uint32(left)) ^ x0)
 
 
 @_compile
@@ -63,9 +80,11 @@ def deviates(words: Any, table: Any, out: Any) -> None:
     for i in range(words.size):
         tail[i] = np.float64(np.uint32((words[i] << np.uint32(1)) | np.uint32(1)))
     for i in range(words.size):
-        entry = (out[i] >> np.int64(47)) - np.int64(1023 << 5)
+        entry = np.uint64((out[i] >> np.int64(47)) - np.int64(1023 << 5))
         rest = (out[i] >> np.int64(21)) & np.int64(0x3FFFFFF)
         here = table[entry]
-        z = here + ((rest * (table[entry + 1] - here) + np.int64(1 << 25)) >> np.int64(26))
+        z = here + (
+            (rest * (table[entry + np.uint64(1)] - here) + np.int64(1 << 25)) >> np.int64(26)
+        )
         sign = -np.int64(words[i] >> np.uint32(31))
         out[i] = (z ^ sign) - sign

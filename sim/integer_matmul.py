@@ -21,10 +21,10 @@ def _session() -> Any:
 
     types = {"a": TensorProto.UINT8, "b": TensorProto.INT8, "zero": TensorProto.UINT8}
     inputs = [
-        helper.make_tensor_value_info(name, kind, [] if name == "zero" else [None, None])
+        helper.make_tensor_value_info(name, kind, [] if name == "zero" else None)
         for name, kind in types.items()
     ]
-    output = helper.make_tensor_value_info("y", TensorProto.INT32, [None, None])
+    output = helper.make_tensor_value_info("y", TensorProto.INT32, None)
     node = helper.make_node("MatMulInteger", list(types), ["y"])
     graph = helper.make_graph([node], "product", inputs, [output])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -36,7 +36,10 @@ def _session() -> Any:
 
 
 def matmul(a: NDArray[np.uint8], zero: int, b: NDArray[np.int8]) -> NDArray[np.int32]:
-    """``(a - zero) @ b`` of shapes (n, k) and (k, m), where ``b`` is within ``limb_bits()``."""
+    """``(a - zero) @ b`` of shapes (..., n, k) and (..., k, m), as ``numpy.matmul`` has them.
+
+    ``b`` is within ``limb_bits()``.
+    """
     return _session().run(None, {"a": a, "b": b, "zero": np.array(zero, np.uint8)})[0]
 
 
@@ -58,11 +61,11 @@ def limbs(values: NDArray[np.integer], bits: int) -> NDArray[np.int8]:
 
     Returns
     -------
-    Shape (k, digits * m), each between ``-2**(bits - 1)`` and ``2**(bits - 1) - 1``.
+    Shape (digits, k, m), each between ``-2**(bits - 1)`` and ``2**(bits - 1) - 1``.
     """
     half, rest, found = 1 << bits - 1, values, list[NDArray[np.int8]]()
     while not found or rest.any():
         low = ((rest + half) & (2 * half - 1)) - half
         found.append(low.astype(np.int8))
         rest = (rest - low) >> bits
-    return np.concatenate(found, axis=1)
+    return np.stack(found)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import OhmloomError
+from .compiled import compiled
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -67,8 +68,7 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
 _DRAW_BLOCK = 1 << 16
 """Words drawn at a time: the working set of the 20 rounds then stays in cache."""
-_COMPILED_FROM = 1 << 12
-"""Fewer words are drawn by numpy: it is not worth loading a compiler for them."""
+_KERNEL = ".draw_kernel"
 
 
 def threefry2x32(
@@ -177,25 +177,16 @@ def _drawn(
         for word in words.values()
     ]
     z = [np.empty(math.prod(shape), dtype=np.int64) for _ in range(count)]
-    draw = _draw if z[0].size < _COMPILED_FROM or kernel() is None else _draw_compiled
+    loops = compiled(_KERNEL, z[0].size)
     for start in range(0, z[0].size, _DRAW_BLOCK):
         block = slice(start, min(start + _DRAW_BLOCK, z[0].size))
         names = [word if word.size == 1 else word[block] for word in flat]
-        draw(names, [part[block] for part in z])
+        out = [part[block] for part in z]
+        if loops is None:
+            _draw(names, out)
+        else:
+            _draw_compiled(loops, names, out)
     return [part.reshape(shape) for part in z]
-
-
-@lru_cache(maxsize=1)
-def kernel() -> ModuleType | None:
-    """The compiled loops of large draws; None where numpy does them.
-
-    That is where numba is not installed, or finds no folder for what it compiles.
-    """
-    try:
-        from . import draw_kernel
-    except (ImportError, RuntimeError):
-        return None
-    return draw_kernel
 
 
 Words = NDArray[np.uint32]
@@ -208,10 +199,8 @@ def _draw(names: list[Words], out: list[IntArray]) -> None:
         z[:] = normal_from_word(word)
 
 
-def _draw_compiled(names: list[Words], out: list[IntArray]) -> None:
-    """The same by the compiled loops."""
-    loops = kernel()
-    assert loops is not None
+def _draw_compiled(loops: ModuleType, names: list[Words], out: list[IntArray]) -> None:
+    """The same by compiled loops."""
     size = out[0].size
     same = (np.ascontiguousarray(np.broadcast_to(word, size)) for word in names[1:])
     words = np.empty((2, size), dtype=np.uint32)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
+from typing import Any
 
 from .records import WORD_BITS, WORD_BYTES, Field, IsaError
 
@@ -374,13 +375,14 @@ def disassemble(program: Iterable[Instruction]) -> Iterator[str]:
         yield f"{address:5d}  {encode(instr):016x}  {instr}"
 
 
-def conversion_index(address: int, plane: int, iteration: int = 0) -> int:
+def conversion_index(address: int, plane: int, iteration: Any = 0) -> Any:
     """Draw index of the conversion of ``plane`` by the MVM at program ``address``.
 
     32 bits: address in the upper 16, plane in the lower 5, and between them the lower 11
     bits of ``iteration``, the ``END`` instructions since the outermost loop began; its upper
     5 bits change those of the address. So no two conversions of an inference on a tile are
-    drawn alike in a program of up to 2048 words, or in loops of up to 2048 ends.
+    drawn alike in a program of up to 2048 words, or in loops of up to 2048 ends. Of an array of
+    iterations an array.
     """
     low, high = iteration & 0x7FF, iteration >> 11 & 0x1F
     return ((address & 0xFFFF) ^ high << 11) << 16 | low << 5 | plane

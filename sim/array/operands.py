@@ -104,6 +104,13 @@ class Operands:
         """``var``, likewise."""
         return limbs(self.var, limb_bits())
 
+    @cached_property
+    def ranges(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Sums of what is above 0 in ``g``, of what is below, without its sign, and of ``var``."""
+        parts = np.maximum(self.g, 0), np.maximum(-self.g, 0), self.var
+        above, below, var = (part.sum(axis=0, dtype=np.int64) for part in parts)
+        return above, below, var
+
     @property
     def nbytes(self) -> int:
         """Of what has been asked for."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from types import ModuleType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..compiled import compiled
 from ..numerics import EXACT_ROOT, IntArray, isqrt, round_half_even_shift
 
-_COMPILED_FROM = 1 << 12
-"""Fewer codes are made by numpy: it is not worth loading a compiler for them."""
+_KERNEL = ".converters.code_kernel"
 
 
 @dataclass(frozen=True)
@@ -42,19 +41,6 @@ class Scales:
     top: int = (1 << 15) - 1
 
 
-@lru_cache(maxsize=1)
-def kernel() -> ModuleType | None:
-    """The compiled loop of many conversions; None where numpy does them.
-
-    That is where numba is not installed, or finds no folder for what it compiles.
-    """
-    try:
-        from . import code_kernel
-    except (ImportError, RuntimeError):
-        return None
-    return code_kernel
-
-
 def codes_of(
     total: ArrayLike, variance: ArrayLike, z: ArrayLike, scales: Scales
 ) -> tuple[IntArray, NDArray[np.bool_]]:
@@ -72,13 +58,13 @@ def codes_of(
     """
     parts = [np.asarray(part, dtype=np.int64) for part in (total, variance, z)]
     shape = np.broadcast_shapes(*(part.shape for part in parts))
+    loops = compiled(_KERNEL, math.prod(shape))
     if (
-        math.prod(shape) >= _COMPILED_FROM
+        loops is not None
         and isinstance(scales.mantissa, int)
-        and 0 <= int(parts[1].min()) <= int(parts[1].max()) < EXACT_ROOT
-        and kernel() is not None
+        and 0 <= int(parts[1].min(initial=0)) <= int(parts[1].max(initial=0)) < EXACT_ROOT
     ):
-        return _compiled(parts, shape, scales)
+        return _compiled(loops, parts, shape, scales)
     total, variance, z = parts
     noise = (z * isqrt(variance) * scales.mantissa) >> scales.fraction
     codes = round_half_even_shift(total * scales.mantissa + noise, scales.shift)
@@ -87,13 +73,11 @@ def codes_of(
 
 
 def _compiled(
-    parts: list[IntArray], shape: tuple[int, ...], scales: Scales
+    loops: ModuleType, parts: list[IntArray], shape: tuple[int, ...], scales: Scales
 ) -> tuple[IntArray, NDArray[np.bool_]]:
-    loop = kernel()
-    assert loop is not None
     flat = [np.ascontiguousarray(np.broadcast_to(part, shape)).reshape(-1) for part in parts]
     numbers = (scales.mantissa, scales.shift, scales.fraction, scales.low, scales.high)
     codes = np.empty(flat[0].size, dtype=np.int64)
     saturated = np.empty(flat[0].size, dtype=np.bool_)
-    loop.codes(*flat, *(np.int64(number) for number in numbers), codes, saturated)
+    loops.codes(*flat, *(np.int64(number) for number in numbers), codes, saturated)
     return codes.reshape(shape), saturated.reshape(shape)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ...hw.isa import unpack_requant
 from ..array import Operands
+from ..compiled import compiled
 from ..converters import Scales
 from ..integer_matmul import MOST_ROWS, limb_bits, matmul
 from ..numerics import PLACE_BITS, Domain, IntArray, normal_table, scale
@@ -21,19 +22,9 @@ from .digits import Digit
 from .drives import Drives
 
 _EXACT = 1 << 53
-_SHIFTS = 63
-"""Of int64, but for the last one, of which a half would not be positive."""
-_FROM = 1 << 12
-"""Fewer conversions are made by numpy: it is not worth loading a compiler for them."""
-
-
-@lru_cache(maxsize=1)
-def _kernel() -> ModuleType | None:
-    try:
-        from . import fused_kernel
-    except (ImportError, RuntimeError):  # not installed, or no folder for what it compiles
-        return None
-    return fused_kernel
+_TOGETHER = 512
+"""Conversions in one pass of the loops: short ones would be all beginning and end."""
+_KERNEL = ".engine.fused_kernel"
 
 
 def fused(conversions: int, scales: Scales | None, operands: Operands) -> ModuleType | None:
@@ -41,14 +32,14 @@ def fused(conversions: int, scales: Scales | None, operands: Operands) -> Module
 
     ``scales`` are those of the conversions; None: they are made otherwise.
     """
-    if conversions < _FROM or scales is None or not isinstance(scales.mantissa, int):
+    if scales is None or not isinstance(scales.mantissa, int):
         return None
     most = int(np.abs(normal_table()).max())
     noise = most * math.isqrt(operands.most_variance) * scales.mantissa
     total = operands.most_total * scales.mantissa + (noise >> scales.fraction)
     if max(noise, total, operands.most_variance) >= _EXACT or len(operands.g) > MOST_ROWS:
         return None
-    return _kernel()
+    return compiled(_KERNEL, conversions)
 
 
 @dataclass(frozen=True)
@@ -62,12 +53,12 @@ class Requant:
     @classmethod
     def of(cls, words: Iterable[int]) -> Requant:
         """Of parameter words."""
-        return cls(*np.array([unpack_requant(word) for word in words], dtype=np.int64).T)
+        return cls(*np.array([unpack_requant(word) for word in words], dtype=np.int64).T.copy())
 
     def apply(self, acc: IntArray, low: int, high: int, kind: type[np.integer]) -> NDArray[Any]:
         """What becomes of accumulators (n, values), between two bounds, of a type."""
-        loops = _kernel() if acc.size >= _FROM else None
-        if loops is not None and acc.size and int(self.shift.max()) < _SHIFTS:
+        loops = compiled(_KERNEL, acc.size)
+        if loops is not None and acc.size:
             most = max(int(acc.max()), -int(acc.min())) + int(np.abs(self.bias).max())
             if most * int(np.abs(self.mantissa).max()) < 1 << 63:
                 made = np.empty(acc.shape, kind)
@@ -93,6 +84,9 @@ class Names:
         domain = int(Domain.INFERENCE) << PLACE_BITS
         words = (part.astype(np.uint32) for part in (places | domain, epochs, index))
         return cls(seed, *words)
+
+
+Parts = NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,14 +124,13 @@ class Driven:
         )  # fmt: skip
         return found if own else replace(found, squares=found.digits[np.newaxis])
 
-    def sums(
-        self, operands: Operands, *, noise: bool
-    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Sums and variances of their products with operands, in parts."""
-        total = matmul(self.digits, self.sign, operands.g_limbs)
+    def sums(self, operands: Operands, *, noise: bool) -> tuple[Parts, Parts]:
+        """Sums and variances of their products with operands, in parts: of the digits limb by
+        limb, (1, limbs, lanes, columns), of their squares byte by byte (bytes, limbs, ...)."""
+        total = matmul(self.digits, self.sign, operands.g_limbs)[np.newaxis]
         if not noise or not operands.var.shape[1]:
-            return total, total[:, :0]
-        return total, matmul(self.squares.reshape(-1, len(operands.g)), 0, operands.var_limbs)
+            return total, total[:0]
+        return total, matmul(self.squares[:, np.newaxis], 0, operands.var_limbs)
 
 
 @lru_cache(maxsize=1)
@@ -147,14 +140,13 @@ def _table() -> IntArray:
 
 def converted(
     loops: ModuleType,
-    total: NDArray[np.int32],
-    variance: NDArray[np.int32],
+    total: Parts,
+    variance: Parts,
     used: NDArray[np.bool_],
     names: Names | None,
     scales: Scales,
     weight: int,
     plus: int,
-    columns: int,
     sums: IntArray,
 ) -> int:
     """Add what sums come to to accumulators ``sums`` (lanes, n); the codes at a rail.
@@ -162,8 +154,8 @@ def converted(
     Parameters
     ----------
     total, variance:
-        In parts, as :meth:`Driven.sums` makes them: of ``plus`` columns that are added, then
-        of those that are subtracted, ``columns`` in all.
+        As :meth:`Driven.sums` makes them: of ``plus`` columns that are added, then of those
+        that are subtracted.
     used:
         Which lanes are made, shape (lanes,): the others add nothing.
     names:
@@ -171,17 +163,19 @@ def converted(
     weight:
         Of the codes.
     """
-    if names is None or not variance.shape[1]:
-        variance, empty = variance[:, :0], np.empty(0, np.uint32)
+    columns = total.shape[-1]
+    if names is None or not len(variance):
+        variance, empty = variance[:0], np.empty(0, np.uint32)
         names = Names(0, empty, empty, empty)
+    size = max(1, _TOGETHER // columns) * columns
     room = [
-        *np.empty((2, columns)), *np.empty((4, columns), np.uint32),
-        *np.empty((2, columns), np.int64),
+        *np.empty((2, size)), *np.empty((5, size), np.uint32), *np.empty((3, size), np.int64),
     ]  # fmt: skip
     return loops.convert(
-        total, variance, float(1 << limb_bits()), used,
+        *(part.reshape(*part.shape[:2], used.size * columns) for part in (total, variance)),
+        float(1 << limb_bits()), used.astype(np.int64),
         np.uint32(names.seed), names.places, names.epochs, names.index, _table(),
         float(scales.mantissa), 2.0**-scales.fraction, 2.0**-scales.shift,
         float(scales.low), float(scales.high), np.int64(1 << scales.left), np.int64(scales.top),
-        weight, plus, sums, *room,
+        weight, plus, columns, sums, *room,
     )  # fmt: skip

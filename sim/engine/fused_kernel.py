@@ -64,20 +64,19 @@ def drive(
 
 
 @_compile
-def join(parts: Any, n: int, lanes: int, unit: float, out: Any) -> None:
-    """One number for each column of what a lane has in parts, float64 (columns,).
+def join(parts: Any, start: int, unit: float, out: Any) -> None:
+    """Numbers that are there in parts, float64 (n,), from number ``start`` on.
 
-    ``parts`` has shape (bytes * lanes, limbs * columns): of byte b and limb l one weighs
+    ``parts`` has shape (bytes, limbs, numbers): of byte b and limb l one weighs
     ``256**b * unit**l``.
     """
-    columns = out.size
     out[:] = 0.0
     high = 1.0
-    for line in range(n, parts.shape[0], lanes):
+    for byte in range(parts.shape[0]):
         weight = high
-        for start in range(0, parts.shape[1], columns):
-            part = parts[line, start : start + columns]
-            for k in range(columns):
+        for limb in range(parts.shape[1]):
+            part = parts[byte, limb, start : start + out.size]
+            for k in range(out.size):
                 out[k] += np.float64(part[k]) * weight
             weight *= unit
         high *= 256.0
@@ -88,73 +87,100 @@ def convert(
     total: Any, variance: Any, unit: float, used: Any,
     seed: Any, places: Any, epochs: Any, index: Any, table: Any,
     mantissa: float, fraction: float, scale: float, low: float, high: float,
-    step: Any, top: Any, weight: int, plus: int, sums: Any,
-    value: Any, sigma: Any, ctr0: Any, ctr1: Any, drawn: Any, second: Any, z: Any, codes: Any,
+    step: Any, top: Any, weight: int, plus: int, columns: int, sums: Any,
+    value: Any, sigma: Any, name: Any, ctr0: Any, ctr1: Any, drawn: Any, second: Any,
+    z: Any, codes: Any, turn: Any,
 ) -> Any:  # fmt: skip
     """Add what sums come to to accumulators, and count the codes at a rail.
 
     Parameters
     ----------
     total, variance:
-        Sums in parts, as of :func:`join`, of columns: first those that are added, then as many
-        that are subtracted from them, or one from all; or none, of differences.
+        Sums, lane by lane, in parts as of :func:`join`: of columns that are added, then of as
+        many that are subtracted from them, or one from all; or none, of differences.
+        ``variance`` of no bytes: there is no noise.
     unit:
         Of their limbs.
     used:
-        Which lanes are made, bool (lanes,): of the others all codes are 0.
+        1 for each lane that is made, 0 where all codes are 0, int64 (lanes,).
     seed, places, epochs, index, table:
         Names of the draws: uint32, (columns,) and (lanes,); the table of deviates.
-        ``variance`` of no columns: there is no noise.
     mantissa, fraction, scale, low, high:
         A code is ``rint((total * mantissa + floor(z * sigma * mantissa * fraction)) * scale)``.
     step, top:
         What a code counts as, and what the highest one does.
     weight:
         Of the codes in the accumulators.
-    plus:
-        Columns that are added.
+    plus, columns:
+        Columns that are added, and all of them.
     sums:
         The accumulators, int64 (lanes, accumulators).
-    value, sigma, ctr0, ctr1, drawn, second, z, codes:
-        Room for a line of columns: two of float64, four of uint32, two of int64.
+    value, sigma, name, ctr0, ctr1, drawn, second, z, codes, turn:
+        Room for some lanes, (lanes * columns,): two of float64, five of uint32, three of int64.
     """
-    columns, count = value.size, used.size
-    noisy = variance.shape[1] > 0
-    minus = columns - plus
+    count, together = used.size, value.size // columns
+    noisy = variance.shape[0] > 0
     railed = 0
-    for n in range(count):
-        if not used[n]:
-            continue
-        join(total, n, count, unit, value)
+    for k in range(together * columns):
+        turn[k] = k // columns
         if noisy:
-            join(variance, n, count, unit, sigma)
-            for column in range(columns):
-                ctr0[column] = epochs[n]
-                ctr1[column] = index[n]
-            words(seed, places, ctr0, ctr1, drawn, second)
-            deviates(drawn, table, z)
-            for column in range(columns):
-                spread = np.floor(np.sqrt(sigma[column]))
-                noise = np.floor(np.float64(z[column]) * spread * mantissa * fraction)
-                value[column] = value[column] * mantissa + noise
+            name[k] = places[k % columns]
+    for start in range(0, count, together):
+        size = min(together, count - start) * columns
+        join(total, start * columns, unit, value[:size])
+        if noisy:
+            join(variance, start * columns, unit, sigma[:size])
+            for k in range(size):
+                lane = np.uint64(turn[k] + start)
+                ctr0[k] = epochs[lane]
+                ctr1[k] = index[lane]
+            words(seed, name[:size], ctr0[:size], ctr1[:size], drawn[:size], second[:size])
+            deviates(drawn[:size], table, z[:size])
+            for k in range(size):
+                spread = np.floor(np.sqrt(sigma[k]))
+                noise = np.floor(np.float64(z[k]) * spread * mantissa * fraction)
+                value[k] = value[k] * mantissa + noise
         else:
-            for column in range(columns):
-                value[column] *= mantissa
-        for column in range(columns):
-            code = min(max(np.rint(value[column] * scale), low), high)
-            railed += np.int64(code <= low) | np.int64(code >= high)
-            codes[column] = top if code == high else np.int64(code) * step
-        line = sums[n]
-        if minus == 0:
-            for k in range(plus):
-                line[k] += codes[k] * weight
-        elif minus == plus:
-            for k in range(plus):
-                line[k] += (codes[k] - codes[plus + k]) * weight
+            for k in range(size):
+                value[k] *= mantissa
+        for k in range(size):
+            code = min(max(np.rint(value[k] * scale), low), high)
+            on = used[np.uint64(turn[k] + start)]
+            railed += (np.int64(code <= low) | np.int64(code >= high)) * on
+            codes[k] = (top if code == high else np.int64(code) * step) * on
+        if plus == columns == sums.shape[1]:
+            flat = sums[start : start + size // columns].reshape(size)
+            for k in range(size):
+                flat[k] += codes[k] * weight
         else:
-            for k in range(plus):
-                line[k] += (codes[k] - codes[plus]) * weight
+            for first in range(0, size, columns):
+                add(codes[first : first + columns], plus, weight, sums[start + first // columns])
     return railed
+
+
+@_compile
+def add(codes: Any, plus: int, weight: int, sums: Any) -> None:
+    """Add codes of ``plus`` columns, less those of the others, to accumulators."""
+    minus = codes.size - plus
+    if minus == 0:
+        for k in range(plus):
+            sums[k] += codes[k] * weight
+    elif minus == plus:
+        for k in range(plus):
+            sums[k] += (codes[k] - codes[plus + k]) * weight
+    else:
+        for k in range(plus):
+            sums[k] += (codes[k] - codes[plus]) * weight
+
+
+@_compile
+def half_even(value: Any, by: Any) -> Any:
+    """``value / 2**by``, rounded half to even, of int64; ``by`` is up to 63."""
+    quotient = value >> by
+    rest = value - (quotient << by)
+    half = np.int64(by > 0) << max(by - 1, 0)
+    odd = quotient & np.int64(by > 0)
+    return quotient + np.int64(rest - half + odd > 0)
 
 
 @_compile
@@ -163,16 +189,10 @@ def requantise(
 ) -> None:
     """``clamp(round_half_even((acc + bias) * mantissa / 2^shift), low, high)``.
 
-    ``acc`` int64 and ``out`` of any integers (n, values), the parameters int64 (values,), shifts
-    up to 62; no product is 2^63 or more.
+    ``acc`` int64 and ``out`` of any integers (n, values), the parameters int64 (values,); no
+    product is 2^63 or more.
     """
     for n in range(out.shape[0]):
         for k in range(out.shape[1]):
-            value = (acc[n, k] + bias[k]) * mantissa[k]
-            by = shift[k]
-            quotient = value >> by
-            rest = value - (quotient << by)
-            half = (np.int64(1) << by) >> np.int64(1)
-            odd = quotient & np.int64(by > 0)
-            quotient += np.int64(rest - half + odd > 0)
-            out[n, k] = min(max(quotient, low), high)
+            value = half_even((acc[n, k] + bias[k]) * mantissa[k], shift[k])
+            out[n, k] = min(max(value, low), high)

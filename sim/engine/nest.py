@@ -99,6 +99,9 @@ class Step:
         Its first value among all those that a round makes.
     sources:
         Which value of the round each of ``reads`` is, or ``MEMORY``; shape (values, n).
+    late:
+        Whether no step reads its values, which are copies of activations: they have no column,
+        and those that stay are copied when rounds are written.
     """
 
     address: int
@@ -109,6 +112,12 @@ class Step:
     out: IntArray
     column: int
     sources: IntArray
+    late: bool = False
+
+    @property
+    def values(self) -> IntArray:
+        """Numbers of its values."""
+        return np.arange(self.writes.size)
 
     def read(self, rounds: slice, which: int | slice = slice(None)) -> IntArray:
         """Addresses of some of ``reads`` in rounds, shape (rounds, values) or with (..., n)."""
@@ -130,7 +139,7 @@ class Flow:
     steps:
         The instructions of the body; each has addresses for every round of the nest.
     width:
-        Values that a round makes.
+        Values that a round makes, late ones not among them.
     """
 
     nest: Nest
@@ -138,7 +147,7 @@ class Flow:
     width: int
 
     def written(self, rounds: slice) -> IntArray:
-        """Addresses of the values that rounds make, in that order, shape (rounds, width)."""
+        """Addresses of the values that rounds make, in that order, shape (rounds, values)."""
         return np.concatenate([step.written(rounds) for step in self.steps], axis=1)
 
 

@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...hw.banks import Banks
+from ...hw.banks import BANKED, Banks
 from ...hw.bounds import BOUNDS, REGISTER_BOUNDS, clamp_holds, clamps
 from ...hw.geometry import OPTIONAL_OPERANDS
 from ...hw.image import HostCall, Image, Span
@@ -50,10 +50,11 @@ from ..numerics import IntArray, round_half_even_shift
 from .batch import ACT, Batch, Layers
 from .drives import Drives
 from .errors import EngineError, check_width
+from .forward import forwarded
 from .fused import Requant
 from .loops import Loops
 from .modes import ModeKeeper, Warden, WardenStopped
-from .nest import Flow, flow_of, nest_at
+from .nest import flow_of, nest_at
 from .passive import PassivePulser
 from .post import POST, PostProcessor
 from .product import Product
@@ -61,6 +62,7 @@ from .protocol import Host, Trace
 from .pulses import LinePulser
 from .recipe import measure, rails_of
 from .rounds import Datapath, Rounds
+from .staying import Plan
 from .workers import Workers
 from .writing import Trains, Writer, Writing, result_codes
 
@@ -154,7 +156,7 @@ class NumpyEngine:
         self.host = host
         self.workers = Workers(threads)
         self._requants: dict[bytes, Requant] = {}
-        self._flows: dict[tuple[int, tuple[int, int], Banks], Flow | None] = {}
+        self._flows: dict[tuple[int, tuple[int, int], Banks], Plan | None] = {}
         self._flows_of = image
         self.registers = dict.fromkeys(Reg, 0)
         self.dac = dict.fromkeys(Dac, _DAC_ZERO)
@@ -452,7 +454,7 @@ class NumpyEngine:
 
     def _moved(self, instr: Instruction) -> Instruction:
         """The instruction with the addresses that banks and loops make."""
-        if self.image.geometry.banks:
+        if self.image.geometry.banks and BANKED[instr.op]:
             instr = Banks.of(self.registers).moved(instr)
         return self._loops.moved(instr)
 
@@ -505,9 +507,10 @@ class NumpyEngine:
             self._flows, self._flows_of = {}, image
         where = address, outer.added, banks
         if where not in self._flows:
-            self._flows[where] = flow_of(nest, *outer.added, image.geometry, image.params, banks)
-        flow = self._flows[where]
-        if flow is None:
+            flow = flow_of(nest, *outer.added, image.geometry, image.params, banks)
+            self._flows[where] = flow and Plan(forwarded(flow))
+        plan = self._flows[where]
+        if plan is None:
             outer.begin(address, instr)
             return address
         self._loops = outer.at(nest.loops, 0)
@@ -519,7 +522,7 @@ class NumpyEngine:
         path = Datapath(
             self.registers, self._refuse, self._product, self._requantised, self._post_processor
         )
-        done = Rounds(path, image.geometry, flow, begin, batch).run()
+        done = Rounds(path, image.geometry, plan, begin, batch).run()
         self._loops = outer.at(nest.loops, done)
         return nest.body[0][0] - 1
 

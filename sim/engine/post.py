@@ -7,6 +7,7 @@ what a later one of the same instruction reads. Where none does, all are made at
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +26,13 @@ from ...hw.isa import (
     unpack_requant,
     unpack_table,
 )
+from ..compiled import compiled
 from ..numerics import IntArray, round_half_even_shift, scale
 from .errors import EngineError
 
 POST = (Op.LUT, Op.POOL, Op.ADD, Op.ARGMAX)
 """What is executed here."""
-
+_KERNEL = ".engine.post_kernel"
 
 Operand = Callable[[int | slice], NDArray[np.integer]]
 """The n-th activation that each value is made from, shape (..., values); of a slice of them,
@@ -69,6 +71,12 @@ class PostProcessor:
         largest, depth = int(max(reads.max(), writes.max())), self.geometry.act_depth
         if largest >= depth:
             raise EngineError(f"activation {largest} is past the end, the controller has {depth}")
+        loops = compiled(_KERNEL, reads.size * len(act))
+        if loops is not None and instr.op is Op.POOL and not instr["average"]:
+            return loops.largest(act, reads, writes)
+        if loops is not None and instr.op is Op.ADD:
+            first = *reads[0].tolist(), int(writes[0]), len(writes)
+            return loops.added(act, *first, *self._sum(instr), *self.clamp)
         make = self.maker(instr)
         for part in self._parts(reads, writes):
             act[:, writes[part]] = make(lambda n, at=reads[part]: act[:, at[:, n]])
@@ -122,14 +130,19 @@ class PostProcessor:
         return make
 
     def _add(self, instr: Instruction) -> Maker:
-        add = unpack_add(_words(self.params, instr["param"], ADD_WORDS))
+        mantissa_a, mantissa_b, bias, shift = self._sum(instr)
 
         def make(operand: Operand) -> NDArray[np.integer]:
             a, b = (operand(n).astype(np.int64) for n in (0, 1))
-            total = a * add.mantissa_a + b * add.mantissa_b + add.bias
-            return np.clip(round_half_even_shift(total, add.shift), *self.clamp)
+            total = a * mantissa_a + b * mantissa_b + bias
+            return np.clip(round_half_even_shift(total, shift), *self.clamp)
 
         return make
+
+    def _sum(self, instr: Instruction) -> tuple[int, int, int, int]:
+        """Mantissas, bias and shift of an ``ADD``."""
+        add = unpack_add(_words(self.params, instr["param"], ADD_WORDS))
+        return add.mantissa_a, add.mantissa_b, add.bias, add.shift
 
     def _argmax(self, instr: Instruction) -> Maker:
         def make(operand: Operand) -> NDArray[np.integer]:
@@ -187,7 +200,8 @@ def places(instr: Instruction, params: NDArray[np.uint64]) -> tuple[IntArray, In
                 grid = unpack_pool(_words(params, instr["param"], POOL_WORDS))
             except IsaError as error:
                 raise EngineError(str(error)) from error
-            return _windows(grid, instr["act"], instr["out"])
+            reads, writes = _windows(grid)
+            return instr["act"] + reads, instr["out"] + writes
         case Op.ADD:
             add = unpack_add(_words(params, instr["param"], ADD_WORDS))
             k = np.arange(instr["count"])
@@ -202,8 +216,9 @@ def places(instr: Instruction, params: NDArray[np.uint64]) -> tuple[IntArray, In
             return instr["act"] + k[np.newaxis], np.array([instr["out"]])
 
 
-def _windows(grid: Grid, act: int, out: int) -> tuple[IntArray, IntArray]:
-    """What a ``POOL`` reads and writes, window after window."""
+@lru_cache(maxsize=16)
+def _windows(grid: Grid) -> tuple[IntArray, IntArray]:
+    """What a ``POOL`` reads and writes, window after window, without ``act`` and ``out``."""
     inner, middle, outer = (np.arange(loop.count) for loop in grid.loops)
     steps = [(loop.act_step, loop.out_step) for loop in grid.loops]
     place = [
@@ -213,4 +228,4 @@ def _windows(grid: Grid, act: int, out: int) -> tuple[IntArray, IntArray]:
     window = np.add.outer(
         np.arange(grid.rows) * grid.row_step, np.arange(grid.columns) * grid.column_step
     )
-    return act + np.add.outer(place[0].ravel(), window.ravel()), out + place[1].ravel()
+    return np.add.outer(place[0].ravel(), window.ravel()), place[1].ravel()

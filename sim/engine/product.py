@@ -141,7 +141,7 @@ class Product:
             names = Names.of(self.seed, places, lanes.epochs, lanes.index + digit.plane)
         return converted(
             loops, total, variance, driven.used, names, scales,
-            digit.weight, len(lines.plus), len(columns), lanes.sums,
+            digit.weight, len(lines.plus), lanes.sums,
         )  # fmt: skip
 
     def _by_numpy(
@@ -190,12 +190,9 @@ class Product:
         lines = self._lines(accumulators)
         operands, columns = self.array.operands(lines), lines.columns
         deviate = 0 if self.seed is None else int(np.abs(normal_table()).max())
-        above, below = (
-            np.maximum(part, 0).sum(axis=0, dtype=np.int64) for part in (operands.g, -operands.g)
-        )
-        variance = np.zeros_like(above)
-        if self.seed is not None and operands.var.shape[1]:
-            variance = operands.var.sum(axis=0, dtype=np.int64)
+        above, below, variance = operands.ranges
+        if self.seed is None or not variance.size:
+            variance = np.zeros_like(above)
         most, rails = np.zeros(accumulators, np.int64), np.zeros(self.array.columns, bool)
         for digit in self.digits:
             low, high = digit.span

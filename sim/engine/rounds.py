@@ -20,9 +20,10 @@ from .batch import ACT, Batch
 from .drives import Drives
 from .errors import check_width
 from .loops import turns_of
-from .nest import MEMORY, Flow, Step
+from .nest import MEMORY, Step
 from .post import POST, Operand, PostProcessor
 from .product import Product
+from .staying import Plan
 
 _WORDS = 1 << 21
 """Words that the lanes of a block hold: bounds memory, changes no bit."""
@@ -72,7 +73,7 @@ class Rounds:
         How instructions are executed.
     geometry:
         Of the image.
-    flow:
+    plan:
         The rounds.
     iteration:
         Ends of loops when the nest begins, modulo 2^16.
@@ -81,11 +82,12 @@ class Rounds:
     """
 
     def __init__(
-        self, path: Datapath, geometry: Geometry, flow: Flow, iteration: int, batch: Batch
+        self, path: Datapath, geometry: Geometry, plan: Plan, iteration: int, batch: Batch
     ) -> None:
         self.path = path
         self.geometry = geometry
-        self.flow = flow
+        self.plan = plan
+        self.flow = plan.flow
         self.iteration = iteration
         self.batch = batch
 
@@ -173,7 +175,7 @@ class Rounds:
                 case Op.REQUANT:
                     y = self.path.requantised(step.address, instr, acc)
                     made[...] = y.reshape(made.shape)
-                case op if op in POST:
+                case op if op in POST and not step.late:
                     made[...] = self.path.post().maker(instr)(operand)
         return block
 
@@ -184,7 +186,7 @@ class Rounds:
         """Draw index of a product's plane 0 in rounds."""
         _, ends = turns_of(self.flow.nest.loops, np.arange(rounds.start, rounds.stop))
         ends = (ends + self.iteration) % (1 << ITERATION_BITS)
-        return np.array([conversion_index(step.address, 0, end) for end in ends.tolist()])
+        return np.asarray(conversion_index(step.address, 0, ends))
 
     def _drives(self, step: Step, rounds: slice, operand: Operand) -> Drives:
         """What drives the rows in a product."""
@@ -215,12 +217,7 @@ class Rounds:
 
     def _commit(self, block: _Block) -> None:
         """Write what a block has made, of each word the last."""
-        written = self.flow.written(block.rounds).ravel()
-        first = written.min()
-        last = np.full(written.max() - first + 1, -1)
-        last[written - first] = np.arange(written.size)  # of equal ones the last stays
-        words = np.flatnonzero(last >= 0)
-        lanes = block.made.reshape(len(block.made), written.size)
-        self.batch.act[:, first + words] = lanes[:, last[words]]
+        made = block.made.reshape(len(block.made), self.flow.width * block.made.shape[1])
+        self.plan.staying(block.rounds).write(self.batch.act, made)
         self.batch.saturations += block.saturations
         self.batch.conversions += block.conversions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
 
+_SWITCH_S = 2e-4
+"""What a thread that comes from a compiled loop may have to wait for another one."""
 _Part = TypeVar("_Part")
 _Made = TypeVar("_Made")
 
@@ -35,9 +38,14 @@ class Workers:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """While it lasts BLAS starts no threads of its own."""
-        with _libraries().limit(limits=1, user_api="blas"):
-            yield
+        """While it lasts BLAS starts no threads, and these soon make way for each other."""
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_S)
+        try:
+            with _libraries().limit(limits=1, user_api="blas"):
+                yield
+        finally:
+            sys.setswitchinterval(before)
 
     def map(self, work: Callable[[_Part], _Made], parts: Sequence[_Part]) -> Iterable[_Made]:
         """What is made of each part, in order."""

@@ -17,9 +17,8 @@ from ohmloom.sim.integer_matmul import limb_bits, limbs, matmul
 )
 def test_limbs_come_to_the_values(values: list[int], bits: int) -> None:
     parts = limbs(np.array([values, values[::-1]]), bits).astype(np.int64)
-    digits = parts.reshape(2, -1, len(values))
-    weights = (1 << bits) ** np.arange(digits.shape[1])[:, np.newaxis]
-    assert (digits * weights).sum(axis=1).tolist() == [values, values[::-1]]
+    weights = (1 << bits) ** np.arange(len(parts))[:, np.newaxis, np.newaxis]
+    assert (parts * weights).sum(axis=0).tolist() == [values, values[::-1]]
     assert parts.min() >= -(1 << bits - 1) and parts.max() < 1 << bits - 1
 
 
@@ -36,6 +35,9 @@ def test_products_are_exact(shape: tuple[int, int, int], zero: int, seed: int) -
     b = rng.choice(np.array([-half, half - 1], np.int8), (k, m))
     wanted = (a.astype(np.int64) - zero) @ b.astype(np.int64)
     assert np.array_equal(matmul(a, zero, b), wanted)
+    several = matmul(np.stack([a, a[::-1]])[:, np.newaxis], zero, np.stack([b, b[:, ::-1]]))
+    assert several.shape == (2, 2, n, m) and np.array_equal(several[0, 0], wanted)
+    assert np.array_equal(several[1, 1], wanted[::-1, ::-1])
 
 
 def test_a_processor_that_saturates_gets_smaller_limbs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from ohmloom.sim import normal_table as table_script
 from ohmloom.sim import numerics
+from ohmloom.sim.compiled import FROM, compiled
 from ohmloom.sim.numerics import (
     Domain,
     NumericsError,
@@ -20,7 +21,6 @@ from ohmloom.sim.numerics import (
     exact_matmul,
     exp,
     isqrt,
-    kernel,
     log,
     normal_from_word,
     normal_table,
@@ -139,7 +139,7 @@ def test_a_draw_does_not_depend_on_the_batch_it_is_in():
 
 
 def test_the_compiled_loops_give_the_same_bits(monkeypatch):
-    loops = kernel()
+    loops = compiled(".draw_kernel", FROM)
     assert loops is not None  # numba is among the packages of the tests
     words = np.append(
         np.random.default_rng(4).integers(0, 1 << 32, 100_000).astype(np.uint32), _edge_words()
@@ -151,7 +151,7 @@ def test_the_compiled_loops_give_the_same_bits(monkeypatch):
     name = (7, Domain.VERIFY, place, (place * 12_345) % (1 << 32), place[::-1] % 5)
     fast = draw_normal(*name)
     both = draw_normal_pair(*name)
-    monkeypatch.setattr(numerics, "kernel", lambda: None)
+    monkeypatch.setattr(numerics, "compiled", lambda *_: None)
     assert np.array_equal(fast, draw_normal(*name))
     assert all(map(np.array_equal, both, draw_normal_pair(*name)))
 
@@ -165,7 +165,7 @@ def test_a_pair_is_both_words_of_a_name():
 
 
 def test_a_wrong_loop_would_be_seen(monkeypatch):
-    loops = kernel()
+    loops = compiled(".draw_kernel", FROM)
     assert loops is not None
     monkeypatch.setattr(loops, "words", lambda *given: given[-1].fill(1))
     with pytest.raises(AssertionError):

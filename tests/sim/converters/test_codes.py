@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ohmloom.sim.compiled import FROM, compiled
 from ohmloom.sim.converters import codes
-from ohmloom.sim.converters.codes import Scales, codes_of, kernel
+from ohmloom.sim.converters.codes import Scales, codes_of
 from ohmloom.sim.numerics import NumericsError
 
 SIZE = 10_000
@@ -24,10 +25,12 @@ def sums(variance_max: int = 1 << 24):
 @pytest.mark.parametrize("shift", [0, 1, 16, 20, 35, 63])
 @pytest.mark.parametrize("fraction", [12, 20])
 def test_the_compiled_loop_gives_the_same_codes(monkeypatch, mantissa, shift, fraction):
-    assert kernel() is not None  # numba is among the packages of the tests
+    assert (
+        compiled(".converters.code_kernel", FROM) is not None
+    )  # numba is among the packages of the tests
     scales = Scales(mantissa, shift, fraction, *RAILS)
     fast = codes_of(*sums(), scales)
-    monkeypatch.setattr(codes, "kernel", lambda: None)
+    monkeypatch.setattr(codes, "compiled", lambda *_: None)
     assert all(map(np.array_equal, fast, codes_of(*sums(), scales)))
     assert fast[0].dtype == np.int64 and fast[1].dtype == np.bool_
 
@@ -36,13 +39,13 @@ def test_ties_go_to_the_even_code_in_both(monkeypatch):
     total = np.arange(-SIZE, SIZE)
     scales = Scales(1 << 15, 17, 12, *RAILS)  # a quarter of a code each
     expected = np.rint(total / 4)
-    for each in (kernel(), None):
-        monkeypatch.setattr(codes, "kernel", lambda each=each: each)
+    for each in (compiled(".converters.code_kernel", FROM), None):
+        monkeypatch.setattr(codes, "compiled", lambda *_, each=each: each)
         assert np.array_equal(codes_of(total, 0, 0, scales)[0], expected)
 
 
 def test_a_wrong_loop_would_be_seen(monkeypatch):
-    loop = kernel()
+    loop = compiled(".converters.code_kernel", FROM)
     assert loop is not None
 
     def wrong(*given):

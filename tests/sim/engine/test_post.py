@@ -27,9 +27,10 @@ from ohmloom.hw.isa import (
     pack_table,
 )
 from ohmloom.sim.array import SimulatedArray
+from ohmloom.sim.compiled import FROM, compiled
 from ohmloom.sim.converters import Converters
 from ohmloom.sim.devices import load
-from ohmloom.sim.engine import EngineError, NumpyEngine
+from ohmloom.sim.engine import EngineError, NumpyEngine, post
 
 GEOMETRY = Geometry(rows=8, columns=8, tiles=1, act_depth=32, param_depth=128)
 TABLE = [(73 * n) % 251 - 100 for n in range(256)]
@@ -115,14 +116,32 @@ instructions = st.one_of(
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(instructions, min_size=1, max_size=4), st.integers(0, 10_000))
-def test_every_integer_is_that_of_the_document(program, seed):
+@given(st.lists(instructions, min_size=1, max_size=4), st.integers(0, 10_000), st.booleans())
+def test_every_integer_is_that_of_the_document(program, seed, loops):
     # Sources and results overlap in most of these: the order counts.
     x = np.random.default_rng(seed).integers(-300, 300, (3, GEOMETRY.act_depth))
     wanted = x.tolist()
     for instr in program:
         wanted = [by_the_document(instr, act) for act in wanted]
-    assert engine(*program).infer(x).output.tolist() == wanted
+    with pytest.MonkeyPatch.context() as patch:
+        if loops:
+            patch.setattr("ohmloom.sim.compiled.FROM", 0)
+        else:
+            patch.setattr(post, "compiled", lambda *_: None)
+        assert engine(*program).infer(x).output.tolist() == wanted
+
+
+def test_what_a_compiled_loop_has_written_is_what_it_reads_next():
+    """Of as many values as a vector has, and more."""
+    kernel = compiled(".engine.post_kernel", FROM)
+    assert kernel is not None
+    line = np.arange(1, 201, dtype=np.int16)[np.newaxis]
+    sums, copies = line.copy(), line.copy()
+    kernel.added(sums, 0, 0, 1, 199, 1, 0, 0, 0, -999, 999)
+    kernel.largest(copies, np.arange(199)[:, np.newaxis], np.arange(1, 200))
+    assert (sums == 1).all() and (copies == 1).all()
+    kernel.added(line, 1, 1, 0, 199, 1, 0, 0, 0, -999, 999)
+    assert line.tolist() == [[*range(2, 201), 200]]
 
 
 def test_batch_1_and_batch_1000_give_the_same_integers():

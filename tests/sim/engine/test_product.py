@@ -46,13 +46,14 @@ def made(
 
 
 @contextmanager
-def compiled(least: int) -> Iterator[None]:
-    """Conversions from so many on in compiled loops."""
-    before, fused._FROM = fused._FROM, least
-    try:
+def compiled(loops: bool) -> Iterator[None]:
+    """Products in compiled loops, however few, or without."""
+    with pytest.MonkeyPatch.context() as patch:
+        if loops:
+            patch.setattr("ohmloom.sim.compiled.FROM", 0)
+        else:
+            patch.setattr(fused, "compiled", lambda *_: None)
         yield
-    finally:
-        fused._FROM = before
 
 
 def by_the_document(wanted: Product, x: np.ndarray) -> tuple[list[list[int]], int]:
@@ -148,9 +149,9 @@ def test_every_way_gives_what_the_document_says(
 ) -> None:
     x = np.random.default_rng(seed).integers(-400, 400, (LANES, instr["rows"]))
     x[1] = 0
-    for least in (1 << 30, 0):
+    for loops in (False, True):
         wanted = made(instr, scheme, card=card, noise=noise, tia_range=tia_range)
-        with compiled(least):
+        with compiled(loops):
             sums, railed = wanted.sums(Drives.of(x), EPOCHS, INDEX, COLUMNS)
         expected = by_the_document(wanted, x)
         assert (sums.tolist(), railed) == expected
@@ -181,7 +182,7 @@ def test_many_lanes_in_parts_of_any_size(monkeypatch: pytest.MonkeyPatch, bits: 
         monkeypatch.setattr(product, "_CONVERSIONS", size)
         few = made(instr, card=card).sums(Drives.of(x[:500]), names[0][:500], names[1][:500], 4)
         assert np.array_equal(few[0], whole[0][:500])
-    with compiled(1 << 30):
+    with compiled(False):
         plain = made(instr, card=card).sums(Drives.of(x), *names, 4)
     assert np.array_equal(plain[0], whole[0]) and plain[1] == whole[1]
 
@@ -195,7 +196,7 @@ def test_sums_that_floats_do_not_hold_are_made_without_them(
     wanted = made(mvm(SOURCE, 8, planes=8), cells=cells, card=replace(CARD, input_bits=8))
     expected = by_the_document(wanted, x)
     monkeypatch.setattr(fused, "_EXACT", 1 << 40)
-    with compiled(0):
+    with compiled(True):
         assert wanted.sums(Drives.of(x), EPOCHS, INDEX, COLUMNS)[0].tolist() == expected[0]
 
 
@@ -212,9 +213,9 @@ def test_channels_with_errors_are_made_without_compiled_loops() -> None:
     x = np.full((LANES, 8), 3)
     channels = Channels.drawn(COLUMNS, 4, scale=5.0)
     wanted = made(mvm(SOURCE, 8), channels=channels)
-    with compiled(0):
+    with compiled(True):
         first = wanted.sums(Drives.of(x), EPOCHS, INDEX, COLUMNS)[0]
-    with compiled(1 << 30):
+    with compiled(False):
         assert np.array_equal(first, wanted.sums(Drives.of(x), EPOCHS, INDEX, COLUMNS)[0])
     assert not np.array_equal(
         first, made(mvm(SOURCE, 8)).sums(Drives.of(x), EPOCHS, INDEX, COLUMNS)[0]
