@@ -45,9 +45,9 @@ class Lines:
         return np.array([*self.plus] if self.joined else [*self.plus, *self.minus], np.int64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Operands:
-    """What driven rows are multiplied with.
+    """What driven rows are multiplied with; no other one is equal to it.
 
     Attributes
     ----------

@@ -10,8 +10,9 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..numerics import EXACT_ROOT, IntArray, isqrt, round_half_even_shift
+from ..numerics import EXACT_ROOT, IntArray, isqrt, normal_table, round_half_even_shift
 
+_EXACT = 1 << 53
 _COMPILED_FROM = 1 << 12
 """Fewer codes are made by numpy: it is not worth loading a compiler for them."""
 
@@ -40,6 +41,14 @@ class Scales:
     high: int
     left: int = 0
     top: int = (1 << 15) - 1
+
+    def exact(self, most_total: int, most_variance: int) -> bool:
+        """Whether float64 holds every number of a conversion, of sums up to these magnitudes."""
+        if not isinstance(self.mantissa, int):
+            return False
+        noise = int(np.abs(normal_table()).max()) * math.isqrt(most_variance) * self.mantissa
+        value = most_total * self.mantissa + (noise >> self.fraction)
+        return max(noise, value) < _EXACT
 
 
 @lru_cache(maxsize=1)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from ...hw.isa import Instruction, Scheme
 from ..array import Lines, Operands, SimulatedArray
-from ..converters import Gain, Readout
+from ..converters import Gain, Readout, Scales
 from ..numerics import Domain, IntArray, draw_normal, normal_table
+from .accelerator import Accelerator
 from .digits import Digit, digits_of
 from .fused import Names, converted, fused, spread
 
@@ -38,6 +39,8 @@ class Product:
         The cells, and from their sums to codes.
     seed:
         Of the noise; None: there is none.
+    accelerator:
+        Makes what it is exact for; None: there is none.
     """
 
     instr: Instruction
@@ -47,6 +50,7 @@ class Product:
     gain: Gain
     tia_range: int
     seed: int | None
+    accelerator: Accelerator | None = None
 
     @cached_property
     def digits(self) -> tuple[Digit, ...]:
@@ -76,6 +80,8 @@ class Product:
         operands = self.array.operands(lines)
         step = max(1, _CONVERSIONS // (len(self.digits) * operands.total.shape[1]))
         railed = 0
+        if self.accelerator is not None:
+            step = self.accelerator.lanes(len(self.digits), operands)
         for start in range(0, len(x), step):
             part = slice(start, start + step)
             lanes = _Lanes(x[part], epochs[part], index[part], sums[part])
@@ -116,6 +122,8 @@ class Product:
         gain = Gain(self.gain.mantissa, self.gain.shift + digits[0].share)
         exponent = self.array.device.var_exponent
         scales = self.readout.scales(gain, exponent)
+        if self.accelerator is not None and self.accelerator.takes(scales, operands):
+            return self._accelerated(self.accelerator, lanes, digits, lines, operands, scales)
         loops = fused(
             len(digits) * len(lanes.x) * operands.total.shape[1],
             scales, operands.most_total, operands.most_variance,
@@ -153,6 +161,21 @@ class Product:
         added = _less(codes, codes, lines) * weight[:, np.newaxis]
         np.add.at(lanes.sums[:, : len(lines.plus)], lane, added)
         return int(railed.sum())
+
+    def _accelerated(
+        self, accelerator: Accelerator, lanes: _Lanes, digits: tuple[Digit, ...], lines: Lines,
+        operands: Operands, scales: Scales,
+    ) -> int:  # fmt: skip
+        """The same on an accelerator."""
+        places = lines.tile * self.array.columns + lines.columns
+        names = None
+        if self.seed is not None:
+            names = Names.of(self.seed, places, lanes.epochs, lanes.index)
+        sums = lanes.sums[:, : len(lines.plus)]
+        railed, squares = accelerator.add(lanes.x, digits, operands, names, scales, sums)
+        if self.array.listens:
+            self.array.drives(lines.tile, lines.first, squares / 4.0 ** digits[0].share)
+        return railed
 
     def bounds(self, accumulators: int) -> tuple[IntArray, NDArray[np.bool_]]:
         """What no input goes beyond: of each accumulator's sum, and of saturation.
