@@ -67,13 +67,10 @@ class Accelerator:
         if not same:
             raise EngineError(f"accelerator '{self.name}' calculates other integers than numpy")
 
-    def takes(self, scales: Scales | None, operands: Operands) -> bool:
+    def takes(self, scales: Scales, operands: Operands) -> bool:
         """Whether conversions of these sums are exact here: else they are the host's."""
-        return (
-            scales is not None
-            and operands.most_variance < _ROOTS
-            and scales.exact(operands.most_total, operands.most_variance)
-        )
+        most_total, most_variance = operands.most_total, operands.most_variance
+        return most_variance < _ROOTS and scales.exact(most_total, most_variance)
 
     def lanes(self, digits: int, operands: Operands) -> int:
         """Lanes that are made together, of so many digits each."""
@@ -152,9 +149,8 @@ class Accelerator:
             (20, Scales(1, 0, 12, -(1 << 40), 1 << 40), 7),  # every step of a root
             (4, Scales(1 << 15, 18, 12, ADC_MIN, ADC_MAX), None),  # ties
         ):
-            total, variance = codes = rng.integers(0, 1 << bits, (2, 64, 8))
-            most = (64 * 255 << bits, 64 * 255**2 << bits)
-            operands = Operands(*codes.astype(np.float64), *most)
+            total, variance = rng.integers(0, 1 << bits, (2, 64, 8))
+            operands = Operands(total, variance, 64 * 255 << bits, 64 * 255**2 << bits)
             sums = np.zeros((32, 4), np.int64)
             names = None if seed is None else Names.of(seed, *name)
             railed, driven = self.add(x, [digit], operands, names, scales, sums)

@@ -84,7 +84,8 @@ def product(
         z = xp.astype(deviates(xp, word, draws.table, draws.powers), xp.float64)
         value = value + xp.floor(z * sigma * (scales.mantissa * 2.0**-scales.fraction))
     low, high = float(scales.low), float(scales.high)
-    code = xp.minimum(xp.maximum(xp.round(value * 2.0**-scales.shift), low), high)
+    code = xp.round(value * 2.0**-scales.shift)
+    code = xp.where(code < low, low, xp.where(code > high, high, code))
     railed = int(xp.count_nonzero((code <= low) | (code >= high)))
     code = xp.where(code == high, float(scales.top), code * float(1 << scales.left))
     added = code if code.shape[1] == plus else code[:, :plus] - code[:, plus:]

@@ -122,8 +122,9 @@ class Product:
         gain = Gain(self.gain.mantissa, self.gain.shift + digits[0].share)
         exponent = self.array.device.var_exponent
         scales = self.readout.scales(gain, exponent)
-        if self.accelerator is not None and self.accelerator.takes(scales, operands):
-            return self._accelerated(self.accelerator, lanes, digits, lines, operands, scales)
+        accelerator = self.accelerator
+        if accelerator is not None and scales is not None and accelerator.takes(scales, operands):
+            return self._accelerated(accelerator, lanes, digits, lines, operands, scales)
         loops = fused(
             len(digits) * len(lanes.x) * operands.total.shape[1],
             scales, operands.most_total, operands.most_variance,
