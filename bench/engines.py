@@ -6,7 +6,7 @@ spread of the device, and every conversion has read noise. Work and float are do
 times each: a ratio is that of the medians. Peak memory is that of numpy's arrays beyond the
 network's input and the array's cells.
 
-    python bench/engines.py [--threads 2] [--only TEXT] [--repeats 7]
+    python bench/engines.py [--threads 2] [--only TEXT] [--repeats 7] [--accelerator NAME]
 
 Exit code 1 if a ratio is above its limit.
 """
@@ -221,7 +221,7 @@ def floats(network: str, path: Path, x: np.ndarray, threads: int) -> Callable[[]
     return lambda: np.asarray(session.run(None, {"x": x})[0])
 
 
-def measure(row: Row, threads: int, repeats: int, folder: Path) -> Figure:
+def measure(row: Row, threads: int, repeats: int, folder: Path, accelerator: str | None) -> Figure:
     """Run one line of the table."""
     built = NETWORKS[row.network]()
     path = built.save(folder / f"{row.network}.onnx")
@@ -230,7 +230,7 @@ def measure(row: Row, threads: int, repeats: int, folder: Path) -> Figure:
         path, load(DEVICE), x[:16], row.way.geometry,
         Options(verify=False, golden_samples=0), row.way.converters,
     )  # fmt: skip
-    engine = build_engine(compiled, threads=threads)
+    engine = build_engine(compiled, threads=threads, accelerator=accelerator)
     drives, work = quantise_input(compiled, x), floats(row.network, path, x, threads)
     trace, wanted = engine.infer(drives), work()
     found = dequantise_output(compiled, trace.output).reshape(wanted.shape)
@@ -257,13 +257,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--only", default="")
+    parser.add_argument("--accelerator", help="what makes the products, such as torch:cuda")
     args = parser.parse_args(arguments)
     found: dict[str, Figure] = {}
     with tempfile.TemporaryDirectory() as folder:
         for row in ROWS:
             if args.only not in row.name:
                 continue
-            figure = found[row.name] = measure(row, args.threads, args.repeats, Path(folder))
+            figure = found[row.name] = measure(
+                row, args.threads, args.repeats, Path(folder), args.accelerator
+            )
             log.info(
                 "%-55s %7.2f x (limit %s), %8.2f ms against %7.2f ms, %4.0f MB, error %.3f",
                 row.name, figure.ratio, figure.limit or "none", 1e3 * figure.seconds,
@@ -274,6 +277,7 @@ def main(arguments: list[str]) -> int:
         "cpus": os.cpu_count(),
         "threads": args.threads,
         "repeats": args.repeats,
+        "accelerator": args.accelerator,
     }
     machine["numpy"] = np.__version__
     figures = {name: asdict(figure) for name, figure in found.items()}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..sim.array import SimulatedArray
-from ..sim.engine import NumpyEngine
+from ..sim.engine import NumpyEngine, accelerator_of
 from .cells import check_faults
 from .compiled import Compiled
 from .errors import InputError
@@ -59,6 +59,7 @@ def build_engine(
     faults: np.ndarray | None = None,
     array_type: type[SimulatedArray] = SimulatedArray,
     threads: int = 1,
+    accelerator: str | None = None,
 ) -> NumpyEngine:
     """The numpy engine on a fresh array, set up and, unless told otherwise, programmed.
 
@@ -74,7 +75,16 @@ def build_engine(
         Of the array, such as one with a meter; it is the engine's ``array``.
     threads:
         That it works on; the same integers on any number.
+    accelerator:
+        Name of what makes the products, as of :func:`~ohmloom.sim.engine.accelerator_of`; the
+        same integers on any. None: the processor does.
+
+    Raises
+    ------
+    EngineError
+        If there is no such accelerator, or it does not work.
     """
+    maker = None if accelerator is None else accelerator_of(accelerator)
     image, geometry = compiled.image, compiled.image.geometry
     seed = compiled.options.seed if seed is None else seed
     array = array_type(compiled.device, image.tiles, geometry.rows, geometry.columns, seed)
@@ -91,6 +101,7 @@ def build_engine(
         read_noise=read_noise,
         host=Executor(compiled.host),
         threads=threads,
+        accelerator=maker,
     )
     engine.setup()
     if program:

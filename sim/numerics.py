@@ -34,8 +34,8 @@ SEGMENT_BITS = SEGMENTS.bit_length() - 1
 TABLE_PATH = Path(__file__).with_name("normal_table.npy")
 
 _FLOAT_BIAS = 1023  # of the exponent of a float64
-_REST_BITS = 31 - SEGMENT_BITS  # of a word whose top bit is set, below octave and segment
-_REST_MASK = np.uint32((1 << _REST_BITS) - 1)
+REST_BITS = 31 - SEGMENT_BITS  # of a word whose top bit is set, below octave and segment
+_REST_MASK = np.uint32((1 << REST_BITS) - 1)
 
 PLACE_BITS = 28
 G_CODE_MAX = (1 << 14) - 1
@@ -64,8 +64,8 @@ class Domain(IntEnum):
 
 # -- random words ---------------------------------------------------------------------
 
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-_PARITY = np.uint32(0x1BD11BDA)
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+PARITY = np.uint32(0x1BD11BDA)
 _DRAW_BLOCK = 1 << 16
 """Words drawn at a time: the working set of the 20 rounds then stays in cache."""
 _KERNEL = ".draw_kernel"
@@ -88,13 +88,13 @@ def threefry2x32(
     words = [np.asarray(word, dtype=np.uint32) for word in (key0, key1, ctr0, ctr1)]
     shape = np.broadcast_shapes(*(word.shape for word in words))
     k0, k1 = np.atleast_1d(words[0]), np.atleast_1d(words[1])
-    schedule = (k0, k1, k0 ^ k1 ^ _PARITY)
+    schedule = (k0, k1, k0 ^ k1 ^ PARITY)
     x0 = np.empty(shape or (1,), dtype=np.uint32)
     x1, low = np.empty_like(x0), np.empty_like(x0)
     np.add(words[2], schedule[0], out=x0)
     np.add(words[3], schedule[1], out=x1)
     for group in range(5):
-        for rotation in _ROTATIONS[group % 2]:
+        for rotation in ROTATIONS[group % 2]:
             np.add(x0, x1, out=x0)
             np.left_shift(x1, np.uint32(rotation), out=low)
             np.right_shift(x1, np.uint32(32 - rotation), out=x1)
@@ -126,8 +126,8 @@ def normal_from_word(word: ArrayLike) -> IntArray:
     v = u << (np.int64(_FLOAT_BIAS + 31) - exponent).astype(np.uint32)  # its top bit is set
     entry = (exponent - (_FLOAT_BIAS + 1)) * SEGMENTS + (v >> np.uint32(31 - SEGMENT_BITS))
     table = normal_table().astype(np.int64)
-    rest = (v & _REST_MASK).astype(np.int64) * np.diff(table)[entry] + (1 << _REST_BITS - 1)
-    z = table[entry] + (rest >> _REST_BITS)
+    rest = (v & _REST_MASK).astype(np.int64) * np.diff(table)[entry] + (1 << REST_BITS - 1)
+    z = table[entry] + (rest >> REST_BITS)
     sign = -(word >> np.uint32(31)).astype(np.int64)
     return (z ^ sign) - sign
 

@@ -44,6 +44,13 @@ def run(
             "in place of programming an array; with numpy."
         ),
     ] = None,
+    accelerator: Annotated[
+        str | None,
+        typer.Option(
+            help="What makes the products in place of the processor, with the same integers: "
+            "torch:cuda or another device of torch, torch, cupy, numpy; with numpy as the engine."
+        ),
+    ] = None,
     figures: Annotated[
         Path | None,
         typer.Option(help="Where the figures go, .json; with numpy, writing and energy by layer."),
@@ -64,8 +71,9 @@ def run(
         classes = None if labels is None else load_array(labels)
         stuck = None if faults is None else load_array(faults)
         siemens = None if measured is None else load_array(measured)
-        if siemens is not None and engine is not EngineName.NUMPY:
-            raise InputError(f"--measured is for the numpy engine, not for {engine.value}")
+        for option, given in {"--measured": siemens, "--accelerator": accelerator}.items():
+            if given is not None and engine is not EngineName.NUMPY:
+                raise InputError(f"{option} is for the numpy engine, not for {engine.value}")
         with blaming(samples):
             drives = quantise_input(compiled, x)
         if labels is not None and classes is not None:
@@ -89,7 +97,7 @@ def run(
             data["cycles_per_inference"] = rtl.report.cycles_per_inference
             data["values_compared"] = rtl.report.values_compared
         else:
-            result = infer(compiled, drives, reporter, stuck, siemens)
+            result = infer(compiled, drives, reporter, stuck, siemens, accelerator)
             scores = result.scores
             data["saturations"] = result.saturations
             data["conversions"] = result.conversions

@@ -52,6 +52,7 @@ def infer(
     reporter: Reporter,
     faults: np.ndarray | None = None,
     measured: np.ndarray | None = None,
+    accelerator: str | None = None,
 ) -> Inference:
     """Program a fresh array and run integer inputs (n, inputs) on the numpy engine, noise on.
 
@@ -62,11 +63,15 @@ def infer(
     measured:
         Conductances [S] of all cells of an array that is written already, in place of
         programming one, shape (tiles, rows, columns).
+    accelerator:
+        That makes the products, as of :func:`~ohmloom.compiler.runner.build_engine`.
 
     Raises
     ------
     InputError, TargetError
         If conductances are missing or not those of the array, or there are faults besides.
+    EngineError
+        If there is no such accelerator, or it does not work.
     """
     if measured is not None:
         if faults is not None:
@@ -76,7 +81,9 @@ def infer(
         if np.isnan(measured).any():
             raise InputError("measured conductances are not those of all cells")
     fixed = faults if measured is None else measured
-    engine = build_engine(compiled, program=False, faults=fixed, array_type=MeteredArray)
+    engine = build_engine(
+        compiled, program=False, faults=fixed, array_type=MeteredArray, accelerator=accelerator
+    )
     array, written = engine.array, None
     assert isinstance(array, MeteredArray)
     if measured is None:

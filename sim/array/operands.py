@@ -50,7 +50,7 @@ class Lines:
 
 @dataclass(frozen=True, eq=False)
 class Operands:
-    """What driven rows are multiplied with.
+    """What driven rows are multiplied with; no other one is equal to it.
 
     Attributes
     ----------

@@ -11,7 +11,7 @@ from .card import (
     Sensing,
 )
 from .channels import Channels, Readout, calibrate
-from .codes import Scales
+from .codes import Scales, codes_of
 from .half_select import HalfSelected, Scheme, half_select
 
 __all__ = [
@@ -29,5 +29,6 @@ __all__ = [
     "Scheme",
     "Sensing",
     "calibrate",
+    "codes_of",
     "half_select",
 ]

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..compiled import compiled
-from ..numerics import EXACT_ROOT, IntArray, isqrt, round_half_even_shift
+from ..numerics import EXACT_ROOT, IntArray, isqrt, normal_table, round_half_even_shift
 
+_EXACT = 1 << 53
 _KERNEL = ".converters.code_kernel"
 
 
@@ -39,6 +40,14 @@ class Scales:
     high: int
     left: int = 0
     top: int = (1 << 15) - 1
+
+    def exact(self, most_total: int, most_variance: int) -> bool:
+        """Whether float64 holds every number of a conversion, of sums up to these magnitudes."""
+        if not isinstance(self.mantissa, int):
+            return False
+        noise = int(np.abs(normal_table()).max()) * math.isqrt(most_variance) * self.mantissa
+        value = most_total * self.mantissa + (noise >> self.fraction)
+        return max(noise, value) < _EXACT
 
 
 def codes_of(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -32,12 +31,9 @@ def fused(conversions: int, scales: Scales | None, operands: Operands) -> Module
 
     ``scales`` are those of the conversions; None: they are made otherwise.
     """
-    if scales is None or not isinstance(scales.mantissa, int):
+    if scales is None or operands.most_variance >= _EXACT or len(operands.g) > MOST_ROWS:
         return None
-    most = int(np.abs(normal_table()).max())
-    noise = most * math.isqrt(operands.most_variance) * scales.mantissa
-    total = operands.most_total * scales.mantissa + (noise >> scales.fraction)
-    if max(noise, total, operands.most_variance) >= _EXACT or len(operands.g) > MOST_ROWS:
+    if not scales.exact(operands.most_total, operands.most_variance):
         return None
     return compiled(_KERNEL, conversions)
 

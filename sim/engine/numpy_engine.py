@@ -47,6 +47,7 @@ from ..array import SimulatedArray
 from ..converters import ADC_MAX, ADC_MIN, Channels, Converters, Gain, Readout
 from ..devices import LevelPulses
 from ..numerics import IntArray, round_half_even_shift
+from .accelerator import Accelerator
 from .batch import ACT, Batch, Layers
 from .drives import Drives
 from .errors import EngineError, check_width
@@ -107,6 +108,8 @@ class NumpyEngine:
         write.
     threads:
         That samples of a batch are shared among; the same integers on any number.
+    accelerator:
+        That makes the products; the same integers on any. None: the processor does.
 
     Attributes
     ----------
@@ -134,6 +137,7 @@ class NumpyEngine:
         by_round: bool = False,
         host: Host | None = None,
         threads: int = 1,
+        accelerator: Accelerator | None = None,
     ) -> None:
         geometry = image.geometry
         if (array.rows, array.columns) != (geometry.rows, geometry.columns):
@@ -155,6 +159,7 @@ class NumpyEngine:
         self.by_round = by_round
         self.host = host
         self.workers = Workers(threads)
+        self.accelerator = accelerator
         self._requants: dict[bytes, Requant] = {}
         self._flows: dict[tuple[int, tuple[int, int], Banks], Plan | None] = {}
         self._flows_of = image
@@ -550,7 +555,9 @@ class NumpyEngine:
         tia_range, seed = self._range(), self.seed if self.read_noise else None
         gain = self._gain(address, tia_range)
         scheme = self.registers[Reg.SCHEME]
-        return Product(instr, scheme, self.array, self.readout, gain, tia_range, seed)
+        return Product(
+            instr, scheme, self.array, self.readout, gain, tia_range, seed, self.accelerator
+        )
 
     def _requantised(self, address: int, instr: Instruction, acc: IntArray) -> IntArray:
         """What a ``REQUANT`` makes of accumulators (lanes, n), shape (n, count)."""

@@ -18,6 +18,7 @@ from ...hw.isa import Instruction, Scheme
 from ..array import Lines, Operands, SimulatedArray
 from ..converters import Gain, Readout, Scales
 from ..numerics import Domain, IntArray, draw_normal, normal_table
+from .accelerator import Accelerator
 from .digits import Digit, digits_of
 from .drives import Drives
 from .fused import Driven, Names, converted, fused
@@ -40,6 +41,8 @@ class Product:
         The cells, and from their sums to codes.
     seed:
         Of the noise; None: there is none.
+    accelerator:
+        Makes what it is exact for; None: there is none.
     """
 
     instr: Instruction
@@ -49,6 +52,7 @@ class Product:
     gain: Gain
     tia_range: int
     seed: int | None
+    accelerator: Accelerator | None = None
 
     @cached_property
     def digits(self) -> tuple[Digit, ...]:
@@ -78,6 +82,8 @@ class Product:
         operands = self.array.operands(lines)
         step = max(1, _CONVERSIONS // (len(self.digits) * operands.g.shape[1]))
         railed = 0
+        if self.accelerator is not None:
+            step = self.accelerator.lanes(len(self.digits), operands)
         for start in range(0, len(drives), step):
             part = slice(start, min(start + step, len(drives)))
             lanes = _Lanes(drives, part, epochs[part], index[part], sums[part])
@@ -118,6 +124,9 @@ class Product:
         gain = Gain(self.gain.mantissa, self.gain.shift + digits[0].share)
         exponent = self.array.device.var_exponent
         scales = self.readout.scales(gain, exponent)
+        accelerator = self.accelerator
+        if accelerator is not None and scales is not None and accelerator.takes(scales, operands):
+            return self._accelerated(accelerator, lanes, digits, lines, operands, scales)
         loops = fused(len(digits) * len(lanes) * operands.g.shape[1], scales, operands)
         if loops is not None and scales is not None and not self.array.listens:
             return sum(
@@ -149,8 +158,7 @@ class Product:
         operands: Operands,
     ) -> int:  # fmt: skip
         """As ``_made``, step by step."""
-        values = lanes.drives.values(lanes.which)
-        x = np.stack([each.of(values) for each in digits])
+        x = np.stack([each.of(lanes.values) for each in digits])
         used = x.any(axis=2)
         if self.array.listens:
             driven = np.square(x, dtype=np.float64).sum(axis=(0, 1)) / 4.0 ** digits[0].share
@@ -175,6 +183,21 @@ class Product:
         added = _less(codes, codes, lines) * weight[:, np.newaxis]
         np.add.at(lanes.sums[:, : len(lines.plus)], lane, added)
         return int(railed.sum())
+
+    def _accelerated(
+        self, accelerator: Accelerator, lanes: _Lanes, digits: tuple[Digit, ...], lines: Lines,
+        operands: Operands, scales: Scales,
+    ) -> int:  # fmt: skip
+        """The same on an accelerator."""
+        places = lines.tile * self.array.columns + lines.columns
+        names = None
+        if self.seed is not None:
+            names = Names.of(self.seed, places, lanes.epochs, lanes.index)
+        sums = lanes.sums[:, : len(lines.plus)]
+        railed, squares = accelerator.add(lanes.values, digits, operands, names, scales, sums)
+        if self.array.listens:
+            self.array.drives(lines.tile, lines.first, squares / 4.0 ** digits[0].share)
+        return railed
 
     def bounds(self, accumulators: int) -> tuple[IntArray, NDArray[np.bool_]]:
         """What no input goes beyond: of each accumulator's sum, and of saturation.
@@ -222,6 +245,11 @@ class _Lanes:
 
     def __len__(self) -> int:
         return len(self.sums)
+
+    @property
+    def values(self) -> IntArray:
+        """Their activations, shape (lanes, rows)."""
+        return self.drives.values(self.which)
 
 
 def _less(high: IntArray, low: IntArray, lines: Lines) -> IntArray:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,26 @@ def test_blocks_change_nothing(
         assert command("run", bundle, "--input", digits / "test_x.npy", "--output", out).code == 0
         outputs.append(np.load(out))
     np.testing.assert_array_equal(*outputs)
+
+
+def test_an_accelerator_gives_the_same(
+    command: Any, bundle: Path, digits: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    known = ("run", bundle, "--input", digits / "test_x.npy", "--json", "--output")
+    found = []
+    for name, extra in {"none": (), "numpy": ("--accelerator", "numpy")}.items():
+        data = command(*known, tmp_path / f"{name}.npy", *extra).data
+        del data["output"]
+        found.append((data, np.load(tmp_path / f"{name}.npy").tolist()))
+    assert found[0] == found[1]
+    monkeypatch.setitem(sys.modules, "array_api_compat.cupy", None)
+    for words, extra in {
+        "accelerator 'abacus' is not known": ("--accelerator", "abacus"),
+        "accelerator 'cupy' cannot be imported": ("--accelerator", "cupy"),
+        "for the numpy engine, not for cxxrtl": ("--accelerator", "numpy", "--engine", "cxxrtl"),
+    }.items():
+        result = command(*known, tmp_path / "y.npy", *extra)
+        assert result.code == 2 and result.out == "" and words in result.sentence
 
 
 def test_bad_input_is_one_sentence(

@@ -53,6 +53,21 @@ def test_engine_is_set_up_and_programmed(compiled):
     assert not bare.array.pulses.any()
 
 
+@pytest.mark.parametrize("name", ["numpy", "torch"])
+def test_an_accelerator_gives_the_same_integers(compiled, digits, name):
+    pytest.importorskip(name)
+    drives = quantise_input(compiled, digits.x)
+    known = build_engine(compiled).infer(drives)
+    engine = build_engine(compiled, accelerator=name, threads=2)
+    assert engine.accelerator is not None and engine.accelerator.name == name
+    made = engine.infer(drives)
+    assert made.layers.keys() == known.layers.keys()
+    assert all(np.array_equal(made.layers[layer], known.layers[layer]) for layer in known.layers)
+    assert (made.saturations, made.conversions) == (known.saturations, known.conversions)
+    other = build_engine(compiled, accelerator=name, read_noise=False).infer(drives)
+    assert not np.array_equal(other.output, known.output)
+
+
 def test_accuracy():
     scores = np.array([[1.0, 2.0], [3.0, 0.0], [0.0, 1.0], [2.0, 1.0]])
     assert accuracy(scores, np.array([1, 0, 0, 0])) == 0.75

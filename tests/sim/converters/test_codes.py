@@ -94,3 +94,12 @@ def test_a_negative_variance_is_refused():
 def test_nothing_converts_to_nothing():
     nothing = np.zeros((0, 4), dtype=np.int64)
     assert codes_of(nothing, nothing, 0, Scales(40_001, 20, 16, *RAILS))[0].shape == (0, 4)
+
+
+def test_what_float64_holds():
+    quiet = Scales(1 << 15, 20, 12, *RAILS)
+    assert quiet.exact((1 << 38) - 1, 0) and not quiet.exact(1 << 38, 0)
+    assert quiet.exact(0, 1 << 46) and not quiet.exact(0, 1 << 47)  # z has 15 bits
+    # Noise of up to 2^40 is added.
+    assert not quiet.exact((1 << 38) - 1, 1 << 46) and quiet.exact((1 << 37), 1 << 46)
+    assert not Scales(np.array([1 << 15]), 20, 12, *RAILS).exact(0, 0)

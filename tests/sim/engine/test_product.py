@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ohmloom.errors import OhmloomError
 from ohmloom.hw.isa import Instruction, Scheme
 from ohmloom.sim.array import Lines, Operands, SimulatedArray
-from ohmloom.sim.converters import ADC_MAX, Channels, Converters, Readout
+from ohmloom.sim.converters import ADC_MAX, Channels, Converters, Readout, codes
 from ohmloom.sim.engine import fused, product
 from ohmloom.sim.engine.drives import Drives
 from ohmloom.sim.engine.product import Product
@@ -195,7 +195,7 @@ def test_sums_that_floats_do_not_hold_are_made_without_them(
     x = np.full((LANES, 8), 255)
     wanted = made(mvm(SOURCE, 8, planes=8), cells=cells, card=replace(CARD, input_bits=8))
     expected = by_the_document(wanted, x)
-    monkeypatch.setattr(fused, "_EXACT", 1 << 40)
+    monkeypatch.setattr(codes, "_EXACT", 1 << 40)
     with compiled(True):
         assert wanted.sums(Drives.of(x), EPOCHS, INDEX, COLUMNS)[0].tolist() == expected[0]
 
