@@ -42,7 +42,7 @@ class Lines:
     joined: bool = False
     largest: int = 1
 
-    @property
+    @cached_property
     def columns(self) -> NDArray[np.int64]:
         """Columns that a conversion is named by, in the order of the sums."""
         return np.array([*self.plus] if self.joined else [*self.plus, *self.minus], np.int64)

@@ -53,6 +53,7 @@ from .drives import Drives
 from .errors import EngineError, check_width
 from .forward import forwarded
 from .fused import Requant
+from .kept import Kept
 from .loops import Loops
 from .modes import ModeKeeper, Warden, WardenStopped
 from .nest import flow_of, nest_at
@@ -74,6 +75,8 @@ _BLOCK = 1024
 _COMPUTES = frozenset((Op.NOP, Op.HALT, Op.SET, Op.LOOP, Op.END, Op.MVM, Op.REQUANT, *POST))
 """Instructions that change nothing but activations, accumulators and registers."""
 _ALONE = Workers(1)
+_KNOWN = 1 << 12
+"""Instructions and products that are kept."""
 _DAC_ZERO = 0x8000
 _WEAR_MAX = (1 << 32) - 1
 
@@ -160,9 +163,7 @@ class NumpyEngine:
         self.host = host
         self.workers = Workers(threads)
         self.accelerator = accelerator
-        self._requants: dict[bytes, Requant] = {}
-        self._flows: dict[tuple[int, tuple[int, int], Banks], Plan | None] = {}
-        self._flows_of = image
+        self._kept = Kept()
         self.registers = dict.fromkeys(Reg, 0)
         self.dac = dict.fromkeys(Dac, _DAC_ZERO)
         self.cell_memory = np.zeros(geometry.cells, dtype=np.uint32)
@@ -444,8 +445,7 @@ class NumpyEngine:
         while True:
             if not 0 <= address < len(self.image.code):
                 raise EngineError(f"entry {entry!r} runs past the program's end at {address}")
-            instr = self._moved(self.image.code[address])
-            self._refuse(address, instr)
+            instr = self._fetched(address)
             match instr.op:
                 case Op.HALT:
                     return
@@ -456,6 +456,26 @@ class NumpyEngine:
                 case _:
                     self._do(address, instr, batch)
             address += 1
+
+    def _fetched(self, address: int) -> Instruction:
+        """The instruction at an address, with those that banks and loops make.
+
+        Raises
+        ------
+        EngineError
+            If it is refused. Whether it is depends on nothing but itself and the registers.
+        """
+        self._kept.of(self.image)
+        known = self._kept.instructions
+        name = address, *self._loops.added, *self.registers.values()
+        instr = known.get(name)
+        if instr is None:
+            instr = self._moved(self.image.code[address])
+            self._refuse(address, instr)
+            if len(known) >= _KNOWN:
+                known.clear()
+            known[name] = instr
+        return instr
 
     def _moved(self, instr: Instruction) -> Instruction:
         """The instruction with the addresses that banks and loops make."""
@@ -508,22 +528,18 @@ class NumpyEngine:
             outer.begin(address, instr)
             return address
         banks = Banks.of(self.registers)
-        if self._flows_of is not image:
-            self._flows, self._flows_of = {}, image
-        where = address, outer.added, banks
-        if where not in self._flows:
+        where, plans = (address, outer.added, banks), self._kept.plans
+        if where not in plans:
             flow = flow_of(nest, *outer.added, image.geometry, image.params, banks)
-            self._flows[where] = flow and Plan(forwarded(flow))
-        plan = self._flows[where]
+            plans[where] = flow and Plan(forwarded(flow))
+        plan = plans[where]
         if plan is None:
             outer.begin(address, instr)
             return address
         self._loops = outer.at(nest.loops, 0)
         begin = self._loops.iteration
-        for at, each in nest.body:
-            each = self._moved(each)
-            self._refuse(at, each)
-            self._do(at, each, batch)
+        for at, _ in nest.body:
+            self._do(at, self._fetched(at), batch)
         path = Datapath(
             self.registers, self._refuse, self._product, self._requantised, self._post_processor
         )
@@ -553,11 +569,18 @@ class NumpyEngine:
     def _product(self, address: int, instr: Instruction) -> Product:
         """How an ``MVM`` is made, with registers and rails as they stand."""
         tia_range, seed = self._range(), self.seed if self.read_noise else None
-        gain = self._gain(address, tia_range)
-        scheme = self.registers[Reg.SCHEME]
-        return Product(
-            instr, scheme, self.array, self.readout, gain, tia_range, seed, self.accelerator
-        )
+        made = Product(
+            instr, self.registers[Reg.SCHEME], self.array, self.readout,
+            self._gain(address, tia_range), tia_range, seed, self.accelerator,
+        )  # fmt: skip
+        known, name = self._kept.products, (address, id(instr))
+        kept = known.get(name)
+        if kept is not None and kept.same(made):
+            return kept
+        if len(known) >= _KNOWN:
+            known.clear()
+        known[name] = made
+        return made
 
     def _requantised(self, address: int, instr: Instruction, acc: IntArray) -> IntArray:
         """What a ``REQUANT`` makes of accumulators (lanes, n), shape (n, count)."""
@@ -565,9 +588,10 @@ class NumpyEngine:
         param, count = instr["param"], instr["count"]
         self._check(address, instr, "param", param + count <= len(params))
         words = params[param : param + count]
-        made = self._requants.get(key := words.tobytes())
+        known = self._kept.requants
+        made = known.get(key := words.tobytes())
         if made is None:
-            made = self._requants[key] = Requant.of(words.tolist())
+            made = known[key] = Requant.of(words.tolist())
         low, high = self.registers[Reg.CLAMP_LO], self.registers[Reg.CLAMP_HI]
         return made.apply(acc[:, :count], low, high, ACT)
 

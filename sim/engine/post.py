@@ -73,6 +73,9 @@ class PostProcessor:
             raise EngineError(f"activation {largest} is past the end, the controller has {depth}")
         loops = compiled(_KERNEL, reads.size * len(act))
         if loops is not None and instr.op is Op.POOL and not instr["average"]:
+            if reads.shape[1] == 1:
+                runs = _runs(self._grid(instr))
+                return loops.copied(act, runs + (instr["act"], 0, instr["out"], 0))
             return loops.largest(act, reads, writes)
         if loops is not None and instr.op is Op.ADD:
             first = *reads[0].tolist(), int(writes[0]), len(writes)
@@ -110,8 +113,7 @@ class PostProcessor:
         return make
 
     def _pool(self, instr: Instruction) -> Maker:
-        grid = unpack_pool(_words(self.params, instr["param"], POOL_WORDS))
-        scaling = None
+        grid, scaling = self._grid(instr), None
         if instr["average"]:
             scaling = unpack_requant(_words(self.params, instr["param"] + POOL_WORDS, 1)[0])
 
@@ -128,6 +130,9 @@ class PostProcessor:
             return np.clip(scale(total + bias, mantissa, shift), *self.clamp)
 
         return make
+
+    def _grid(self, instr: Instruction) -> Grid:
+        return unpack_pool(_words(self.params, instr["param"], POOL_WORDS))
 
     def _add(self, instr: Instruction) -> Maker:
         mantissa_a, mantissa_b, bias, shift = self._sum(instr)
@@ -170,6 +175,20 @@ class PostProcessor:
         if (last_read[writes - first] > order).any():
             return (slice(n, n + 1) for n in order)
         return iter([slice(0, len(writes))])
+
+
+@lru_cache(maxsize=16)
+def _runs(grid: Grid) -> IntArray:
+    """Copies in runs, as the compiled loop takes them, without ``act`` and ``out``."""
+    windows, writes = _windows(grid)
+    reads = windows[:, 0]
+    steps = np.diff(reads)
+    inside = (np.diff(writes) == 1) & ((steps == 0) | (steps == 1))
+    inside[1:] &= (steps[1:] == steps[:-1]) | ~inside[:-1]
+    starts = np.flatnonzero(np.append(True, ~inside))
+    counts = np.diff(np.append(starts, len(reads)))
+    step = np.append(steps, 0)[starts] * (counts > 1)
+    return np.stack([reads[starts], step, writes[starts], counts], axis=1)
 
 
 def _words(params: NDArray[np.uint64], address: int, count: int) -> list[int]:

@@ -30,6 +30,25 @@ def largest(act: Any, reads: Any, writes: Any) -> None:
 
 
 @_compile
+def copied(act: Any, runs: Any) -> None:
+    """Copies: ``runs`` int64 (n, 4), each from where, what is added from value to value (0 or
+    1), to where, and how many."""
+    for sample in range(act.shape[0]):
+        line = act[sample]
+        for run in range(runs.shape[0]):
+            first, step, out, count = runs[run]
+            source, to = line[first : first + step * (count - 1) + 1], line[out : out + count]
+            if step == 1:
+                for k in range(count):
+                    to[k] = source[k]
+            elif first < out or first >= out + count:
+                to[:] = source[0]
+            else:
+                for k in range(count):
+                    to[k] = source[0]
+
+
+@_compile
 def added(
     act: Any, a: int, b: int, out: int, count: int,
     mantissa_a: int, mantissa_b: int, bias: int, shift: int, low: int, high: int,

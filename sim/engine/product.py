@@ -27,7 +27,10 @@ _CONVERSIONS = 1 << 18
 """Made at a time: bounds memory and stays near the processor, changes no bit."""
 
 
-@dataclass(frozen=True)
+Bounds = tuple[IntArray, NDArray[np.bool_]]
+
+
+@dataclass(frozen=True, eq=False)
 class Product:
     """How the conversions of an ``MVM`` are made.
 
@@ -53,6 +56,15 @@ class Product:
     tia_range: int
     seed: int | None
     accelerator: Accelerator | None = None
+
+    def same(self, other: Product) -> bool:
+        """Whether another one is made in the same way."""
+        mine, others = (
+            (id(p.instr), p.scheme, id(p.array), id(p.readout), p.gain, p.tia_range, p.seed,
+             id(p.accelerator))
+            for p in (self, other)
+        )  # fmt: skip
+        return mine == others
 
     @cached_property
     def digits(self) -> tuple[Digit, ...]:
@@ -105,17 +117,28 @@ class Product:
 
     def _lines(self, accumulators: int) -> Lines:
         """Cells whose currents are converted for the first accumulators."""
-        columns = self.columns(accumulators)
-        pairs = self.scheme == Scheme.DIFFERENTIAL
-        return Lines(
-            self.instr["tile"],
-            self.instr["first"],
-            self.instr["rows"],
-            plus=range(0, columns, 2) if pairs else range(1, columns),
-            minus=range(1, columns, 2) if pairs else range(1),
-            joined=pairs and self.readout.converters.sensing == "differential",
-            largest=max(digit.largest for digit in self.digits),
-        )
+        found = self._known_lines.get(accumulators)
+        if found is None:
+            columns = self.columns(accumulators)
+            pairs = self.scheme == Scheme.DIFFERENTIAL
+            found = self._known_lines[accumulators] = Lines(
+                self.instr["tile"],
+                self.instr["first"],
+                self.instr["rows"],
+                plus=range(0, columns, 2) if pairs else range(1, columns),
+                minus=range(1, columns, 2) if pairs else range(1),
+                joined=pairs and self.readout.converters.sensing == "differential",
+                largest=max(digit.largest for digit in self.digits),
+            )
+        return found
+
+    @cached_property
+    def _known_lines(self) -> dict[int, Lines]:
+        return {}
+
+    @cached_property
+    def _known_bounds(self) -> dict[int, tuple[Operands, Bounds]]:
+        return {}
 
     def _made(
         self, lanes: _Lanes, digits: tuple[Digit, ...], lines: Lines, operands: Operands
@@ -199,7 +222,7 @@ class Product:
             self.array.drives(lines.tile, lines.first, squares / 4.0 ** digits[0].share)
         return railed
 
-    def bounds(self, accumulators: int) -> tuple[IntArray, NDArray[np.bool_]]:
+    def bounds(self, accumulators: int) -> Bounds:
         """What no input goes beyond: of each accumulator's sum, and of saturation.
 
         A code rises with its sum, and with its noise. So it lies between that of the least
@@ -212,6 +235,9 @@ class Product:
         """
         lines = self._lines(accumulators)
         operands, columns = self.array.operands(lines), lines.columns
+        known = self._known_bounds.get(accumulators)
+        if known is not None and known[0] is operands:
+            return known[1]
         deviate = 0 if self.seed is None else int(np.abs(normal_table()).max())
         above, below, variance = operands.ranges
         if self.seed is None or not variance.size:
@@ -230,6 +256,7 @@ class Product:
             rails[columns] |= least[1] | largest[1]
             up, down = _less(largest[0], least[0], lines), _less(least[0], largest[0], lines)
             most[: len(lines.plus)] += np.maximum(up, -down) * abs(digit.weight)
+        self._known_bounds[accumulators] = operands, (most, rails)
         return most, rails
 
 

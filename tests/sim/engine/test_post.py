@@ -236,3 +236,19 @@ def test_what_the_controller_lacks_is_refused(name):
                 engine(each, geometry=geometry).infer(x)
         else:
             engine(each, geometry=geometry).infer(x)
+
+
+@given(
+    loops=st.lists(
+        st.builds(Loop, st.integers(1, 4), st.integers(0, 3), st.integers(1, 4)),
+        min_size=3, max_size=3,
+    )
+)  # fmt: skip
+def test_runs_are_the_copies_one_by_one(loops: list[Loop]) -> None:
+    reads, writes = post._windows(grid := Grid(1, 1, 1, 1, tuple(loops)))
+    found = [
+        (first + step * k, out + k)
+        for first, step, out, count in post._runs(grid).tolist()
+        for k in range(count)
+    ]
+    assert found == list(zip(reads[:, 0].tolist(), writes.tolist(), strict=True))

@@ -1,0 +1,43 @@
+"""What an engine has found out about a program, for the next time that it executes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ...hw.banks import Banks
+from ...hw.image import Image
+from ...hw.isa import Instruction
+from .fused import Requant
+from .product import Product
+from .staying import Plan
+
+
+@dataclass
+class Kept:
+    """Of one image.
+
+    Attributes
+    ----------
+    image:
+        Which.
+    instructions:
+        Those that were accepted, by address, what loops add, and registers.
+    products:
+        By address and the identity of the ``MVM``, which they hold.
+    requants:
+        Parameters, by their words.
+    plans:
+        Of the rounds of loops, by address, what loops around them add, and banks; None where
+        they are not independent.
+    """
+
+    image: Image | None = None
+    instructions: dict[tuple[int, ...], Instruction] = field(default_factory=dict)
+    products: dict[tuple[int, int], Product] = field(default_factory=dict)
+    requants: dict[bytes, Requant] = field(default_factory=dict)
+    plans: dict[tuple[int, tuple[int, int], Banks], Plan | None] = field(default_factory=dict)
+
+    def of(self, image: Image) -> None:
+        """Forget everything if it is of another image."""
+        if self.image is not image:
+            self.__init__(image)
