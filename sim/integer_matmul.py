@@ -30,6 +30,7 @@ def _session() -> Any:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+
     return onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
@@ -61,11 +62,12 @@ def limbs(values: NDArray[np.integer], bits: int) -> NDArray[np.int8]:
 
     Returns
     -------
-    Shape (digits, k, m), each between ``-2**(bits - 1)`` and ``2**(bits - 1) - 1``.
+    Shape (k, m * digits), those of a number side by side, each between ``-2**(bits - 1)`` and
+    ``2**(bits - 1) - 1``.
     """
     half, rest, found = 1 << bits - 1, values, list[NDArray[np.int8]]()
     while not found or rest.any():
         low = ((rest + half) & (2 * half - 1)) - half
         found.append(low.astype(np.int8))
         rest = (rest - low) >> bits
-    return np.stack(found)
+    return np.stack(found, axis=-1).reshape(len(values), -1)

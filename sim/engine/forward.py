@@ -39,7 +39,7 @@ def forwarded(flow: Flow) -> Flow:
         )
         for step, each in zip(steps, late, strict=True)
     ]
-    return Flow(flow.nest, tuple(after), int(kept.sum()))
+    return replace(flow, steps=tuple(after), width=int(kept.sum()))
 
 
 def _copies(step: Step) -> bool:

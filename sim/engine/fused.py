@@ -19,6 +19,7 @@ from ..integer_matmul import MOST_ROWS, limb_bits, matmul
 from ..numerics import PLACE_BITS, Domain, IntArray, normal_table, scale
 from .digits import Digit
 from .drives import Drives
+from .workers import ALONE, Workers
 
 _EXACT = 1 << 53
 _TOGETHER = 512
@@ -51,14 +52,23 @@ class Requant:
         """Of parameter words."""
         return cls(*np.array([unpack_requant(word) for word in words], dtype=np.int64).T.copy())
 
-    def apply(self, acc: IntArray, low: int, high: int, kind: type[np.integer]) -> NDArray[Any]:
+    def apply(
+        self, acc: IntArray, low: int, high: int, kind: type[np.integer], workers: Workers = ALONE
+    ) -> NDArray[Any]:
         """What becomes of accumulators (n, values), between two bounds, of a type."""
         loops = compiled(_KERNEL, acc.size)
-        if loops is not None and acc.size:
-            most = max(int(acc.max()), -int(acc.min())) + int(np.abs(self.bias).max())
-            if most * int(np.abs(self.mantissa).max()) < 1 << 63:
-                made = np.empty(acc.shape, kind)
-                loops.requantise(acc, self.bias, self.mantissa, self.shift, low, high, made)
+        if loops is not None:
+            made = np.empty(acc.shape, kind)
+            params = self.bias, self.mantissa, self.shift, low, high
+            most = max(
+                workers.map(
+                    lambda part: loops.requantise(acc[part], *params, made[part]),
+                    workers.shares(len(acc), acc.size),
+                ),
+                default=0,
+            )
+            largest = (int(np.abs(part).max(initial=0)) for part in (self.bias, self.mantissa))
+            if (most + next(largest)) * next(largest) < 1 << 63:
                 return made
         made = scale(acc + self.bias, self.mantissa, self.shift)
         return np.clip(made, low, high).astype(kind)
@@ -121,12 +131,15 @@ class Driven:
         return found if own else replace(found, squares=found.digits[np.newaxis])
 
     def sums(self, operands: Operands, *, noise: bool) -> tuple[Parts, Parts]:
-        """Sums and variances of their products with operands, in parts: of the digits limb by
-        limb, (1, limbs, lanes, columns), of their squares byte by byte (bytes, limbs, ...)."""
-        total = matmul(self.digits, self.sign, operands.g_limbs)[np.newaxis]
+        """Sums and variances of their products with operands, in parts: of digits, and of the
+        bytes of their squares, int32 (bytes, lanes * columns, limbs)."""
+        rows, columns = operands.g.shape
+        total = matmul(self.digits, self.sign, operands.g_limbs)
+        total = total.reshape(1, len(self.used) * columns, -1)
         if not noise or not operands.var.shape[1]:
             return total, total[:0]
-        return total, matmul(self.squares[:, np.newaxis], 0, operands.var_limbs)
+        variance = matmul(self.squares.reshape(-1, rows), 0, operands.var_limbs)
+        return total, variance.reshape(len(self.squares), len(self.used) * columns, -1)
 
 
 @lru_cache(maxsize=1)
@@ -159,7 +172,7 @@ def converted(
     weight:
         Of the codes.
     """
-    columns = total.shape[-1]
+    columns = total.shape[1] // len(used)
     if names is None or not len(variance):
         variance, empty = variance[:0], np.empty(0, np.uint32)
         names = Names(0, empty, empty, empty)
@@ -168,8 +181,7 @@ def converted(
         *np.empty((2, size)), *np.empty((5, size), np.uint32), *np.empty((3, size), np.int64),
     ]  # fmt: skip
     return loops.convert(
-        *(part.reshape(*part.shape[:2], used.size * columns) for part in (total, variance)),
-        float(1 << limb_bits()), used.astype(np.int64),
+        total, variance, float(1 << limb_bits()), used,
         np.uint32(names.seed), names.places, names.epochs, names.index, _table(),
         float(scales.mantissa), 2.0**-scales.fraction, 2.0**-scales.shift,
         float(scales.low), float(scales.high), np.int64(1 << scales.left), np.int64(scales.top),

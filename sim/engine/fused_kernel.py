@@ -67,18 +67,22 @@ def drive(
 def join(parts: Any, start: int, unit: float, out: Any) -> None:
     """Numbers that are there in parts, float64 (n,), from number ``start`` on.
 
-    ``parts`` has shape (bytes, limbs, numbers): of byte b and limb l one weighs
+    ``parts`` has shape (bytes, numbers, limbs): of byte b and limb l one weighs
     ``256**b * unit**l``.
     """
     out[:] = 0.0
     high = 1.0
     for byte in range(parts.shape[0]):
-        weight = high
-        for limb in range(parts.shape[1]):
-            part = parts[byte, limb, start : start + out.size]
+        part = parts[byte, start : start + out.size]
+        if part.shape[1] == 2:
             for k in range(out.size):
-                out[k] += np.float64(part[k]) * weight
-            weight *= unit
+                out[k] += (np.float64(part[k, 0]) + np.float64(part[k, 1]) * unit) * high
+        else:
+            weight = high
+            for limb in range(part.shape[1]):
+                for k in range(out.size):
+                    out[k] += np.float64(part[k, limb]) * weight
+                weight *= unit
         high *= 256.0
 
 
@@ -102,7 +106,7 @@ def convert(
     unit:
         Of their limbs.
     used:
-        1 for each lane that is made, 0 where all codes are 0, int64 (lanes,).
+        Whether a lane is made, bool (lanes,): where not, all codes are 0.
     seed, places, epochs, index, table:
         Names of the draws: uint32, (columns,) and (lanes,); the table of deviates.
     mantissa, fraction, scale, low, high:
@@ -143,11 +147,13 @@ def convert(
         else:
             for k in range(size):
                 value[k] *= mantissa
+        for first in range(0, size, columns):
+            if not used[start + first // columns]:
+                value[first : first + columns] = 0.0
         for k in range(size):
             code = min(max(np.rint(value[k] * scale), low), high)
-            on = used[np.uint64(turn[k] + start)]
-            railed += (np.int64(code <= low) | np.int64(code >= high)) * on
-            codes[k] = (top if code == high else np.int64(code) * step) * on
+            railed += np.int64(code <= low) | np.int64(code >= high)
+            codes[k] = top if code == high else np.int64(code) * step
         if plus == columns == sums.shape[1]:
             flat = sums[start : start + size // columns].reshape(size)
             for k in range(size):
@@ -186,13 +192,17 @@ def half_even(value: Any, by: Any) -> Any:
 @_compile
 def requantise(
     acc: Any, bias: Any, mantissa: Any, shift: Any, low: int, high: int, out: Any
-) -> None:
+) -> Any:
     """``clamp(round_half_even((acc + bias) * mantissa / 2^shift), low, high)``.
 
-    ``acc`` int64 and ``out`` of any integers (n, values), the parameters int64 (values,); no
-    product is 2^63 or more.
+    ``acc`` int64 and ``out`` of any integers (n, values), the parameters int64 (values,). The
+    largest magnitude of ``acc``: what comes of a product of 2^63 or more is wrong.
     """
+    least, most = np.int64(0), np.int64(0)
     for n in range(out.shape[0]):
         for k in range(out.shape[1]):
-            value = half_even((acc[n, k] + bias[k]) * mantissa[k], shift[k])
+            value = acc[n, k]
+            least, most = min(least, value), max(most, value)
+            value = half_even((value + bias[k]) * mantissa[k], shift[k])
             out[n, k] = min(max(value, low), high)
+    return max(most, -least)

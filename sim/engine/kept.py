@@ -27,15 +27,15 @@ class Kept:
     requants:
         Parameters, by their words.
     plans:
-        Of the rounds of loops, by address, what loops around them add, and banks; None where
-        they are not independent.
+        Of the rounds of loops, by address, what loops around them add, banks and the first
+        round; None where they are not independent.
     """
 
     image: Image | None = None
     instructions: dict[tuple[int, ...], Instruction] = field(default_factory=dict)
     products: dict[tuple[int, int], Product] = field(default_factory=dict)
     requants: dict[bytes, Requant] = field(default_factory=dict)
-    plans: dict[tuple[int, tuple[int, int], Banks], Plan | None] = field(default_factory=dict)
+    plans: dict[tuple[int, tuple[int, int], Banks, int], Plan | None] = field(default_factory=dict)
 
     def of(self, image: Image) -> None:
         """Forget everything if it is of another image."""

@@ -1,8 +1,8 @@
 """Loops whose rounds do not depend on each other: what each round reads, and who has made it.
 
 A nest is a ``LOOP``, perhaps directly inside others, around instructions without a loop.
-:func:`flow_of` follows the activations through its rounds but the first and the last. Rounds
-are independent where every word that one reads was made earlier in that round, always by the
+:func:`flow_of` follows the activations through its rounds but the last, and perhaps the first.
+Rounds are independent where every word that one reads was made earlier in that round, always by the
 same value of the same instruction, or by none of these rounds before it; and where a round
 clears the accumulators before it uses them.
 """
@@ -130,7 +130,7 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Flow:
-    """The rounds of a nest that are independent: all but the first and the last.
+    """The rounds of a nest that are independent: all from one on but the last.
 
     Attributes
     ----------
@@ -140,11 +140,14 @@ class Flow:
         The instructions of the body; each has addresses for every round of the nest.
     width:
         Values that a round makes, late ones not among them.
+    first:
+        The first of the rounds: 0, or 1 where that one is not as all others.
     """
 
     nest: Nest
     steps: tuple[Step, ...]
     width: int
+    first: int
 
     def written(self, rounds: slice) -> IntArray:
         """Addresses of the values that rounds make, in that order, shape (rounds, values)."""
@@ -158,6 +161,7 @@ def flow_of(
     geometry: Geometry,
     params: NDArray[np.uint64],
     banks: Banks | None = None,
+    first: int = 1,
 ) -> Flow | None:
     """The flow of activations through a nest.
 
@@ -171,6 +175,8 @@ def flow_of(
         Of the image.
     banks:
         What the bank registers hold where the nest begins.
+    first:
+        The first round that is looked at; 0 where the body leaves every register as it was.
 
     Returns
     -------
@@ -213,11 +219,11 @@ def flow_of(
         unknown = np.full(reads.shape, MEMORY)
         steps.append(Step(address, top, reads, writes, added["act"], added["out"], column, unknown))
         column += writes.size
-    sources = _sources(Flow(nest, tuple(steps), width), geometry.act_depth)
+    sources = _sources(Flow(nest, tuple(steps), width, first), geometry.act_depth)
     if sources is None:
         return None
     known = (replace(step, sources=each) for step, each in zip(steps, sources, strict=True))
-    return Flow(nest, tuple(known), width)
+    return Flow(nest, tuple(known), width, first)
 
 
 def _clears(nest: Nest) -> bool:
@@ -277,7 +283,7 @@ def _sources(flow: Flow, depth: int) -> list[IntArray] | None:
     first = np.full(depth, end)  # the round in which each word is first written
     size = max(1, _BLOCK // (flow.width + sum(step.reads.size for step in flow.steps)))
     sources: list[IntArray] = []
-    for start in range(1, end, size):
+    for start in range(flow.first, end, size):
         rounds = np.arange(start, min(start + size, end))
         part = slice(start, start + rounds.size)
         written = flow.written(part)

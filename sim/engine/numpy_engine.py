@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -72,9 +71,6 @@ _log = logging.getLogger(__name__)
 
 _BLOCK = 1024
 """Samples executed together: bounds memory, changes no bit."""
-_COMPUTES = frozenset((Op.NOP, Op.HALT, Op.SET, Op.LOOP, Op.END, Op.MVM, Op.REQUANT, *POST))
-"""Instructions that change nothing but activations, accumulators and registers."""
-_ALONE = Workers(1)
 _KNOWN = 1 << 12
 """Instructions and products that are kept."""
 _DAC_ZERO = 0x8000
@@ -110,7 +106,7 @@ class NumpyEngine:
         What makes the words of an image's calls of the host; needed where it has any that
         write.
     threads:
-        That samples of a batch are shared among; the same integers on any number.
+        That share large products and what is made of them; the same integers on any number.
     accelerator:
         That makes the products; the same integers on any. None: the processor does.
 
@@ -287,32 +283,12 @@ class NumpyEngine:
     # -- execution --------------------------------------------------------------------
 
     def _infer_blocks(self, x: NDArray, epoch0: int) -> list[Batch]:
-        """Samples in blocks, each shared among the threads where the code only computes."""
-        entries = ["infer", *(call.entry for call in self.image.host if call.entry)]
-        code = [instr for entry in entries for instr in _until_halt(self.image, entry)]
-        workers = self.workers if all(instr.op in _COMPUTES for instr in code) else _ALONE
-        blocks = list[Batch]()
-        with workers.at_work():
-            for start in range(0, max(len(x), 1), _BLOCK):
-                block = x[start : start + _BLOCK]
-                step = max(1, -(-len(block) // workers.count))
-                parts = range(0, max(len(block), 1), step)
-                twins = [self, *(self._twin() for _ in parts[1:])]
-
-                def run(number: int, start=start, block=block, step=step, twins=twins) -> Batch:
-                    first = number * step
-                    return twins[number]._infer_block(
-                        block[first : first + step], epoch0 + start + first
-                    )
-
-                blocks += workers.map(run, range(len(parts)))
-        return blocks
-
-    def _twin(self) -> NumpyEngine:
-        """An engine with registers of its own as they stand; all else is shared."""
-        twin = copy.copy(self)
-        twin.registers, twin.modes = dict(self.registers), copy.copy(self.modes)
-        return twin
+        """Samples in blocks, one after the other."""
+        with self.workers.at_work():
+            return [
+                self._infer_block(x[start : start + _BLOCK], epoch0 + start)
+                for start in range(0, max(len(x), 1), _BLOCK)
+            ]
 
     def _infer_block(self, x: NDArray, epoch0: int) -> Batch:
         batch = self._batch(epoch0 + np.arange(len(x), dtype=np.int64))
@@ -518,19 +494,21 @@ class NumpyEngine:
     def _loop(self, address: int, instr: Instruction, batch: Batch) -> int:
         """A ``LOOP``: the address before that of the next instruction.
 
-        Where rounds are independent, the first of them is executed here by itself: what is
-        refused in every round is refused in it. The others follow together, but for the
-        last one, with which execution goes on: it leaves the accumulators.
+        Where rounds are independent, they are executed together, but for the last one, with
+        which execution goes on: it leaves the accumulators. The first one is before that
+        executed by itself if it finds other registers than the others.
         """
         outer, image = self._loops, self.image
         nest = None if self.by_round else nest_at(image.code, address)
         if nest is None or outer.depth + len(nest.loops) > LOOP_DEPTH:
             outer.begin(address, instr)
             return address
+        settings = {Reg(i["reg"]): i["value"] for _, i in nest.body if i.op is Op.SET}
+        first = int(any(self.registers[reg] != value for reg, value in settings.items()))
         banks = Banks.of(self.registers)
-        where, plans = (address, outer.added, banks), self._kept.plans
+        where, plans = (address, outer.added, banks, first), self._kept.plans
         if where not in plans:
-            flow = flow_of(nest, *outer.added, image.geometry, image.params, banks)
+            flow = flow_of(nest, *outer.added, image.geometry, image.params, banks, first)
             plans[where] = flow and Plan(forwarded(flow))
         plan = plans[where]
         if plan is None:
@@ -538,7 +516,7 @@ class NumpyEngine:
             return address
         self._loops = outer.at(nest.loops, 0)
         begin = self._loops.iteration
-        for at, _ in nest.body:
+        for at, _ in nest.body if first else ():
             self._do(at, self._fetched(at), batch)
         path = Datapath(
             self.registers, self._refuse, self._product, self._requantised, self._post_processor
@@ -571,7 +549,7 @@ class NumpyEngine:
         tia_range, seed = self._range(), self.seed if self.read_noise else None
         made = Product(
             instr, self.registers[Reg.SCHEME], self.array, self.readout,
-            self._gain(address, tia_range), tia_range, seed, self.accelerator,
+            self._gain(address, tia_range), tia_range, seed, self.workers, self.accelerator,
         )  # fmt: skip
         known, name = self._kept.products, (address, id(instr))
         kept = known.get(name)
@@ -593,11 +571,11 @@ class NumpyEngine:
         if made is None:
             made = known[key] = Requant.of(words.tolist())
         low, high = self.registers[Reg.CLAMP_LO], self.registers[Reg.CLAMP_HI]
-        return made.apply(acc[:, :count], low, high, ACT)
+        return made.apply(acc[:, :count], low, high, ACT, self.workers)
 
     def _post(self, address: int, instr: Instruction, batch: Batch) -> None:
         try:
-            self._post_processor().execute(instr, batch.act)
+            self._post_processor().execute(instr, batch.act, self.workers)
         except EngineError as error:
             raise EngineError(f"address {address}: {instr}: {error}") from error
 
@@ -992,16 +970,6 @@ def _tell_missed(tile: int, missed: int, cells: int, tries: int) -> None:
         logging.WARNING if tries > 1 else logging.INFO,
         "tile %d: %d of %d cells did not converge in %d tries", tile, missed, cells, tries,
     )  # fmt: skip
-
-
-def _until_halt(image: Image, entry: str) -> list[Instruction]:
-    """The code of an entry, as it stands in the program; none if there is no such entry."""
-    found = list[Instruction]()
-    for instr in image.code[image.entries.get(entry, len(image.code)) :]:
-        found.append(instr)
-        if instr.op is Op.HALT:
-            break
-    return found
 
 
 def _words(batch: Batch, spans: Sequence[Span]) -> IntArray:

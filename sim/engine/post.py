@@ -6,6 +6,7 @@ what a later one of the same instruction reads. Where none does, all are made at
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
@@ -29,6 +30,7 @@ from ...hw.isa import (
 from ..compiled import compiled
 from ..numerics import IntArray, round_half_even_shift, scale
 from .errors import EngineError
+from .workers import ALONE, Workers
 
 POST = (Op.LUT, Op.POOL, Op.ADD, Op.ARGMAX)
 """What is executed here."""
@@ -59,7 +61,9 @@ class PostProcessor:
         self.params = params
         self.clamp = clamp
 
-    def execute(self, instr: Instruction, act: NDArray[np.integer]) -> None:
+    def execute(
+        self, instr: Instruction, act: NDArray[np.integer], workers: Workers = ALONE
+    ) -> None:
         """Execute one instruction on activations, shape (batch, act_depth), in place.
 
         Raises
@@ -67,22 +71,39 @@ class PostProcessor:
         EngineError
             If it reaches beyond a memory, or a value is no activation.
         """
+        if self._copies(instr, act, workers):
+            return
         reads, writes = places(instr, self.params)
-        largest, depth = int(max(reads.max(), writes.max())), self.geometry.act_depth
+        self._check(max(reads.max(), writes.max()))
+        loops = compiled(_KERNEL, reads.size * len(act))
+        if loops is not None and instr.op is Op.ADD:
+            first = *reads[0].tolist(), int(writes[0]), len(writes), *self._sum(instr)
+            workers.share(act, len(writes), lambda part: loops.added(part, *first, *self.clamp))
+        elif loops is not None and instr.op is Op.POOL and not instr["average"]:
+            workers.share(act, reads.size, lambda part: loops.largest(part, reads, writes))
+        else:
+            make = self.maker(instr)
+            for part in self._parts(reads, writes):
+                act[:, writes[part]] = make(lambda n, at=reads[part]: act[:, at[:, n]])
+
+    def _copies(self, instr: Instruction, act: NDArray[np.integer], workers: Workers) -> bool:
+        """Whether an instruction does nothing but copy, in compiled loops; then it is done."""
+        if instr.op is not Op.POOL or instr["average"]:
+            return False
+        grid = unpacked(self.params, instr["param"])
+        loops = compiled(_KERNEL, len(act) * math.prod(loop.count for loop in grid.loops))
+        if loops is None or grid.rows * grid.columns > 1:
+            return False
+        runs, read, written = _runs(grid)
+        self._check(max(instr["act"] + read, instr["out"] + written))
+        runs = runs + (instr["act"], 0, instr["out"], 0)
+        workers.share(act, int(runs[:, 3].sum()), lambda part: loops.copied(part, runs))
+        return True
+
+    def _check(self, largest: int) -> None:
+        depth = self.geometry.act_depth
         if largest >= depth:
             raise EngineError(f"activation {largest} is past the end, the controller has {depth}")
-        loops = compiled(_KERNEL, reads.size * len(act))
-        if loops is not None and instr.op is Op.POOL and not instr["average"]:
-            if reads.shape[1] == 1:
-                runs = _runs(self._grid(instr))
-                return loops.copied(act, runs + (instr["act"], 0, instr["out"], 0))
-            return loops.largest(act, reads, writes)
-        if loops is not None and instr.op is Op.ADD:
-            first = *reads[0].tolist(), int(writes[0]), len(writes)
-            return loops.added(act, *first, *self._sum(instr), *self.clamp)
-        make = self.maker(instr)
-        for part in self._parts(reads, writes):
-            act[:, writes[part]] = make(lambda n, at=reads[part]: act[:, at[:, n]])
 
     def maker(self, instr: Instruction) -> Maker:
         """What makes the values of an instruction; where they are is not looked at.
@@ -113,7 +134,7 @@ class PostProcessor:
         return make
 
     def _pool(self, instr: Instruction) -> Maker:
-        grid, scaling = self._grid(instr), None
+        grid, scaling = unpacked(self.params, instr["param"]), None
         if instr["average"]:
             scaling = unpack_requant(_words(self.params, instr["param"] + POOL_WORDS, 1)[0])
 
@@ -130,9 +151,6 @@ class PostProcessor:
             return np.clip(scale(total + bias, mantissa, shift), *self.clamp)
 
         return make
-
-    def _grid(self, instr: Instruction) -> Grid:
-        return unpack_pool(_words(self.params, instr["param"], POOL_WORDS))
 
     def _add(self, instr: Instruction) -> Maker:
         mantissa_a, mantissa_b, bias, shift = self._sum(instr)
@@ -178,8 +196,9 @@ class PostProcessor:
 
 
 @lru_cache(maxsize=16)
-def _runs(grid: Grid) -> IntArray:
-    """Copies in runs, as the compiled loop takes them, without ``act`` and ``out``."""
+def _runs(grid: Grid) -> tuple[IntArray, int, int]:
+    """Copies in runs, as the compiled loop takes them, and the largest addresses that they read
+    and write, all without ``act`` and ``out``."""
     windows, writes = _windows(grid)
     reads = windows[:, 0]
     steps = np.diff(reads)
@@ -188,7 +207,8 @@ def _runs(grid: Grid) -> IntArray:
     starts = np.flatnonzero(np.append(True, ~inside))
     counts = np.diff(np.append(starts, len(reads)))
     step = np.append(steps, 0)[starts] * (counts > 1)
-    return np.stack([reads[starts], step, writes[starts], counts], axis=1)
+    runs = np.stack([reads[starts], step, writes[starts], counts], axis=1)
+    return runs, int(reads.max()), int(writes.max())
 
 
 def _words(params: NDArray[np.uint64], address: int, count: int) -> list[int]:
@@ -198,6 +218,20 @@ def _words(params: NDArray[np.uint64], address: int, count: int) -> list[int]:
             f"which has {len(params)}"
         )
     return [int(word) for word in params[address : address + count]]
+
+
+def unpacked(params: NDArray[np.uint64], param: int) -> Grid:
+    """The windows of a ``POOL`` with parameters at an address.
+
+    Raises
+    ------
+    EngineError
+        If the image has not the parameters, or they describe no window.
+    """
+    try:
+        return unpack_pool(_words(params, param, POOL_WORDS))
+    except IsaError as error:
+        raise EngineError(str(error)) from error
 
 
 def places(instr: Instruction, params: NDArray[np.uint64]) -> tuple[IntArray, IntArray]:
@@ -215,11 +249,7 @@ def places(instr: Instruction, params: NDArray[np.uint64]) -> tuple[IntArray, In
     """
     match instr.op:
         case Op.POOL:
-            try:
-                grid = unpack_pool(_words(params, instr["param"], POOL_WORDS))
-            except IsaError as error:
-                raise EngineError(str(error)) from error
-            reads, writes = _windows(grid)
+            reads, writes = _windows(unpacked(params, instr["param"]))
             return instr["act"] + reads, instr["out"] + writes
         case Op.ADD:
             add = unpack_add(_words(params, instr["param"], ADD_WORDS))

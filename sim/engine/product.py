@@ -22,6 +22,7 @@ from .accelerator import Accelerator
 from .digits import Digit, digits_of
 from .drives import Drives
 from .fused import Driven, Names, converted, fused
+from .workers import ALONE, Workers
 
 _CONVERSIONS = 1 << 18
 """Made at a time: bounds memory and stays near the processor, changes no bit."""
@@ -44,6 +45,8 @@ class Product:
         The cells, and from their sums to codes.
     seed:
         Of the noise; None: there is none.
+    workers:
+        Threads that lanes are shared among.
     accelerator:
         Makes what it is exact for; None: there is none.
     """
@@ -55,13 +58,14 @@ class Product:
     gain: Gain
     tia_range: int
     seed: int | None
+    workers: Workers = ALONE
     accelerator: Accelerator | None = None
 
     def same(self, other: Product) -> bool:
         """Whether another one is made in the same way."""
         mine, others = (
             (id(p.instr), p.scheme, id(p.array), id(p.readout), p.gain, p.tia_range, p.seed,
-             id(p.accelerator))
+             id(p.workers), id(p.accelerator))
             for p in (self, other)
         )  # fmt: skip
         return mine == others
@@ -93,14 +97,20 @@ class Product:
         lines = self._lines(accumulators)
         operands = self.array.operands(lines)
         step = max(1, _CONVERSIONS // (len(self.digits) * operands.g.shape[1]))
-        railed = 0
         if self.accelerator is not None:
             step = self.accelerator.lanes(len(self.digits), operands)
-        for start in range(0, len(drives), step):
-            part = slice(start, min(start + step, len(drives)))
-            lanes = _Lanes(drives, part, epochs[part], index[part], sums[part])
-            for _, digits in groupby(self.digits, lambda digit: digit.share):
-                railed += self._made(lanes, tuple(digits), lines, operands)
+
+        def work(part: slice) -> int:
+            railed = 0
+            for start in range(part.start, part.stop, step):
+                some = slice(start, min(start + step, part.stop))
+                lanes = _Lanes(drives, some, epochs[some], index[some], sums[some])
+                for _, digits in groupby(self.digits, lambda digit: digit.share):
+                    railed += self._made(lanes, tuple(digits), lines, operands)
+            return railed
+
+        numbers = len(self.digits) * len(drives) * max(operands.g.shape)
+        railed = sum(self.workers.map(work, self.workers.shares(len(drives), numbers)))
         return sums, railed
 
     @property

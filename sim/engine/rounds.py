@@ -92,7 +92,7 @@ class Rounds:
         self.batch = batch
 
     def run(self) -> int:
-        """Execute all rounds but the first, which has been, and the last.
+        """Execute all rounds of the plan.
 
         Returns
         -------
@@ -100,35 +100,38 @@ class Rounds:
         block something is refused.
         """
         registers = dict(self.path.registers)
-        start, end = 1, self.flow.nest.rounds - 1
+        start, end = self.flow.first, self.flow.nest.rounds - 1
         try:
-            accumulators = self._accumulators()
-            size = self._size()
+            accumulators, wide = self._accumulators()
+            size = self._size(accumulators)
             while start < end:
-                block = self._execute(slice(start, min(start + size, end)), accumulators)
+                rounds = slice(start, min(start + size, end))
+                block = self._execute(rounds, accumulators, wide=wide)
                 self._commit(block)
                 start = block.rounds.stop
         except OhmloomError:  # round by round from here on: the one that is refused says why
             self.path.registers.update(registers)
         return start
 
-    def _size(self) -> int:
+    def _size(self, accumulators: int) -> int:
         """Rounds of a block."""
-        steps = self.flow.steps
-        reads = max(step.reads.size for step in steps)
-        words = self.flow.width + reads + self.geometry.accumulators
+        gathered = (step for step in self.flow.steps if not (step.late or _from_memory(step)))
+        reads = max((step.reads.size for step in gathered), default=0)
+        words = self.flow.width + reads + 2 * accumulators
         return max(1, _WORDS // (words * max(1, len(self.batch.epochs))))
 
-    def _accumulators(self) -> int:
+    def _accumulators(self) -> tuple[int, bool]:
         """Accumulators that are looked at: those that are used, if the others show nowhere.
 
-        They would if one of their codes were at a rail, or an accumulator overflowed.
+        They would if one of their codes were at a rail, or an accumulator overflowed. With it,
+        whether none of them can overflow.
         """
         every = self.geometry.accumulators
         used = max(
             (s.instr["count"] for s in self.flow.steps if s.instr.op is Op.REQUANT), default=1
         )
-        most = np.zeros(every, dtype=np.int64)
+        most, limit = np.zeros(every, dtype=np.int64), 1 << self.geometry.acc_width - 1
+        wide = True
         for step in self.flow.steps:
             if step.instr.op is Op.SET:
                 self._set(step)
@@ -136,15 +139,13 @@ class Rounds:
                 product = self.path.product(step.address, step.instr)
                 bound, saturates = product.bounds(every)
                 most = bound if step.instr["clear"] else most + bound
-                if (
-                    saturates[product.columns(used) :].any()
-                    or (most[used:] >> self.geometry.acc_width - 1).any()
-                ):
-                    return every
-        return used
+                wide &= bool((most < limit).all())
+                if saturates[product.columns(used) :].any() or (most[used:] >= limit).any():
+                    used = every
+        return used, wide
 
-    def _execute(self, rounds: slice, accumulators: int) -> _Block:
-        """Make what the lanes of a block make.
+    def _execute(self, rounds: slice, accumulators: int, *, wide: bool) -> _Block:
+        """Make what the lanes of a block make, in accumulators that are ``wide`` enough or not.
 
         Raises
         ------
@@ -169,7 +170,8 @@ class Rounds:
                     product = self.path.product(step.address, instr)
                     sums, saturations = product.sums(drives, epochs, index, accumulators)
                     acc = sums if instr["clear"] else acc + sums
-                    check_width("an accumulator", acc, geometry.acc_width)
+                    if not wide:
+                        check_width("an accumulator", acc, geometry.acc_width)
                     block.saturations += saturations
                     block.conversions += len(acc) * product.conversions
                 case Op.REQUANT:
@@ -190,7 +192,7 @@ class Rounds:
 
     def _drives(self, step: Step, rounds: slice, operand: Operand) -> Drives:
         """What drives the rows in a product."""
-        if (step.sources == MEMORY).all():
+        if _from_memory(step):
             return Drives(self.batch.act, step.reads[0], step.act[rounds])
         x = operand(slice(None))
         return Drives.of(x.reshape(-1, x.shape[-1]))
@@ -221,3 +223,8 @@ class Rounds:
         self.plan.staying(block.rounds).write(self.batch.act, made)
         self.batch.saturations += block.saturations
         self.batch.conversions += block.conversions
+
+
+def _from_memory(step: Step) -> bool:
+    """Whether it is a product of what was there before its round."""
+    return step.instr.op is Op.MVM and bool((step.sources == MEMORY).all())

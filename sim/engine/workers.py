@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-_SWITCH_S = 2e-4
-"""What a thread that comes from a compiled loop may have to wait for another one."""
+_SHARED = 1 << 20
+"""Of fewer numbers a thread takes longer to begin than to end."""
 _Part = TypeVar("_Part")
 _Made = TypeVar("_Made")
 
@@ -34,21 +34,34 @@ class Workers:
 
     def __init__(self, count: int | None = None) -> None:
         self.count = count or len(os.sched_getaffinity(0))
-        self._pool = ThreadPoolExecutor(self.count) if self.count > 1 else None
+        self._pool = ThreadPoolExecutor(self.count - 1) if self.count > 1 else None
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """While it lasts BLAS starts no threads, and these soon make way for each other."""
-        before = sys.getswitchinterval()
-        sys.setswitchinterval(_SWITCH_S)
-        try:
-            with _libraries().limit(limits=1, user_api="blas"):
-                yield
-        finally:
-            sys.setswitchinterval(before)
+        """While it lasts BLAS starts no threads of its own."""
+        with _libraries().limit(limits=1, user_api="blas"):
+            yield
+
+    def shares(self, count: int, numbers: int) -> list[slice]:
+        """Parts of ``count`` lanes, in all of so many numbers: one for each thread, or one."""
+        parts = self.count if numbers >= _SHARED else 1
+        step = max(1, -(-count // parts))
+        return [slice(start, min(start + step, count)) for start in range(0, count, step)]
+
+    def share(
+        self, lanes: NDArray[Any], numbers: int, work: Callable[[NDArray[Any]], None]
+    ) -> None:
+        """Have work done on parts of lanes (n, ...), with so many numbers a lane."""
+        parts = [lanes[part] for part in self.shares(len(lanes), len(lanes) * numbers)]
+        for _ in self.map(work, parts):
+            pass
 
     def map(self, work: Callable[[_Part], _Made], parts: Sequence[_Part]) -> Iterable[_Made]:
-        """What is made of each part, in order."""
+        """What is made of each part, in order; of the first one in this thread."""
         if self._pool is None or len(parts) < 2:
             return map(work, parts)
-        return self._pool.map(work, parts)
+        others = self._pool.map(work, parts[1:])
+        return [work(parts[0]), *others]
+
+
+ALONE = Workers(1)

@@ -17,8 +17,11 @@ from ohmloom.sim.integer_matmul import limb_bits, limbs, matmul
 )
 def test_limbs_come_to_the_values(values: list[int], bits: int) -> None:
     parts = limbs(np.array([values, values[::-1]]), bits).astype(np.int64)
-    weights = (1 << bits) ** np.arange(len(parts))[:, np.newaxis, np.newaxis]
-    assert (parts * weights).sum(axis=0).tolist() == [values, values[::-1]]
+    digits = parts.reshape(2, len(values), -1)
+    assert (digits * (1 << bits) ** np.arange(digits.shape[2])).sum(axis=2).tolist() == [
+        values,
+        values[::-1],
+    ]
     assert parts.min() >= -(1 << bits - 1) and parts.max() < 1 << bits - 1
 
 

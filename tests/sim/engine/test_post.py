@@ -245,10 +245,11 @@ def test_what_the_controller_lacks_is_refused(name):
     )
 )  # fmt: skip
 def test_runs_are_the_copies_one_by_one(loops: list[Loop]) -> None:
-    reads, writes = post._windows(grid := Grid(1, 1, 1, 1, tuple(loops)))
+    reads, writes = post._windows(grid := Grid(1, 1, 1, 1, (loops[0], loops[1], loops[2])))
     found = [
         (first + step * k, out + k)
-        for first, step, out, count in post._runs(grid).tolist()
+        for first, step, out, count in post._runs(grid)[0].tolist()
         for k in range(count)
     ]
     assert found == list(zip(reads[:, 0].tolist(), writes.tolist(), strict=True))
+    assert post._runs(grid)[1:] == (reads.max(), writes.max())

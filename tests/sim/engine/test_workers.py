@@ -12,7 +12,7 @@ from ohmloom.hw.image import Image, LayerSpan, Span
 from ohmloom.hw.isa import Dac, Instruction, Op, Reg, instruction
 from ohmloom.sim.array import MeteredArray
 from ohmloom.sim.devices import load
-from ohmloom.sim.engine import NumpyEngine, numpy_engine
+from ohmloom.sim.engine import NumpyEngine, numpy_engine, workers
 from ohmloom.sim.engine.workers import Workers
 
 from .conftest import CARD, GEOMETRY, PARAMS, SOURCE, mvm, programs
@@ -53,8 +53,10 @@ def test_any_number_of_threads_leaves_the_same(code: list[Instruction], samples:
     code = [instruction(Op.SET, reg=Reg.CLAMP_HI, value=90), *code]
     x = np.random.default_rng(samples).integers(-300, 300, (samples, 24))
     wanted = left(engine(code, 1), x)
-    assert left(engine(code, 3), x) == wanted
-    assert left(engine(code, 2), x) == wanted
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "_SHARED", 0)
+        assert left(engine(code, 3), x) == wanted
+        assert left(engine(code, 2), x) == wanted
 
 
 def test_registers_are_what_a_block_before_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,21 +70,26 @@ def test_registers_are_what_a_block_before_has_left(monkeypatch: pytest.MonkeyPa
     assert all(np.array_equal(one, other) for other in others)
 
 
-def test_code_that_does_more_than_compute_runs_in_one_thread(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_large_products_alone_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     counts: list[int] = []
     run = Workers.map
 
     def counted(self: Workers, work, parts):
-        counts.append(self.count)
+        counts.append(len(parts))
         return run(self, work, parts)
 
     monkeypatch.setattr(Workers, "map", counted)
-    x = np.zeros((4, 24), np.int64)
-    engine([mvm(SOURCE, 8, clear=1)], 2).infer(x)
-    engine([instruction(Op.WAIT, cycles=5)], 2).infer(x)
-    assert counts == [2, 1]
+    monkeypatch.setattr(workers, "_SHARED", 1 << 12)
+    for samples, shares in ((4, 1), (1024, 3)):
+        engine([mvm(SOURCE, 8, clear=1, planes=8)], 3).infer(np.zeros((samples, 24), np.int64))
+        assert counts.pop() == shares
+
+
+@given(count=st.integers(0, 50), threads=st.integers(1, 5), numbers=st.integers(0, 1 << 17))
+def test_shares_are_all_lanes_once(count: int, threads: int, numbers: int) -> None:
+    shares = Workers(threads).shares(count, numbers)
+    assert [n for part in shares for n in range(count)[part]] == [*range(count)]
+    assert len(shares) <= (threads if numbers >= workers._SHARED else 1)
 
 
 def test_the_first_sample_that_is_refused_says_why() -> None:
