@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from threading import local
 from types import ModuleType
 from typing import Any
 
@@ -95,6 +97,23 @@ class Names:
 Parts = NDArray[np.int32]
 
 
+class _Room(local):
+    """Memory of a thread, always the same: new pages cost more than what is written to them."""
+
+    def __init__(self) -> None:
+        self._bytes = np.empty(0, np.uint8)
+
+    def bytes(self, *shape: int) -> NDArray[np.uint8]:
+        """Of a shape; what was there before is lost."""
+        size = math.prod(shape)
+        if self._bytes.size < size:
+            self._bytes = np.empty(size, np.uint8)
+        return self._bytes[:size].reshape(shape)
+
+
+_ROOM = _Room()
+
+
 @dataclass(frozen=True, eq=False)
 class Driven:
     """What drives the rows in some lanes, as bytes.
@@ -116,14 +135,12 @@ class Driven:
 
     @classmethod
     def of(cls, loops: ModuleType, drives: Drives, lanes: slice, digit: Digit) -> Driven:
-        """Digits of the activations of some lanes."""
+        """Digits of the activations of some lanes, until the next ones of this thread."""
         start, end, _ = lanes.indices(len(drives))
         shape = end - start, drives.rows
         own = 0 if digit.span == (0, 1) else 1 if digit.largest < 16 else 2
-        found = cls(
-            np.empty(shape, np.uint8), digit.sign, np.empty((own, *shape), np.uint8),
-            np.empty(shape[0], np.bool_),
-        )  # fmt: skip
+        room = _ROOM.bytes(1 + own, *shape)
+        found = cls(room[0], digit.sign, room[1:], np.empty(shape[0], np.bool_))
         loops.drive(
             drives.act, drives.words, drives.edges, drives.added, start,
             digit.plane, digit.mask, digit.sign, found.digits, found.squares, found.used,

@@ -8,6 +8,7 @@ from ...hw.banks import Banks
 from ...hw.image import Image
 from ...hw.isa import Instruction
 from .fused import Requant
+from .nest import Nest, nest_at
 from .product import Product
 from .staying import Plan
 
@@ -22,6 +23,8 @@ class Kept:
         Which.
     instructions:
         Those that were accepted, by address, what loops add, and registers.
+    nests:
+        By address; None where there is none.
     products:
         By address and the identity of the ``MVM``, which they hold.
     requants:
@@ -33,6 +36,7 @@ class Kept:
 
     image: Image | None = None
     instructions: dict[tuple[int, ...], Instruction] = field(default_factory=dict)
+    nests: dict[int, Nest | None] = field(default_factory=dict)
     products: dict[tuple[int, int], Product] = field(default_factory=dict)
     requants: dict[bytes, Requant] = field(default_factory=dict)
     plans: dict[tuple[int, tuple[int, int], Banks, int], Plan | None] = field(default_factory=dict)
@@ -41,3 +45,9 @@ class Kept:
         """Forget everything if it is of another image."""
         if self.image is not image:
             self.__init__(image)
+
+    def nest(self, address: int) -> Nest | None:
+        """The nest whose outermost ``LOOP`` is at an address."""
+        if address not in self.nests and self.image is not None:
+            self.nests[address] = nest_at(self.image.code, address)
+        return self.nests.get(address)

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-
-import numpy as np
+from typing import Any
 
 from ...hw.isa import ITERATION_BITS, LOOP_DEPTH, Instruction
-from ..numerics import IntArray
 from .errors import EngineError
 
 
-def turns_of(
-    nest: Sequence[tuple[int, Instruction]], number: IntArray
-) -> tuple[list[IntArray], IntArray]:
+def turns_of(nest: Sequence[tuple[int, Instruction]], number: Any) -> tuple[list[Any], Any]:
     """Where loops one directly in the other are when the innermost begins its rounds.
 
     Parameters
@@ -23,18 +19,18 @@ def turns_of(
     nest:
         Address and ``LOOP`` of each, the outermost first.
     number:
-        Rounds of the innermost before it, from 0.
+        Rounds of the innermost before it, from 0; one or an array.
 
     Returns
     -------
     The round of each loop, and how many ``END`` there were since the outermost began, of the
     shape of ``number``.
     """
-    turns: list[IntArray] = []
-    ends = np.zeros_like(number)
+    turns = []
+    ends = 0 * number
     for _, instr in reversed(nest):
         ends = ends + number
-        number, turn = np.divmod(number, instr["count"])
+        number, turn = divmod(number, instr["count"])
         turns.append(turn)
     return turns[::-1], ends
 
@@ -110,13 +106,13 @@ class Loops:
         inside.iteration = self.iteration
         inside._open = [replace(loop) for loop in self._open]
         inside._act, inside._out = self._act, self._out
-        turns, ends = turns_of(nest, np.array(number))
+        turns, ends = turns_of(nest, number)
         for (address, instr), turn in zip(nest, turns, strict=True):
             inside.begin(address, instr)
-            inside._open[-1].left -= int(turn)
-            inside._act = (inside._act + int(turn) * instr["act_step"]) % self.addresses
-            inside._out = (inside._out + int(turn) * instr["out_step"]) % self.addresses
-        inside.iteration = (inside.iteration + int(ends)) % (1 << ITERATION_BITS)
+            inside._open[-1].left -= turn
+            inside._act = (inside._act + turn * instr["act_step"]) % self.addresses
+            inside._out = (inside._out + turn * instr["out_step"]) % self.addresses
+        inside.iteration = (inside.iteration + ends) % (1 << ITERATION_BITS)
         return inside
 
     def end(self, address: int) -> int:

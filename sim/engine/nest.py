@@ -12,13 +12,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...hw.banks import Banks
 from ...hw.geometry import Geometry
-from ...hw.isa import Instruction, Op
+from ...hw.isa import Instruction, Op, Reg
 from ..numerics import IntArray
 from .errors import EngineError
 from .loops import turns_of, with_operands
@@ -51,10 +52,15 @@ class Nest:
     loops: tuple[tuple[int, Instruction], ...]
     body: tuple[tuple[int, Instruction], ...]
 
-    @property
+    @cached_property
     def rounds(self) -> int:
         """How often the body is executed."""
         return math.prod(instr["count"] for _, instr in self.loops)
+
+    @cached_property
+    def settings(self) -> dict[Reg, int]:
+        """What the body leaves in registers."""
+        return {Reg(i["reg"]): i["value"] for _, i in self.body if i.op is Op.SET}
 
     def added(self, number: IntArray, step: str) -> IntArray:
         """What the loops add to addresses by ``act_step`` or ``out_step``, in rounds."""

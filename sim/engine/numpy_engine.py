@@ -55,7 +55,7 @@ from .fused import Requant
 from .kept import Kept
 from .loops import Loops
 from .modes import ModeKeeper, Warden, WardenStopped
-from .nest import flow_of, nest_at
+from .nest import flow_of
 from .passive import PassivePulser
 from .post import POST, PostProcessor
 from .product import Product
@@ -499,12 +499,11 @@ class NumpyEngine:
         executed by itself if it finds other registers than the others.
         """
         outer, image = self._loops, self.image
-        nest = None if self.by_round else nest_at(image.code, address)
+        nest = None if self.by_round else self._kept.nest(address)
         if nest is None or outer.depth + len(nest.loops) > LOOP_DEPTH:
             outer.begin(address, instr)
             return address
-        settings = {Reg(i["reg"]): i["value"] for _, i in nest.body if i.op is Op.SET}
-        first = int(any(self.registers[reg] != value for reg, value in settings.items()))
+        first = int(any(self.registers[reg] != value for reg, value in nest.settings.items()))
         banks = Banks.of(self.registers)
         where, plans = (address, outer.added, banks, first), self._kept.plans
         if where not in plans:

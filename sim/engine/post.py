@@ -71,15 +71,12 @@ class PostProcessor:
         EngineError
             If it reaches beyond a memory, or a value is no activation.
         """
-        if self._copies(instr, act, workers):
+        if self._copies(instr, act, workers) or self._adds(instr, act, workers):
             return
         reads, writes = places(instr, self.params)
         self._check(max(reads.max(), writes.max()))
         loops = compiled(_KERNEL, reads.size * len(act))
-        if loops is not None and instr.op is Op.ADD:
-            first = *reads[0].tolist(), int(writes[0]), len(writes), *self._sum(instr)
-            workers.share(act, len(writes), lambda part: loops.added(part, *first, *self.clamp))
-        elif loops is not None and instr.op is Op.POOL and not instr["average"]:
+        if loops is not None and instr.op is Op.POOL and not instr["average"]:
             workers.share(act, reads.size, lambda part: loops.largest(part, reads, writes))
         else:
             make = self.maker(instr)
@@ -98,6 +95,20 @@ class PostProcessor:
         self._check(max(instr["act"] + read, instr["out"] + written))
         runs = runs + (instr["act"], 0, instr["out"], 0)
         workers.share(act, int(runs[:, 3].sum()), lambda part: loops.copied(part, runs))
+        return True
+
+    def _adds(self, instr: Instruction, act: NDArray[np.integer], workers: Workers) -> bool:
+        """The same of a sum."""
+        if instr.op is not Op.ADD:
+            return False
+        count, out = instr["count"], instr["out"]
+        loops = compiled(_KERNEL, len(act) * count)
+        if loops is None:
+            return False
+        a, b = _terms(instr, self.params)
+        self._check(max(a, b, out) + count - 1)
+        numbers = a, b, out, count, *self._sum(instr), *self.clamp
+        workers.share(act, count, lambda part: loops.added(part, *numbers))
         return True
 
     def _check(self, largest: int) -> None:
@@ -229,9 +240,14 @@ def unpacked(params: NDArray[np.uint64], param: int) -> Grid:
         If the image has not the parameters, or they describe no window.
     """
     try:
-        return unpack_pool(_words(params, param, POOL_WORDS))
+        return _grid(*_words(params, param, POOL_WORDS))
     except IsaError as error:
         raise EngineError(str(error)) from error
+
+
+@lru_cache(maxsize=64)
+def _grid(*words: int) -> Grid:
+    return unpack_pool(words)
 
 
 def places(instr: Instruction, params: NDArray[np.uint64]) -> tuple[IntArray, IntArray]:
@@ -252,10 +268,9 @@ def places(instr: Instruction, params: NDArray[np.uint64]) -> tuple[IntArray, In
             reads, writes = _windows(unpacked(params, instr["param"]))
             return instr["act"] + reads, instr["out"] + writes
         case Op.ADD:
-            add = unpack_add(_words(params, instr["param"], ADD_WORDS))
             k = np.arange(instr["count"])
-            a, b = (instr.operands.get(bank, 0) for bank in ("a_bank", "b_bank"))
-            return np.stack([a + add.a + k, b + add.b + k], axis=1), instr["out"] + k
+            a, b = _terms(instr, params)
+            return np.stack([a + k, b + k], axis=1), instr["out"] + k
         case Op.LUT:
             _words(params, TABLE_WORDS * instr["table"], TABLE_WORDS)
             k = np.arange(instr["count"])
@@ -263,6 +278,12 @@ def places(instr: Instruction, params: NDArray[np.uint64]) -> tuple[IntArray, In
         case _:
             k = np.arange(instr["count"])
             return instr["act"] + k[np.newaxis], np.array([instr["out"]])
+
+
+def _terms(instr: Instruction, params: NDArray[np.uint64]) -> tuple[int, int]:
+    """Where the first values are that an ``ADD`` adds."""
+    add = unpack_add(_words(params, instr["param"], ADD_WORDS))
+    return instr.operands.get("a_bank", 0) + add.a, instr.operands.get("b_bank", 0) + add.b
 
 
 @lru_cache(maxsize=16)

@@ -24,8 +24,8 @@ from .drives import Drives
 from .fused import Driven, Names, converted, fused
 from .workers import ALONE, Workers
 
-_CONVERSIONS = 1 << 18
-"""Made at a time: bounds memory and stays near the processor, changes no bit."""
+_BYTES = 1 << 22
+"""Of what drives rows, and of sums, made at a time: stays near the processor, changes no bit."""
 
 
 Bounds = tuple[IntArray, NDArray[np.bool_]]
@@ -93,10 +93,11 @@ class Product:
         -------
         The sums, shape (lanes, accumulators), and the codes at a rail.
         """
-        sums = np.zeros((len(drives), accumulators), dtype=np.int64)
+        sums = np.empty((len(drives), accumulators), dtype=np.int64)
         lines = self._lines(accumulators)
         operands = self.array.operands(lines)
-        step = max(1, _CONVERSIONS // (len(self.digits) * operands.g.shape[1]))
+        rows, columns = operands.g.shape
+        step = max(1, _BYTES // (3 * rows + 24 * columns))
         if self.accelerator is not None:
             step = self.accelerator.lanes(len(self.digits), operands)
 
@@ -104,6 +105,7 @@ class Product:
             railed = 0
             for start in range(part.start, part.stop, step):
                 some = slice(start, min(start + step, part.stop))
+                sums[some] = 0  # here, by the thread that adds to them
                 lanes = _Lanes(drives, some, epochs[some], index[some], sums[some])
                 for _, digits in groupby(self.digits, lambda digit: digit.share):
                     railed += self._made(lanes, tuple(digits), lines, operands)

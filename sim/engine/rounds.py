@@ -155,7 +155,7 @@ class Rounds:
         batch, geometry = self.batch, self.geometry
         shape = (len(batch.epochs), rounds.stop - rounds.start)
         block = _Block(rounds, np.empty((*shape, self.flow.width), dtype=ACT))
-        acc = np.zeros((shape[0] * shape[1], accumulators), dtype=np.int64)
+        acc = np.empty((shape[0] * shape[1], accumulators), dtype=np.int64)  # cleared first
         epochs = np.repeat(batch.epochs, shape[1])
         for step in self.flow.steps:
             instr, operand = step.instr, self._operand(step, block)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-_SHARED = 1 << 20
+_SHARED = 1 << 17
 """Of fewer numbers a thread takes longer to begin than to end."""
 _Part = TypeVar("_Part")
 _Made = TypeVar("_Made")

@@ -179,7 +179,7 @@ def test_many_lanes_in_parts_of_any_size(monkeypatch: pytest.MonkeyPatch, bits: 
     instr = mvm(SOURCE, 8, planes=8, signed=1)
     whole = made(instr, card=card).sums(Drives.of(x), *names, 4)
     for size in (1 << 30, 999, 1):
-        monkeypatch.setattr(product, "_CONVERSIONS", size)
+        monkeypatch.setattr(product, "_BYTES", size)
         few = made(instr, card=card).sums(Drives.of(x[:500]), names[0][:500], names[1][:500], 4)
         assert np.array_equal(few[0], whole[0][:500])
     with compiled(False):

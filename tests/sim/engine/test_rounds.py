@@ -139,7 +139,7 @@ def test_a_convolution_of_any_batch(samples):
 def test_blocks_of_any_size_change_no_bit(monkeypatch, together, words):
     expected = [outcome(each, by_round=True) for each in (convolution(4, 4), OVERLAPPING)]
     monkeypatch.setattr(rounds, "_WORDS", words)
-    monkeypatch.setattr(product, "_CONVERSIONS", words)
+    monkeypatch.setattr(product, "_BYTES", words)
     monkeypatch.setattr(nest, "_BLOCK", words)
     found = [outcome(each, by_round=False) for each in (convolution(4, 4), OVERLAPPING)]
     assert found == expected

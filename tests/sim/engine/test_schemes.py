@@ -160,7 +160,7 @@ def test_a_controller_without_single_columns_has_no_such_register(geometry, valu
 def test_blocks_change_nothing(monkeypatch, value):
     code = [scheme(value), mvm(SOURCE, 8)]
     whole = outcome(code, by_round=False, geometry=SINGLE, samples=9)
-    monkeypatch.setattr(product, "_CONVERSIONS", 64)
+    monkeypatch.setattr(product, "_BYTES", 64)
     assert outcome(code, by_round=False, geometry=SINGLE, samples=9) == whole
 
 
