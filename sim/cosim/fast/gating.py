@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .pieces import SourceError, pieces
+from .pieces import UPDATE, SourceError, pieces
 
 WORD_BITS = 64
 """Of the words with a mark for each piece."""
@@ -27,6 +27,13 @@ _COMMIT = re.compile(
     re.DOTALL,
 )
 _EACH = re.compile(r"\t\tif \((\w+)\.commit\(observer\)\) changed = true;")
+_WRITE = """\
+	template<size_t Bits>
+	static void write(memory<Bits> &into, size_t at, value<Bits> word, value<Bits> mask, int priority) {
+		if (mask)
+			into.update(at, word, mask, priority);
+	}"""
+"""CXXRTL queues a write that is not enabled too, with a mask of zeros."""
 _EDGE = f"\t\tprev_{CLOCK} = {CLOCK};"
 
 
@@ -94,7 +101,7 @@ def gated(
             "\tconst bool posedge_p_clk = true;",
             *(f"\tvalue<{bits[n]}> {n};" for n in own),
             *(f"\tconst auto before_{n} = {n};" for n in told),
-            *(line for unit in piece for line in unit.lines),
+            *(UPDATE.sub(r"write(\1, ", line) for unit in piece for line in unit.lines),
             *(f"\tif ({n} != before_{n}) {{ {_mark(readers[n] - {i})} }}" for n in told),
         ]
         functions.append(_function(f"void {name}::eval_{i}()", body))
@@ -126,6 +133,7 @@ def gated(
         *(f"\tvoid {what}_{i}();" for i in range(len(found)) for what in ("eval", "commit")),
         "\tvoid revert();",
         "\tbool commit() override;",
+        _WRITE,
     ]
     return Gated(_COMMIT.sub("", structure) + "\n".join(added) + "\n", functions)
 

@@ -18,7 +18,10 @@ PIECE_CHARACTERS = 4000
 """Length of a piece, in characters of source, beyond which it takes no more statements."""
 
 _MEMBER = re.compile(r"\b(?:[pi]_\w+|memory_\w+|tmp_\d+)")
-_UPDATED = re.compile(r"\b(memory_\w+)\.update\(")
+UPDATE = re.compile(r"\b(memory_\w+)\.update\(")
+"""What writes a memory."""
+
+
 _KIND = re.compile(r"^(memory_)?[pi]_(flatten_5c_)?")
 
 
@@ -104,7 +107,7 @@ def _units(statements: list[list[str]]) -> list[Unit]:
     units: dict[int, Unit] = {}
     owner: dict[str, int] = {}
     for number, lines in enumerate(statements):
-        reads, writes = set[str](), set(_UPDATED.findall("\n".join(lines)))
+        reads, writes = set[str](), set(UPDATE.findall("\n".join(lines)))
         for line in lines:
             target, equals, value = line.partition(" = ")
             reads |= members([value if equals else line])
