@@ -44,7 +44,7 @@ class CocotbHarness:
         dut.rst.value = 1
         dut.jump.value = int(self.job.jump)
         getattr(dut, CODES).value = 0
-        cocotb.start_soon(Clock(dut.clk, STEPS_PER_CYCLE, "step").start())
+        cocotb.start_soon(Clock(dut.clk, STEPS_PER_CYCLE, "step", impl="gpi").start())
         await ClockCycles(dut.clk, RESET_CYCLES)
         Probe(dut, pins)
         dut.rst.value = 0
