@@ -18,8 +18,7 @@ WORD_BITS = 64
 """Of the words with a mark for each piece."""
 CLOCK = "p_clk"
 
-_VALUE = re.compile(r"\bvalue<(\d+)> (\w+);")
-_PORT = re.compile(r"/\*(input|output)\*/ value<\d+> (\w+);")
+_PORT = re.compile(r"/\*(input|output)\*/ value<(\d+)> (\w+);")
 _COMMIT = re.compile(
     r"\ttemplate<class ObserverT>\n\tbool commit\(ObserverT &observer\) \{\n"
     r"\t\tbool changed = false;\n(?P<each>.*?)\t\treturn changed;\n\t\}\n\n?"
@@ -28,8 +27,8 @@ _COMMIT = re.compile(
 )
 _EACH = re.compile(r"\t\tif \((\w+)\.commit\(observer\)\) changed = true;")
 _WRITE = """\
-	template<size_t Bits>
-	static void write(memory<Bits> &into, size_t at, value<Bits> word, value<Bits> mask, int priority) {
+	template<size_t N>
+	static void write(memory<N> &into, size_t at, value<N> word, value<N> mask, int priority) {
 		if (mask)
 			into.update(at, word, mask, priority);
 	}"""
@@ -80,57 +79,49 @@ def gated(
     commit = _COMMIT.search(structure)
     lines = commit["each"].splitlines() if commit else []
     kept = {each[1] for line in lines if (each := _EACH.fullmatch(line))}
-    if commit is None or [line for line in lines if not _EACH.fullmatch(line)] != [_EDGE]:
+    if [line for line in lines if not _EACH.fullmatch(line)] != [_EDGE]:
         raise SourceError("the C++ of the design commits more than wires, memories and one clock")
-    bits = declared | {n: int(width) for width, n in _VALUE.findall(structure)}
     found = pieces(statements, kept)
-    reads = [set[str]().union(*(unit.reads for unit in piece)) for piece in found]
-    writes = [set[str]().union(*(unit.writes for unit in piece)) for piece in found]
+    everything = range(len(found))
     readers: dict[str, set[int]] = defaultdict(set)
-    for i, names in enumerate(reads):
-        for each in names:
+    for i, piece in enumerate(found):
+        for each in set[str]().union(*(unit.reads for unit in piece)):
             readers[each].add(i)
+    inputs = {n: width for way, width, n in _PORT.findall(structure) if way == "input"}
+    inputs.pop(CLOCK, None)
 
     functions: list[str] = []
-    inner: set[str] = set()
+    members = dict(declared)
     for i, piece in enumerate(found):
-        told = [n for n in sorted(writes[i] - kept) if readers[n] - {i}]
-        own = [n for n in sorted(writes[i] & declared.keys()) if not readers[n] - {i}]
-        inner.update(own)
-        body = [
+        writes = sorted(set[str]().union(*(unit.writes for unit in piece)))
+        told = {n: readers[n] - {i} for n in writes if n not in kept and readers[n] - {i}}
+        inner = [n for n in writes if n in declared and n not in told]
+        evaluation = [
             "\tconst bool posedge_p_clk = true;",
-            *(f"\tvalue<{bits[n]}> {n};" for n in own),
+            *(f"\tvalue<{members.pop(n)}> {n};" for n in inner),
             *(f"\tconst auto before_{n} = {n};" for n in told),
             *(UPDATE.sub(r"write(\1, ", line) for unit in piece for line in unit.lines),
-            *(f"\tif ({n} != before_{n}) {{ {_mark(readers[n] - {i})} }}" for n in told),
+            *(f"\tif ({n} != before_{n}) {{ {_mark(others)} }}" for n, others in told.items()),
         ]
-        functions.append(_function(f"void {name}::eval_{i}()", body))
-        body = [_committed(n, readers[n]) for n in sorted(writes[i] & kept)]
-        functions.append(_function(f"void {name}::commit_{i}()", body))
-
-    inputs = [n for way, n in _PORT.findall(structure) if way == "input" and n != CLOCK]
+        commits = [_committed(n, readers[n]) for n in writes if n in kept]
+        functions.append(_function(f"void {name}::eval_{i}()", evaluation))
+        functions.append(_function(f"void {name}::commit_{i}()", commits))
+    seen = [f"\tif ({n} != before_{n}) {{ before_{n} = {n}; {_mark(readers[n])} }}" for n in inputs]
+    calls = _calls(name, "eval", len(found), "todo", "ran[word] |= uint64_t(1) << bit;")
+    commits = _calls(name, "commit", len(found), "ran", "")
+    reverts = [*map(_reverted, sorted(kept)), f"\t{_mark(everything)}"]
     functions += [
-        _function(f"void {name}::revert()", [*map(_reverted, sorted(kept)), _mark(range(len(found)))]),
-        _function(
-            f"bool {name}::eval(performer *)",
-            [
-                *(f"\tif ({n} != before_{n}) {{ before_{n} = {n}; {_mark(readers[n])} }}" for n in inputs),
-                *_loop(name, "eval", len(found), "todo", "ran[word] |= uint64_t(1) << bit;"),
-                "\treturn true;",
-            ],
-        ),
-        _function(
-            f"bool {name}::commit()",
-            [*_loop(name, "commit", len(found), "ran", ""), f"\t{_EDGE}", "\treturn true;"],
-        ),
+        _function(f"bool {name}::eval(performer *)", [*seen, *calls, "\treturn true;"]),
+        _function(f"bool {name}::commit()", [*commits, _EDGE, "\treturn true;"]),
+        _function(f"void {name}::revert()", reverts),
     ]
-    words = -(-len(found) // WORD_BITS)
+    marks = _words(everything)
     added = [
-        *(f"\tvalue<{width}> {n};" for n, width in declared.items() if n not in inner),
-        *(f"\tvalue<{bits[n]}> before_{n};" for n in inputs),
-        f"\tuint64_t todo[{words}] = {{{', '.join(map(hex, _words(range(len(found)))))}}};",
-        f"\tuint64_t ran[{words}] = {{}};",
-        *(f"\tvoid {what}_{i}();" for i in range(len(found)) for what in ("eval", "commit")),
+        *(f"\tvalue<{width}> {n};" for n, width in members.items()),
+        *(f"\tvalue<{width}> before_{n};" for n, width in inputs.items()),
+        f"\tuint64_t todo[{len(marks)}] = {{{', '.join(map(hex, marks))}}};",
+        f"\tuint64_t ran[{len(marks)}] = {{}};",
+        *(f"\tvoid {what}_{i}();" for i in everything for what in ("eval", "commit")),
         "\tvoid revert();",
         "\tbool commit() override;",
         _WRITE,
@@ -145,9 +136,7 @@ def _function(head: str, body: Iterable[str]) -> str:
 def _words(numbers: Iterable[int]) -> list[int]:
     """Marks of pieces, word by word."""
     marks = sum(1 << number for number in set(numbers))
-    return [
-        marks >> at & (1 << WORD_BITS) - 1 for at in range(0, marks.bit_length(), WORD_BITS)
-    ]
+    return [marks >> at & (1 << WORD_BITS) - 1 for at in range(0, marks.bit_length(), WORD_BITS)]
 
 
 def _mark(numbers: Iterable[int]) -> str:
@@ -171,7 +160,7 @@ def _is_memory(name: str) -> bool:
     return name.startswith("memory_")
 
 
-def _loop(name: str, what: str, count: int, marks: str, after: str) -> list[str]:
+def _calls(name: str, what: str, count: int, marks: str, after: str) -> list[str]:
     """Calls the functions of the pieces that are marked, in order, and unmarks them."""
     functions = ", ".join(f"&{name}::{what}_{i}" for i in range(count))
     return [
