@@ -3,8 +3,7 @@
 Yosys' CXXRTL back end writes the whole evaluation of a flattened design as one
 function of thousands of statements, and concatenations as chains of nested
 templates. The time a compiler takes grows faster than linearly with both. So the
-function is cut into many, its local values become members, and long chains
-become trees.
+function is cut into many, and long chains become trees.
 """
 
 from __future__ import annotations
