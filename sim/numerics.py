@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import decimal
 import math
-import sys
 from enum import IntEnum
 from functools import lru_cache
 from pathlib import Path
@@ -69,8 +68,7 @@ _PARITY = np.uint32(0x1BD11BDA)
 _DRAW_BLOCK = 1 << 16
 """Words drawn at a time: the working set of the 20 rounds then stays in cache."""
 _COMPILED_FROM = 1 << 12
-"""Fewer words are drawn by numpy: it is not worth loading a compiler for them, unless it is
-loaded already."""
+"""Fewer words are drawn by numpy: it is not worth loading a compiler for them."""
 
 
 def threefry2x32(
@@ -179,8 +177,7 @@ def _drawn(
         for word in words.values()
     ]
     z = [np.empty(math.prod(shape), dtype=np.int64) for _ in range(count)]
-    wanted = z[0].size >= _COMPILED_FROM or f"{__package__}.draw_kernel" in sys.modules
-    draw = _draw_compiled if wanted and kernel() is not None else _draw
+    draw = _draw if z[0].size < _COMPILED_FROM or kernel() is None else _draw_compiled
     for start in range(0, z[0].size, _DRAW_BLOCK):
         block = slice(start, min(start + _DRAW_BLOCK, z[0].size))
         names = [word if word.size == 1 else word[block] for word in flat]

@@ -156,14 +156,6 @@ def test_the_compiled_loops_give_the_same_bits(monkeypatch):
     assert all(map(np.array_equal, both, draw_normal_pair(*name)))
 
 
-def test_a_few_words_are_the_same_with_and_without_loops(monkeypatch):
-    assert kernel() is not None
-    name = (7, Domain.INFERENCE, np.arange(32), 5, 9)
-    fast, wide = draw_normal(*name), draw_normal(7, Domain.INFERENCE, np.arange(70_000), 5, 9)
-    monkeypatch.setattr(numerics, "kernel", lambda: None)
-    assert np.array_equal(fast, draw_normal(*name)) and np.array_equal(fast, wide[:32])
-
-
 def test_a_pair_is_both_words_of_a_name():
     first, second = draw_normal_pair(7, Domain.PULSE, np.arange(6), 3, 1)
     words = threefry2x32(7, np.arange(6) | (Domain.PULSE << 28), 3, 1)
