@@ -1,9 +1,9 @@
 """``docs/performance.md`` from what the benchmarks have measured.
 
-    python bench/engines.py; python bench/peers.py
+    python bench/engines.py; python bench/peers.py; python bench/cosim.py --whole
     python bench/performance.py
 
-Reads ``build/bench/engines.json`` and ``build/bench/peers.json``, of one machine.
+Reads ``engines.json``, ``peers.json`` and ``cosim.json`` of ``build/bench``, of one machine.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ log = logging.getLogger("bench")
 
 HEAD = """# Performance
 
-Written by `python bench/performance.py` from what `bench/engines.py` and `bench/peers.py` measured
-on {machine}. Times are ratios to the same work in floats, in the same
+Written by `python bench/performance.py` from what `bench/engines.py`, `bench/peers.py` and
+`bench/cosim.py` measured on {machine}. Times are ratios to the same work in floats, in the same
 process and in turns; the medians of {repeats} repeats on {threads} threads. On another machine they
 are others: run them.
 
@@ -44,6 +44,16 @@ the same array, over a float64 product of that size.
 
 | cells | inputs | s | MB | again | badcrossbar, s | its MB | time | memory | apart |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+"""
+COSIM = """
+## Co-simulation
+Clock cycles of the controller, its chips and the analog card that are simulated in a second of
+processor time, and where that goes: what runs the RTL, the card with the device model, and the
+rest of Python. The compiled engine and Icarus Verilog run the same samples and give the same
+report; in a whole set every value of every layer is compared with the numpy engine.
+
+| network | images | engine | cycles/s | times Icarus | RTL | card | rest | values equal |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
 
@@ -83,9 +93,27 @@ def peers(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+def cosim(found: dict[str, Any]) -> list[str]:
+    """Lines of both engines on each network, and of its whole set where that was run."""
+    lines = []
+    for name, each in found["networks"].items():
+        runs = [(each["samples"], engine, each[engine], "") for engine in ("icarus", "cxxrtl")]
+        if whole := each.get("whole"):
+            runs.append((whole["images"], "cxxrtl", whole, f"all {whole['values']:,}"))
+        for images, engine, run, equal in runs:
+            # A whole set is beside nothing: Icarus Verilog does not run it.
+            times = f"{each['ratio']:.0f}" if engine == "cxxrtl" and not equal else ""
+            shares = " | ".join(f"{run[part]:.0%}" for part in ("simulator", "card", "rest"))
+            lines.append(
+                f"| {name} | {images} | {engine} | {run['cycles_per_second']:,.0f} | "
+                f"{times} | {shares} | {equal} |"
+            )
+    return lines
+
+
 def main() -> int:
     read = {}
-    for name in ("engines", "peers"):
+    for name in ("engines", "peers", "cosim"):
         path = ROOT / "build" / "bench" / f"{name}.json"
         if not path.exists():
             log.error("%s is missing: run bench/%s.py first", path.relative_to(ROOT), name)
@@ -95,6 +123,7 @@ def main() -> int:
     machine = f"{shown['cpus']} cores of {processor()}, numpy {shown['numpy']}"
     head = HEAD.format(machine=machine, repeats=shown["repeats"], threads=shown["threads"])
     lines = [*engines(shown), *LINES.splitlines(), *peers(read["peers"])]
+    lines += [*COSIM.splitlines(), *cosim(read["cosim"])]
     PAGE.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
     log.info("%s", PAGE.relative_to(ROOT))
     return 0

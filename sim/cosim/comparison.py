@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
+from time import process_time
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -40,7 +41,7 @@ from ..engine.writing import HOST_WORDS, Trains, result_codes
 from .bench import lags
 from .card import AnalogCard
 from .fault import Fault
-from .job import CosimReport, Cosimulation, Job, Mismatch
+from .job import CosimReport, Cosimulation, Job, Mismatch, Times
 from .locate import conversions, origin
 from .overhead import overhead
 from .pins import CardPins
@@ -81,6 +82,10 @@ class Harness(Protocol):
 
     async def counters(self) -> tuple[int, int]:
         """Present model time and how much of it was skipped, in cycles."""
+        ...
+
+    def seconds(self) -> float:
+        """Processor time that the RTL has taken so far [s]."""
         ...
 
 
@@ -140,6 +145,8 @@ class Comparison:
             job.image, self.reference_array, self.converters, job.clk_hz, job.seed, host=host
         )
         self.predicted = _predict(job)
+        self.pins: CardPins | None = None
+        self.begun = 0.0
         self.corrupting = False
         self.compared = 0
         self.pulses = 0
@@ -160,7 +167,9 @@ class Comparison:
             mismatch = str(verdict)
         now, skipped = await self.harness.counters()
         return Cosimulation(
-            self._report(mismatch, now, skipped), np.array(self.outputs, dtype=np.int64)
+            self._report(mismatch, now, skipped),
+            np.array(self.outputs, dtype=np.int64),
+            self._times(),
         )
 
     async def _run(self) -> None:
@@ -178,9 +187,10 @@ class Comparison:
                 filter_tau=SLOW_INPUT * analog.filter_tau,
             )
         card = AnalogCard(self.array, self.converters, geometry, job.clk_hz, analog)
-        pins = CardPins(
+        self.pins = pins = CardPins(
             geometry, card, lambda n, codes: _flip_adc_bit(codes) if self.corrupting else codes
         )
+        self.begun = process_time()
         await self.harness.begin(pins)
         link = AsyncLinkClient(self.harness.transport, timeout=REPLY_CYCLES / job.clk_hz)
         info = await link.ping()
@@ -377,6 +387,11 @@ class Comparison:
                     raise Verdict(
                         f"sample {sample}{which} took {found} cycles, predicted were {wanted}"
                     )
+
+    def _times(self) -> Times:
+        total, simulator = process_time() - self.begun, self.harness.seconds()
+        card = self.pins.seconds if self.pins is not None else 0.0
+        return Times(simulator, card, total - simulator - card)
 
     def _report(self, mismatch: str | None, now: int, skipped: int) -> CosimReport:
         planes = conversions(self.job.image)

@@ -223,6 +223,30 @@ class CosimReport:
 
 
 @dataclass(frozen=True)
+class Times:
+    """Processor seconds of a co-simulation, from the controller's reset on.
+
+    Attributes
+    ----------
+    simulator :
+        In what runs the RTL.
+    card :
+        In the analog card and the device model.
+    rest :
+        In Python besides: the link, the numpy engine's samples and the comparison.
+    """
+
+    simulator: float = 0.0
+    card: float = 0.0
+    rest: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """All of them."""
+        return self.simulator + self.card + self.rest
+
+
+@dataclass(frozen=True)
 class Cosimulation:
     """What a co-simulation gives.
 
@@ -233,7 +257,10 @@ class Cosimulation:
     output :
         The network's output integers as read from the RTL, int64, shape
         (samples that ran to their end, outputs).
+    times :
+        What it took.
     """
 
     report: CosimReport
     output: np.ndarray
+    times: Times = Times()

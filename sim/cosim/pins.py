@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import process_time
 
 import numpy as np
 
@@ -29,6 +30,11 @@ class CardPins:
         What lies behind the pins.
     corrupt : callable or None
         Applied to the codes of every conversion: the place to plant an ADC fault.
+
+    Attributes
+    ----------
+    seconds : float
+        Processor time of the card and the device so far [s].
     """
 
     def __init__(
@@ -40,14 +46,19 @@ class CardPins:
         self.card = card
         self.watched: tuple[Watched, ...] = watched(geometry)
         self._corrupt = corrupt
+        self.seconds = 0.0
 
     def moved(self, output: Watched, now: int, value: int) -> None:
         """``output`` has changed to ``value`` at cycle ``now``."""
+        begun = process_time()
         output.tell(self.card, now, value)
+        self.seconds += process_time() - begun
 
     def convert(self, now: int, inference: int, epoch: int, index: int) -> int:
         """What ``codes`` has to carry for the conversion sampled at cycle ``now``."""
+        begun = process_time()
         codes = self.card.convert(now, ConversionTag(bool(inference), epoch, index))
+        self.seconds += process_time() - begun
         if self._corrupt is not None:
             codes = self._corrupt(self.card.conversions, codes)
         return int.from_bytes(codes.astype("<i2").tobytes(), "little")

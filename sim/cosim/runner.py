@@ -21,12 +21,13 @@ from ...hw.link.exchange import LinkError
 from ..engine.protocol import Host
 from .card import CardFault
 from .desk import Desk
-from .job import JOB_VARIABLE, CosimReport, Cosimulation, Job
+from .job import JOB_VARIABLE, CosimReport, Cosimulation, Job, Times
 from .simulator import Simulator
 
 PROGRESS_FILE = "progress.json"
 REPORT_FILE = "report.json"
 OUTPUT_FILE = "output.npy"
+TIMES_FILE = "times.json"
 RESULTS_FILE = "results.xml"
 TOPLEVEL = "bench"
 TESTBENCH = "ohmloom.sim.cosim.testbench"
@@ -120,7 +121,7 @@ def _run(
     source = folder / f"{TOPLEVEL}.v"
     source.write_text(verilog(bench, TOPLEVEL))
     job.save(folder)
-    for name in (PROGRESS_FILE, REPORT_FILE, OUTPUT_FILE, RESULTS_FILE):
+    for name in (PROGRESS_FILE, REPORT_FILE, OUTPUT_FILE, TIMES_FILE, RESULTS_FILE):
         (folder / name).unlink(missing_ok=True)
 
     runner = get_runner(simulator.value)
@@ -199,7 +200,8 @@ def _verdict(folder: Path) -> Cosimulation:
         raise CosimError("the testbench passed although it reports a mismatch")
     if not report.values_compared and not report.mismatches:
         raise CosimError("the testbench compared nothing")
-    return Cosimulation(report, np.load(folder / OUTPUT_FILE, allow_pickle=False))
+    times = Times(**json.loads((folder / TIMES_FILE).read_text()))
+    return Cosimulation(report, np.load(folder / OUTPUT_FILE, allow_pickle=False), times)
 
 
 def _tail(folder: Path, lines: int = 6) -> str:

@@ -7,19 +7,20 @@ import os
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from pathlib import Path
+from time import process_time
 from typing import Any, TypeVar
 
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, ReadOnly, Timer
+from cocotb.triggers import ClockCycles, GPITrigger, ReadOnly, Timer
 
 from .comparison import Comparison, Verdict
 from .desk import Caller
 from .job import JOB_VARIABLE, Job
 from .pins import CODES, CardPins
 from .probe import Probe
-from .runner import OUTPUT_FILE, PROGRESS_FILE, REPORT_FILE, RESET_CYCLES
+from .runner import OUTPUT_FILE, PROGRESS_FILE, REPORT_FILE, RESET_CYCLES, TIMES_FILE
 from .uart import Uart
 
 STEPS_PER_CYCLE = 2
@@ -38,13 +39,16 @@ class CocotbHarness:
         self.dut = dut
         self.job = job
         self.transport = Uart(dut.rx, dut.tx, job.bit_cycles, STEPS_PER_CYCLE, job.clk_hz)
+        self._begun = self._entered = process_time()
+        self._python = 0.0
 
     async def begin(self, pins: CardPins) -> None:
         dut = self.dut
+        self._measure()
         dut.rst.value = 1
         dut.jump.value = int(self.job.jump)
         getattr(dut, CODES).value = 0
-        cocotb.start_soon(Clock(dut.clk, STEPS_PER_CYCLE, "step").start())
+        cocotb.start_soon(Clock(dut.clk, STEPS_PER_CYCLE, "step", impl="gpi").start())
         await ClockCycles(dut.clk, RESET_CYCLES)
         Probe(dut, pins)
         dut.rst.value = 0
@@ -65,6 +69,21 @@ class CocotbHarness:
         await ReadOnly()
         return int(self.dut.now.value), int(self.dut.skipped.value)
 
+    def seconds(self) -> float:
+        return self._entered - self._begun - self._python
+
+    def _measure(self) -> None:
+        """Count the time between the simulator's calls of Python, all of which are triggers."""
+        react = GPITrigger._react
+
+        def timed(trigger: GPITrigger) -> None:
+            self._entered = process_time()
+            react(trigger)
+            self._python += process_time() - self._entered
+
+        self._begun = self._entered = process_time()
+        GPITrigger._react = timed
+
 
 @cocotb.test()
 async def rtl_equals_numpy(dut: Any) -> None:
@@ -80,6 +99,7 @@ async def rtl_equals_numpy(dut: Any) -> None:
     harness, host = CocotbHarness(dut, job), Caller(folder)
     outcome = await Comparison(job, harness, progress, host).compare()
     np.save(folder / OUTPUT_FILE, outcome.output)
+    (folder / TIMES_FILE).write_text(json.dumps(asdict(outcome.times)))
     (folder / REPORT_FILE).write_text(json.dumps(asdict(outcome.report)))
     if outcome.report.mismatches:
         raise Verdict(outcome.report.first_mismatch)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntFlag
 from pathlib import Path
+from time import process_time
 
 _EVENT = struct.Struct("<QII")
 
@@ -60,6 +61,7 @@ class Engine:
             raise ValueError(f"{library} has {found} ports, expected {len(ports)}")
         self._bits = [self._library.ohmloom_bits(self._handle, i) for i in range(found)]
         self.wakes = 0
+        self.seconds = 0.0
 
     def close(self) -> None:
         """End it; nothing else may be called afterwards."""
@@ -100,7 +102,10 @@ class Engine:
     def run(self, until: int) -> Reason:
         """Run to clock edge ``until``, or to the first reason to stop before."""
         self.wakes += 1
-        return Reason(self._library.ohmloom_run(self._handle, until))
+        begun = process_time()
+        reason = self._library.ohmloom_run(self._handle, until)
+        self.seconds += process_time() - begun
+        return Reason(reason)
 
     def send(self, data: bytes) -> None:
         """Send bytes to the controller, back to back, after those before."""

@@ -78,9 +78,11 @@ class FastHarness(Harness):
         self._outputs: dict[str, Watched] = {}
         self._look: Callable[[], None] = lambda: None
         self._looked = 0
+        self._before = 0.0
 
     async def begin(self, pins: CardPins) -> None:
         engine = self.engine
+        self._before = engine.seconds
         engine.set("rst", 1)
         engine.set("jump", int(self.line.jump))
         engine.run(engine.edges + RESET_CYCLES)
@@ -100,6 +102,9 @@ class FastHarness(Harness):
 
     async def counters(self) -> tuple[int, int]:
         return self.engine.get("now"), self.engine.get("skipped")
+
+    def seconds(self) -> float:
+        return self.engine.seconds - self._before
 
     def run(self, until: int) -> Reason:
         """Run to clock edge ``until`` or a reason before it; the card has been told everything."""

@@ -3,8 +3,7 @@
 Yosys' CXXRTL back end writes the whole evaluation of a flattened design as one
 function of thousands of statements, and concatenations as chains of nested
 templates. The time a compiler takes grows faster than linearly with both. So the
-function is cut into many, its local values become members, and long chains
-become trees.
+function is cut into many, and long chains become trees.
 """
 
 from __future__ import annotations
@@ -16,14 +15,13 @@ from amaranth._toolchain.yosys import YosysError, find_yosys
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
-from ....errors import OhmloomError
+from .gating import gated
+from .pieces import SourceError
 
 HEADER = "design.h"
 MODULE = "bench"
 """Name of the top module; its structure is ``p_bench``."""
 STRUCTURE = f"p_{MODULE}"
-PIECE_CHARACTERS = 12_000
-"""Length of a function, in characters of source: shorter ones save no more time."""
 TREE_WIDTH = 6
 """Parts of a concatenation that are joined at once."""
 OLDEST_YOSYS = (0, 10)
@@ -32,10 +30,6 @@ _NAME = re.compile(r"[A-Za-z_]\w*")
 _NUMBERS = re.compile(r"<[\d,]+>")
 _CLOSING = {"(": ")", "{": "}", "<": ">"}
 _CONCAT, _VALUE = ".concat(", ".val()"
-
-
-class SourceError(OhmloomError, RuntimeError):
-    """The C++ could not be made from the design."""
 
 
 def mangle(port: str) -> str:
@@ -74,6 +68,9 @@ def headers() -> str:
 def split(text: str, parts: int) -> dict[str, str]:
     """CXXRTL's output as a header and ``parts`` source files of about equal length.
 
+    The structure's ``eval`` and ``commit`` run, for a rising edge of the clock, only the pieces
+    that read what has changed; after ``revert`` all of them.
+
     Raises
     ------
     SourceError
@@ -90,36 +87,11 @@ def split(text: str, parts: int) -> dict[str, str]:
     if "\tbool converged = true;\n" not in body:
         raise SourceError("the design has combinational loops, or cannot be put in order")
     structure, _, reset = head.partition(end_of_structure)
-    commits = re.findall(r"if \((\w+)\.commit\(observer\)\)", structure)
-
     declared, statements = _statements(body)
-    functions = _functions(statements)
-    members = [
-        *declared,
-        *(f"\tvoid eval_{i}(bool {_edge()});" for i in range(len(functions))),
-        "\tvoid revert();",
-    ]
-    files = {
-        HEADER: "#pragma once\n" + structure + "\n".join(members) + f"\n{end_of_structure}\n}}\n"
-    }
-    revert = "".join(
-        f"\t{name}.write_queue.clear();\n"
-        if name.startswith("memory_")
-        else f"\t{name}.next = {name}.curr;\n"
-        for name in commits
-    )
-    calls = "".join(f"\teval_{i}({_edge()});\n" for i in range(len(functions)))
-    pieces = [
-        reset,
-        f"void {STRUCTURE}::revert() {{\n{revert}}}\n",
-        f"{begin}\tbool {_edge()} = this->{_edge()}();\n{calls}\treturn true;\n}}\n",
-    ]
-    pieces += [
-        f"void {STRUCTURE}::eval_{i}(bool {_edge()}) {{\n" + "\n".join(lines) + "\n}\n"
-        for i, lines in enumerate(functions)
-    ]
+    design = gated(STRUCTURE, structure, declared, statements)
+    files = {HEADER: "#pragma once\n" + design.structure + f"{end_of_structure}\n}}\n"}
     bins: list[list[str]] = [[] for _ in range(parts)]
-    for piece in sorted(pieces, key=len, reverse=True):
+    for piece in sorted([reset, *design.functions], key=len, reverse=True):
         min(bins, key=lambda held: sum(map(len, held))).append(piece)
     opening = f'#include "{HEADER}"\nusing namespace cxxrtl_yosys;\nnamespace cxxrtl_design {{\n'
     for i, held in enumerate(bins):
@@ -137,22 +109,18 @@ def port_table(names: list[str]) -> str:
     ) + " \\\n".join(f"\tPORT({mangle(name)})" for name in names)
 
 
-def _edge() -> str:
-    return f"posedge_{mangle('clk')}"
-
-
-def _statements(body: str) -> tuple[list[str], list[list[str]]]:
-    """Declarations of local values, and the statements, each with all its lines."""
-    declared: list[str] = []
+def _statements(body: str) -> tuple[dict[str, int], list[list[str]]]:
+    """Bits of local values, and the statements, each with all its lines."""
+    declared: dict[str, int] = {}
     statements: list[list[str]] = []
     current: list[str] = []
     for line in body.split("\n"):
         stripped = line.strip()
         if not stripped or stripped.startswith("//"):
             continue
-        if re.fullmatch(r"\tvalue<\d+> \w+;", line):
-            declared.append(line)
-        elif re.match(rf"\t(bool (converged|{_edge()}) =|return converged;)", line):
+        if local := re.fullmatch(r"\tvalue<(\d+)> (\w+);", line):
+            declared[local[2]] = int(local[1])
+        elif re.match(r"\t(bool (converged|posedge_p_clk) =|return converged;)", line):
             continue
         else:
             current.append(_with_trees(line))
@@ -163,29 +131,6 @@ def _statements(body: str) -> tuple[list[str], list[list[str]]]:
     if current:
         raise SourceError("the C++ of the design ends inside a statement")
     return declared, statements
-
-
-def _functions(statements: list[list[str]]) -> list[list[str]]:
-    """Statements in order, in pieces; one that names a temporary stays with its users."""
-    last_use = {
-        name: i
-        for i, lines in enumerate(statements)
-        for line in lines
-        for name in re.findall(r"\btmp_\d+\b", line)
-    }
-    functions: list[list[str]] = []
-    lines: list[str] = []
-    size, together = 0, -1
-    for i, statement in enumerate(statements):
-        lines += statement
-        size += sum(map(len, statement))
-        made = re.match(r"\tauto (tmp_\d+) =", statement[0])
-        if made:
-            together = max(together, last_use[made[1]])
-        if size >= PIECE_CHARACTERS and i >= together:
-            functions.append(lines)
-            lines, size = [], 0
-    return [*functions, lines] if lines else functions
 
 
 def _with_trees(line: str) -> str:

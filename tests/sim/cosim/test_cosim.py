@@ -37,6 +37,7 @@ def test_rtl_equals_the_numpy_engine(make_job, tmp_path, device):
     assert np.array_equal(result.output, reference(job))
     assert report.pulses >= 2 * 12  # RESET and SET of each cell that is programmed
     assert {"elaborate", "build", "program", "infer"} <= set(stages)
+    assert min(result.times.simulator, result.times.card, result.times.rest) > 0
 
 
 def test_an_inference_takes_little_more_than_the_front_end_needs(make_job, tmp_path):

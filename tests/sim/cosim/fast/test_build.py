@@ -15,7 +15,7 @@ TINY = """\
 using namespace cxxrtl_yosys;
 namespace cxxrtl_design {
 struct p_bench : public module {
-	value<1> p_clk;
+	/*input*/ value<1> p_clk;
 	value<1> prev_p_clk;
 	bool posedge_p_clk() const { return !prev_p_clk && p_clk; }
 	value<1> p_rx;

@@ -43,6 +43,9 @@ def test_the_report_is_that_of_icarus(make_fast_job, tmp_path):
     assert fast.report.mismatches == 0 and fast.report.values_compared == 64 + 2 * 4
     assert fast.report.skipped_cycles > 10_000
     assert {"elaborate", "program", "infer"} <= set(stages)
+    for times in (fast.times, slow.times):
+        assert min(times.simulator, times.card, times.rest) > 0
+    assert fast.times.total < slow.times.total
 
 
 def test_time_jumps_change_nothing(make_fast_job, at_hand):
