@@ -47,6 +47,17 @@ the same array, over a float64 product of that size.
 """
 
 
+PRODUCTS = """
+## Products beside other simulators
+1024 x 1024 weights in pairs of cells, a DAC and an ADC of 8 bits, one conversion for each pair,
+with errors of the size that those of `cspbbr3_ogb` have: times numpy's product in float32 on as
+many threads, and the error of the outputs over their size.
+
+| errors | batch | floats, ms |{names}
+| --- | --- | --- |{dashes}
+"""
+
+
 def processor() -> str:
     """Of this machine, as Linux names it."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -83,6 +94,23 @@ def peers(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+def products(found: dict[str, Any]) -> list[str]:
+    """The same of products beside those of other simulators."""
+    rows = found["products"]
+    names = [name for name in rows[0]["figures"] if name != "floats"] if rows else []
+    head = PRODUCTS.format(
+        names="".join(f" {name} | error |" for name in names), dashes=" --- |" * 2 * len(names)
+    )
+    lines = head.splitlines() if rows else []
+    for row in rows:
+        wrong = "programming, read noise" if row["read_noise"] else "programming"
+        line = f"| {wrong} | {row['batch']} | {1e3 * row['figures']['floats']['seconds']:.1f} |"
+        for figure in (row["figures"][name] for name in names):
+            line += f" {figure['ratio']:.1f} | {figure['error']:.3f} |"
+        lines.append(line)
+    return lines
+
+
 def main() -> int:
     read = {}
     for name in ("engines", "peers"):
@@ -94,7 +122,7 @@ def main() -> int:
     shown = read["engines"]
     machine = f"{shown['cpus']} cores of {processor()}, numpy {shown['numpy']}"
     head = HEAD.format(machine=machine, repeats=shown["repeats"], threads=shown["threads"])
-    lines = [*engines(shown), *LINES.splitlines(), *peers(read["peers"])]
+    lines = [*engines(shown), *products(read["peers"]), *LINES.splitlines(), *peers(read["peers"])]
     PAGE.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
     log.info("%s", PAGE.relative_to(ROOT))
     return 0
