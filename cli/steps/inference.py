@@ -52,6 +52,7 @@ def infer(
     reporter: Reporter,
     faults: np.ndarray | None = None,
     measured: np.ndarray | None = None,
+    threads: int = 1,
 ) -> Inference:
     """Program a fresh array and run integer inputs (n, inputs) on the numpy engine, noise on.
 
@@ -62,6 +63,8 @@ def infer(
     measured:
         Conductances [S] of all cells of an array that is written already, in place of
         programming one, shape (tiles, rows, columns).
+    threads:
+        That samples are shared among.
 
     Raises
     ------
@@ -76,7 +79,9 @@ def infer(
         if np.isnan(measured).any():
             raise InputError("measured conductances are not those of all cells")
     fixed = faults if measured is None else measured
-    engine = build_engine(compiled, program=False, faults=fixed, array_type=MeteredArray)
+    engine = build_engine(
+        compiled, program=False, faults=fixed, array_type=MeteredArray, threads=threads
+    )
     array, written = engine.array, None
     assert isinstance(array, MeteredArray)
     if measured is None:
