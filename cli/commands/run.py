@@ -70,9 +70,9 @@ def run(
         classes = None if labels is None else load_array(labels)
         stuck = None if faults is None else load_array(faults)
         siemens = None if measured is None else load_array(measured)
-        for option, value in {"measured": measured, "threads": threads}.items():
-            if value is not None and engine is not EngineName.NUMPY:
-                raise InputError(f"--{option} is for the numpy engine, not for {engine.value}")
+        for option, given in {"--measured": siemens, "--threads": threads}.items():
+            if given is not None and engine is not EngineName.NUMPY:
+                raise InputError(f"{option} is for the numpy engine, not for {engine.value}")
         with blaming(samples):
             drives = quantise_input(compiled, x)
         if labels is not None and classes is not None:
@@ -96,7 +96,7 @@ def run(
             data["cycles_per_inference"] = rtl.report.cycles_per_inference
             data["values_compared"] = rtl.report.values_compared
         else:
-            result = infer(compiled, drives, reporter, stuck, siemens, threads or 1)
+            result = infer(compiled, drives, reporter, stuck, siemens, threads=threads or 1)
             scores = result.scores
             data["saturations"] = result.saturations
             data["conversions"] = result.conversions

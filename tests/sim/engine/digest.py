@@ -53,7 +53,7 @@ def main(bundle: str, inputs: str, *missing: str) -> None:
         "integers": integers,
         "floats": hashlib.sha256((floats @ floats).tobytes()).hexdigest(),
         "cores": [library.get("architecture") for library in threadpool_info()],
-        "kernels": [name for name in sys.modules if name.endswith("_kernel")],
+        "compiled": sys.modules.get("numba") is not None,
     }
     print(json.dumps(found))
 

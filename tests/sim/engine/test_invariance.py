@@ -190,7 +190,7 @@ def usual(compiled: Compiled, stored: tuple[Path, Path]) -> dict[str, Any]:
 
 def test_without_numba(stored: tuple[Path, Path], usual: dict[str, Any]) -> None:
     found = elsewhere(stored, "numba")
-    assert usual["kernels"] and not found["kernels"]
+    assert usual["compiled"] and not found["compiled"]
     assert found["integers"] == usual["integers"]
 
 
