@@ -1,29 +1,35 @@
-"""Exact line resistance beside badcrossbar, on the same arrays, in turns.
+"""Other simulators beside ours, on the same work, in turns.
 
-Conductances are uniform between 1 uS and 100 uS, every segment has 1 ohm, rows are driven at one
-end and columns sensed at one. Each figure is from a process of its own, which reports its time and
-the memory that it took at most beyond what it had before; medians of the repeats. All inputs of
-badcrossbar are solved in one call without node voltages, as are ours; "again" are as many further
-inputs on the same array, beside a float64 product of that size.
+Exact line resistance beside badcrossbar. Conductances are uniform between 1 uS and 100 uS, every
+segment has 1 ohm, rows are driven at one end and columns sensed at one. Each figure is from a
+process of its own, which reports its time and the memory that it took at most beyond what it had
+before; medians of the repeats. All inputs of badcrossbar are solved in one call without node
+voltages, as are ours; "again" are as many further inputs on the same array, beside a float64
+product of that size.
+
+Products of a matrix beside CrossSim and AIHWKit, as ``products.py`` says.
 
     pip install --no-deps badcrossbar sigfig pathvalidate sortedcontainers
-    python bench/peers.py [--threads 2] [--repeats 7] [--sizes 128,256,512,1024]
+    pip install git+https://github.com/sandialabs/cross-sim
+    pip install aihwkit==1.1.0 torch==2.10.0
+    python bench/peers.py [--threads 2] [--repeats 7] [--sizes 128,256,512,1024] [--only products]
 
 Exit code 1 if a ratio is above its limit or the currents differ by more than 1e-9 of the largest.
-Without badcrossbar, and for sizes that it is not asked for, our own figures alone are printed.
+What is not installed is told and left out; for sizes that badcrossbar is not asked for, our own
+figures alone are printed.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import math
-import os
 import resource
 import statistics
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
@@ -94,28 +100,22 @@ def badcrossbar(size: int, inputs: int, threads: int) -> tuple[float, int, np.nd
     return seconds, peak, np.asarray(found.currents.output), math.nan
 
 
-def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(description="Exact line resistance beside badcrossbar.")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--sizes", default="128,256,512,1024")
-    args = parser.parse_args(arguments)
+def lines(sizes: Sequence[int], threads: int, repeats: int) -> tuple[list[dict], bool]:
+    """Rows of exact line resistance, and whether one is above its limit."""
     works = {"ohmloom": ours}
     if find_spec("badcrossbar"):
         works["badcrossbar"] = badcrossbar
     else:
         log.info("badcrossbar is not installed: our own figures alone")
     rows, failed = [], False
-    for size in (int(part) for part in args.sizes.split(",")):
+    for size in sizes:
         for inputs in INPUTS:
             found: dict[str, list] = {name: [] for name in works}
-            for _ in range(args.repeats if size <= BADCROSSBAR_MOST else 1):
+            for _ in range(repeats if size <= BADCROSSBAR_MOST else 1):
                 for name, work in works.items():
                     if name == "ohmloom" or size <= BADCROSSBAR_MOST:
                         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                            found[name].append(
-                                pool.submit(work, size, inputs, args.threads).result()
-                            )
+                            found[name].append(pool.submit(work, size, inputs, threads).result())
             row: dict[str, float] = {"size": size, "inputs": inputs}
             for name, runs in found.items():
                 if runs:
@@ -141,14 +141,24 @@ def main(arguments: list[str]) -> int:
                     failed |= memory > MEMORY_LIMIT.get(size, math.inf)
             log.info(line)
             rows.append(row)
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    machine: dict[str, object] = {
-        "cpus": os.cpu_count(),
-        "threads": args.threads,
-        "repeats": args.repeats,
-    }
-    machine["numpy"] = np.__version__
-    RESULT.write_text(json.dumps({**machine, "rows": rows}, indent=2) + "\n")
+    return rows, failed
+
+
+def main(arguments: list[str]) -> int:
+    import products  # not in the processes of their own
+    from works import store
+
+    parser = argparse.ArgumentParser(description="Other simulators beside ours.")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--sizes", default="128,256,512,1024")
+    parser.add_argument("--only", choices=("lines", "products"))
+    args = parser.parse_args(arguments)
+    sizes = [] if args.only == "products" else [int(part) for part in args.sizes.split(",")]
+    rows, failed = lines(sizes, args.threads, args.repeats)
+    made = [] if args.only == "lines" else products.rows(args.threads, args.repeats)
+    tables = {"rows": rows, "products": [asdict(row) for row in made]}
+    store(RESULT, args.threads, args.repeats, **tables)
     return int(failed)
 
 

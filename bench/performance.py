@@ -24,7 +24,7 @@ HEAD = """# Performance
 
 Written by `python bench/performance.py` from what `bench/engines.py`, `bench/peers.py` and
 `bench/cosim.py` measured on {machine}. Times are ratios to the same work in floats, in the same
-process and in turns; the medians of {repeats} repeats on {threads} threads. On another machine they
+process, warm; the medians of {repeats} repeats on {threads} threads. On another machine they
 are others: run them.
 
 ## The numpy engine beside floats
@@ -54,6 +54,17 @@ report; in a whole set every value of every layer is compared with the numpy eng
 
 | network | images | engine | cycles/s | times Icarus | RTL | card | rest | values equal |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
+PRODUCTS = """
+## Products beside other simulators
+1024 x 1024 weights in pairs of cells, a DAC and an ADC of 8 bits, one conversion for each pair,
+with errors of the size that those of `cspbbr3_ogb` have: times numpy's product in float32 on as
+many threads, and the error of the outputs over their size.
+
+| errors | batch | floats, ms |{names}
+| --- | --- | --- |{dashes}
 """
 
 
@@ -111,6 +122,23 @@ def cosim(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+def products(found: dict[str, Any]) -> list[str]:
+    """The same of products beside those of other simulators."""
+    rows = found["products"]
+    names = [name for name in rows[0]["figures"] if name != "floats"] if rows else []
+    head = PRODUCTS.format(
+        names="".join(f" {name} | error |" for name in names), dashes=" --- |" * 2 * len(names)
+    )
+    lines = head.splitlines() if rows else []
+    for row in rows:
+        wrong = "programming, read noise" if row["read_noise"] else "programming"
+        line = f"| {wrong} | {row['batch']} | {1e3 * row['figures']['floats']['seconds']:.1f} |"
+        for figure in (row["figures"][name] for name in names):
+            line += f" {figure['ratio']:.1f} | {figure['error']:.3f} |"
+        lines.append(line)
+    return lines
+
+
 def main() -> int:
     read = {}
     for name in ("engines", "peers", "cosim"):
@@ -122,7 +150,7 @@ def main() -> int:
     shown = read["engines"]
     machine = f"{shown['cpus']} cores of {processor()}, numpy {shown['numpy']}"
     head = HEAD.format(machine=machine, repeats=shown["repeats"], threads=shown["threads"])
-    lines = [*engines(shown), *LINES.splitlines(), *peers(read["peers"])]
+    lines = [*engines(shown), *products(read["peers"]), *LINES.splitlines(), *peers(read["peers"])]
     lines += [*COSIM.splitlines(), *cosim(read["cosim"])]
     PAGE.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
     log.info("%s", PAGE.relative_to(ROOT))

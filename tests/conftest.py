@@ -162,7 +162,11 @@ def benchmark_module() -> Callable[[str], ModuleType]:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module  # where its data classes look for themselves
-        spec.loader.exec_module(module)
+        sys.path.insert(0, str(BENCH))  # as where it is run as a script
+        try:
+            spec.loader.exec_module(module)
+        finally:
+            sys.path.remove(str(BENCH))
         return module
 
     return load

@@ -51,6 +51,12 @@ def run(
             "torch:cuda or another device of torch, torch, cupy, numpy; with numpy as the engine."
         ),
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Threads that share large products, else one; with numpy, same results."
+        ),
+    ] = None,
     figures: Annotated[
         Path | None,
         typer.Option(help="Where the figures go, .json; with numpy, writing and energy by layer."),
@@ -71,7 +77,8 @@ def run(
         classes = None if labels is None else load_array(labels)
         stuck = None if faults is None else load_array(faults)
         siemens = None if measured is None else load_array(measured)
-        for option, given in {"--measured": siemens, "--accelerator": accelerator}.items():
+        only = {"--measured": siemens, "--accelerator": accelerator, "--threads": threads}
+        for option, given in only.items():
             if given is not None and engine is not EngineName.NUMPY:
                 raise InputError(f"{option} is for the numpy engine, not for {engine.value}")
         with blaming(samples):
@@ -97,7 +104,9 @@ def run(
             data["cycles_per_inference"] = rtl.report.cycles_per_inference
             data["values_compared"] = rtl.report.values_compared
         else:
-            result = infer(compiled, drives, reporter, stuck, siemens, accelerator)
+            result = infer(
+                compiled, drives, reporter, stuck, siemens, accelerator, threads=threads or 1
+            )
             scores = result.scores
             data["saturations"] = result.saturations
             data["conversions"] = result.conversions

@@ -53,6 +53,7 @@ def infer(
     faults: np.ndarray | None = None,
     measured: np.ndarray | None = None,
     accelerator: str | None = None,
+    threads: int = 1,
 ) -> Inference:
     """Program a fresh array and run integer inputs (n, inputs) on the numpy engine, noise on.
 
@@ -65,6 +66,8 @@ def infer(
         programming one, shape (tiles, rows, columns).
     accelerator:
         That makes the products, as of :func:`~ohmloom.compiler.runner.build_engine`.
+    threads:
+        That share large products.
 
     Raises
     ------
@@ -82,7 +85,12 @@ def infer(
             raise InputError("measured conductances are not those of all cells")
     fixed = faults if measured is None else measured
     engine = build_engine(
-        compiled, program=False, faults=fixed, array_type=MeteredArray, accelerator=accelerator
+        compiled,
+        program=False,
+        faults=fixed,
+        array_type=MeteredArray,
+        threads=threads,
+        accelerator=accelerator,
     )
     array, written = engine.array, None
     assert isinstance(array, MeteredArray)

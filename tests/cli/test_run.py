@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ohmloom.sim.engine.workers import Workers
+
 
 def test_accuracy_and_outputs(command: Any, bundle: Path, digits: Path, tmp_path: Path) -> None:
     out = tmp_path / "y.npy"
@@ -116,6 +118,32 @@ def test_an_accelerator_gives_the_same(
         "for the numpy engine, not for cxxrtl": ("--accelerator", "numpy", "--engine", "cxxrtl"),
     }.items():
         result = command(*known, tmp_path / "y.npy", *extra)
+        assert result.code == 2 and result.out == "" and words in result.sentence
+
+
+def test_threads_change_nothing_but_the_time(
+    command: Any, bundle: Path, digits: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    counts: list[int] = []
+    begin = Workers.__init__
+
+    def counted(self: Workers, count: int | None = None) -> None:
+        counts.append(count or 0)
+        begin(self, count)
+
+    monkeypatch.setattr(Workers, "__init__", counted)
+    known, found = ("run", bundle, "--input", digits / "test_x.npy"), []
+    for name, extra in {"one": (), "three": ("--threads", 3)}.items():
+        out = tmp_path / f"{name}.npy"
+        data = command(*known, *extra, "--output", out, "--json").data
+        assert data.pop("output") == str(out)
+        found.append((np.load(out).tolist(), data))
+    assert found[0] == found[1] and counts == [1, 3]
+    for words, extra in {
+        "not for cxxrtl": ("--threads", 2, "--engine", "cxxrtl"),
+        "--threads": ("--threads", 0),
+    }.items():
+        result = command(*known, *extra)
         assert result.code == 2 and result.out == "" and words in result.sentence
 
 

@@ -213,6 +213,7 @@ def outcome(
     scheme: int = 0,
     act: IntArray | None = None,
     cells: SimulatedArray = ARRAY,
+    card: Converters = CARD,
     geometry: Geometry = GEOMETRY,
     **options: Any,
 ) -> Outcome:
@@ -226,7 +227,7 @@ def outcome(
         input=Span(0, 1),
         layers=(LayerSpan("all", Span(0, geometry.act_depth)),),
     )
-    engine = NumpyEngine(image, cells, CARD, 1000, 5, by_round=by_round, **options)
+    engine = NumpyEngine(image, cells, card, 1000, 5, by_round=by_round, **options)
     engine.registers |= {Reg.CLAMP_LO: -200, Reg.CLAMP_HI: 180}
     engine.registers |= {Reg.TIA_RANGE: tia_range, Reg.SCHEME: scheme}
     engine.dac[Dac.RAIL_A] = CARD.read_code(cells.device.v_read)
