@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from ..devices import Device
 from ..numerics import FloatArray
+from .lines import Wires
 from .simulated import SimulatedArray
 
 
@@ -28,8 +29,18 @@ class MeteredArray(SimulatedArray):
         another voltage by its square.
     """
 
-    def __init__(self, device: Device, tiles: int, rows: int, columns: int, seed: int) -> None:
-        super().__init__(device, tiles, rows, columns, seed)
+    def __init__(
+        self,
+        device: Device,
+        tiles: int,
+        rows: int,
+        columns: int,
+        seed: int,
+        *,
+        wires: Wires | None = None,
+        passive: bool = False,
+    ) -> None:
+        super().__init__(device, tiles, rows, columns, seed, wires=wires, passive=passive)
         self.pulse_joules: FloatArray = np.zeros((tiles, rows, columns))
         self.pulse_seconds: FloatArray = np.zeros((tiles, rows, columns))
         self.driven: FloatArray = np.zeros((tiles, rows))
