@@ -615,6 +615,21 @@ class NumpyEngine:
         self.array.pulse(cells[first : first + 1], volts, limit / self.clk_hz, i_cc[first])
         raise warden.cut(widths[1])
 
+    def _side_by_side(self, instr: Instruction, *, auto: bool = False) -> list[IntArray]:
+        """Cells of an instruction that are handled one part after the other.
+
+        Without resistance of the lines no cell feels another one, and all are one part. Else a
+        part is what the controller has on the lines at once: a group, or a cell with ``auto``.
+        """
+        count, begin, parts = instr["count"], 0, list[IntArray]()
+        if self.array.wires is None:
+            return [np.arange(count)]
+        while begin < count:
+            end = begin + 1 if auto else self._group(instr, begin)[1]
+            parts.append(np.arange(begin, end))
+            begin = end
+        return parts
+
     def _group(self, instr: Instruction, cell: int) -> tuple[int, int]:
         """First and last + 1 of the cells of a ``PROGRAM`` that are RESET with one of them."""
         columns, together = self.image.geometry.columns, max(self.registers[Reg.TOGETHER], 1)
@@ -671,12 +686,13 @@ class NumpyEngine:
 
         code, used, least, most = np.zeros((4, cells.size), dtype=np.int64)
         done, worn = np.zeros((2, cells.size), dtype=bool)
-        for attempt in range(1, tries + 1):
-            left = np.flatnonzero(~(done | worn))
+        turns = product(self._side_by_side(instr), range(1, tries + 1))
+        for part, attempt in turns:
+            left = part[~(done | worn)[part]]
             worn[left] = self._spent(instr["cell"] + left)
             left = left[~worn[left]]
             if not left.size:
-                break
+                continue
             self._count(instr["cell"] + left)
             self.array.pulse(cells[left], volts[Reg.RAIL_RESET], reset_s, None)
             self.array.pulse(cells[left], volts[Reg.RAIL_SET], set_s, i_cc[left])
@@ -704,11 +720,15 @@ class NumpyEngine:
     def _read(self, address: int, instr: Instruction) -> None:
         cells = self._cells(address, instr)
         auto = bool(self.registers[Reg.TIA_RANGE] & AUTO)
-        if auto:
-            code, ranges, saturated = self._read_auto(address, cells)
-        else:
-            code, saturated = self._read_codes(address, cells, self._range())
-            ranges = np.full_like(code, self._range())
+        code, ranges = np.full((2, cells.size), self._range(), dtype=np.int64)
+        saturated = np.zeros(cells.size, dtype=bool)
+        for part in self._side_by_side(instr, auto=auto):
+            if auto:
+                found = self._read_auto(address, cells[part])
+                code[part], ranges[part], saturated[part] = found
+            else:
+                found = self._read_codes(address, cells[part], self._range())
+                code[part], saturated[part] = found
         for n, (c, r, s) in enumerate(zip(code, ranges, saturated, strict=True)):
             self.cell_memory[n] = pack_result(int(c), 0, CellStatus.READ, int(r), bool(s))
         # A code of a range that the controller has chosen says nothing of a written cell.

@@ -17,6 +17,7 @@ from ohmloom.hw.isa import (
     pack_pulse,
 )
 from ohmloom.sim.array import SimulatedArray
+from ohmloom.sim.array.lines import Wires
 from ohmloom.sim.converters import Converters, Scheme, half_select
 from ohmloom.sim.cosim.bench import lags
 from ohmloom.sim.cosim.card import AnalogCard, CardFault
@@ -73,6 +74,14 @@ def test_every_cell_of_the_tile_is_the_numpy_engines(make_job, tmp_path, scheme)
     assert report.first_mismatch is None
     others = 14 if scheme is Scheme.HALF else 63
     assert report.pulses == len(CELLS) * (1 + others)
+
+
+def test_so_they_are_in_lines_with_resistance(make_job, tmp_path):
+    job = half_selected(make_job("vb3", samples=1), Scheme.HALF, CELLS)
+    job = replace(job, wires=Wires(20.0, 10.0, 5.0))
+    report = run_cosim(job, folder=tmp_path, simulator=Simulator.CXXRTL).report
+    assert report.first_mismatch is None
+    assert report.pulses == len(CELLS) * 64  # no cell is quite without voltage
 
 
 @pytest.mark.slow

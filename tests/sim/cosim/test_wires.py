@@ -1,0 +1,84 @@
+"""Lines with resistance in co-simulation: cells on the RTL's card as the numpy engine's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ohmloom.hw.isa import Instruction, Op, Reg, instruction
+from ohmloom.hw.ranges import AUTO
+from ohmloom.sim.array.lines import Wires
+from ohmloom.sim.cosim.fault import Fault
+from ohmloom.sim.cosim.job import Job
+from ohmloom.sim.cosim.runner import run_cosim
+from ohmloom.sim.cosim.simulator import Simulator
+from ohmloom.sim.engine import NumpyEngine
+
+WIRES = Wires(1.0, 2.0, 3.0)
+
+
+def wired(job: Job, together: int = 3, then: tuple[Instruction, ...] = ()) -> Job:
+    """The job in lines with resistance; ``then`` is done behind tile 0's ``PROGRAM``."""
+    code = list(job.image.code)
+    spare = next(n for n, instr in enumerate(code) if instr.op is Op.WAIT)
+    code[spare] = instruction(Op.SET, reg=Reg.TOGETHER, value=together)
+    entry = job.image.entries["program/0"]
+    own = [*code[entry : entry + 2], *then, instruction(Op.HALT)]
+    image = replace(
+        job.image,
+        code=(*code, *own),
+        entries=job.image.entries | {"program/0": len(code)},
+    )
+    return replace(job, image=image, wires=WIRES)
+
+
+def engine(job: Job) -> NumpyEngine:
+    made = NumpyEngine(job.image, job.array(), job.converters, job.clk_hz, job.seed)
+    made.setup()
+    return made
+
+
+READS = (
+    instruction(Op.READ, tile=0, cell=2, count=21),
+    instruction(Op.SET, reg=Reg.AVERAGE, value=1),
+    instruction(Op.SET, reg=Reg.TIA_RANGE, value=AUTO),
+    instruction(Op.READ, tile=0, cell=5, count=10),
+    instruction(Op.SET, reg=Reg.AVERAGE, value=0),
+    instruction(Op.SET, reg=Reg.TIA_RANGE, value=0),
+)
+
+
+@pytest.mark.parametrize("together", [1, 3, 8])
+def test_every_integer_is_the_numpy_engines(make_job, tmp_path, together):
+    job = wired(make_job(samples=2, cells=20), together, READS)
+    result = run_cosim(job, folder=tmp_path, simulator=Simulator.CXXRTL)
+    assert result.report.first_mismatch is None
+    alone = engine(job)
+    alone.program(job.levels)
+    assert np.array_equal(result.output, alone.infer(job.samples).output)
+    ideal = engine(replace(job, wires=None))
+    ideal.program(job.levels)
+    assert not np.array_equal(result.output, ideal.infer(job.samples).output)
+
+
+@pytest.mark.slow
+def test_it_is_so_in_a_verilog_simulator(make_job, tmp_path):
+    report = run_cosim(wired(make_job(samples=1, cells=3)), folder=tmp_path).report
+    assert report.first_mismatch is None and report.values_compared
+
+
+def test_a_planted_fault_is_found(make_job, tmp_path):
+    job = wired(make_job(samples=1, cells=1, fault=Fault.CONDUCTANCE))
+    report = run_cosim(job, folder=tmp_path, simulator=Simulator.CXXRTL).report
+    assert report.first_mismatch is not None
+
+
+def test_cells_written_in_another_order_are_found(make_job, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        NumpyEngine, "_side_by_side", lambda engine, instr, auto=False: [np.arange(instr["count"])]
+    )
+    job = wired(make_job(samples=1, cells=20), together=1)
+    report = run_cosim(job, folder=tmp_path, simulator=Simulator.CXXRTL).report
+    assert "programming tile 0" in str(report.first_mismatch)
