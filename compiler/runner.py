@@ -59,6 +59,7 @@ def build_engine(
     faults: np.ndarray | None = None,
     array_type: type[SimulatedArray] = SimulatedArray,
     threads: int = 1,
+    lines: bool = True,
 ) -> NumpyEngine:
     """The numpy engine on a fresh array, set up and, unless told otherwise, programmed.
 
@@ -74,10 +75,15 @@ def build_engine(
         Of the array, such as one with a meter; it is the engine's ``array``.
     threads:
         That it works on; the same integers on any number.
+    lines:
+        Whether lines have the resistance that the options say.
     """
     image, geometry = compiled.image, compiled.image.geometry
     seed = compiled.options.seed if seed is None else seed
-    array = array_type(compiled.device, image.tiles, geometry.rows, geometry.columns, seed)
+    array = array_type(
+        compiled.device, image.tiles, geometry.rows, geometry.columns, seed,
+        wires=compiled.options.wires if lines else None, passive=geometry.passive,
+    )  # fmt: skip
     if faults is not None:
         stuck = check_faults(faults, image.tiles, geometry).reshape(-1)
         cells = np.flatnonzero(~np.isnan(stuck))

@@ -6,18 +6,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import TypeVar
 
-from threadpoolctl import ThreadpoolController
+from ..blas import blas_threads
 
 _Part = TypeVar("_Part")
 _Made = TypeVar("_Made")
-
-
-@lru_cache(maxsize=1)
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()
 
 
 class Workers:
@@ -36,7 +30,7 @@ class Workers:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """While it lasts BLAS starts no threads of its own."""
-        with _libraries().limit(limits=1, user_api="blas"):
+        with blas_threads(1):
             yield
 
     def map(self, work: Callable[[_Part], _Made], parts: Sequence[_Part]) -> Iterable[_Made]:
