@@ -105,7 +105,10 @@ def _run(
     if not programmed:
         on_level = compiled.device.levels[compiled.levels]
         faults = on_level if faults is None else np.where(np.isnan(faults), on_level, faults)
-    engine = build_engine(compiled, read_noise=read_noise, faults=faults, lines=lines)
+    # Cells that are all stuck are written for nothing.
+    engine = build_engine(
+        compiled, read_noise=read_noise, program=programmed, faults=faults, lines=lines
+    )
     trace = engine.infer(compiled.input.quantise(x))
     scales = {layer.name: layer.output for layer in compiled.layers}
     layers = in_order(compiled, trace.layers)
