@@ -47,11 +47,17 @@ class MeteredArray(SimulatedArray):
         self._lock = Lock()
 
     def pulse(
-        self, cells: ArrayLike, volts: ArrayLike, width_s: ArrayLike, i_cc: ArrayLike | None
+        self,
+        cells: ArrayLike,
+        volts: ArrayLike,
+        width_s: ArrayLike,
+        i_cc: ArrayLike | None,
+        *,
+        together: bool = False,
     ) -> None:
         named = self._cells(cells)
         before = np.abs(self.currents(named, volts))
-        super().pulse(named, volts, width_s, i_cc)
+        super().pulse(named, volts, width_s, i_cc, together=together)
         amperes = np.maximum(before, np.abs(self.currents(named, volts)))
         if i_cc is not None:
             amperes = np.minimum(amperes, i_cc)

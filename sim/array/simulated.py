@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from ..numerics import (
     exact_matmul,
 )
 from .blocks import Block, blocks
+from .drops import Drops
 from .errors import ArrayError, Unsupported
 from .lines import Wires
 from .operands import Lines, OperandCache, Operands
@@ -72,8 +74,8 @@ class SimulatedArray:
     """Tiles of cells of one device.
 
     With ``wires`` reads and products see each cell through its lines, as an effective
-    conductance (:mod:`~ohmloom.sim.array.wired`); what pulses and sweeps put on cells is what is
-    asked for.
+    conductance (:mod:`~ohmloom.sim.array.wired`), and pulses reach it through them
+    (:mod:`~ohmloom.sim.array.drops`). What sweeps put on cells is what is asked for.
 
     Parameters
     ----------
@@ -124,6 +126,8 @@ class SimulatedArray:
         self.seed = seed
         self.wires = wires
         self._wired = None if wires is None else Wired(wires, passive=passive)
+        lossy = wires is not None and not passive
+        self._drops = Drops(wires, rows, columns) if lossy else None
         self._stale = np.zeros(tiles, dtype=np.bool_)  # whose codes are to be solved for
         shape = (tiles, rows, columns)
         cells = np.arange(tiles * rows * columns)
@@ -558,9 +562,24 @@ class SimulatedArray:
         )
 
     def pulse(
-        self, cells: ArrayLike, volts: ArrayLike, width_s: ArrayLike, i_cc: ArrayLike | None
+        self,
+        cells: ArrayLike,
+        volts: ArrayLike,
+        width_s: ArrayLike,
+        i_cc: ArrayLike | None,
+        *,
+        together: bool = False,
     ) -> None:
         """One pulse on each cell; ``volts``, ``width_s`` and ``i_cc`` broadcast with ``cells``.
+
+        In lines with resistance a cell with a transistor has what they leave of ``volts``, with
+        currents as they are when the pulse begins. Of a passive array ``volts`` are those across
+        the cells (:func:`~ohmloom.sim.array.pulse_lines`).
+
+        Parameters
+        ----------
+        together:
+            Whether cells, of one tile then, have it at the same time, else one after the other.
 
         Raises
         ------
@@ -574,6 +593,7 @@ class SimulatedArray:
         if not cells.size:
             return
         stress = Stress.on(cells.shape, volts, width_s, i_cc, self.temperature_k).flat()
+        stress = self._behind_lines(cells.reshape(-1), stress, together=together)
         parts = [(block, self._fetch(block.index)) for block in blocks(cells.reshape(-1))]
         for block, part in parts:
             self._refuse(part, stress.take(block.where))
@@ -587,6 +607,20 @@ class SimulatedArray:
             self._store(block.index, self._end_of_life(block.cells, after))
             self.reads.reshape(-1)[block.index] = 0
         self.elapsed_s += float(np.max(width_s))
+
+    def _behind_lines(self, cells: IntArray, stress: Stress, *, together: bool) -> Stress:
+        """What lines with resistance leave of a stress (cells,)."""
+        if self._drops is None:
+            return stress
+        tile, place = np.divmod(cells, self.rows * self.columns)
+        if together and (tile != tile[0]).any():
+            raise ArrayError("cells of several tiles are not pulsed together")
+
+        def law(volts: FloatArray) -> FloatArray:
+            return np.clip(self.currents(cells, volts), -stress.i_cc, stress.i_cc)
+
+        solve = self._drops.together if together else self._drops.apart
+        return replace(stress, volts=solve(law, *np.divmod(place, self.columns), stress.volts))
 
     def sweep(
         self, cells: ArrayLike, volts: ArrayLike, step_s: float, i_cc: float | None

@@ -465,4 +465,5 @@ class AnalogCard:
             return
         for cells, _, limit in self._pulsed(i_cc):
             self.pulses += cells.size
-            self.array.pulse(cells.ravel(), volts, cycles / self.clk_hz, limit)
+            seconds = cycles / self.clk_hz
+            self.array.pulse(cells.ravel(), volts, seconds, limit, together=True)

@@ -604,7 +604,8 @@ class NumpyEngine:
         if reset:
             raise WardenStopped(f"the guard is in its safe state: {reset}")
         volts = self._rail_volts(address, Reg.RAIL_RESET)
-        self.array.pulse(cells[group], volts, min(widths[0], limit) / self.clk_hz, None)
+        seconds = min(widths[0], limit) / self.clk_hz
+        self.array.pulse(cells[group], volts, seconds, None, together=True)
         if widths[0] > limit:
             raise warden.cut(widths[0])
         volts, i_cc = self._rail_volts(address, Reg.RAIL_SET), self.converters.i_cc(gates)
@@ -694,7 +695,7 @@ class NumpyEngine:
             if not left.size:
                 continue
             self._count(instr["cell"] + left)
-            self.array.pulse(cells[left], volts[Reg.RAIL_RESET], reset_s, None)
+            self.array.pulse(cells[left], volts[Reg.RAIL_RESET], reset_s, None, together=True)
             self.array.pulse(cells[left], volts[Reg.RAIL_SET], set_s, i_cc[left])
             code[left] = found = self._read_codes(address, cells[left], tia_range)[0]
             used[left] = attempt

@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ohmloom.hw.isa import Instruction, Op, Reg, instruction
+from ohmloom.hw.isa import Instruction, Op, Reg, Train, instruction, pack_pulse
 from ohmloom.hw.ranges import AUTO
+from ohmloom.sim.array import SimulatedArray
 from ohmloom.sim.array.lines import Wires
+from ohmloom.sim.cosim.card import AnalogCard
 from ohmloom.sim.cosim.fault import Fault
 from ohmloom.sim.cosim.job import Job
 from ohmloom.sim.cosim.runner import run_cosim
@@ -32,6 +34,17 @@ def wired(job: Job, together: int = 3, then: tuple[Instruction, ...] = ()) -> Jo
         entries=job.image.entries | {"program/0": len(code)},
     )
     return replace(job, image=image, wires=WIRES)
+
+
+def pulsed(job: Job) -> Job:
+    """Behind ``PROGRAM`` row 0 gets a RESET of all its cells, too far for the last of them."""
+    device, params = job.device, list(job.image.params)
+    width = int(device.reset_width_s * job.clk_hz)
+    record = pack_pulse(Train(job.converters.dac_code(device.v_reset), width))
+    at = {"tile": 0, "row": 0, "column": 0, "count": 8, "down": 0}
+    job = wired(job, then=(instruction(Op.PULSE, **at, param=len(params)),))
+    image = replace(job.image, params=np.array([*params, *record], np.uint64))
+    return replace(job, image=image, wires=Wires(50.0, 2.0))
 
 
 def engine(job: Job) -> NumpyEngine:
@@ -82,3 +95,24 @@ def test_cells_written_in_another_order_are_found(make_job, tmp_path, monkeypatc
     job = wired(make_job(samples=1, cells=20), together=1)
     report = run_cosim(job, folder=tmp_path, simulator=Simulator.CXXRTL).report
     assert "programming tile 0" in str(report.first_mismatch)
+
+
+def test_pulses_of_a_group_share_what_their_row_drops(make_job, tmp_path, monkeypatch):
+    job = pulsed(make_job(samples=1, cells=8))
+    alone = engine(job)
+    alone.program_tile(0, job.levels[0])
+    off = alone.array.g[0, 0] < 5e-5
+    assert off[0] and not off[7]
+    report = run_cosim(job, folder=tmp_path, simulator=Simulator.CXXRTL).report
+    assert report.first_mismatch is None
+
+    pulse = SimulatedArray.pulse
+    monkeypatch.setattr(
+        AnalogCard, "_pulse",
+        lambda card, volts, i_cc, cycles: [
+            pulse(card.array, cells.ravel(), volts, cycles / card.clk_hz, limit)
+            for cells, _, limit in card._pulsed(i_cc)
+        ],
+    )  # fmt: skip
+    report = run_cosim(job, folder=tmp_path, simulator=Simulator.CXXRTL).report
+    assert "tile 0" in str(report.first_mismatch)
