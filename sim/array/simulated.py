@@ -372,15 +372,21 @@ class SimulatedArray:
     def _solve(self, tile: int) -> None:
         """Codes of a tile behind lines with resistance, if any of its cells has changed."""
         if self._wired is not None and self._stale[tile]:
-            g = self._tile_siemens(tile)
-            seen = self._wired.tile(tile, g)
-            self._g_code[tile] = self.device.g_codes(seen)
-            self._var_code[tile] = self.device.var_codes(np.minimum(seen, g))
+            self._g_code[tile], self._var_code[tile] = self._codes(tile)
             self._stale[tile] = False
 
     def _solve_all(self) -> None:
         for tile in np.flatnonzero(self._stale).tolist():
             self._solve(tile)
+
+    def _codes(
+        self, tile: int, gated: NDArray[np.bool_] | None = None
+    ) -> tuple[IntArray, IntArray]:
+        """Conductance and variance codes of a tile behind lines, with some gates on or all."""
+        assert self._wired is not None
+        g = self._tile_siemens(tile)
+        seen = self._wired.tile(tile, g, gated)
+        return self.device.g_codes(seen), self.device.var_codes(np.minimum(seen, g))
 
     def _tile_siemens(self, tile: int) -> FloatArray:
         """Conductances [S] of a tile's cells as reads have them, shape (rows, columns)."""
@@ -399,22 +405,19 @@ class SimulatedArray:
         return g
 
     def _refresh(self, tile: int) -> None:
-        """Bring a tile whose cells relax, and its codes, up to the present."""
+        """Bring a tile whose cells relax up to the present."""
         if self._relaxes:
             size = self.rows * self.columns
             cells = slice(tile * size, (tile + 1) * size)
             self._store(cells, self._fetch(cells))
-        self._solve(tile)
 
     def _single(self, cells: IntArray) -> tuple[FloatArray, FloatArray]:
         """Effective conductances of cells and their own [S], as the present has them."""
         if self._wired is None:
             g = self._conductance(self._fetch(cells))
             return g, g
-        if self._relaxes:
-            for tile in np.unique(cells // (self.rows * self.columns)).tolist():
-                whole = self.tile_cells(tile).reshape(-1)
-                self._store(whole, self._fetch(whole))
+        for tile in np.unique(cells // (self.rows * self.columns)).tolist():
+            self._refresh(tile)
         return self._wired.single(self._tile_siemens, cells, self.rows, self.columns)
 
     def _refuse(self, part: CellState, stress: Stress) -> None:
@@ -845,6 +848,7 @@ class SimulatedArray:
         tile = lines.tile
         with self._operands.lock:  # from several threads
             self._refresh(tile)
+            self._solve(tile)
             return self._operands.get(
                 lines, lambda: Operands.of(lines, self._g_code[tile], self._var_code[tile])
             )
@@ -881,12 +885,11 @@ class SimulatedArray:
         bits = np.asarray(bits)
         if bits.ndim != 2 or bits.shape[1] != self.rows:
             raise ArrayError(f"driven rows of shape {bits.shape}, expected (n, {self.rows})")
-        g_code, var_code = self._g_code[tile], self._var_code[tile]
-        if self._wired is not None and gated is not None and not gated.all():
-            g = self._tile_siemens(tile)
-            seen = self._wired.tile(tile, g, gated)
-            g_code = self.device.g_codes(seen)
-            var_code = self.device.var_codes(np.minimum(seen, g))
+        if self._wired is None or gated is None or gated.all():
+            self._solve(tile)
+            g_code, var_code = self._g_code[tile], self._var_code[tile]
+        else:
+            g_code, var_code = self._codes(tile, gated)
         total = exact_matmul(bits, g_code[:, columns], 1, G_CODE_MAX)
         var_code = var_code[:, columns]
         if not var_code.any():
@@ -910,6 +913,7 @@ class SimulatedArray:
         self._check_tile(tile)
         self._check_coded()
         self._refresh(tile)
+        self._solve(tile)
         volts = np.asarray(volts, dtype=np.float64)
         if volts.ndim < 1 or volts.shape[-1] != self.rows:
             raise ArrayError(f"row voltages of shape {volts.shape}, expected (..., {self.rows})")
