@@ -39,7 +39,7 @@ def test_cells_that_are_pulsed_together_are_the_network(cells, wires):
     whole = Network(only, wires).solve(ends(cells[0], -1.5)[:, np.newaxis]).cell_volts[..., 0]
     wanted = whole[cells] / (1.0 + wires.series_ohms * G[cells])
     given = np.full(len(cells[0]), -1.5)
-    found = Drops(wires, ROWS, COLUMNS).together(lambda v: G[cells] * v, *cells, given)
+    found = Drops(wires, ROWS, COLUMNS).together(lambda v: G[cells] * v, cells[0], cells[1], given)
     assert np.allclose(found, wanted, rtol=1e-9)
     assert (found > -1.5).all() and (found < -0.5).all()
 
@@ -54,7 +54,9 @@ def test_currents_that_bend_are_found(limit):
     only = np.zeros(G.shape)
     only[cells] = G[cells]
     given = np.full(4, 1.0)
-    found = Drops(wires, ROWS, COLUMNS).together(lambda v: bent(G[cells], v), *cells, given)
+    found = Drops(wires, ROWS, COLUMNS).together(
+        lambda v: bent(G[cells], v), cells[0], cells[1], given
+    )
     if np.isinf(limit):
         wanted = operate(lambda v: bent(only, v), wires, ends(cells[0], 1.0), np.zeros(COLUMNS))
         assert np.allclose(found, wanted.cell_volts[cells], rtol=1e-6)
@@ -97,7 +99,9 @@ def test_currents_that_no_voltages_give_are_refused():
     cells = CELLS["a row's"]
     drops = Drops(Wires(1e4, 1e4), ROWS, COLUMNS)
     with pytest.raises(ArrayError, match="voltages of pulsed cells are not found"):
-        drops.together(lambda v: np.where(v > 0, 1e-3, -1e-3) * 1e3, *cells, np.full(4, 1.0))
+        drops.together(
+            lambda v: np.where(v > 0, 1e-3, -1e-3) * 1e3, cells[0], cells[1], np.full(4, 1.0)
+        )
 
 
 def tile(wires: Wires | None, *, passive: bool = False) -> SimulatedArray:
