@@ -19,9 +19,10 @@ from .pipeline import Source, compile_network
 from .runner import build_engine, in_order
 
 SAMPLES = 32
+LINES = "line resistance"
 CAUSES = ("read noise", "programming error", "ADC")
-"""What can be switched off; what is left without any of them is quantisation: of
-activations, and of weights to the device's levels."""
+"""What can be switched off, and :data:`LINES` where lines have any; what is left without any of
+them is quantisation: of activations, and of weights to the device's levels."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class LayerBudget:
     error:
         With everything on.
     costs:
-        What each of :data:`CAUSES` adds to it, and ``"quantisation"``.
+        What each of :data:`CAUSES` adds to it, :data:`LINES` where lines have resistance, and
+        ``"quantisation"``.
     """
 
     name: str
@@ -68,8 +70,10 @@ def error_budget(
         faults,
     )
     fine = _run(sharp, x, faults)
-    none = _run(sharp, x, faults, read_noise=False, programmed=False)
-    runs = dict(zip(CAUSES, (quiet, exact, fine), strict=True))
+    none = _run(sharp, x, faults, read_noise=False, programmed=False, lines=False)
+    runs: dict[str, dict[str, np.ndarray]] = dict(zip(CAUSES, (quiet, exact, fine), strict=True))
+    if compiled.options.wires:
+        runs[LINES] = _run(compiled, x, faults, lines=False)
     found = []
     for name, floats in _floats(source, compiled, x):
         error = relative_error(everything[name], floats)
@@ -95,12 +99,16 @@ def _run(
     *,
     read_noise: bool = True,
     programmed: bool = True,
+    lines: bool = True,
 ) -> dict[str, np.ndarray]:
     """Values of every layer; not ``programmed`` means that cells are exactly on their levels."""
     if not programmed:
         on_level = compiled.device.levels[compiled.levels]
         faults = on_level if faults is None else np.where(np.isnan(faults), on_level, faults)
-    engine = build_engine(compiled, read_noise=read_noise, faults=faults)
+    # Cells that are all stuck are written for nothing.
+    engine = build_engine(
+        compiled, read_noise=read_noise, program=programmed, faults=faults, lines=lines
+    )
     trace = engine.infer(compiled.input.quantise(x))
     scales = {layer.name: layer.output for layer in compiled.layers}
     layers = in_order(compiled, trace.layers)

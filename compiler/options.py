@@ -7,10 +7,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..sim.array.lines import Wires
 from .encoding import Encoding, SchemeName
 from .scales import MAX_BITS, MIN_BITS
 
 MAX_SLICES = 8
+MAX_OHMS = 1e6
 
 
 class LayerOptions(BaseModel):
@@ -60,8 +62,15 @@ class Options(BaseModel):
     """Calibration samples whose integers are kept as golden vectors; 0: the network is not run."""
     layers: dict[str, LayerOptions] = Field(default_factory=dict)
     """By the name of a layer, or of the input, what is chosen for it."""
+    wire_ohms: Annotated[float, Field(ge=0, le=MAX_OHMS, allow_inf_nan=False)] = 0.0
+    """Resistance of a segment of a row or a column, from cell to cell [ohm]; 0: lines have none."""
     host: bool = True
     """Whether operators that have no lowering run on the host; else they are refused."""
+
+    @property
+    def wires(self) -> Wires | None:
+        """The lines of every tile; None: they have no resistance."""
+        return Wires(self.wire_ohms, self.wire_ohms) if self.wire_ohms else None
 
     def encodings(self, levels: int, layers: Sequence[str]) -> dict[int, Encoding]:
         """How weights lie in cells of so many levels, by the numbers of layers with these names."""

@@ -132,8 +132,8 @@ def write(engine: NumpyEngine, levels: NDArray[np.integer]) -> Written:
 class Estimate:
     """What writing a network's cells will take, from writing some of them.
 
-    A sampled cell stands for those of its level, whose places make no difference to it; no
-    cell is stuck.
+    A sampled cell stands for those of its level, whose places make no difference to it, or in
+    lines with resistance are as mixed as the sample's; no cell is stuck.
 
     Attributes
     ----------
@@ -161,8 +161,13 @@ class Estimate:
         few = replace(compiled, image=replace(compiled.image, tiles=tiles))
         engine = build_engine(few, program=False, array_type=MeteredArray)
         with _unsaid():
-            found = write(engine, sample.reshape(tiles, geometry.rows, geometry.columns))
-        return cls(compiled.levels, sample, found.reshaped((1, 1, sample.size)))
+            places = np.arange(sample.size)
+            if compiled.options.wires:
+                places = np.random.default_rng(0).permutation(places)
+            levels = np.empty_like(sample)
+            levels[places] = sample
+            found = write(engine, levels.reshape(tiles, geometry.rows, geometry.columns))
+        return cls(compiled.levels, sample, found.taken(places).reshaped((1, 1, sample.size)))
 
     def of_tiles(self, tiles: Sequence[int]) -> Written:
         """What some tiles will take."""

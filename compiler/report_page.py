@@ -85,6 +85,8 @@ def render_html(compiled: Compiled, report: dict[str, Any]) -> str:
         "ADC": f"{converters['adc_bits']} bits",
         "full scale of verify reads": f"{converters['verify_full_scale_a'] * 1e6:g} \u00b5A",
     }
+    if report["options"]["wire_ohms"]:
+        cards["of lines from cell to cell"] = si(report["options"]["wire_ohms"], "&Omega;")
     cycles, energy, writing = report["cycles"], report["energy"], report["programming"]
     if energy:
         cards["energy per inference, estimated"] = si(energy["joules"], "J")

@@ -60,6 +60,7 @@ def build_engine(
     array_type: type[SimulatedArray] = SimulatedArray,
     threads: int = 1,
     accelerator: str | None = None,
+    lines: bool = True,
 ) -> NumpyEngine:
     """The numpy engine on a fresh array, set up and, unless told otherwise, programmed.
 
@@ -78,6 +79,8 @@ def build_engine(
     accelerator:
         Name of what makes the products, as of :func:`~ohmloom.sim.engine.accelerator_of`; the
         same integers on any. None: the processor does.
+    lines:
+        Whether lines have the resistance that the options say.
 
     Raises
     ------
@@ -87,7 +90,10 @@ def build_engine(
     maker = None if accelerator is None else accelerator_of(accelerator)
     image, geometry = compiled.image, compiled.image.geometry
     seed = compiled.options.seed if seed is None else seed
-    array = array_type(compiled.device, image.tiles, geometry.rows, geometry.columns, seed)
+    array = array_type(
+        compiled.device, image.tiles, geometry.rows, geometry.columns, seed,
+        wires=compiled.options.wires if lines else None, passive=geometry.passive,
+    )  # fmt: skip
     if faults is not None:
         stuck = check_faults(faults, image.tiles, geometry).reshape(-1)
         cells = np.flatnonzero(~np.isnan(stuck))

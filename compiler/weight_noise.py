@@ -78,7 +78,7 @@ class WeightNoise:
 def weight_noise(device: str, options: Options | None = None, layer: str = "") -> WeightNoise:
     """How a device's levels scatter, learnt from an array that is written as a network's is.
 
-    Noise of reads is not in it: it is another one in each conversion.
+    Noise of reads is not in it: it is another one in each conversion. Nor is resistance of lines.
 
     Parameters
     ----------
@@ -108,7 +108,13 @@ def weight_noise(device: str, options: Options | None = None, layer: str = "") -
     source = calibrated(network, np.ones((1, inputs), np.float32))
     geometry = Geometry(tiles=4096, acc_width=64, param_depth=1 << 16, act_depth=1 << 16)
     single = options.model_copy(
-        update={"slices": 1, "scheme": plain.scheme, "layers": {}, "golden_samples": 0}
+        update={
+            "slices": 1,
+            "scheme": plain.scheme,
+            "layers": {},
+            "golden_samples": 0,
+            "wire_ohms": 0.0,
+        }
     )
     compiled = compile_network("levels", source, entry, geometry, single, Converters())
     array = build_engine(compiled).array

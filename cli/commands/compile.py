@@ -31,6 +31,13 @@ class Sensing(StrEnum):
     DIFFERENTIAL = "differential"
 
 
+def _finite(ohms: float) -> float:
+    """Neither bound refuses what is no number."""
+    if ohms != ohms:
+        raise typer.BadParameter("nan is no resistance")
+    return ohms
+
+
 def compile_model(
     model: Annotated[Path, typer.Argument(help="ONNX file.")],
     device: Annotated[str, typer.Option(help="Catalogue name, NAME:LEVELS, or a .toml file.")],
@@ -83,6 +90,12 @@ def compile_model(
     one_shot: Annotated[
         bool, typer.Option("--one-shot", help="Write cells once, without verify.")
     ] = False,
+    wire_ohms: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1e6, callback=_finite, help="Resistance of a line from cell to cell [ohm]."
+        ),
+    ] = 0.0,
     target_drop: Annotated[
         float | None,
         typer.Option(
@@ -133,6 +146,7 @@ def compile_model(
             spare=not no_spare,
             permute=not no_permute,
             verify=not one_shot,
+            wire_ohms=wire_ohms,
             seed=seed,
             clk_hz=clk_hz,
             host=not no_host,

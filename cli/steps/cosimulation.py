@@ -48,6 +48,7 @@ def cosimulate(
         clk_hz=compiled.options.clk_hz,
         fault=fault,
         stuck=stuck,
+        wires=compiled.options.wires,
     )
     return run_cosim(
         job,

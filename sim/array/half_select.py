@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .errors import ArrayError
+from .lines import operate
 from .simulated import SimulatedArray
 
 HALF_SELECT_MAX = 0.05
@@ -23,12 +26,15 @@ def pulse_lines(
 ) -> int:
     """One pulse on every cell of a tile whose lines differ.
 
+    In lines with resistance each cell has the voltage that the network of all cells gives it,
+    with currents as they are when the pulse begins; then none is quite without.
+
     Parameters
     ----------
     array, tile:
         The cells.
     row_volts, column_volts:
-        Of each line while the pulse lasts [V], shapes (rows,) and (columns,).
+        At the ends of each line while the pulse lasts [V], shapes (rows,) and (columns,).
     width_s:
         Width [s].
     i_cc:
@@ -42,13 +48,17 @@ def pulse_lines(
     ------
     ArrayError
         If the cells of a driven row that are not selected, those but the one with the
-        highest voltage, take more than 5 % of ``i_cc`` together; no cell changes.
+        highest voltage, take more than 5 % of ``i_cc`` together, or if there are no voltages
+        that the network can have; no cell changes.
     DeviceError
         As :meth:`SimulatedArray.pulse`.
     """
     rows, columns = (np.asarray(volts, dtype=np.float64) for volts in (row_volts, column_volts))
-    volts = rows[:, np.newaxis] - columns
     cells = array.tile_cells(tile)
+    if array.wires is None:
+        volts = rows[:, np.newaxis] - columns
+    else:
+        volts = operate(partial(array.currents, cells), array.wires, rows, columns).cell_volts
     for row in np.flatnonzero(rows):
         others = np.arange(columns.size) != np.argmax(np.abs(volts[row]))
         taken = float(np.abs(array.currents(cells[row, others], volts[row, others])).sum())

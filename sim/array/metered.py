@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from ..devices import Device
 from ..numerics import FloatArray
+from .lines import Wires
 from .simulated import SimulatedArray
 
 
@@ -28,19 +29,35 @@ class MeteredArray(SimulatedArray):
         another voltage by its square.
     """
 
-    def __init__(self, device: Device, tiles: int, rows: int, columns: int, seed: int) -> None:
-        super().__init__(device, tiles, rows, columns, seed)
+    def __init__(
+        self,
+        device: Device,
+        tiles: int,
+        rows: int,
+        columns: int,
+        seed: int,
+        *,
+        wires: Wires | None = None,
+        passive: bool = False,
+    ) -> None:
+        super().__init__(device, tiles, rows, columns, seed, wires=wires, passive=passive)
         self.pulse_joules: FloatArray = np.zeros((tiles, rows, columns))
         self.pulse_seconds: FloatArray = np.zeros((tiles, rows, columns))
         self.driven: FloatArray = np.zeros((tiles, rows))
         self._lock = Lock()
 
     def pulse(
-        self, cells: ArrayLike, volts: ArrayLike, width_s: ArrayLike, i_cc: ArrayLike | None
+        self,
+        cells: ArrayLike,
+        volts: ArrayLike,
+        width_s: ArrayLike,
+        i_cc: ArrayLike | None,
+        *,
+        together: bool = False,
     ) -> None:
         named = self._cells(cells)
         before = np.abs(self.currents(named, volts))
-        super().pulse(named, volts, width_s, i_cc)
+        super().pulse(named, volts, width_s, i_cc, together=together)
         amperes = np.maximum(before, np.abs(self.currents(named, volts)))
         if i_cc is not None:
             amperes = np.minimum(amperes, i_cc)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,12 @@ from ..numerics import (
     exact_matmul,
 )
 from .blocks import Block, blocks
+from .drops import Drops
 from .errors import ArrayError, Unsupported
+from .lines import Wires
 from .operands import Lines, OperandCache, Operands
 from .protocol import Limits
+from .wired import Wired
 
 _Z_UNIT = 1.0 / 4096.0
 _MVM_INDEX = 0xFFFF
@@ -67,7 +71,11 @@ def _used(mode: NDArray[np.uint8]) -> list[int]:
 
 
 class SimulatedArray:
-    """Tiles of cells of one device, 1T1R, lines without resistance.
+    """Tiles of cells of one device.
+
+    With ``wires`` reads and products see each cell through its lines, as an effective
+    conductance (:mod:`~ohmloom.sim.array.wired`), and pulses reach it through them
+    (:mod:`~ohmloom.sim.array.drops`). What sweeps put on cells is what is asked for.
 
     Parameters
     ----------
@@ -77,6 +85,10 @@ class SimulatedArray:
         Size; at most 2**28 cells.
     seed:
         Seed of every draw, 0 .. 2**32 - 1.
+    wires:
+        Resistance of the lines of each tile; None: they have none.
+    passive:
+        Whether cells are 1R, without transistors; else 1T1R, gate lines along the columns.
 
     Attributes
     ----------
@@ -85,7 +97,7 @@ class SimulatedArray:
         relaxes is brought up to date when something is asked of it.
     g_code, var_code:
         Conductance and read-variance codes, int32, not to be written to: what sums are made
-        of. 0 for a device without a mode that holds weights.
+        of, with all gates on. 0 for a device without a mode that holds weights.
     reads:
         Single reads since the cell's last pulse, uint32.
     elapsed_s:
@@ -94,7 +106,17 @@ class SimulatedArray:
         Temperature of the surroundings [K].
     """
 
-    def __init__(self, device: Device, tiles: int, rows: int, columns: int, seed: int) -> None:
+    def __init__(
+        self,
+        device: Device,
+        tiles: int,
+        rows: int,
+        columns: int,
+        seed: int,
+        *,
+        wires: Wires | None = None,
+        passive: bool = False,
+    ) -> None:
         if min(tiles, rows, columns) < 1 or tiles * rows * columns > 1 << PLACE_BITS:
             raise ArrayError(
                 f"an array of {tiles} x {rows} x {columns} cells is outside 1..2^{PLACE_BITS}"
@@ -102,6 +124,10 @@ class SimulatedArray:
         self.device = device
         self.tiles, self.rows, self.columns = tiles, rows, columns
         self.seed = seed
+        self.wires = wires
+        self._wired = None if wires is None else Wired(wires, passive=passive)
+        self._drops = Drops(wires, rows, columns) if wires is not None and not passive else None
+        self._stale = np.zeros(tiles, dtype=np.bool_)  # whose codes are to be solved for
         shape = (tiles, rows, columns)
         cells = np.arange(tiles * rows * columns)
         made = device.modes[0]
@@ -135,10 +161,12 @@ class SimulatedArray:
 
     @property
     def g_code(self) -> NDArray[np.int32]:
+        self._solve_all()
         return _frozen(self._g_code)
 
     @property
     def var_code(self) -> NDArray[np.int32]:
+        self._solve_all()
         return _frozen(self._var_code)
 
     def set_codes(
@@ -146,13 +174,15 @@ class SimulatedArray:
     ) -> None:
         """Give cells codes that are not those of their state, until that changes.
 
-        For comparisons that a fault is planted in, or that need sums of their own choice.
+        For comparisons that a fault is planted in, or that need sums of their own choice. In
+        lines with resistance single reads know nothing of it.
 
         Parameters
         ----------
         where:
             Numpy index of the cells in an array (tiles, rows, columns).
         """
+        self._solve_all()
         for codes, wanted in ((self._g_code, g_code), (self._var_code, var_code)):
             if wanted is not None:
                 codes[where] = wanted
@@ -220,6 +250,10 @@ class SimulatedArray:
         self._check_tile(tile)
         if self.g.shape != other.g.shape:
             raise ArrayError(f"arrays of {self.g.shape} and {other.g.shape} cells do not match")
+        if self.wires != other.wires:
+            raise ArrayError("arrays whose lines differ do not match")
+        self._solve(tile)
+        other._solve(tile)
         own = ("_g_code", "_var_code", "reads")
         return [
             *((getattr(self.state, n)[tile], getattr(other.state, n)[tile]) for n in _STATE),
@@ -317,11 +351,45 @@ class SimulatedArray:
         self._recode(cells, part)
 
     def _recode(self, cells: slice | IntArray, part: CellState) -> None:
-        if self.device.weights is not None:
-            g = self._conductance(part)
-            self._g_code.reshape(-1)[cells] = self.device.g_codes(g)
-            self._var_code.reshape(-1)[cells] = self.device.var_codes(g)
-            self._operands.clear()
+        if self.device.weights is None:
+            return
+        self._operands.clear()
+        if self._wired is not None:
+            self._stale[self._tiles_of(cells)] = True
+            return
+        g = self._conductance(part)
+        self._g_code.reshape(-1)[cells] = self.device.g_codes(g)
+        self._var_code.reshape(-1)[cells] = self.device.var_codes(g)
+
+    def _tiles_of(self, cells: slice | IntArray) -> slice | IntArray:
+        """Numpy index of the tiles that cells, numbers or a slice without gaps, are in."""
+        size = self.rows * self.columns
+        if isinstance(cells, slice):
+            return slice(cells.start // size, -(-cells.stop // size))
+        return cells // size
+
+    def _solve(self, tile: int) -> None:
+        """Codes of a tile behind lines with resistance, if any of its cells has changed."""
+        if self._wired is not None and self._stale[tile]:
+            self._g_code[tile], self._var_code[tile] = self._codes(tile)
+            self._stale[tile] = False
+
+    def _solve_all(self) -> None:
+        for tile in np.flatnonzero(self._stale).tolist():
+            self._solve(tile)
+
+    def _codes(
+        self, tile: int, gated: NDArray[np.bool_] | None = None
+    ) -> tuple[IntArray, IntArray]:
+        """Conductance and variance codes of a tile behind lines, with some gates on or all."""
+        assert self._wired is not None
+        g = self._tile_siemens(tile)
+        seen = self._wired.tile(tile, g, gated)
+        return self.device.g_codes(seen), self.device.var_codes(np.minimum(seen, g))
+
+    def _tile_siemens(self, tile: int) -> FloatArray:
+        """Conductances [S] of a tile's cells as reads have them, shape (rows, columns)."""
+        return self._conductance(self.state.take(tile))
 
     def _conductance(self, part: CellState) -> FloatArray:
         """Conductance [S] at the read voltage and the present temperature."""
@@ -341,6 +409,15 @@ class SimulatedArray:
             size = self.rows * self.columns
             cells = slice(tile * size, (tile + 1) * size)
             self._store(cells, self._fetch(cells))
+
+    def _single(self, cells: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Effective conductances of cells and their own [S], as the present has them."""
+        if self._wired is None:
+            g = self._conductance(self._fetch(cells))
+            return g, g
+        for tile in np.unique(cells // (self.rows * self.columns)).tolist():
+            self._refresh(tile)
+        return self._wired.single(self._tile_siemens, cells, self.rows, self.columns)
 
     def _refuse(self, part: CellState, stress: Stress) -> None:
         with self._named():
@@ -487,9 +564,24 @@ class SimulatedArray:
         )
 
     def pulse(
-        self, cells: ArrayLike, volts: ArrayLike, width_s: ArrayLike, i_cc: ArrayLike | None
+        self,
+        cells: ArrayLike,
+        volts: ArrayLike,
+        width_s: ArrayLike,
+        i_cc: ArrayLike | None,
+        *,
+        together: bool = False,
     ) -> None:
         """One pulse on each cell; ``volts``, ``width_s`` and ``i_cc`` broadcast with ``cells``.
+
+        In lines with resistance a cell with a transistor has what they leave of ``volts``, with
+        currents as they are when the pulse begins. Of a passive array ``volts`` are those across
+        the cells (:func:`~ohmloom.sim.array.pulse_lines`).
+
+        Parameters
+        ----------
+        together:
+            Whether cells, of one tile then, have it at the same time, else one after the other.
 
         Raises
         ------
@@ -503,6 +595,7 @@ class SimulatedArray:
         if not cells.size:
             return
         stress = Stress.on(cells.shape, volts, width_s, i_cc, self.temperature_k).flat()
+        stress = self._behind_lines(cells.reshape(-1), stress, together=together)
         parts = [(block, self._fetch(block.index)) for block in blocks(cells.reshape(-1))]
         for block, part in parts:
             self._refuse(part, stress.take(block.where))
@@ -516,6 +609,20 @@ class SimulatedArray:
             self._store(block.index, self._end_of_life(block.cells, after))
             self.reads.reshape(-1)[block.index] = 0
         self.elapsed_s += float(np.max(width_s))
+
+    def _behind_lines(self, cells: IntArray, stress: Stress, *, together: bool) -> Stress:
+        """What lines with resistance leave of a stress (cells,)."""
+        if self._drops is None:
+            return stress
+        tile, place = np.divmod(cells, self.rows * self.columns)
+        if together and (tile != tile[0]).any():
+            raise ArrayError("cells of several tiles are not pulsed together")
+
+        def law(volts: FloatArray) -> FloatArray:
+            return np.clip(self.currents(cells, volts), -stress.i_cc, stress.i_cc)
+
+        solve = self._drops.together if together else self._drops.apart
+        return replace(stress, volts=solve(law, *np.divmod(place, self.columns), stress.volts))
 
     def sweep(
         self, cells: ArrayLike, volts: ArrayLike, step_s: float, i_cc: float | None
@@ -673,6 +780,9 @@ class SimulatedArray:
     def verify_totals(self, cells: ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
         """One single read of each cell, as the integers that a conversion takes.
 
+        Cells of a row are read side by side, with the gates of their columns on: in lines with
+        resistance that counts.
+
         Returns
         -------
         total, variance, z:
@@ -680,6 +790,10 @@ class SimulatedArray:
         """
         cells = self._distinct(cells)
         self._check_coded()
+        if self._wired is not None:
+            seen, own = self._single(cells)
+            variance = self.device.var_codes(np.minimum(seen, own))
+            return self.device.g_codes(seen), variance, self._verify_draw(cells)
         if self._relaxes:
             self._store(cells, self._fetch(cells))
         z = self._verify_draw(cells)
@@ -701,10 +815,12 @@ class SimulatedArray:
     def read(self, cells: ArrayLike) -> FloatArray:
         """One single read of each cell, in the range that fits: conductance [S] with noise."""
         cells = self._distinct(cells)
-        part = self._fetch(cells)
-        noise = np.array([mode.p.read.noise.value for mode in self.device.modes])[part.mode]
+        seen, own = self._single(cells)
+        mode = self.state.mode.reshape(-1)[cells]
+        noise = np.array([mode.p.read.noise.value for mode in self.device.modes])[mode]
         z = self._verify_draw(cells) * _Z_UNIT
-        return self._conductance(part) * (1.0 + noise * z)
+        noisy = np.minimum(seen, own)
+        return (seen - noisy) + noisy * (1.0 + noise * z)
 
     def currents(self, cells: ArrayLike, volts: ArrayLike) -> FloatArray:
         """Currents [A] of cells at voltages [V], of their shape, as they are and without noise."""
@@ -731,12 +847,17 @@ class SimulatedArray:
         tile = lines.tile
         with self._operands.lock:  # from several threads
             self._refresh(tile)
+            self._solve(tile)
             return self._operands.get(
                 lines, lambda: Operands.of(lines, self._g_code[tile], self._var_code[tile])
             )
 
     def column_totals(
-        self, tile: int, bits: ArrayLike, columns: slice = slice(None)
+        self,
+        tile: int,
+        bits: ArrayLike,
+        columns: slice = slice(None),
+        gated: NDArray[np.bool_] | None = None,
     ) -> tuple[IntArray, IntArray]:
         """Exact sums of a tile's codes over the driven rows.
 
@@ -748,6 +869,9 @@ class SimulatedArray:
             Driven rows, 0 or 1, shape (n, rows).
         columns:
             Which of them; all without it.
+        gated:
+            Columns whose gates are on, shape (columns,); all without it. Only in lines with
+            resistance does it make a difference to the others.
 
         Returns
         -------
@@ -760,8 +884,13 @@ class SimulatedArray:
         bits = np.asarray(bits)
         if bits.ndim != 2 or bits.shape[1] != self.rows:
             raise ArrayError(f"driven rows of shape {bits.shape}, expected (n, {self.rows})")
-        total = exact_matmul(bits, self.g_code[tile, :, columns], 1, G_CODE_MAX)
-        var_code = self.var_code[tile, :, columns]
+        if self._wired is None or gated is None or gated.all():
+            self._solve(tile)
+            g_code, var_code = self._g_code[tile], self._var_code[tile]
+        else:
+            g_code, var_code = self._codes(tile, gated)
+        total = exact_matmul(bits, g_code[:, columns], 1, G_CODE_MAX)
+        var_code = var_code[:, columns]
         if not var_code.any():
             return total, np.zeros_like(total)
         return total, exact_matmul(bits, var_code, 1, VAR_CODE_MAX)
@@ -783,15 +912,16 @@ class SimulatedArray:
         self._check_tile(tile)
         self._check_coded()
         self._refresh(tile)
+        self._solve(tile)
         volts = np.asarray(volts, dtype=np.float64)
         if volts.ndim < 1 or volts.shape[-1] != self.rows:
             raise ArrayError(f"row voltages of shape {volts.shape}, expected (..., {self.rows})")
         if not (np.abs(volts) <= self.device.v_read).all():
             raise ArrayError(f"row voltages beyond V_read = {self.device.v_read:g} V would disturb")
         device = self.device
-        conductance = self.g_code[tile] * device.g_lsb
+        conductance = self._g_code[tile] * device.g_lsb
         deviation = device.g_lsb * 0.5**device.var_exponent
-        variance = self.var_code[tile] * (deviation * deviation)
+        variance = self._var_code[tile] * (deviation * deviation)
         shape = (*volts.shape[:-1], self.columns)
         current, spread = np.zeros(shape), np.zeros(shape)
         for row in range(self.rows):  # a fixed order: float sums must not depend on BLAS

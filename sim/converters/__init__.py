@@ -12,7 +12,7 @@ from .card import (
 )
 from .channels import Channels, Readout, calibrate
 from .codes import Scales, codes_of
-from .half_select import HalfSelected, Scheme, half_select
+from .half_select import HalfSelected, half_select
 
 __all__ = [
     "ADC_BITS",
@@ -26,7 +26,6 @@ __all__ = [
     "HalfSelected",
     "Readout",
     "Scales",
-    "Scheme",
     "Sensing",
     "calibrate",
     "codes_of",

@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
-from .card import DAC_BITS, Converters
-
-
-class Scheme(Enum):
-    """Highest voltage of a cell that is not selected."""
-
-    HALF = "V/2"
-    """Cells of the selected row and column; the others get nothing."""
-    THIRD = "V/3"
-    """Every other cell."""
+from ..array.lines import Bias
+from .card import DAC_BITS, ConverterError, Converters
 
 
 @dataclass(frozen=True)
@@ -27,17 +18,22 @@ class HalfSelected:
     others: bool
 
 
-def half_select(converters: Converters, volts: float, scheme: Scheme) -> HalfSelected:
+def half_select(converters: Converters, volts: float, bias: Bias) -> HalfSelected:
     """The codes with which the selected cell gets ``volts``, as the DAC of one rail would.
+
+    The voltages between lines are those of :func:`~ohmloom.sim.array.lines.line_volts`; the rows
+    that are not selected are at 0 V.
 
     Raises
     ------
     ConverterError
-        If no rail reaches that far.
+        If no rail reaches that far, or the bias is neither V/2 nor V/3.
     """
+    if bias not in (Bias.HALF, Bias.THIRD):
+        raise ConverterError(f"lines that are {bias.value}, a card's rails make V/2 and V/3")
     zero = 1 << DAC_BITS - 1
     code = converters.dac_code(volts) - zero
-    if scheme is Scheme.HALF:
+    if bias is Bias.HALF:
         part, others = abs(code) // 2, 0
     else:
         part = others = (abs(code) + 1) // 3
@@ -46,5 +42,5 @@ def half_select(converters: Converters, volts: float, scheme: Scheme) -> HalfSel
         rail=zero + code - sign * part,
         program=zero - sign * part,
         on=zero + sign * others,
-        others=scheme is Scheme.THIRD,
+        others=bias is Bias.THIRD,
     )

@@ -273,15 +273,12 @@ class AnalogCard:
         sensed = self._sensed()
         device = self.array.device
         self.conversions += 1
-        total, variance = (
-            np.where(sensed, v[0], 0)
-            for v in self.array.column_totals(self.tile, bits[np.newaxis, :].astype(np.int64))
-        )
+        total, variance, z = np.zeros((3, columns), np.int64)
         if tag.inference:
+            total, variance = (np.where(sensed, part, 0) for part in self._totals(bits))
             places = self.tile * columns + np.arange(columns)
             z = draw_normal(self.array.seed, Domain.INFERENCE, places, tag.epoch, tag.index)
         else:
-            z = np.zeros(columns, np.int64)
             rows, selected = np.flatnonzero(bits), np.flatnonzero(sensed)
             # Several cells of a row are read side by side, each by its column's TIA.
             if len(rows) != 1 or not len(selected):
@@ -289,7 +286,7 @@ class AnalogCard:
                     f"a single read drives {len(rows)} rows and senses {len(selected)} columns"
                 )
             cell = (self.tile * self.geometry.rows + rows) * columns + selected
-            _, _, z[selected] = self.array.verify_totals(cell)
+            total[selected], variance[selected], z[selected] = self.array.verify_totals(cell)
         codes = np.zeros(columns, np.int64)
         if not self.sensor.any() or self._dac[Dac.RAIL_A] != 0x8000:
             codes, _ = self.readout.convert(
@@ -410,6 +407,13 @@ class AnalogCard:
         tia = self.lines.column_tia
         return tia if self.geometry.passive else tia & self.lines.gate_on
 
+    def _totals(self, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sums of all columns over driven rows, of codes and of variance codes."""
+        gated = None if self.geometry.passive else self.lines.gate_on
+        driven = bits[np.newaxis, :].astype(np.int64)
+        total, variance = self.array.column_totals(self.tile, driven, gated=gated)
+        return total[0], variance[0]
+
     def _gain(self):
         volts = self.converters.dac_volts(self._dac[Dac.RAIL_A])
         return self.converters.gain(self.array.device.g_lsb, volts, self.tia_range)
@@ -421,9 +425,9 @@ class AnalogCard:
         if self._dac[Dac.RAIL_A] == 0x8000 or not bits.any() or not sensed.any():
             codes = np.zeros(self.geometry.columns)
         else:
-            total, _ = self.array.column_totals(self.tile, bits[np.newaxis, :].astype(np.int64))
+            total, _ = self._totals(bits)
             gain = self._gain()
-            codes = np.where(sensed, total[0] * gain.mantissa / 2.0**gain.shift, 0.0)
+            codes = np.where(sensed, total * gain.mantissa / 2.0**gain.shift, 0.0)
             codes = np.clip(codes, -TIA_RAIL_CODES, TIA_RAIL_CODES)
         if self.sensor.any():
             sensors = self.readout.temperature_codes(0, slice(self.geometry.columns))
@@ -461,4 +465,5 @@ class AnalogCard:
             return
         for cells, _, limit in self._pulsed(i_cc):
             self.pulses += cells.size
-            self.array.pulse(cells.ravel(), volts, cycles / self.clk_hz, limit)
+            seconds = cycles / self.clk_hz
+            self.array.pulse(cells.ravel(), volts, seconds, limit, together=True)

@@ -33,7 +33,6 @@ from ...hw.link.coroutine import AsyncLinkClient, AsyncTransport
 from ...hw.link.protocol import Info, Space
 from ...hw.profile import quarters
 from ...hw.ranges import RANGE_BITS
-from ..array import SimulatedArray
 from ..devices import LevelPulses
 from ..engine import NumpyEngine
 from ..engine.protocol import Host, Trace
@@ -93,15 +92,6 @@ class Verdict(AssertionError):
     """The RTL and the numpy engine differ."""
 
 
-def _array(job: Job) -> SimulatedArray:
-    geometry = job.image.geometry
-    array = SimulatedArray(job.device, job.image.tiles, geometry.rows, geometry.columns, job.seed)
-    if job.stuck:
-        cells, siemens = zip(*job.stuck, strict=True)
-        array.stick(np.array(cells, np.int64), siemens)
-    return array
-
-
 def _predict(job: Job) -> Inference | None:
     """Cycles of the inferences by the cost model, if it has any for the program."""
     front_end = front_end_cycles(job.image.geometry, job.clk_hz, job.adc)
@@ -138,8 +128,8 @@ class Comparison:
         self.harness = harness
         self.progress = progress
         self.host = host
-        self.array = _array(job)
-        self.reference_array = _array(job)
+        self.array = job.array()
+        self.reference_array = job.array()
         self.converters = job.converters
         self.reference = NumpyEngine(
             job.image, self.reference_array, self.converters, job.clk_hz, job.seed, host=host

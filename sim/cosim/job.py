@@ -19,6 +19,8 @@ from ...hw.afe.array_card import ADCS
 from ...hw.geometry import Geometry
 from ...hw.image import HostCall, Image, LayerSpan, Span
 from ...hw.isa import assemble, parse
+from ..array import SimulatedArray
+from ..array.lines import Wires
 from ..converters import Converters
 from ..devices import Device
 from ..devices.record import from_record, to_record
@@ -58,6 +60,8 @@ class Job:
         Stuck-at faults of the array: flat cell numbers and conductances [S].
     adc : AdcPart
         Converters of the card.
+    wires : Wires or None
+        Resistance of the array's lines.
     """
 
     image: Image
@@ -73,9 +77,22 @@ class Job:
     jump: bool = True
     stuck: tuple[tuple[int, float], ...] = ()
     adc: AdcPart = ad7606c.PART
+    wires: Wires | None = None
 
     def __post_init__(self) -> None:
         self.converters.require_card()
+
+    def array(self) -> SimulatedArray:
+        """The cells as made, with those that are stuck."""
+        geometry = self.image.geometry
+        array = SimulatedArray(
+            self.device, self.image.tiles, geometry.rows, geometry.columns, self.seed,
+            wires=self.wires, passive=geometry.passive,
+        )  # fmt: skip
+        if self.stuck:
+            cells, siemens = zip(*self.stuck, strict=True)
+            array.stick(np.array(cells, np.int64), siemens)
+        return array
 
     def save(self, folder: Path) -> None:
         """Write the job as ``job.json`` and ``job.npz``."""
@@ -97,6 +114,7 @@ class Job:
             "jump": self.jump,
             "stuck": self.stuck,
             "adc": self.adc.name,
+            "wires": None if self.wires is None else asdict(self.wires),
         }
         (folder / "job.json").write_text(json.dumps(document, indent=1))
         np.savez(
@@ -141,6 +159,7 @@ class Job:
                 jump=document["jump"],
                 stuck=tuple((cell, siemens) for cell, siemens in document["stuck"]),
                 adc=ADCS[document["adc"]],
+                wires=Wires(**document["wires"]) if document["wires"] else None,
             )
 
 

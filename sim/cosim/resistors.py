@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..array import Lines, Operands
 from ..numerics import Domain, IntArray, draw_normal
@@ -33,6 +33,7 @@ class Resistors:
 
     tiles = 1
     listens = False
+    wires = None
 
     def __init__(self, ohms: ArrayLike, sigma: float = 0.0, seed: int = 0) -> None:
         resistance = np.asarray(ohms, dtype=np.float64)
@@ -49,7 +50,11 @@ class Resistors:
         return Operands.of(lines, self.g_code, self.var_code)
 
     def column_totals(
-        self, tile: int, bits: ArrayLike, columns: slice = slice(None)
+        self,
+        tile: int,
+        bits: ArrayLike,
+        columns: slice = slice(None),
+        gated: NDArray[np.bool_] | None = None,
     ) -> tuple[IntArray, IntArray]:
         """Sums of conductance and variance codes over the driven rows, shape (n, columns)."""
         driven = np.asarray(bits, dtype=np.int64)

@@ -264,8 +264,7 @@ def run_tour(job: Job, parts: Sequence[Sequence[Step]], progress: Progress) -> l
     Verdict
         As :func:`run_session`.
     """
-    geometry = job.image.geometry
-    array = SimulatedArray(job.device, job.image.tiles, geometry.rows, geometry.columns, job.seed)
+    array = job.array()
     return [done for steps in parts if steps for done in run_session(job, steps, progress, array)]
 
 
@@ -279,9 +278,8 @@ class Session:
         self.job = job
         self.harness = harness
         self.progress = progress
-        size = (job.image.tiles, geometry.rows, geometry.columns, job.seed)
-        self.array = array or SimulatedArray(job.device, *size)
-        twin = SimulatedArray(job.device, *size)
+        self.array = array or job.array()
+        twin = job.array()
         for tile in range(job.image.tiles):
             twin.copy_tile(self.array, tile)
         self.reference = NumpyEngine(job.image, twin, job.converters, job.clk_hz, job.seed)

@@ -612,7 +612,8 @@ class NumpyEngine:
         if reset:
             raise WardenStopped(f"the guard is in its safe state: {reset}")
         volts = self._rail_volts(address, Reg.RAIL_RESET)
-        self.array.pulse(cells[group], volts, min(widths[0], limit) / self.clk_hz, None)
+        seconds = min(widths[0], limit) / self.clk_hz
+        self.array.pulse(cells[group], volts, seconds, None, together=True)
         if widths[0] > limit:
             raise warden.cut(widths[0])
         volts, i_cc = self._rail_volts(address, Reg.RAIL_SET), self.converters.i_cc(gates)
@@ -622,6 +623,21 @@ class NumpyEngine:
             raise WardenStopped(f"the guard is in its safe state: {sets[int(gates[first])]}")
         self.array.pulse(cells[first : first + 1], volts, limit / self.clk_hz, i_cc[first])
         raise warden.cut(widths[1])
+
+    def _side_by_side(self, instr: Instruction, *, auto: bool = False) -> list[IntArray]:
+        """Cells of an instruction that are handled one part after the other.
+
+        Without resistance of the lines no cell feels another one, and all are one part. Else a
+        part is what the controller has on the lines at once: a group, or a cell with ``auto``.
+        """
+        count, begin, parts = instr["count"], 0, list[IntArray]()
+        if self.array.wires is None:
+            return [np.arange(count)]
+        while begin < count:
+            end = begin + 1 if auto else self._group(instr, begin)[1]
+            parts.append(np.arange(begin, end))
+            begin = end
+        return parts
 
     def _group(self, instr: Instruction, cell: int) -> tuple[int, int]:
         """First and last + 1 of the cells of a ``PROGRAM`` that are RESET with one of them."""
@@ -679,14 +695,15 @@ class NumpyEngine:
 
         code, used, least, most = np.zeros((4, cells.size), dtype=np.int64)
         done, worn = np.zeros((2, cells.size), dtype=bool)
-        for attempt in range(1, tries + 1):
-            left = np.flatnonzero(~(done | worn))
+        turns = product(self._side_by_side(instr), range(1, tries + 1))
+        for part, attempt in turns:
+            left = part[~(done | worn)[part]]
             worn[left] = self._spent(instr["cell"] + left)
             left = left[~worn[left]]
             if not left.size:
-                break
+                continue
             self._count(instr["cell"] + left)
-            self.array.pulse(cells[left], volts[Reg.RAIL_RESET], reset_s, None)
+            self.array.pulse(cells[left], volts[Reg.RAIL_RESET], reset_s, None, together=True)
             self.array.pulse(cells[left], volts[Reg.RAIL_SET], set_s, i_cc[left])
             code[left] = found = self._read_codes(address, cells[left], tia_range)[0]
             used[left] = attempt
@@ -712,11 +729,15 @@ class NumpyEngine:
     def _read(self, address: int, instr: Instruction) -> None:
         cells = self._cells(address, instr)
         auto = bool(self.registers[Reg.TIA_RANGE] & AUTO)
-        if auto:
-            code, ranges, saturated = self._read_auto(address, cells)
-        else:
-            code, saturated = self._read_codes(address, cells, self._range())
-            ranges = np.full_like(code, self._range())
+        code, ranges = np.full((2, cells.size), self._range(), dtype=np.int64)
+        saturated = np.zeros(cells.size, dtype=bool)
+        for part in self._side_by_side(instr, auto=auto):
+            if auto:
+                found = self._read_auto(address, cells[part])
+                code[part], ranges[part], saturated[part] = found
+            else:
+                found = self._read_codes(address, cells[part], self._range())
+                code[part], saturated[part] = found
         for n, (c, r, s) in enumerate(zip(code, ranges, saturated, strict=True)):
             self.cell_memory[n] = pack_result(int(c), 0, CellStatus.READ, int(r), bool(s))
         # A code of a range that the controller has chosen says nothing of a written cell.

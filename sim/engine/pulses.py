@@ -123,7 +123,7 @@ class LinePulser:
         if codes:
             column_currents(self.array, self.cells, volts, seconds, limit)
         else:
-            self.array.pulse(self.cells.reshape(-1), volts, seconds, limit)
+            self.array.pulse(self.cells.reshape(-1), volts, seconds, limit, together=True)
         if self.warden is not None and width < asked:
             raise self.warden.cut(asked)
         return codes

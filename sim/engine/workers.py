@@ -6,21 +6,16 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
+
+from ..blas import blas_threads
 
 _SHARED = 1 << 17
 """Of fewer numbers a thread takes longer to begin than to end."""
 _Part = TypeVar("_Part")
 _Made = TypeVar("_Made")
-
-
-@lru_cache(maxsize=1)
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()
 
 
 class Workers:
@@ -39,7 +34,7 @@ class Workers:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """While it lasts BLAS starts no threads of its own."""
-        with _libraries().limit(limits=1, user_api="blas"):
+        with blas_threads(1):
             yield
 
     def shares(self, count: int, numbers: int) -> list[slice]:

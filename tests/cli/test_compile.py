@@ -231,3 +231,30 @@ def test_an_error_budget(compile_with: Any, tmp_path: Path) -> None:
     lines = result.data["error_budget"]
     assert len(lines) == 2 and all("read noise 0.00%" in line for line in lines)
     assert "Error budget" in (tmp_path / "d.ohm" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "engines", [("numpy",), pytest.param(("numpy", "cxxrtl"), marks=pytest.mark.slow)]
+)
+def test_lines_with_resistance(
+    engines: tuple[str, ...], compile_with: Any, command: Any, digits: Path, tmp_path: Path
+) -> None:
+    bundle, x = tmp_path / "d.ohm", tmp_path / "x.npy"
+    np.save(x, np.load(digits / "test_x.npy")[:2])
+    given = "--device", "ideal", "--one-shot"
+
+    def output(engine: str) -> np.ndarray:
+        found = tmp_path / "y.npy"
+        command("run", bundle, "--input", x, "--engine", engine, "--output", found)
+        return np.load(found)
+
+    compile_with(None, None, *given, "--wire-ohms", 2, "--budget")
+    report = json.loads((bundle / "report.json").read_text())
+    assert report["options"]["wire_ohms"] == 2
+    assert all(layer["costs"]["line resistance"] > 0.01 for layer in report["budget"])
+    wired = [output(engine) for engine in engines]
+    assert all(np.array_equal(each, wired[0]) for each in wired)
+    compile_with(None, None, *given)
+    assert not np.array_equal(output("numpy"), wired[0])
+    for ohms in ("nan", "-1", "inf"):
+        assert compile_with(None, None, "--wire-ohms", ohms).code == 2

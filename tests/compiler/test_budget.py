@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ohmloom.compiler.budget import CAUSES, error_budget
+from ohmloom.compiler.budget import CAUSES, LINES, error_budget
 from ohmloom.compiler.frontend import load_model
 from ohmloom.compiler.options import Options
 from ohmloom.compiler.pipeline import calibrated, compile_network
@@ -64,3 +64,14 @@ def test_stuck_cells_are_stuck_in_every_run(source):
     sound, broken = budget(source, ogb), budget(source, ogb, faults=faults)
     assert all(b.costs["quantisation"] > 2 * s.costs["quantisation"]
                for s, b in zip(sound, broken, strict=True))  # fmt: skip
+
+
+def test_lines_with_resistance_are_a_cause_of_their_own(source):
+    ideal = load("ideal:256")
+    without, little, more = (budget(source, ideal, verify=False, wire_ohms=r) for r in (0, 0.5, 2))
+    assert all(LINES not in layer.costs for layer in without)
+    for none, some, many in zip(without, little, more, strict=True):
+        assert set(some.costs) == {*CAUSES, "quantisation", LINES}
+        assert some.costs["quantisation"] == none.costs["quantisation"] == none.error
+        assert many.costs[LINES] > 2 * some.costs[LINES] > 0
+        assert some.error**2 == pytest.approx(none.error**2 + some.costs[LINES] ** 2)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_factor, cho_solve
-from threadpoolctl import threadpool_limits
 
+from ...blas import blas_threads
 from ...numerics import FloatArray, IntArray
 from ..errors import ArrayError
 from .blocks import Blocks, Flows
@@ -93,14 +93,22 @@ class Network:
         count = rows * columns
         flat = cells.reshape(count, *cells.g.shape[2:])
         groups = [flat.at(slice(n, n + _TOGETHER)) for n in range(0, count, _TOGETHER)]
-        with threadpool_limits(1), ThreadPoolExecutor(self.threads) as pool:
-            made = list(pool.map(lambda group: Blocks.of(group, keep=keep), groups))
+
+        def block(group: Cells) -> tuple[Blocks, FloatArray]:
+            return Blocks.of(group, keep=keep)
+
+        with blas_threads(1):
+            if self.threads == 1 or len(groups) == 1:
+                made = [block(group) for group in groups]
+            else:
+                with ThreadPoolExecutor(self.threads) as pool:
+                    made = list(pool.map(block, groups))
         parts = [
             Part.small(y, n, (True, n % columns < columns - 1 or wires.drive_both,
                               n >= columns or wires.sense_both, True))
             for n, y in enumerate(y for _, ys in made for y in ys)
         ]  # fmt: skip
-        with threadpool_limits(self.threads):
+        with blas_threads(self.threads):
             whole = tree([parts[n : n + columns] for n in range(0, count, columns)], keep=keep)
         return [blocks for blocks, _ in made] if keep else [], whole
 

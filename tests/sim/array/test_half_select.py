@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ohmloom.sim.array import HALF_SELECT_MAX, ArrayError, SimulatedArray, pulse_lines
+from ohmloom.sim.array.lines import Network, Wires
 from ohmloom.sim.devices import load
 
 VOLTS, WIDTH_S, I_CC = 1.2, 0.6e-3, 60e-6
@@ -74,3 +75,44 @@ def test_a_row_of_eight_cells_that_are_off(device, volts, refused):
             pulse_lines(array, 0, rows, columns, WIDTH_S, 62.5e-6)
     else:
         assert pulse_lines(array, 0, rows, columns, WIDTH_S, 62.5e-6) == 15
+
+
+def test_in_lines_with_resistance_cells_have_what_the_network_gives_them(monkeypatch):
+    wires, limit = Wires(400.0, 300.0, 1000.0), 0.01
+    array, alone = (
+        SimulatedArray(load("vb3"), 2, 4, 4, seed=5, wires=wires, passive=True) for _ in range(2)
+    )
+    for each in (array, alone):  # some conduct: their columns carry what sneaks
+        each.pulse(each.tile_cells(1)[2:, 1:3].reshape(-1), VOLTS, WIDTH_S, I_CC)
+    cells, (rows, columns) = alone.tile_cells(1), lines(0.8, -0.4, 0.4)
+    straight = rows[:, np.newaxis] - columns
+    volts = straight.copy()
+    for _ in range(60):  # chords of the cells' currents, until their voltages stay
+        chord = alone.currents(cells, volts) / volts
+        network = Network(chord, wires)
+        volts = network.solve(rows[:, np.newaxis], columns[:, np.newaxis]).cell_volts[..., 0]
+    assert np.abs(volts - straight).max() > 0.01
+    seen: list[np.ndarray] = []
+
+    def pulse(some: np.ndarray, across: np.ndarray, width_s: float, i_cc: np.ndarray) -> None:
+        seen.append(across)
+        SimulatedArray.pulse(array, some, across, width_s, i_cc)
+
+    monkeypatch.setattr(array, "pulse", pulse)
+    assert pulse_lines(array, 1, rows, columns, WIDTH_S, limit) == 16
+    assert np.allclose(seen[0], volts.reshape(-1), rtol=1e-6, atol=1e-9)
+    alone.pulse(cells.reshape(-1), seen[0], WIDTH_S, np.full(16, limit))
+    assert array.tile_state_equal(alone, 1)
+
+
+def test_what_other_cells_take_is_what_flows_in_the_lines():
+    """Of a row that conducts, lines of a high resistance leave little."""
+    taken = {}
+    for ohms in (1e-3, 3e4):
+        wires = Wires(ohms, ohms)
+        array = SimulatedArray(load("vb3"), 2, 4, 4, seed=5, wires=wires, passive=True)
+        array.pulse(array.tile_cells(0)[1], VOLTS, WIDTH_S, I_CC)
+        with pytest.raises(ArrayError, match="row 1 that are not selected take") as refused:
+            pulse_lines(array, 0, *lines(0.6, -0.6, 0.0), WIDTH_S, 1e-9)
+        taken[ohms] = float(str(refused.value).split("take ")[1].split(" A")[0])
+    assert taken[3e4] < 0.5 * taken[1e-3]

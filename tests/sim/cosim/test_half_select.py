@@ -17,7 +17,8 @@ from ohmloom.hw.isa import (
     pack_pulse,
 )
 from ohmloom.sim.array import SimulatedArray
-from ohmloom.sim.converters import Converters, Scheme, half_select
+from ohmloom.sim.array.lines import Bias, Wires
+from ohmloom.sim.converters import Converters, half_select
 from ohmloom.sim.cosim.bench import lags
 from ohmloom.sim.cosim.card import AnalogCard, CardFault
 from ohmloom.sim.cosim.job import Job
@@ -33,15 +34,13 @@ SET_V, RESET_V = 1.2, -3.0
 WIDTH_S = 0.6e-3
 
 
-def half_selected(
-    job: Job, scheme: Scheme, cells: list[tuple[int, int, float]], **changes: int
-) -> Job:
+def half_selected(job: Job, bias: Bias, cells: list[tuple[int, int, float]], **changes: int) -> Job:
     """The job in a passive array, whose tile 0 gets a pulse of so many volts on each cell."""
     params = list(job.image.params)
     code: list[Instruction] = [instruction(Op.RESTORE, tile=0, mode=0)]
     width = int(WIDTH_S * job.clk_hz)
     for row, column, volts in cells:
-        codes = half_select(CARD, volts, scheme)
+        codes = half_select(CARD, volts, bias)
         record = Train(
             rail=codes.rail, gate=codes.program, limit=BOTH, others=int(codes.others),
             width=width, after=1, after_delay=width // 2, after_spacing=width // 4,
@@ -66,23 +65,31 @@ def half_selected(
 CELLS = [(0, 0, SET_V), (1, 1, SET_V), (2, 2, SET_V), (1, 1, RESET_V), (7, 0, SET_V)]
 
 
-@pytest.mark.parametrize("scheme", list(Scheme))
-def test_every_cell_of_the_tile_is_the_numpy_engines(make_job, tmp_path, scheme):
-    job = half_selected(make_job("vb3", samples=1), scheme, CELLS)
+@pytest.mark.parametrize("bias", [Bias.HALF, Bias.THIRD])
+def test_every_cell_of_the_tile_is_the_numpy_engines(make_job, tmp_path, bias):
+    job = half_selected(make_job("vb3", samples=1), bias, CELLS)
     report = run_cosim(job, folder=tmp_path, simulator=Simulator.CXXRTL).report
     assert report.first_mismatch is None
-    others = 14 if scheme is Scheme.HALF else 63
+    others = 14 if bias is Bias.HALF else 63
     assert report.pulses == len(CELLS) * (1 + others)
+
+
+def test_so_they_are_in_lines_with_resistance(make_job, tmp_path):
+    job = half_selected(make_job("vb3", samples=1), Bias.HALF, CELLS)
+    job = replace(job, wires=Wires(20.0, 10.0, 5.0))
+    report = run_cosim(job, folder=tmp_path, simulator=Simulator.CXXRTL).report
+    assert report.first_mismatch is None
+    assert report.pulses == len(CELLS) * 64  # no cell is quite without voltage
 
 
 @pytest.mark.slow
 def test_so_they_are_in_a_verilog_simulator(make_job, tmp_path):
-    job = half_selected(make_job("vb3", samples=1), Scheme.THIRD, CELLS[:2])
+    job = half_selected(make_job("vb3", samples=1), Bias.THIRD, CELLS[:2])
     assert run_cosim(job, folder=tmp_path).report.first_mismatch is None
 
 
 def test_a_column_without_its_bias_is_found(make_job, tmp_path, monkeypatch):
-    job = half_selected(make_job("vb3", samples=1), Scheme.HALF, CELLS[:1])
+    job = half_selected(make_job("vb3", samples=1), Bias.HALF, CELLS[:1])
     none = np.zeros(job.image.geometry.columns)
     monkeypatch.setattr(AnalogCard, "_biases", lambda card, time: none)
     report = run_cosim(job, folder=tmp_path, simulator=Simulator.CXXRTL).report
@@ -91,7 +98,7 @@ def test_a_column_without_its_bias_is_found(make_job, tmp_path, monkeypatch):
 
 def test_a_bias_that_is_too_high_for_the_others_is_refused(make_job):
     made = make_job("vb3", samples=1)
-    job = half_selected(made, Scheme.HALF, CELLS[:1], gate=0x8000 - 900)
+    job = half_selected(made, Bias.HALF, CELLS[:1], gate=0x8000 - 900)
     array = SimulatedArray(job.device, 2, 8, 8, job.seed)
     engine = NumpyEngine(job.image, array, CARD, job.clk_hz, job.seed)
     engine.setup()

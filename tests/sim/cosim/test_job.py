@@ -8,6 +8,7 @@ import pytest
 from ohmloom.hw.afe import ad7606
 from ohmloom.hw.afe.array_card import plane_period_cycles
 from ohmloom.hw.isa import Op
+from ohmloom.sim.array.lines import Wires
 from ohmloom.sim.cosim.fault import Fault
 from ohmloom.sim.cosim.job import Job, Mismatch
 from ohmloom.sim.cosim.locate import conversions, origin
@@ -15,10 +16,21 @@ from ohmloom.sim.cosim.overhead import inference, overhead
 
 
 def test_a_job_is_the_same_after_saving(make_job, tmp_path):
-    job = replace(make_job(fault=Fault.ADC), adc=ad7606.PART)
+    wires = Wires(1.5, 2.0, drive_both=True)
+    job = replace(make_job(fault=Fault.ADC), adc=ad7606.PART, wires=wires)
     job.save(tmp_path)
     back = Job.load(tmp_path)
-    for name in ("seed", "clk_hz", "bit_cycles", "tile", "fault", "jump", "converters", "adc"):
+    for name in (
+        "seed",
+        "clk_hz",
+        "bit_cycles",
+        "tile",
+        "fault",
+        "jump",
+        "converters",
+        "adc",
+        "wires",
+    ):
         assert getattr(back, name) == getattr(job, name)
     for name in ("levels", "samples"):
         assert np.array_equal(getattr(back, name), getattr(job, name))
