@@ -36,12 +36,17 @@ def _session() -> Any:
     )
 
 
+@lru_cache(maxsize=256)
+def _zero(value: int) -> NDArray[np.uint8]:
+    return np.array(value, np.uint8)
+
+
 def matmul(a: NDArray[np.uint8], zero: int, b: NDArray[np.int8]) -> NDArray[np.int32]:
     """``(a - zero) @ b`` of shapes (..., n, k) and (..., k, m), as ``numpy.matmul`` has them.
 
     ``b`` is within ``limb_bits()``.
     """
-    return _session().run(None, {"a": a, "b": b, "zero": np.array(zero, np.uint8)})[0]
+    return _session().run(None, {"a": a, "b": b, "zero": _zero(zero)})[0]
 
 
 @lru_cache(maxsize=1)

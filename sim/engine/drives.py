@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..numerics import IntArray
+
+
+def edges_of(words: IntArray) -> IntArray:
+    """Where a run of ``words`` one after the other begins, and where the last one ends."""
+    return np.flatnonzero(np.diff(words, prepend=-2, append=-2) != 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,16 +28,20 @@ class Drives:
         Which of them drive the rows, without what is added in a round, shape (rows,).
     added:
         To ``words`` in each round, shape (rounds,).
+    edges:
+        Of ``words``, as :func:`edges_of` has them.
     """
 
     act: NDArray[np.integer]
     words: IntArray
     added: IntArray
+    edges: IntArray
 
     @classmethod
     def of(cls, x: NDArray[np.integer]) -> Self:
         """Of activations that are there row by row, shape (lanes, rows)."""
-        return cls(x, np.arange(x.shape[1]), np.zeros(1, np.int64))
+        rows = x.shape[1]
+        return cls(x, np.arange(rows), np.zeros(1, np.int64), np.array([0, rows]))
 
     def __len__(self) -> int:
         """Lanes: those of a sample follow each other."""
@@ -42,11 +50,6 @@ class Drives:
     @property
     def rows(self) -> int:
         return len(self.words)
-
-    @cached_property
-    def edges(self) -> IntArray:
-        """Where a run of ``words`` one after the other begins, and where the last one ends."""
-        return np.flatnonzero(np.diff(self.words, prepend=-2, append=-2) != 1)
 
     def values(self, lanes: slice) -> IntArray:
         """Activations of some lanes, shape (lanes, rows)."""

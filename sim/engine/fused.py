@@ -65,7 +65,7 @@ class Requant:
             most = max(
                 workers.map(
                     lambda part: loops.requantise(acc[part], *params, made[part]),
-                    workers.shares(len(acc), acc.size),
+                    workers.shares(len(acc), acc.size, light=True),
                 ),
                 default=0,
             )
@@ -102,6 +102,15 @@ class _Room(local):
 
     def __init__(self) -> None:
         self._bytes = np.empty(0, np.uint8)
+        self._lines: dict[int, list[NDArray[Any]]] = {}
+
+    def lines(self, columns: int) -> list[NDArray[Any]]:
+        """What the conversion of lanes of so many columns needs."""
+        size = max(1, _TOGETHER // columns) * columns
+        if size not in self._lines:
+            parts = ((2, np.float64), (5, np.uint32), (3, np.int64))
+            self._lines[size] = [each for n, kind in parts for each in np.empty((n, size), kind)]
+        return self._lines[size]
 
     def bytes(self, *shape: int) -> NDArray[np.uint8]:
         """Of a shape; what was there before is lost."""
@@ -193,14 +202,10 @@ def converted(
     if names is None or not len(variance):
         variance, empty = variance[:0], np.empty(0, np.uint32)
         names = Names(0, empty, empty, empty)
-    size = max(1, _TOGETHER // columns) * columns
-    room = [
-        *np.empty((2, size)), *np.empty((5, size), np.uint32), *np.empty((3, size), np.int64),
-    ]  # fmt: skip
     return loops.convert(
         total, variance, float(1 << limb_bits()), used,
         np.uint32(names.seed), names.places, names.epochs, names.index, _table(),
         float(scales.mantissa), 2.0**-scales.fraction, 2.0**-scales.shift,
         float(scales.low), float(scales.high), np.int64(1 << scales.left), np.int64(scales.top),
-        weight, plus, columns, sums, *room,
+        weight, plus, columns, sums, *_ROOM.lines(columns),
     )  # fmt: skip

@@ -26,7 +26,7 @@ class Kept:
     nests:
         By address; None where there is none.
     products:
-        By address and the identity of the ``MVM``, which they hold.
+        By address, the identity of what they hold, registers and rail.
     requants:
         Parameters, by their words.
     plans:
@@ -37,7 +37,7 @@ class Kept:
     image: Image | None = None
     instructions: dict[tuple[int, ...], Instruction] = field(default_factory=dict)
     nests: dict[int, Nest | None] = field(default_factory=dict)
-    products: dict[tuple[int, int], Product] = field(default_factory=dict)
+    products: dict[tuple[int | None, ...], Product] = field(default_factory=dict)
     requants: dict[bytes, Requant] = field(default_factory=dict)
     plans: dict[tuple[int, tuple[int, int], Banks, int], Plan | None] = field(default_factory=dict)
 

@@ -21,6 +21,7 @@ from ...hw.banks import Banks
 from ...hw.geometry import Geometry
 from ...hw.isa import Instruction, Op, Reg
 from ..numerics import IntArray
+from .drives import edges_of
 from .errors import EngineError
 from .loops import turns_of, with_operands
 from .post import POST, places
@@ -119,6 +120,11 @@ class Step:
     column: int
     sources: IntArray
     late: bool = False
+
+    @cached_property
+    def edges(self) -> IntArray:
+        """Of the words that it reads for its first value."""
+        return edges_of(self.reads[0])
 
     @property
     def values(self) -> IntArray:

@@ -546,17 +546,18 @@ class NumpyEngine:
     def _product(self, address: int, instr: Instruction) -> Product:
         """How an ``MVM`` is made, with registers and rails as they stand."""
         tia_range, seed = self._range(), self.seed if self.read_noise else None
-        made = Product(
-            instr, self.registers[Reg.SCHEME], self.array, self.readout,
-            self._gain(address, tia_range), tia_range, seed, self.workers, self.accelerator,
-        )  # fmt: skip
-        known, name = self._kept.products, (address, id(instr))
-        kept = known.get(name)
-        if kept is not None and kept.same(made):
-            return kept
-        if len(known) >= _KNOWN:
-            known.clear()
-        known[name] = made
+        known, scheme = self._kept.products, self.registers[Reg.SCHEME]
+        parts = instr, self.array, self.readout  # which a product that is kept holds
+        rail = self.dac[Dac.RAIL_A]
+        name = (address, *map(id, parts), scheme, tia_range, rail, seed)
+        made = known.get(name)
+        if made is None:
+            if len(known) >= _KNOWN:
+                known.clear()
+            made = known[name] = Product(
+                instr, scheme, self.array, self.readout, self._gain(address, tia_range), tia_range,
+                seed, self.workers, self.accelerator,
+            )  # fmt: skip
         return made
 
     def _requantised(self, address: int, instr: Instruction, acc: IntArray) -> IntArray:

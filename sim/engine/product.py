@@ -61,15 +61,6 @@ class Product:
     workers: Workers = ALONE
     accelerator: Accelerator | None = None
 
-    def same(self, other: Product) -> bool:
-        """Whether another one is made in the same way."""
-        mine, others = (
-            (id(p.instr), p.scheme, id(p.array), id(p.readout), p.gain, p.tia_range, p.seed,
-             id(p.workers), id(p.accelerator))
-            for p in (self, other)
-        )  # fmt: skip
-        return mine == others
-
     @cached_property
     def digits(self) -> tuple[Digit, ...]:
         """What the rows are driven with, one conversion after the other."""

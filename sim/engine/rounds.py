@@ -193,7 +193,7 @@ class Rounds:
     def _drives(self, step: Step, rounds: slice, operand: Operand) -> Drives:
         """What drives the rows in a product."""
         if _from_memory(step):
-            return Drives(self.batch.act, step.reads[0], step.act[rounds])
+            return Drives(self.batch.act, step.reads[0], step.act[rounds], step.edges)
         x = operand(slice(None))
         return Drives.of(x.reshape(-1, x.shape[-1]))
 

@@ -14,6 +14,8 @@ from ..blas import blas_threads
 
 _SHARED = 1 << 17
 """Of fewer numbers a thread takes longer to begin than to end."""
+_LIGHT = 8
+"""As much is done with one number of a product as with so many that are copied or scaled."""
 _Part = TypeVar("_Part")
 _Made = TypeVar("_Made")
 
@@ -37,8 +39,12 @@ class Workers:
         with blas_threads(1):
             yield
 
-    def shares(self, count: int, numbers: int) -> list[slice]:
-        """Parts of ``count`` lanes, in all of so many numbers: one for each thread, or one."""
+    def shares(self, count: int, numbers: int, *, light: bool = False) -> list[slice]:
+        """Parts of ``count`` lanes, in all of so many numbers: one for each thread, or one.
+
+        ``light``: little is done with each of them.
+        """
+        numbers //= _LIGHT if light else 1
         parts = self.count if numbers >= _SHARED else 1
         step = max(1, -(-count // parts))
         return [slice(start, min(start + step, count)) for start in range(0, count, step)]
@@ -46,8 +52,8 @@ class Workers:
     def share(
         self, lanes: NDArray[Any], numbers: int, work: Callable[[NDArray[Any]], None]
     ) -> None:
-        """Have work done on parts of lanes (n, ...), with so many numbers a lane."""
-        parts = [lanes[part] for part in self.shares(len(lanes), len(lanes) * numbers)]
+        """Have light work done on parts of lanes (n, ...), with so many numbers a lane."""
+        parts = [lanes[part] for part in self.shares(len(lanes), len(lanes) * numbers, light=True)]
         for _ in self.map(work, parts):
             pass
 
