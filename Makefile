@@ -78,6 +78,9 @@ bench: setup
 	$(PYTHON) bench/write_verify.py
 	$(PYTHON) bench/onnx_conformance.py
 	$(PYTHON) bench/qdq.py
+	$(PYTHON) bench/engines.py
+	$(PYTHON) bench/peers.py
+	$(PYTHON) bench/performance.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis

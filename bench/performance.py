@@ -30,8 +30,8 @@ are others: run them.
 ## The numpy engine beside floats
 Cells of `cspbbr3_ogb` that were written once, with their spread; read noise in every conversion,
 drawn for each column with the variance of all its cells; 12-bit conversions. A product of matrices
-is beside numpy's in float32, a network beside ONNX Runtime. Memory is what an inference takes at
-most beyond input and cells; the error is that of the outputs against floats, over their size.
+is beside numpy's in float32, a network beside ONNX Runtime. Memory is that of numpy's arrays at
+most, beyond input and cells; the error is that of the outputs against floats, over their size.
 
 | work | times the floats | ms | floats, ms | conversions/s | MB | error |
 | --- | --- | --- | --- | --- | --- | --- |

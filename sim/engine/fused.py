@@ -18,7 +18,7 @@ from ..array import Operands
 from ..compiled import compiled
 from ..converters import Scales
 from ..integer_matmul import MOST_ROWS, limb_bits, matmul
-from ..numerics import PLACE_BITS, Domain, IntArray, normal_table, scale
+from ..numerics import PLACE_BITS, Domain, FloatArray, IntArray, normal_table, scale
 from .digits import Digit
 from .drives import Drives
 from .workers import ALONE, Workers
@@ -155,6 +155,12 @@ class Driven:
             digit.plane, digit.mask, digit.sign, found.digits, found.squares, found.used,
         )  # fmt: skip
         return found if own else replace(found, squares=found.digits[np.newaxis])
+
+    @property
+    def energy(self) -> FloatArray:
+        """Of each row the squares of its digits, in all lanes, shape (rows,)."""
+        parts = self.squares.sum(axis=1, dtype=np.int64)
+        return (parts << 8 * np.arange(len(parts))[:, np.newaxis]).sum(axis=0).astype(np.float64)
 
     def sums(self, operands: Operands, *, noise: bool) -> tuple[Parts, Parts]:
         """Sums and variances of their products with operands, in parts: of digits, and of the

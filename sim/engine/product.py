@@ -154,7 +154,7 @@ class Product:
         if accelerator is not None and scales is not None and accelerator.takes(scales, operands):
             return self._accelerated(accelerator, lanes, digits, lines, operands, scales)
         loops = fused(len(digits) * len(lanes) * operands.g.shape[1], scales, operands)
-        if loops is not None and scales is not None and not self.array.listens:
+        if loops is not None and scales is not None:
             return sum(
                 self._by_bytes(loops, scales, lanes, digit, lines, operands) for digit in digits
             )
@@ -166,6 +166,8 @@ class Product:
     ) -> int:  # fmt: skip
         """As ``_made``, in compiled loops, of one digit."""
         driven = Driven.of(loops, lanes.drives, lanes.which, digit)
+        if self.array.listens:
+            self.array.drives(lines.tile, lines.first, driven.energy / 4.0**digit.share)
         # Lanes whose rows are all at 0 V give code 0, without noise.
         if not driven.used.any():
             return 0

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ohmloom.errors import OhmloomError
 from ohmloom.hw.isa import Instruction, Scheme
-from ohmloom.sim.array import Lines, Operands, SimulatedArray
+from ohmloom.sim.array import Lines, MeteredArray, Operands, SimulatedArray
 from ohmloom.sim.converters import ADC_MAX, Channels, Converters, Readout, codes
 from ohmloom.sim.engine import fused, product
 from ohmloom.sim.engine.drives import Drives
@@ -220,6 +220,20 @@ def test_channels_with_errors_are_made_without_compiled_loops() -> None:
     assert not np.array_equal(
         first, made(mvm(SOURCE, 8)).sums(Drives.of(x), EPOCHS, INDEX, COLUMNS)[0]
     )
+
+
+@pytest.mark.parametrize("bits", [1, 3, 8])
+def test_rows_are_driven_as_often_in_every_way(bits: int) -> None:
+    """Digits of one bit, with squares of one byte and of two, bipolar ones among them."""
+    x = np.random.default_rng(6).integers(-128, 128, (LANES, 8))
+    card, found = replace(CARD, input_bits=bits), []
+    for loops in (False, True):
+        cells = MeteredArray(ARRAY.device, ARRAY.tiles, ARRAY.rows, ARRAY.columns, 3)
+        wanted = made(mvm(SOURCE, 8, planes=8, signed=1), cells=cells, card=card)
+        with compiled(loops):
+            wanted.sums(Drives.of(x), EPOCHS, INDEX, 4)
+        found.append(cells.driven.tolist())
+    assert found[0] == found[1] and np.sum(found[0]) > 0
 
 
 def test_codes_that_change_are_seen() -> None:
