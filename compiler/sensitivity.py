@@ -237,6 +237,6 @@ def _quiet(quiet: np.ndarray) -> type[SimulatedArray]:
         def operands(self, lines: Lines) -> Operands:
             made = super().operands(lines)
             loud = ~quiet[lines.tile, lines.first : lines.first + lines.rows]
-            return replace(made, variance=made.variance * loud[:, np.newaxis])
+            return replace(made, var=made.var * loud[:, np.newaxis])
 
     return Quiet
