@@ -130,7 +130,8 @@ def lines(sizes: Sequence[int], threads: int, repeats: int) -> tuple[list[dict],
                 mine, theirs = found["ohmloom"][0][2], found["badcrossbar"][0][2]
                 off = float(np.abs(mine - theirs).max() / np.abs(theirs).max())
                 time = row["ohmloom_seconds"] / row["badcrossbar_seconds"]
-                memory = row["ohmloom_bytes"] / row["badcrossbar_bytes"]
+                # A first call, which does not count, may have taken as much as a small array.
+                memory = max(row["ohmloom_bytes"], 1) / max(row["badcrossbar_bytes"], 1)
                 row |= {"difference": off, "time_ratio": time, "memory_ratio": memory}
                 line += f"; badcrossbar {row['badcrossbar_seconds']:7.3f} s, "
                 line += f"{row['badcrossbar_bytes'] / 1e6:5.0f} MB: 1/{1 / time:.1f} of its time, "

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -94,22 +96,20 @@ class Network:
         flat = cells.reshape(count, *cells.g.shape[2:])
         groups = [flat.at(slice(n, n + _TOGETHER)) for n in range(0, count, _TOGETHER)]
 
-        def block(group: Cells) -> tuple[Blocks, FloatArray]:
-            return Blocks.of(group, keep=keep)
-
-        with blas_threads(1):
-            if self.threads == 1 or len(groups) == 1:
-                made = [block(group) for group in groups]
-            else:
-                with ThreadPoolExecutor(self.threads) as pool:
-                    made = list(pool.map(block, groups))
-        parts = [
-            Part.small(y, n, (True, n % columns < columns - 1 or wires.drive_both,
-                              n >= columns or wires.sense_both, True))
-            for n, y in enumerate(y for _, ys in made for y in ys)
-        ]  # fmt: skip
-        with blas_threads(self.threads):
-            whole = tree([parts[n : n + columns] for n in range(0, count, columns)], keep=keep)
+        # Threads of BLAS, of numpy and of scipy, would wait for each other.
+        with blas_threads(1), ExitStack() as stack:
+            pool = None
+            if self.threads > 1 and len(groups) > 1:
+                pool = stack.enter_context(ThreadPoolExecutor(self.threads))
+            each = map if pool is None else pool.map
+            made = list(each(partial(Blocks.of, keep=keep), groups))
+            parts = [
+                Part.small(y, n, (True, n % columns < columns - 1 or wires.drive_both,
+                                  n >= columns or wires.sense_both, True))
+                for n, y in enumerate(y for _, ys in made for y in ys)
+            ]  # fmt: skip
+            lines = [parts[n : n + columns] for n in range(0, count, columns)]
+            whole = tree(lines, pool, keep=keep)
         return [blocks for blocks, _ in made] if keep else [], whole
 
     def transfer(self) -> FloatArray:

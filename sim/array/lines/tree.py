@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,14 +46,14 @@ class Part:
         return cls(y[used][:, used], (left, right, upper, lower), number, used)
 
 
-def tree(grid: list[list[Part]], *, keep: bool) -> Part:
-    """The whole of parts that lie in rows and columns."""
+def tree(grid: list[list[Part]], pool: Executor | None = None, *, keep: bool) -> Part:
+    """The whole of parts that lie in rows and columns, whose lines a pool joins side by side."""
+    each = map if pool is None else pool.map
     while len(grid) > 1 or len(grid[0]) > 1:
-        if len(grid[0]) >= len(grid):
-            grid = [_paired(line, beside=True, keep=keep) for line in grid]
-        else:
-            lines = [_paired([*line], beside=False, keep=keep) for line in zip(*grid, strict=True)]
-            grid = [[*line] for line in zip(*lines, strict=True)]
+        beside = len(grid[0]) >= len(grid)
+        lines = grid if beside else [[*line] for line in zip(*grid, strict=True)]
+        lines = [*each(partial(_paired, beside=beside, keep=keep), lines)]
+        grid = lines if beside else [[*line] for line in zip(*lines, strict=True)]
     return grid[0][0]
 
 
