@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import logging
 import math
-import resource
 import statistics
 import sys
 from collections.abc import Sequence
@@ -57,8 +56,18 @@ def case(size: int, inputs: int) -> tuple[np.ndarray, np.ndarray]:
     return g, rng.uniform(0, 0.1, (inputs, size))
 
 
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def _resident(field: str) -> int:
+    """Bytes of this process: ``VmRSS`` now, or ``VmHWM`` at most since :func:`_forget`."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"/proc/self/status has no {field}")
+
+
+def _forget() -> int:
+    """Begin a new peak; what there is now."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _resident("VmRSS")
 
 
 def ours(size: int, inputs: int, threads: int) -> tuple[float, int, np.ndarray, float]:
@@ -69,10 +78,10 @@ def ours(size: int, inputs: int, threads: int) -> tuple[float, int, np.ndarray, 
 
     g, volts = case(size, inputs)
     Network(g[:32, :32], Wires(OHMS, OHMS), keep=False)  # everything is loaded
-    before, begin = _peak(), perf_counter()
+    before, begin = _forget(), perf_counter()
     transfer = Network(g, Wires(OHMS, OHMS), keep=False, threads=threads).transfer()
     currents = volts @ transfer
-    seconds, peak = perf_counter() - begin, _peak() - before
+    seconds, peak = perf_counter() - begin, _resident("VmHWM") - before
     with threadpool_limits(threads):
         times: tuple[list[float], list[float]] = ([], [])
         for _ in range(21):
@@ -94,9 +103,9 @@ def badcrossbar(size: int, inputs: int, threads: int) -> tuple[float, int, np.nd
     quiet = {"node_voltages": False, "all_currents": False}
     with threadpool_limits(threads):
         peer.compute(volts[:1, :32].T, 1 / g[:32, :32], r_i=OHMS, **quiet)
-        before, begin = _peak(), perf_counter()
+        before, begin = _forget(), perf_counter()
         found = peer.compute(volts.T, 1 / g, r_i=OHMS, **quiet)
-        seconds, peak = perf_counter() - begin, _peak() - before
+        seconds, peak = perf_counter() - begin, _resident("VmHWM") - before
     return seconds, peak, np.asarray(found.currents.output), math.nan
 
 
@@ -130,8 +139,7 @@ def lines(sizes: Sequence[int], threads: int, repeats: int) -> tuple[list[dict],
                 mine, theirs = found["ohmloom"][0][2], found["badcrossbar"][0][2]
                 off = float(np.abs(mine - theirs).max() / np.abs(theirs).max())
                 time = row["ohmloom_seconds"] / row["badcrossbar_seconds"]
-                # A first call, which does not count, may have taken as much as a small array.
-                memory = max(row["ohmloom_bytes"], 1) / max(row["badcrossbar_bytes"], 1)
+                memory = row["ohmloom_bytes"] / row["badcrossbar_bytes"]
                 row |= {"difference": off, "time_ratio": time, "memory_ratio": memory}
                 line += f"; badcrossbar {row['badcrossbar_seconds']:7.3f} s, "
                 line += f"{row['badcrossbar_bytes'] / 1e6:5.0f} MB: 1/{1 / time:.1f} of its time, "
