@@ -20,10 +20,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from common import load_split
 from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
-from train import CALIBRATION_SAMPLES, fit, lenet, load_split, to_onnx
+from train import CALIBRATION_SAMPLES, fit, lenet, to_onnx
 
 import ohmloom
 from ohmloom.compiler.runner import accuracy

@@ -14,28 +14,17 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from common import classifier, load_split
+from onnx import helper, numpy_helper
 from sklearn.neural_network import MLPClassifier
-
-from ohmloom.compiler.datasets import load_idx
 
 SEED = 7
 HIDDEN = 100
 EPOCHS = 20
 DECAY = 0.1
 """Keeps the weights of a channel of similar size, so that few conductance levels are enough."""
-OPSET, IR_VERSION = 17, 8
 
 log = logging.getLogger("mnist")
-
-
-def load_split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images float32 (n, 784) in 0..1 and labels int64 (n,) of ``train`` or ``t10k``."""
-    images = load_idx(folder / f"{split}-images-idx3-ubyte.gz")
-    labels = load_idx(folder / f"{split}-labels-idx1-ubyte.gz")
-    return images.reshape(len(images), -1).astype(np.float32) / np.float32(255), labels.astype(
-        np.int64
-    )
 
 
 def train(x: np.ndarray, y: np.ndarray) -> MLPClassifier:
@@ -60,27 +49,18 @@ def to_onnx(model: MLPClassifier) -> onnx.ModelProto:
         helper.make_node("Relu", ["sum"], ["rectified"], "relu"),
         helper.make_node("Gemm", ["rectified", "weight1", "bias1"], ["scores"], "readout"),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "perceptron",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 1, 28, 28])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", 10])],
-        tensors,
-    )
-    proto = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="ohmloom-mnist",
-    )
-    onnx.checker.check_model(proto, full_check=True)
-    return proto
+    return classifier("perceptron", nodes, tensors)
+
+
+def _flat(data: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = load_split(data, split)
+    return images.reshape(len(images), -1), labels
 
 
 def main(data: Path, folder: Path) -> None:
     """Train, and write ``perceptron.onnx``."""
-    model = train(*load_split(data, "train"))
-    log.info("test accuracy %.4f", model.score(*load_split(data, "t10k")))
+    model = train(*_flat(data, "train"))
+    log.info("test accuracy %.4f", model.score(*_flat(data, "t10k")))
     onnx.save(to_onnx(model), folder / "perceptron.onnx")
 
 

@@ -21,10 +21,9 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from common import classifier, load_split
+from onnx import helper, numpy_helper
 from torch import Tensor, nn
-
-from ohmloom.compiler.datasets import load_idx
 
 SEED = 7
 EPOCHS = 12
@@ -35,16 +34,8 @@ channel of similar size, so that few conductance levels are enough."""
 SHIFT = 2
 """Pixels by which images of the training are moved, at most."""
 CALIBRATION_SAMPLES = 128
-OPSET, IR_VERSION = 17, 8
 
 log = logging.getLogger("mnist")
-
-
-def load_split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images float32 (n, 1, 28, 28) in 0..1 and labels int64 (n,) of ``train`` or ``t10k``."""
-    images = load_idx(folder / f"{split}-images-idx3-ubyte.gz")[:, np.newaxis]
-    labels = load_idx(folder / f"{split}-labels-idx1-ubyte.gz")
-    return images.astype(np.float32) / np.float32(255), labels.astype(np.int64)
 
 
 def lenet() -> nn.Sequential:
@@ -133,21 +124,7 @@ def to_onnx(model: nn.Sequential) -> onnx.ModelProto:
         last = "scores" if number == len(model) - 1 else f"t{number}"
         name = f"{operator.lower()}{number}"
         nodes.append(helper.make_node(operator, inputs, [last], name, **attributes))
-    graph = helper.make_graph(
-        nodes,
-        "lenet",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 1, 28, 28])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", 10])],
-        tensors,
-    )
-    proto = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="ohmloom-mnist",
-    )
-    onnx.checker.check_model(proto, full_check=True)
-    return proto
+    return classifier("lenet", nodes, tensors)
 
 
 def main(data: Path, folder: Path) -> None:

@@ -34,20 +34,15 @@ class Kept:
         round; None where they are not independent.
     """
 
-    image: Image | None = None
+    image: Image
     instructions: dict[tuple[int, ...], Instruction] = field(default_factory=dict)
     nests: dict[int, Nest | None] = field(default_factory=dict)
     products: dict[tuple[int | None, ...], Product] = field(default_factory=dict)
     requants: dict[bytes, Requant] = field(default_factory=dict)
     plans: dict[tuple[int, tuple[int, int], Banks, int], Plan | None] = field(default_factory=dict)
 
-    def of(self, image: Image) -> None:
-        """Forget everything if it is of another image."""
-        if self.image is not image:
-            self.__init__(image)
-
     def nest(self, address: int) -> Nest | None:
         """The nest whose outermost ``LOOP`` is at an address."""
-        if address not in self.nests and self.image is not None:
+        if address not in self.nests:
             self.nests[address] = nest_at(self.image.code, address)
-        return self.nests.get(address)
+        return self.nests[address]

@@ -159,7 +159,7 @@ class NumpyEngine:
         self.host = host
         self.workers = Workers(threads)
         self.accelerator = accelerator
-        self._kept = Kept()
+        self._kept = Kept(image)
         self.registers = dict.fromkeys(Reg, 0)
         self.dac = dict.fromkeys(Dac, _DAC_ZERO)
         self.cell_memory = np.zeros(geometry.cells, dtype=np.uint32)
@@ -441,7 +441,8 @@ class NumpyEngine:
         EngineError
             If it is refused. Whether it is depends on nothing but itself and the registers.
         """
-        self._kept.of(self.image)
+        if self._kept.image is not self.image:
+            self._kept = Kept(self.image)
         known = self._kept.instructions
         name = address, *self._loops.added, *self.registers.values()
         instr = known.get(name)

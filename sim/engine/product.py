@@ -158,7 +158,7 @@ class Product:
             return sum(
                 self._by_bytes(loops, scales, lanes, digit, lines, operands) for digit in digits
             )
-        return self._by_numpy(gain, exponent, lanes, digits, lines, operands)
+        return sum(self._by_numpy(gain, exponent, lanes, d, lines, operands) for d in digits)
 
     def _by_bytes(
         self, loops: ModuleType, scales: Scales, lanes: _Lanes, digit: Digit, lines: Lines,
@@ -182,22 +182,19 @@ class Product:
         )  # fmt: skip
 
     def _by_numpy(
-        self, gain: Gain, exponent: int, lanes: _Lanes, digits: tuple[Digit, ...], lines: Lines,
+        self, gain: Gain, exponent: int, lanes: _Lanes, digit: Digit, lines: Lines,
         operands: Operands,
     ) -> int:  # fmt: skip
-        """As ``_made``, step by step."""
-        x = np.stack([each.of(lanes.values) for each in digits])
-        used = x.any(axis=2)
+        """As ``_made``, step by step, of one digit."""
+        x = digit.of(lanes.values)
         if self.array.listens:
-            driven = np.square(x, dtype=np.float64).sum(axis=(0, 1)) / 4.0 ** digits[0].share
+            driven = np.square(x, dtype=np.float64).sum(axis=0) / 4.0**digit.share
             self.array.drives(lines.tile, lines.first, driven)
         # Lanes whose rows are all at 0 V give code 0, without noise.
-        digit, lane = np.nonzero(used)
-        x = x[digit, lane].astype(operands.total.dtype)
+        lane = np.flatnonzero(x.any(axis=1))
+        x = x[lane].astype(operands.total.dtype)
         total = x @ operands.total
-        weight = np.array([each.weight for each in digits], np.int64)[digit]
-        plane = np.array([each.plane for each in digits], np.int64)[digit]
-        columns, epochs, index = lines.columns, lanes.epochs[lane], lanes.index[lane] + plane
+        columns, epochs, index = lines.columns, lanes.epochs[lane], lanes.index[lane] + digit.plane
         z, variance = 0, np.zeros_like(total)
         if self.seed is not None and operands.var.shape[1]:
             variance = (x * x).astype(operands.variance.dtype, copy=False) @ operands.variance
@@ -208,8 +205,7 @@ class Product:
         codes, railed = self.readout.convert(
             total, variance, z, gain, exponent, self.tia_range, columns
         )
-        added = _less(codes, codes, lines) * weight[:, np.newaxis]
-        np.add.at(lanes.sums[:, : len(lines.plus)], lane, added)
+        lanes.sums[lane, : len(lines.plus)] += _less(codes, codes, lines) * digit.weight
         return int(railed.sum())
 
     def _accelerated(
@@ -278,7 +274,7 @@ class _Lanes:
     def __len__(self) -> int:
         return len(self.sums)
 
-    @property
+    @cached_property
     def values(self) -> IntArray:
         """Their activations, shape (lanes, rows)."""
         return self.drives.values(self.which)

@@ -20,7 +20,9 @@ def script():
     spec = importlib.util.spec_from_file_location("mnist_perceptron", FOLDER / "perceptron.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(FOLDER))  # as Python has it for a script
+        spec.loader.exec_module(module)
     return module
 
 
