@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from types import TracebackType
 
 import serial
@@ -68,8 +70,16 @@ class SerialTransport:
             raise PortError(f"{self.port} has gone: {_reason(error)}") from error
 
 
+HINTS = {
+    errno.EACCES: "permission denied: `ohmloom doctor --board` says how to get it",
+    errno.EBUSY: "another program has it open",
+    errno.EWOULDBLOCK: "another program has it open",
+}
+
+
 def _reason(error: Exception) -> str:
     """In words, without pyserial's own."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error).rpartition("] ")[2] or str(error)
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None:
+        return str(error)
+    return HINTS.get(number, os.strerror(number))

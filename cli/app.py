@@ -16,6 +16,7 @@ from .commands import (
     compile,
     cosim,
     demo,
+    deploy,
     devices,
     doctor,
     drift,
@@ -23,6 +24,7 @@ from .commands import (
     reproduce,
     run,
     selftest,
+    virtual_board,
 )
 from .output import help_without_command
 
@@ -47,6 +49,8 @@ app.command("cosim")(cosim.cosim)
 app.command("modes")(modes.modes)
 app.command("selftest")(selftest.selftest)
 app.command("bitstream")(bitstream.bitstream)
+app.command("deploy")(deploy.deploy)
+app.command("virtual-board")(virtual_board.virtual_board)
 app.command("demo")(demo.demo)
 
 

@@ -238,11 +238,10 @@ class Writer:
             self._worn_tile = run.tile
         if run.space is not None:
             client.write_words(run.space, 0, run.words)
-        begin, halt = self._slot(intent), self._halt(intent)
-        code = [encode(each) for each in run.code]
-        # The HALT is at the end of its slot, whatever is before it.
-        idle = [encode(instruction(Op.NOP))] * (SLOT_WORDS - 1 - len(code))
-        code = [*idle, *code, encode(instruction(Op.HALT))]
+        # The HALT is at the end of its slot.
+        halt = self._halt(intent)
+        begin = halt - len(run.code)
+        code = [encode(each) for each in (*run.code, instruction(Op.HALT))]
         client.write_words(Space.PROGRAM, begin, code)
         self._note(intent)
         done = client.run(begin, 0, RUN_S)
@@ -278,11 +277,9 @@ class Writer:
         self.book.apply(record)
         self._runs_done += isinstance(record, Found)
 
-    def _slot(self, intent: Intent) -> int:
-        return self._room + intent.number % SLOTS * SLOT_WORDS
-
     def _halt(self, intent: Intent) -> int:
-        return self._slot(intent) + SLOT_WORDS - 1
+        """Where its run ends, other than the one before."""
+        return self._room + (intent.number % SLOTS + 1) * SLOT_WORDS - 1
 
     @property
     def _nonce_at(self) -> int:

@@ -87,6 +87,11 @@ class VirtualBoard:
         self._next = self._draw()
         self._heard = (clock(), 0.0)
 
+    @property
+    def hits(self) -> int:
+        """Bytes that the line's faults have hit."""
+        return self._up.hit + self._down.hit
+
     def stop(self) -> None:
         """End :meth:`serve`, from another thread or a signal."""
         self._stop.set()
