@@ -120,6 +120,7 @@ def build_bitstream(
     board: Board,
     out_dir: Path,
     *,
+    afe: str | None = None,
     left_out: Sequence[str] = (),
     progress: Progress = log.info,
     runner: Runner | None = None,
@@ -130,7 +131,7 @@ def build_bitstream(
     Parameters
     ----------
     top:
-        What ``board.connect`` takes.
+        The controller, with the pins of the front end ``afe`` of the board.
     out_dir:
         Receives the bitstream and ``report.json``; with a failed build, the logs.
     left_out:
@@ -151,7 +152,7 @@ def build_bitstream(
     """
     runner = runner or ToolRunner()
     progress("elaboration")
-    plan = prepare(top, board)
+    plan = prepare(top, board, afe)
     commands = plan_commands(plan)
     key = plan_key(plan, runner.versions([command[0] for command in commands]))
     entry = (cache or cache_folder("bitstreams")) / key
@@ -185,8 +186,13 @@ def build_bitstream(
     return report
 
 
-def prepare(top: wiring.Component, board: Board) -> BuildPlan:
+def prepare(top: wiring.Component, board: Board, afe: str | None = None) -> BuildPlan:
     """Elaborate the design on the board's platform; the same design gives the same plan.
+
+    Parameters
+    ----------
+    top:
+        The controller, with the pins of the front end ``afe`` of the board.
 
     Raises
     ------
@@ -201,7 +207,7 @@ def prepare(top: wiring.Component, board: Board) -> BuildPlan:
         platform.add_file(name, board.techmap.read_text())
         script += [*BEFORE_TECHMAP, f"techmap -map {name}"]
     plan = platform.prepare(
-        board.connect(top),
+        board.connect(top, board.afe(afe).header),
         NAME,
         # Source paths would make the plan depend on where the checkout lies.
         emit_src=False,

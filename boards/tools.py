@@ -74,6 +74,9 @@ TOOLS: Mapping[str, Tool] = {
     tool.name: tool for tool in (YOSYS, NEXTPNR_ECP5, ECPPACK, NEXTPNR_ICE40, ICEPACK)
 }
 
+ECP5 = (YOSYS.name, NEXTPNR_ECP5.name, ECPPACK.name)
+ICE40 = (YOSYS.name, NEXTPNR_ICE40.name, ICEPACK.name)
+
 
 class Runner(Protocol):
     """Runs one command of a build plan in its folder; the seam that tests replace."""

@@ -19,6 +19,10 @@ def bitstream(
     board: Annotated[
         list[str], typer.Option(help="Name of the board; several are built one after the other.")
     ] = ["ulx3s-85f"],  # noqa: B006 (typer copies it)
+    afe: Annotated[
+        str | None,
+        typer.Option(help="Front end: array_card, pmod or emulated [the board's first]."),
+    ] = None,
     output: Annotated[
         Path, typer.Option("--out", help="Folder of the bitstreams where there is no bundle.")
     ] = Path("build/bitstreams"),
@@ -31,15 +35,17 @@ def bitstream(
         from ..steps.building import build, build_standard
 
         boards = [find_board(name) for name in board]
+        for each in boards:
+            each.afe(afe)
         compiled = None if bundle is None else load_bundle(bundle)
         if compiled is not None:
             compiled.converters.require_card()
         built: dict[str, dict[str, object]] = {}
         for each in boards:
             if bundle is None or compiled is None:
-                report = build_standard(each, output, reporter)
+                report = build_standard(each, output, reporter, afe)
             else:
-                report = build(compiled, each, bundle, reporter)
+                report = build(compiled, each, bundle, reporter, afe)
             built[each.name] = report.as_dict()
             if compiled is not None and compiled.host:
                 names = ", ".join(call.name for call in compiled.image.host)

@@ -12,8 +12,12 @@ from ...hw.geometry import Geometry
 from ..output import Reporter
 
 
-def build(compiled: Compiled, board: Board, bundle: Path, reporter: Reporter) -> BuildReport:
+def build(
+    compiled: Compiled, board: Board, bundle: Path, reporter: Reporter, afe: str | None = None
+) -> BuildReport:
     """Build the controller that a bundle needs, into the bundle.
+
+    ``afe`` is the front end, by default the board's first.
 
     Raises
     ------
@@ -27,10 +31,12 @@ def build(compiled: Compiled, board: Board, bundle: Path, reporter: Reporter) ->
             f"{bundle} is compiled for a clock of {compiled.options.clk_hz} Hz, "
             f"board {board.name} runs at {board.clk_hz} Hz"
         )
-    return _build(compiled.image.geometry, board, bundle / BITSTREAM, reporter)
+    return _build(compiled.image.geometry, board, bundle / BITSTREAM, reporter, afe)
 
 
-def build_standard(board: Board, output: Path, reporter: Reporter) -> BuildReport:
+def build_standard(
+    board: Board, output: Path, reporter: Reporter, afe: str | None = None
+) -> BuildReport:
     """Build a board's standard controller, which takes every bundle that fits it.
 
     Raises
@@ -38,14 +44,17 @@ def build_standard(board: Board, output: Path, reporter: Reporter) -> BuildRepor
     BuildError, ToolError
         If it cannot be built.
     """
-    return _build(board.standard, board, output, reporter)
+    return _build(board.afe(afe).standard, board, output, reporter, afe)
 
 
-def _build(geometry: Geometry, board: Board, folder: Path, reporter: Reporter) -> BuildReport:
+def _build(
+    geometry: Geometry, board: Board, folder: Path, reporter: Reporter, afe: str | None
+) -> BuildReport:
     return build_bitstream(
-        board.controller(geometry),
+        board.controller(geometry, afe),
         board,
         folder,
+        afe=afe,
         left_out=geometry.left_out,
         progress=lambda stage: reporter.update(f"bitstream for {board.name}: {stage}"),
     )

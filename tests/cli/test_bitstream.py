@@ -36,7 +36,9 @@ def test_several_boards_in_one_command(
         def as_dict(self) -> dict[str, object]:
             return {"board": self.name}
 
-    def fake(top: Any, board: Any, folder: Path, *, left_out: Any, progress: Any) -> Report:
+    def fake(
+        top: Any, board: Any, folder: Path, *, afe: Any, left_out: Any, progress: Any
+    ) -> Report:
         assert folder == tmp_path and top.geometry == board.standard
         built.append((board.name, left_out))
         return Report(board.name)
