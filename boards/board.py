@@ -79,6 +79,7 @@ class Programmer:
         Name of the program.
     volatile:
         Its arguments to load the FPGA until power is lost; ``{bitstream}`` is the file.
+        Where a tool can only write the flash they are those of ``flash``.
     flash:
         Its arguments to write the board's flash; None: it cannot.
     """

@@ -36,8 +36,10 @@ STAGES = {
     "yosys": "synthesis",
     "nextpnr-ecp5": "place and route",
     "nextpnr-ice40": "place and route",
+    "nextpnr-himbaechel": "place and route",
     "ecppack": "packing",
     "icepack": "packing",
+    "gowin_pack": "packing",
 }
 # Part of every key: raise it when the meaning of a cached folder changes.
 CACHE_FORMAT = 2
@@ -278,6 +280,9 @@ def _build(
             if not (folder / name).is_file():
                 raise BuildError(f"the tools ended well but left no {name}")
             shutil.move(folder / name, kept_folder / name)
+        if board.finish is not None:
+            product = kept_folder / _product(board)
+            product.write_bytes(board.finish(product.read_bytes()))
         publish(kept_folder, entry)
 
 

