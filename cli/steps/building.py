@@ -5,11 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...boards.board import Board, BoardError
-from ...boards.build import BuildReport, build_bitstream
+from ...boards.build import BuildReport, build_controller, write_plan
 from ...compiler.bundle import BITSTREAM
 from ...compiler.compiled import Compiled
 from ...hw.geometry import Geometry
 from ..output import Reporter
+
+
+def geometry_of(compiled: Compiled, board: Board, bundle: Path) -> Geometry:
+    """The controller that a bundle needs of a board.
+
+    Raises
+    ------
+    BoardError
+        If the bundle is for another clock.
+    """
+    if compiled.options.clk_hz != board.clk_hz:
+        raise BoardError(
+            f"{bundle} is compiled for a clock of {compiled.options.clk_hz} Hz, "
+            f"board {board.name} runs at {board.clk_hz} Hz"
+        )
+    return compiled.image.geometry
 
 
 def build(
@@ -26,12 +42,8 @@ def build(
     BuildError, ToolError
         If it cannot be built.
     """
-    if compiled.options.clk_hz != board.clk_hz:
-        raise BoardError(
-            f"{bundle} is compiled for a clock of {compiled.options.clk_hz} Hz, "
-            f"board {board.name} runs at {board.clk_hz} Hz"
-        )
-    return _build(compiled.image.geometry, board, bundle / BITSTREAM, reporter, afe)
+    geometry = geometry_of(compiled, board, bundle)
+    return _build(geometry, board, bundle / BITSTREAM, reporter, afe)
 
 
 def build_standard(
@@ -47,14 +59,29 @@ def build_standard(
     return _build(board.afe(afe).standard, board, output, reporter, afe)
 
 
+def plan(
+    geometry: Geometry, board: Board, folder: Path, reporter: Reporter, afe: str | None = None
+) -> Path:
+    """Write what builds a controller elsewhere, and build nothing; returns the script to run.
+
+    Raises
+    ------
+    BoardError
+        If the board cannot hold it.
+    BuildError
+        If the folder is not empty.
+    """
+    reporter.update(f"build plan for {board.name}")
+    return write_plan(geometry, board, folder, afe=afe)
+
+
 def _build(
     geometry: Geometry, board: Board, folder: Path, reporter: Reporter, afe: str | None
 ) -> BuildReport:
-    return build_bitstream(
-        board.controller(geometry, afe),
+    return build_controller(
+        geometry,
         board,
         folder,
         afe=afe,
-        left_out=geometry.left_out,
         progress=lambda stage: reporter.update(f"bitstream for {board.name}: {stage}"),
     )
