@@ -46,7 +46,7 @@ class ApiculaPlatform(GowinPlatform):
                 {{get_override("nextpnr_opts")|options}}
                 --log {{name}}.tim
                 --device {{platform.part}}
-                --vopt family={{platform.family}}
+                --vopt family={{platform._chipdb_device}}
                 --vopt cst={{name}}.cst
                 --freq {{platform.default_clk_frequency / 1000000}}
                 --json {{name}}.json

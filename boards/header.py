@@ -20,6 +20,12 @@ from amaranth.lib.wiring import Flow
 from .board import BoardError, Header
 
 
+def member_names(signature: wiring.Signature) -> dict[str, Flow]:
+    """Names of a card's members, with underscores between their parts, and who drives them."""
+    members = signature.flatten(signature.create())
+    return {"_".join(map(str, path)): member.flow for path, member, _value in members}
+
+
 def pinout(signature: wiring.Signature, positions: Sequence[str]) -> dict[str, list[str]]:
     """Header positions of each member of ``signature``, least significant bit first.
 
