@@ -148,6 +148,8 @@ class Board:
     seed:
         Start of place and route. Its results differ by some percent from seed to seed;
         the same seed gives the same bitstream.
+    plan_only:
+        Only its build plan can be made: the tools are not ours to run.
     file:
         The file that it is from, where it is not of the catalogue.
     """
@@ -171,6 +173,7 @@ class Board:
     synth_opts: str = ""
     techmap: Path | None = None
     seed: int = 1
+    plan_only: bool = False
     file: Path | None = None
 
     def afe(self, name: str | None = None) -> Afe:

@@ -27,7 +27,7 @@ from .blocks import BOARD, Cells, block_names, count_blocks
 from .board import Board
 from .report import PlaceReport, read_report
 from .request import recall, remember, request_key
-from .tools import YOSYS, Runner, ToolRunner
+from .tools import TOOLS, YOSYS, Runner, ToolError, ToolRunner
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +145,12 @@ def build_controller(
         As of :func:`build_bitstream`.
     """
     board.check(geometry, afe)
+    if board.plan_only:
+        how = "; ".join(TOOLS[name].remedy for name in board.toolchain)
+        raise ToolError(
+            f"board {board.name} is built by {', '.join(board.toolchain)} and not by this command: "
+            f"{how}; `--plan DIR` writes the build plan to run there"
+        )
     runner = runner or ToolRunner()
     folder = cache or cache_folder("bitstreams")
     asked = request_key(geometry, board, afe, runner.versions(board.toolchain))
@@ -290,7 +296,7 @@ def prepare(top: wiring.Component, board: Board, afe: str | None = None) -> Buil
         If the board's platform does not make a build plan.
     """
     platform = board.platform()
-    script = [OPEN_COLLISIONS]
+    script = [OPEN_COLLISIONS] if YOSYS.name in board.toolchain else []
     if board.techmap:
         # Not as Verilog: that would become a part of the design.
         name = f"{board.techmap.stem}.map"

@@ -9,7 +9,7 @@ from amaranth.build import Platform
 from amaranth.lib.wiring import Flow
 
 from ..hw.geometry import Geometry
-from ..hw.top import pins_signature
+from ..hw.top import FrontEnd, pins_signature
 from .board import Afe, Board, Header
 from .header import member_names, pinout
 from .tools import TOOLS, missing
@@ -17,14 +17,14 @@ from .tools import TOOLS, missing
 
 def summary(board: Board) -> dict[str, Any]:
     """One line of a list: what it is, and whether its bitstreams can be built here."""
-    lacking = missing(board.toolchain)
+    lacking = _lacking(board)
     return {
         "name": board.name,
         "title": board.title,
         "fpga": board.fpga,
         "clk_hz": board.clk_hz,
         "afes": list(board.afes),
-        "standard": size(board.standard),
+        "standard": _size(board.standard),
         "builds_here": not lacking,
         "missing": lacking,
     }
@@ -32,7 +32,7 @@ def summary(board: Board) -> dict[str, Any]:
 
 def details(board: Board) -> dict[str, Any]:
     """Everything of a board, its front ends and their pins included."""
-    lacking = missing(board.toolchain)
+    lacking = _lacking(board)
     return {
         **summary(board),
         "oscillator_hz": board.oscillator_hz,
@@ -53,34 +53,35 @@ def details(board: Board) -> dict[str, Any]:
     }
 
 
-def size(geometry: Geometry) -> str:
-    """A controller's size in a few words."""
-    tiles = "1 tile" if geometry.tiles == 1 else f"{geometry.tiles} tiles"
-    return f"{geometry.rows} x {geometry.columns}, {tiles}"
+def _size(geometry: Geometry) -> str:
+    """Rows x columns of a tile, and tiles."""
+    return f"{geometry.rows} x {geometry.columns}, {geometry.tiles}"
+
+
+def _lacking(board: Board) -> dict[str, str]:
+    """Tools that are missing, each with how to get it; all, where only a plan is made."""
+    if board.plan_only:
+        return {name: f"build plan only: {TOOLS[name].remedy}" for name in board.toolchain}
+    return missing(board.toolchain)
 
 
 def _front_end(board: Board, name: str, afe: Afe) -> dict[str, Any]:
     blocks = board.memory_blocks(afe.standard, name)
+    provider = afe.front_end(afe.standard, board.clk_hz)
     return {
-        "provider": _provider(board, afe),
+        "provider": type(provider).__name__,
         "connector": None if afe.header is None else afe.header.title,
         "standard": asdict(afe.standard),
         "largest": asdict(afe.largest),
         "left_out": list(afe.standard.left_out),
         "block_rams": {memory: count for memory, count in blocks.items() if count},
-        "pins": {} if afe.header is None else _pins(board, afe, afe.header),
+        "pins": {} if afe.header is None else _pins(board, afe.header, provider),
     }
 
 
-def _provider(board: Board, afe: Afe) -> str:
-    """The first line of what the provider says of itself."""
-    front_end = afe.front_end(afe.standard, board.clk_hz)
-    return (type(front_end).__doc__ or type(front_end).__name__).strip().partition("\n")[0]
-
-
-def _pins(board: Board, afe: Afe, header: Header) -> dict[str, dict[str, Any]]:
+def _pins(board: Board, header: Header, provider: FrontEnd) -> dict[str, dict[str, Any]]:
     """Where each pin of the standard controller's card is, lowest bit first."""
-    signature = pins_signature(afe.front_end(afe.standard, board.clk_hz))
+    signature = pins_signature(provider)
     flows = member_names(signature)
     sites = _sites(board.platform(), header)
     return {

