@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from .. import __version__
 from ..errors import OhmloomError
 from .commands import (
     bitstream,
+    boards,
     compile,
     cosim,
     demo,
@@ -41,6 +43,7 @@ app = typer.Typer(
 )
 app.command("doctor")(doctor.doctor)
 app.add_typer(devices.app, name="devices")
+app.add_typer(boards.app, name="boards")
 app.command("reproduce")(reproduce.reproduce)
 app.command("compile")(compile.compile_model)
 app.command("run")(run.run)
@@ -82,6 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     What a user can cause and mend ends in one sentence and exit code 2. Any
     other exception is a fault of the program and keeps its traceback.
     """
+    # A design that is refused, or only asked what it is, is never elaborated.
+    warnings.filterwarnings("ignore", message=".*created but never used")
     try:
         code = app(arguments, prog_name="ohmloom", standalone_mode=False)
     except typer.TyperException as error:
