@@ -60,7 +60,7 @@ class Icebreaker(Elaboratable):
 STANDARD = Geometry(
     rows=16,
     columns=16,
-    tiles=1,
+    tiles=32,
     act_width=12,
     acc_width=32,
     program_depth=256,
@@ -75,7 +75,9 @@ STANDARD = Geometry(
     line=False,
     wear=False,
     power=False,
+    locks=1 << 8,
     window=1,
+    log_depth=0,
     compact=True,
 )
 

@@ -22,6 +22,9 @@ def cosim(
     plant_fault: Annotated[
         Fault | None, typer.Option(help="Plant a fault: the comparison has to see it.")
     ] = None,
+    all_tiles: Annotated[
+        bool, typer.Option("--all-tiles", help="The RTL programs every tile, not only the first.")
+    ] = False,
     simulator: Annotated[
         Simulator,
         typer.Option(help="cxxrtl compiles the design once and then runs it much faster."),
@@ -43,7 +46,9 @@ def cosim(
             with blaming(inputs):
                 drives = quantise_input(compiled, load_array(inputs))
             drives = first_rows(drives, samples, str(inputs))
-        report = cosimulate(compiled, drives, reporter, plant_fault, simulator).report
+        report = cosimulate(
+            compiled, drives, reporter, plant_fault, simulator, all_tiles=all_tiles
+        ).report
         data = asdict(report)
     emit(as_json, data, key_table(f"Co-simulation of {bundle.name}", data))
     insist_on_agreement(report)

@@ -28,11 +28,14 @@ def cosimulate(
     fault: Fault | None = None,
     simulator: Simulator = Simulator.ICARUS,
     faults: np.ndarray | None = None,
+    *,
+    all_tiles: bool = False,
 ) -> Cosimulation:
     """Run integer inputs (n, inputs) on the RTL against the numpy engine.
 
     ``faults`` are the array's stuck cells, as of
-    :func:`~ohmloom.compiler.runner.build_engine`.
+    :func:`~ohmloom.compiler.runner.build_engine`. With ``all_tiles`` the RTL programs every
+    tile, not only the first.
     """
     stuck: tuple[tuple[int, float], ...] = ()
     if faults is not None:
@@ -46,9 +49,11 @@ def cosimulate(
         converters=compiled.converters,
         seed=compiled.options.seed,
         clk_hz=compiled.options.clk_hz,
+        every_tile=all_tiles,
         fault=fault,
         stuck=stuck,
         wires=compiled.options.wires,
+        card=compiled.options.card,
     )
     return run_cosim(
         job,
