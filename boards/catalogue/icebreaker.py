@@ -75,7 +75,6 @@ STANDARD = Geometry(
     line=False,
     wear=False,
     power=False,
-    locks=1 << 8,
     window=1,
     log_depth=0,
     compact=True,

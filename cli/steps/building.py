@@ -22,12 +22,23 @@ def build(compiled: Compiled, board: Board, bundle: Path, reporter: Reporter) ->
     BuildError, ToolError
         If it cannot be built.
     """
+    check_clock(compiled, board, str(bundle))
+    return _build(compiled.image.geometry, board, bundle / BITSTREAM, reporter)
+
+
+def check_clock(compiled: Compiled, board: Board, what: str = "the bundle") -> None:
+    """Refuse a bundle that is compiled for another clock than a board's.
+
+    Raises
+    ------
+    BoardError
+        With both of them.
+    """
     if compiled.options.clk_hz != board.clk_hz:
         raise BoardError(
-            f"{bundle} is compiled for a clock of {compiled.options.clk_hz} Hz, "
+            f"{what} is compiled for a clock of {compiled.options.clk_hz} Hz, "
             f"board {board.name} runs at {board.clk_hz} Hz"
         )
-    return _build(compiled.image.geometry, board, bundle / BITSTREAM, reporter)
 
 
 def build_standard(board: Board, output: Path, reporter: Reporter) -> BuildReport:

@@ -28,6 +28,7 @@ from ...hw.top import Top
 from .card import AnalogCard, CardFault, Lags
 from .chips.array_card import FAULTS, ArrayCardChips
 from .chips.pin_chain import PinChainModel
+from .gates import Gates, Netlist
 from .job import Job
 
 DAC_SETTLE_TAUS = 11.8
@@ -154,10 +155,13 @@ class Bench(wiring.Component):
         baud: int,
         card: type[ArrayCard] | type[ChainedCard] = ArrayCard,
         adc: AdcPart = ad7606c.PART,
+        netlist: Netlist | None = None,
     ) -> None:
         self.geometry = geometry
         self.card = card(geometry, clk_hz, adc=adc)
-        self.top = Top(geometry, clk_hz, baud, self.card)
+        self.netlist = netlist
+        top = Top(geometry, clk_hz, baud, self.card)
+        self.top = top if netlist is None else Gates(top)
         self.chips = ArrayCardChips(geometry, clk_hz, adc)
         super().__init__(
             {
@@ -229,11 +233,12 @@ class Bench(wiring.Component):
         return m
 
 
-def bench_of(job: Job) -> Bench:
-    """What a job simulates, not elaborated."""
+def bench_of(job: Job, netlist: Netlist | None = None) -> Bench:
+    """What a job simulates, not elaborated; with a netlist of its controller that one."""
     return Bench(
-        job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles, FRONT_ENDS[job.card], job.adc
-    )
+        job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles, FRONT_ENDS[job.card],
+        job.adc, netlist,
+    )  # fmt: skip
 
 
 def verilog(bench: Bench, name: str) -> str:
