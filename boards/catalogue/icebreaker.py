@@ -6,7 +6,7 @@ Pins as in ``amaranth_boards.icebreaker``. The three PMODs have 24 pins, of whic
 of 16 x 16 lines needs every one, with its slow lines in a chain
 (:mod:`ohmloom.hw.afe.chained_card`); without the chain it would need 44. The controller
 leaves out what a host can do instead: post-processing other than ``REQUANT`` and
-``ARGMAX``, loops, bit slices, and write-verify on its own.
+``ARGMAX``, loops, bit slices, write-verify on its own, and the event log.
 """
 
 from __future__ import annotations
