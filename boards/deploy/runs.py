@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from ...compiler.compiled import Compiled
 from ...errors import OhmloomError
-from ...hw.image import Image
 from ...hw.isa import Instruction, Op, Reg, instruction
 from ...hw.link.protocol import Space
+from ...sim.engine.attempts import setup_registers
 from ...sim.engine.windows import level_table, line_table
 from ...sim.numerics import IntArray
 from .book import Windows
@@ -66,7 +66,7 @@ class Runs:
     def __init__(self, compiled: Compiled) -> None:
         self.image = image = compiled.image
         self.levels = compiled.levels.reshape(image.tiles, -1).astype(np.int64)
-        self.registers = settings(image)
+        self.registers = setup_registers(image)
         if not image.geometry.verify or "program/0" not in image.entries:
             raise RunError(f"the cells of {compiled.device.name} are not written by PROGRAM")
         self.tries = self.registers[Reg.TRIES]
@@ -103,17 +103,6 @@ class Runs:
             if each.op is Op.PROGRAM:
                 return
             yield each
-
-
-def settings(image: Image) -> dict[Reg, int]:
-    """Registers as an image's ``setup`` leaves them."""
-    found = dict.fromkeys(Reg, 0)
-    for each in image.code[image.entries["setup"] :]:
-        if each.op is Op.HALT:
-            break
-        if each.op is Op.SET:
-            found[Reg(each["reg"])] = each["value"]
-    return found
 
 
 def pieces(wanted: NDArray[np.bool_], columns: int, most: int = CHUNK) -> Iterator[IntArray]:

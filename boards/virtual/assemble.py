@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...compiler.compiled import Compiled
+from ...hw.afe.cards import FRONT_ENDS
 from ...sim.array import SimulatedArray
 from ...sim.cosim.bench import Bench, lags
 from ...sim.cosim.card import AnalogCard
@@ -13,7 +14,7 @@ from ...sim.cosim.fast.build import library, ports
 from ...sim.cosim.fast.engine import Engine
 from ...sim.cosim.fast.plugged import SerialLine
 from ...sim.cosim.pins import CardPins
-from ..board import Board, BoardError
+from ..board import Board
 from .controller import VirtualController
 
 BIT_CYCLES = 8
@@ -46,13 +47,10 @@ def virtual_controller(
         If the network is for another clock, or does not fit the board.
     """
     geometry, clk_hz = compiled.image.geometry, compiled.options.clk_hz
-    if clk_hz != board.clk_hz:
-        raise BoardError(
-            f"the bundle is compiled for a clock of {clk_hz} Hz, board {board.name} runs at "
-            f"{board.clk_hz} Hz"
-        )
+    board.require_clock(clk_hz)
     board.check(geometry)
-    bench = Bench(geometry, clk_hz, clk_hz // bit_cycles)
+    front_end = FRONT_ENDS[compiled.options.card]
+    bench = Bench(geometry, clk_hz, clk_hz // bit_cycles, front_end)
     path = library(bench, progress or (lambda stage, done, total: None), cache)
     names = ports(bench)
 

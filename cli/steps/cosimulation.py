@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...boards.board import Board, BoardError
+from ...boards.netlist import netlist
 from ...compiler.cells import check_faults
 from ...compiler.compiled import Compiled
 from ...compiler.host import Executor
@@ -13,6 +15,7 @@ from ...sim.cosim.job import CosimReport, Cosimulation, Job
 from ...sim.cosim.runner import run_cosim
 from ...sim.cosim.simulator import Simulator
 from ..output import Reporter
+from .targets import card_of
 
 
 class DisagreementError(OhmloomError):
@@ -28,12 +31,32 @@ def cosimulate(
     fault: Fault | None = None,
     simulator: Simulator = Simulator.ICARUS,
     faults: np.ndarray | None = None,
+    *,
+    all_tiles: bool = False,
+    board: Board | None = None,
 ) -> Cosimulation:
     """Run integer inputs (n, inputs) on the RTL against the numpy engine.
 
     ``faults`` are the array's stuck cells, as of
-    :func:`~ohmloom.compiler.runner.build_engine`.
+    :func:`~ohmloom.compiler.runner.build_engine`. With ``all_tiles`` the RTL programs every
+    tile, not only the first; with a board it is the gates that the board's synthesis makes
+    of the controller that run, in the compiled engine.
+
+    Raises
+    ------
+    BoardError
+        If the bundle is not for the board, or no models are for its FPGA.
     """
+    gates = None
+    if board is not None:
+        board.require_clock(compiled.options.clk_hz)
+        if (card := card_of(board.name)) is not compiled.options.card:
+            raise BoardError(
+                f"the bundle is compiled for a controller with {compiled.options.card}, "
+                f"board {board.name} has {card}"
+            )
+        gates = netlist(board, compiled.image.geometry, lambda s: reporter.update(f"gates: {s}"))
+        simulator = Simulator.CXXRTL
     stuck: tuple[tuple[int, float], ...] = ()
     if faults is not None:
         at = check_faults(faults, compiled.image.tiles, compiled.image.geometry).reshape(-1)
@@ -46,15 +69,20 @@ def cosimulate(
         converters=compiled.converters,
         seed=compiled.options.seed,
         clk_hz=compiled.options.clk_hz,
+        every_tile=all_tiles,
         fault=fault,
         stuck=stuck,
         wires=compiled.options.wires,
+        card=compiled.options.card,
+        # As on the board, to which the netlist's serial line is made.
+        **({} if board is None else {"bit_cycles": board.clk_hz // board.baud}),
     )
     return run_cosim(
         job,
         lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total),
         simulator=simulator,
         host=Executor(compiled.host),
+        netlist=gates,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...boards.catalogue import board
+from ...hw.afe.cards import FRONT_ENDS, Card
 from ...hw.geometry import BANKED_DEPTH, BANKED_TILES, Geometry
 from ...sim.converters import Converters, Sensing
 
@@ -68,6 +69,18 @@ def converters_of(name: str, adc_bits: int, input_bits: int, sensing: Sensing) -
     if name != SIMULATED:
         made.require_card()
     return made
+
+
+def card_of(name: str) -> Card:
+    """Front end of a target's controller; the array card where there is no board.
+
+    Raises
+    ------
+    BoardError
+        If there is no such board.
+    """
+    found = None if name == SIMULATED else board(name).front_end
+    return next((card for card, each in FRONT_ENDS.items() if each is found), Card.ARRAY)
 
 
 def link_baud(name: str) -> int | None:

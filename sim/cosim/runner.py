@@ -21,6 +21,7 @@ from ...hw.link.exchange import LinkError
 from ..engine.protocol import Host
 from .card import CardFault
 from .desk import Desk
+from .gates import Netlist
 from .job import JOB_VARIABLE, CosimReport, Cosimulation, Job, Times
 from .simulator import Simulator
 
@@ -52,6 +53,7 @@ def run_cosim(
     folder: Path | None = None,
     simulator: Simulator = Simulator.ICARUS,
     host: Host | None = None,
+    netlist: Netlist | None = None,
 ) -> Cosimulation:
     """Run ``job`` and report; a difference is in the report, not an exception.
 
@@ -68,6 +70,9 @@ def run_cosim(
     host : Host, optional
         What takes part in inferences; needed where the job's image calls for it. It is
         called in this process, whatever runs the RTL.
+    netlist : Netlist, optional
+        Of the job's controller: it takes the place of the RTL, without time jumps, in
+        the compiled engine.
 
     Raises
     ------
@@ -77,7 +82,9 @@ def run_cosim(
     if host is None and any(call.writes for call in job.image.host):
         raise CosimError("parts of this network run on the host, and there is none")
     if simulator is Simulator.CXXRTL:
-        return _run_compiled(job, progress or _silent, host)
+        return _run_compiled(job, progress or _silent, host, netlist)
+    if netlist is not None:
+        raise CosimError(f"{simulator} is too slow for gates: {Simulator.CXXRTL} runs them")
     program = PROGRAMS[simulator]
     if shutil.which(program) is None:
         raise CosimError(f"{program} is not installed: apt-get install {program}")
@@ -92,11 +99,13 @@ def _silent(stage: str, done: int, total: int) -> None:
     """No progress."""
 
 
-def _run_compiled(job: Job, progress: Progress, host: Host | None) -> Cosimulation:
+def _run_compiled(
+    job: Job, progress: Progress, host: Host | None, netlist: Netlist | None
+) -> Cosimulation:
     from .fast.run import run_fast
 
     try:
-        outcome = run_fast(job, progress, host=host)
+        outcome = run_fast(job, progress, host=host, netlist=netlist)
     except (CardFault, LinkError) as error:
         raise CosimError(f"the testbench failed: {error}") from error
     if not outcome.report.values_compared and not outcome.report.mismatches:
@@ -113,11 +122,11 @@ def _run(
 ) -> Cosimulation:
     from cocotb_tools.runner import get_runner
 
-    from .bench import Bench, verilog
+    from .bench import bench_of, verilog
 
     report = progress or _silent
     report("elaborate", 0, 1)
-    bench = Bench(job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles, adc=job.adc)
+    bench = bench_of(job)
     source = folder / f"{TOPLEVEL}.v"
     source.write_text(verilog(bench, TOPLEVEL))
     job.save(folder)

@@ -73,7 +73,9 @@ def library(
         If there is no C++ compiler, or it fails.
     """
     compiler, version = find_compiler()
-    files = source.split(source.generate(bench), PARTS)
+    files = source.split(
+        source.generate(bench, bench.netlist.rtlil if bench.netlist else ""), PARTS
+    )
     files[PORTS] = source.port_table(ports(bench))
     files[driver] = Path(__file__).with_name(driver).read_text()
     if driver != DRIVER:

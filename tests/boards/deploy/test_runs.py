@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ohmloom.boards.deploy.runs import RunError, Runs, pieces, settings
+from ohmloom.boards.deploy.runs import RunError, Runs, pieces
 from ohmloom.compiler.compiled import Compiled
 from ohmloom.hw.isa import Op, Reg
 from ohmloom.hw.link.protocol import Space
@@ -26,11 +26,6 @@ def test_pieces_are_all_that_is_wanted_as_neighbours_in_a_row(wanted, columns, m
         assert 1 <= len(part) <= most
         assert len(set(part // columns)) == 1
         assert (np.diff(part) == 1).all()
-
-
-def test_settings_are_those_of_setup(small: Compiled) -> None:
-    found = settings(small.image)
-    assert found[Reg.TRIES] > 1 and found[Reg.SET_CYCLES] > 0 and found[Reg.SCHEME] == 0
 
 
 def test_attempt_is_one_try_on_the_levels_of_its_cells(small: Compiled) -> None:
