@@ -131,7 +131,9 @@ def _lowered(
     tiles = tiles_used(placements)
     _check_pulses(device, converters, geometry)
     op = writing_op(device, geometry)
-    for tile in range(tiles if op else 0):
+    for tile in range(tiles):
+        if op is None:
+            break
         program.enter(f"{op.name.lower()}/{tile}")
         program.emit(Op.RESTORE, tile=tile, mode=mode)
         program.set(Reg.TIA_RANGE, verify.tia_range)

@@ -132,8 +132,8 @@ def deploy(
             codes=book.code.copy(),
             off=off,
             resumed=resumed,
+            golden=writer.use(lambda: golden_test(engine, compiled)),
             interruptions=writer.interruptions,
-            golden=golden_test(engine, compiled),
         )
 
 

@@ -14,6 +14,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator
 from time import monotonic, sleep
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,7 @@ FAILURES = 20
 PASSING = (Reason.LINK_LOST, Reason.ABORT)
 """Reasons of the guard after which it is worth while to go on by oneself."""
 
+T = TypeVar("T")
 Told = Callable[[int, int], None]
 """Told how many cells are finished, and how many there are."""
 
@@ -126,8 +128,20 @@ class Writer:
 
     def finish(self) -> None:
         """All is written and checked; registers are as the bundle's setup has them."""
-        self._attempt(lambda: self._set_up())
+        self.use(self._set_up)
         self._note(Finished())
+
+    def use(self, work: Callable[[], T]) -> T:
+        """Have something done that drives no cell, anew if the controller is reset meanwhile."""
+        made: list[T] = []
+
+        def attempt() -> None:
+            made[:] = [work()]
+            if not self._lives():
+                raise Interrupted("the controller has been reset")
+
+        self._attempt(attempt)
+        return made[0]
 
     # -- inside -----------------------------------------------------------------------
 
@@ -189,8 +203,7 @@ class Writer:
             )
         self._worn_tile = None
         last = self._last_run()
-        (nonce,) = client.read_words(Space.PROGRAM, self._nonce_at, 1)
-        if nonce != book.nonce:
+        if not self._lives():
             if book.open is not None:
                 self._note(Lost(number=book.open.number) if book.open.writes else self._void())
             self._load()
@@ -227,7 +240,19 @@ class Writer:
         load(self.client, self.image)
         nonce = secrets.randbits(64) | 1
         self.client.write_words(Space.PROGRAM, self._nonce_at, [nonce])
+        # It says that all the rest is there: a reset between the two must not go unseen.
+        if self.client.status().last.address != self._end_of_setup():
+            raise Interrupted("the controller has been reset while it was loaded")
         self._note(Loaded(nonce=nonce))
+
+    def _end_of_setup(self) -> int:
+        code, entry = self.image.code, self.image.entries["setup"]
+        return next(n for n in range(entry, len(code)) if code[n].op is Op.HALT)
+
+    def _lives(self) -> bool:
+        """Whether the controller still is the one that was loaded."""
+        (nonce,) = self.client.read_words(Space.PROGRAM, self._nonce_at, 1)
+        return nonce == self.book.nonce
 
     def _perform(self, run: Run) -> None:
         """One run, from its entry in the journal to its results."""

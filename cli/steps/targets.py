@@ -79,7 +79,7 @@ def card_of(name: str) -> Card:
     BoardError
         If there is no such board.
     """
-    found = None if name == SIMULATED else board(name).front_end
+    found = None if name == SIMULATED else board(name).afe().front_end
     return next((card for card, each in FRONT_ENDS.items() if each is found), Card.ARRAY)
 
 

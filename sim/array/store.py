@@ -23,11 +23,15 @@ def save(array: SimulatedArray, path: Path) -> None:
         If it cannot be written.
     """
     beside = path.with_name(f".{path.name}.part")
+    parts: dict[str, np.ndarray] = {
+        "version": np.array(VERSION),
+        "seed": np.array(array.seed),
+        "elapsed_s": np.array(array.elapsed_s),
+        "device": np.array(array.device.name),
+        **array.parts(),
+    }
     with beside.open("wb") as file:
-        np.savez_compressed(
-            file, version=VERSION, seed=array.seed, elapsed_s=array.elapsed_s,
-            device=np.array(array.device.name), **array.parts(),
-        )  # fmt: skip
+        np.savez_compressed(file, allow_pickle=False, **parts)
     beside.replace(path)
 
 

@@ -395,7 +395,7 @@ class NumpyEngine:
         self.modes.restore(address, "an attempt", pulses.tile, pulses.mode)
         self.registers[Reg.TIA_RANGE] = pulses.tia_range
         warden = self.modes.grant(address, "an attempt", Op.PULSE, pulses.tile, at)
-        drives = [(pulses.reset.rail, None)]
+        drives: list[tuple[int, int | None]] = [(pulses.reset.rail, None)]
         drives += [(pulses.set.rail, gate) for gate in np.unique(attempts.gates).tolist()]
         self._insist(warden, drives, max(pulses.reset.width, pulses.set.width))
         cells = pulses.tile * geometry.cells + attempts.cells

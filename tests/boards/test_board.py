@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from amaranth.back import rtlil
@@ -53,7 +54,7 @@ def test_too_much_memory_is_refused_with_the_numbers() -> None:
     ],
 )
 def test_memories_are_those_of_the_controller(geometry: Geometry) -> None:
-    top = ULX3S.controller(geometry)
+    top: Any = ULX3S.controller(geometry)
     text = rtlil.convert(top, ports=[top.rx, top.tx], emit_src=False)
     found = re.findall(r"memory width (\d+) size (\d+)", text)
     made = Counter((int(width), int(words)) for width, words in found)

@@ -97,7 +97,7 @@ def test_the_same_deployment_goes_on() -> None:
 def test_tiles_of_another_size_are_refused() -> None:
     other = BEGAN.model_copy(update={"columns": 8})
     with pytest.raises(BookError, match="tiles of 4 cells, the bundle is for 8"):
-        read_book([BEGAN], other, Windows(np.zeros((2, 8)), np.zeros((2, 8))))
+        read_book([BEGAN], other, Windows(*np.zeros((2, 2, 8), np.int64)))
 
 
 INTENT, FOUND = attempt(0, (15,))

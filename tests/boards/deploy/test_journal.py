@@ -86,9 +86,11 @@ def test_line_that_says_nothing_known_is_refused(tmp_path: Path) -> None:
 
 
 def test_two_deployments_do_not_share_a_journal(tmp_path: Path) -> None:
-    with Journal(tmp_path / "j"):
-        with pytest.raises(JournalError, match="another deployment has it open"):
-            Journal(tmp_path / "j")
+    with (
+        Journal(tmp_path / "j"),
+        pytest.raises(JournalError, match="another deployment has it open"),
+    ):
+        Journal(tmp_path / "j")
     Journal(tmp_path / "j").close()
 
 

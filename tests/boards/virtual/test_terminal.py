@@ -36,9 +36,12 @@ def test_host_may_come_again() -> None:
 
 
 def test_port_is_one_hosts_at_a_time() -> None:
-    with Terminal() as terminal, SerialTransport(terminal.port, 115_200):
-        with pytest.raises(PortError, match="cannot be opened"):
-            SerialTransport(terminal.port, 115_200)
+    with (
+        Terminal() as terminal,
+        SerialTransport(terminal.port, 115_200),
+        pytest.raises(PortError, match="another program has it open"),
+    ):
+        SerialTransport(terminal.port, 115_200)
 
 
 def test_host_that_does_not_listen_holds_nobody_up() -> None:
