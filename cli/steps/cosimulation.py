@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from ...compiler.cells import check_faults
@@ -10,8 +12,9 @@ from ...compiler.host import Executor
 from ...errors import OhmloomError
 from ...sim.cosim.fault import Fault
 from ...sim.cosim.job import CosimReport, Cosimulation, Job
-from ...sim.cosim.runner import run_cosim
+from ...sim.cosim.runner import CosimError, run_cosim
 from ...sim.cosim.simulator import Simulator
+from ...sim.cosim.waves import Waves
 from ..output import Reporter
 
 
@@ -28,12 +31,22 @@ def cosimulate(
     fault: Fault | None = None,
     simulator: Simulator = Simulator.ICARUS,
     faults: np.ndarray | None = None,
+    waves: Path | None = None,
 ) -> Cosimulation:
     """Run integer inputs (n, inputs) on the RTL against the numpy engine.
 
     ``faults`` are the array's stuck cells, as of
-    :func:`~ohmloom.compiler.runner.build_engine`.
+    :func:`~ohmloom.compiler.runner.build_engine`. At a difference the job is run once more
+    in Icarus Verilog, which writes the waveform of the failing sample to ``waves``, an older
+    one there is removed.
+
+    Raises
+    ------
+    CosimError
+        If it cannot be run, or the difference is not there the second time.
     """
+    if waves is not None:
+        waves.unlink(missing_ok=True)
     stuck: tuple[tuple[int, float], ...] = ()
     if faults is not None:
         at = check_faults(faults, compiled.image.tiles, compiled.image.geometry).reshape(-1)
@@ -50,12 +63,21 @@ def cosimulate(
         stuck=stuck,
         wires=compiled.options.wires,
     )
-    return run_cosim(
-        job,
-        lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total),
-        simulator=simulator,
-        host=Executor(compiled.host),
-    )
+
+    def told(stage: str, done: int, total: int) -> None:
+        reporter.update(f"RTL: {stage}", done, total)
+
+    host = Executor(compiled.host)
+    outcome = run_cosim(job, told, simulator=simulator, host=host)
+    if waves is not None and outcome.report.mismatches:
+        reporter.update("RTL: once more, for the waveform")
+        again = run_cosim(job, told, host=host, waves=Waves.of_failure(waves, outcome))
+        if again.report.first_mismatch != outcome.report.first_mismatch or not waves.is_file():
+            raise CosimError(
+                f"{outcome.report.first_mismatch}: this difference was found, but not when it "
+                f"was run again for the waveform, which found {again.report.first_mismatch}"
+            )
+    return outcome
 
 
 def insist_on_prediction(report: CosimReport) -> None:

@@ -23,12 +23,16 @@ from .card import CardFault
 from .desk import Desk
 from .job import JOB_VARIABLE, CosimReport, Cosimulation, Job, Times
 from .simulator import Simulator
+from .waves import Waves
 
 PROGRESS_FILE = "progress.json"
 REPORT_FILE = "report.json"
 OUTPUT_FILE = "output.npy"
 TIMES_FILE = "times.json"
+BEGINS_FILE = "begins.json"
 RESULTS_FILE = "results.xml"
+FILES = (REPORT_FILE, OUTPUT_FILE, TIMES_FILE, BEGINS_FILE)
+"""What the testbench leaves."""
 TOPLEVEL = "bench"
 TESTBENCH = "ohmloom.sim.cosim.testbench"
 TIMESCALE = ("1ns", "1ps")
@@ -52,6 +56,7 @@ def run_cosim(
     folder: Path | None = None,
     simulator: Simulator = Simulator.ICARUS,
     host: Host | None = None,
+    waves: Waves | None = None,
 ) -> Cosimulation:
     """Run ``job`` and report; a difference is in the report, not an exception.
 
@@ -68,6 +73,8 @@ def run_cosim(
     host : Host, optional
         What takes part in inferences; needed where the job's image calls for it. It is
         called in this process, whatever runs the RTL.
+    waves : Waves, optional
+        The waveform to keep, in Icarus Verilog.
 
     Raises
     ------
@@ -76,6 +83,8 @@ def run_cosim(
     """
     if host is None and any(call.writes for call in job.image.host):
         raise CosimError("parts of this network run on the host, and there is none")
+    if waves is not None and simulator is not Simulator.ICARUS:
+        raise CosimError(f"waveforms are kept by {Simulator.ICARUS}, not by {simulator}")
     if simulator is Simulator.CXXRTL:
         return _run_compiled(job, progress or _silent, host)
     program = PROGRAMS[simulator]
@@ -83,9 +92,9 @@ def run_cosim(
         raise CosimError(f"{program} is not installed: apt-get install {program}")
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="ohmloom-cosim-") as temporary:
-            return _run(job, progress, Path(temporary), simulator, host)
+            return _run(job, progress, Path(temporary), simulator, host, waves)
     folder.mkdir(parents=True, exist_ok=True)
-    return _run(job, progress, folder, simulator, host)
+    return _run(job, progress, folder, simulator, host, waves)
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -110,6 +119,7 @@ def _run(
     folder: Path,
     simulator: Simulator,
     host: Host | None,
+    waves: Waves | None,
 ) -> Cosimulation:
     from cocotb_tools.runner import get_runner
 
@@ -121,20 +131,25 @@ def _run(
     source = folder / f"{TOPLEVEL}.v"
     source.write_text(verilog(bench, TOPLEVEL))
     job.save(folder)
-    for name in (PROGRESS_FILE, REPORT_FILE, OUTPUT_FILE, TIMES_FILE, RESULTS_FILE):
+    for name in (*FILES, PROGRESS_FILE, RESULTS_FILE):
         (folder / name).unlink(missing_ok=True)
+    sources = [source]
+    # SystemVerilog initialises variables without an event, and always @* would sleep on.
+    options = ["-g2005"] if simulator is Simulator.ICARUS else []
+    if waves is not None:
+        sources.append(waves.module(folder, TOPLEVEL))
+        options += waves.options
 
     runner = get_runner(simulator.value)
     runner.log.setLevel(logging.WARNING)
     build = folder / "build"
     report("build", 0, 1)
     runner.build(
-        sources=[source],
+        sources=sources,
         hdl_toplevel=TOPLEVEL,
         build_dir=build,
         timescale=TIMESCALE,
-        # SystemVerilog initialises variables without an event, and always @* would sleep on.
-        build_args=["-g2005"] if simulator is Simulator.ICARUS else [],
+        build_args=options,
         log_file=folder / "build.log",
         always=True,
     )
@@ -155,10 +170,13 @@ def _run(
                 timescale=TIMESCALE,
                 extra_env={JOB_VARIABLE: str(folder), "PYTHONPATH": os.pathsep.join(_path())},
                 log_file=folder / "test.log",
+                waves=waves is not None,
             )
     finally:
         stop.set()
         watcher.join()
+    if waves is not None:
+        waves.keep(folder)
     return _verdict(folder)
 
 
@@ -201,7 +219,8 @@ def _verdict(folder: Path) -> Cosimulation:
     if not report.values_compared and not report.mismatches:
         raise CosimError("the testbench compared nothing")
     times = Times(**json.loads((folder / TIMES_FILE).read_text()))
-    return Cosimulation(report, np.load(folder / OUTPUT_FILE, allow_pickle=False), times)
+    begins = tuple(json.loads((folder / BEGINS_FILE).read_text()))
+    return Cosimulation(report, np.load(folder / OUTPUT_FILE, allow_pickle=False), times, begins)
 
 
 def _tail(folder: Path, lines: int = 6) -> str:
