@@ -12,7 +12,7 @@ from ...compiler.host import Executor
 from ...errors import OhmloomError
 from ...sim.cosim.fault import Fault
 from ...sim.cosim.job import CosimReport, Cosimulation, Job
-from ...sim.cosim.runner import CosimError, run_cosim
+from ...sim.cosim.runner import CosimError, require, run_cosim
 from ...sim.cosim.simulator import Simulator
 from ...sim.cosim.waves import Waves
 from ..output import Reporter
@@ -46,6 +46,7 @@ def cosimulate(
         If it cannot be run, or the difference is not there the second time.
     """
     if waves is not None:
+        require(Simulator.ICARUS)
         waves.unlink(missing_ok=True)
     stuck: tuple[tuple[int, float], ...] = ()
     if faults is not None:

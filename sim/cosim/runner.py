@@ -87,14 +87,25 @@ def run_cosim(
         raise CosimError(f"waveforms are kept by {Simulator.ICARUS}, not by {simulator}")
     if simulator is Simulator.CXXRTL:
         return _run_compiled(job, progress or _silent, host)
-    program = PROGRAMS[simulator]
-    if shutil.which(program) is None:
-        raise CosimError(f"{program} is not installed: apt-get install {program}")
+    require(simulator)
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="ohmloom-cosim-") as temporary:
             return _run(job, progress, Path(temporary), simulator, host, waves)
     folder.mkdir(parents=True, exist_ok=True)
     return _run(job, progress, folder, simulator, host, waves)
+
+
+def require(simulator: Simulator) -> None:
+    """Refuse a Verilog simulator that is not installed.
+
+    Raises
+    ------
+    CosimError
+        It says how to get it.
+    """
+    program = PROGRAMS[simulator]
+    if shutil.which(program) is None:
+        raise CosimError(f"{program} is not installed: apt-get install {program}")
 
 
 def _silent(stage: str, done: int, total: int) -> None:
