@@ -13,6 +13,7 @@ from .. import __version__
 from ..errors import OhmloomError
 from .commands import (
     bitstream,
+    boards,
     compile,
     cosim,
     demo,
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 app.command("doctor")(doctor.doctor)
 app.add_typer(devices.app, name="devices")
+app.add_typer(boards.app, name="boards")
 app.command("reproduce")(reproduce.reproduce)
 app.command("compile")(compile.compile_model)
 app.command("run")(run.run)

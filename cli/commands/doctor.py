@@ -70,7 +70,7 @@ def examine() -> Iterator[Finding]:
             found = tool.version()
         except ToolError:
             found = None
-        yield Finding(tool.name, "bitstreams", False, found, f"pip install {tool.package}")
+        yield Finding(tool.name, "bitstreams", False, found, tool.remedy.strip("`"))
 
 
 def packages() -> Iterator[Finding]:
