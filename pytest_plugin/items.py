@@ -54,11 +54,11 @@ class Check(pytest.Item):
 
         self.parent.network.checks[self.name](record)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """One sentence for what the user can mend, a traceback for what is our fault."""
         if excinfo.errisinstance((OhmloomError, OSError)):
             return str(excinfo.value)
-        return super().repr_failure(excinfo, *args)
+        return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         assert self.parent is not None

@@ -245,7 +245,7 @@ def networks(config: pytest.Config, path: Path) -> Networks:
     kept = config.stash.setdefault(_KEPT, {})
     if path not in kept:
         root = config.rootpath
-        folder = root / config.getoption("--ohmloom-artifacts") / os.environ.get(WORKER, "")
+        folder = root / str(config.getoption("--ohmloom-artifacts")) / os.environ.get(WORKER, "")
         if path.is_relative_to(root):
             folder /= path.parent.relative_to(root)
         fault = config.getoption("--ohmloom-plant-fault")

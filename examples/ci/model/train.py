@@ -24,12 +24,13 @@ HELD_OUT = 0.2
 CALIBRATION_SAMPLES = 64
 
 
-def data() -> list[np.ndarray]:
+def data() -> tuple[np.ndarray, ...]:
     """Training and held-out images, float32 (n, 16) in 0..1, and their classes."""
     pixels, classes = (np.asarray(part) for part in load_digits(return_X_y=True))
     images = pixels.reshape(-1, 4, 2, 4, 2).mean((2, 4)).reshape(-1, 16) / 16
     x, y = images.astype(np.float32), classes.astype(np.int64)
-    return train_test_split(x, y, test_size=HELD_OUT, random_state=SEED, stratify=y)
+    parts = train_test_split(x, y, test_size=HELD_OUT, random_state=SEED, stratify=y)
+    return tuple(np.asarray(part) for part in parts)
 
 
 def to_onnx(model: MLPClassifier) -> onnx.ModelProto:
