@@ -17,7 +17,12 @@ from ..cli.arrays import blaming, load_array
 from ..cli.output import Reporter
 from ..cli.steps.building import build
 from ..cli.steps.compiling import compile_bundle
-from ..cli.steps.cosimulation import cosimulate, insist_on_agreement, insist_on_prediction
+from ..cli.steps.cosimulation import (
+    DisagreementError,
+    cosimulate,
+    insist_on_agreement,
+    insist_on_prediction,
+)
 from ..cli.steps.inference import first_rows, infer
 from ..cli.steps.targets import converters_of, link_baud
 from ..cli.steps.targets import target as controller_of
@@ -29,6 +34,7 @@ from ..compiler.runner import accuracy, check_labels, quantise_input
 from ..errors import OhmloomError
 from ..sim.cosim.fault import Fault
 from ..sim.cosim.job import CosimReport
+from ..sim.cosim.runner import BenchFailed
 from .settings import Settings, SettingsError, read_settings
 
 WAVES = "cosim.fst"
@@ -109,14 +115,14 @@ class Network:
         drives = first_rows(self.inputs, count, self.name)
         there = shutil.which("iverilog") is not None
         self.folder.mkdir(parents=True, exist_ok=True)
-        with Reporter() as reporter:
-            report = cosimulate(
-                self.compiled, drives, reporter, self._fault, self.settings.simulator,
-                waves=self.waves if there else None,
-            ).report  # fmt: skip
         try:
+            with Reporter() as reporter:
+                report = cosimulate(
+                    self.compiled, drives, reporter, self._fault, self.settings.simulator,
+                    waves=self.waves if there else None,
+                ).report  # fmt: skip
             insist_on_agreement(report)
-        except OhmloomError as error:
+        except (BenchFailed, DisagreementError) as error:
             kept = f"kept in {self.waves}" if there else "not kept: apt-get install iverilog"
             raise CheckFailed(f"{self.name}: {error}; the waveform is {kept}") from error
         if report.predicted_cycles:

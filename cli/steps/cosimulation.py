@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from ...compiler.host import Executor
 from ...errors import OhmloomError
 from ...sim.cosim.fault import Fault
 from ...sim.cosim.job import CosimReport, Cosimulation, Job
-from ...sim.cosim.runner import CosimError, require, run_cosim
+from ...sim.cosim.runner import BenchFailed, CosimError, require, run_cosim
 from ...sim.cosim.simulator import Simulator
 from ...sim.cosim.waves import Waves
 from ..output import Reporter
@@ -37,8 +38,8 @@ def cosimulate(
 
     ``faults`` are the array's stuck cells, as of
     :func:`~ohmloom.compiler.runner.build_engine`. At a difference the job is run once more
-    in Icarus Verilog, which writes the waveform of the failing sample to ``waves``, an older
-    one there is removed.
+    in Icarus Verilog, which writes the waveform of the failing sample to ``waves`` (that of
+    the whole run, where something complained while it ran); an older one there is removed.
 
     Raises
     ------
@@ -69,7 +70,15 @@ def cosimulate(
         reporter.update(f"RTL: {stage}", done, total)
 
     host = Executor(compiled.host)
-    outcome = run_cosim(job, told, simulator=simulator, host=host)
+    try:
+        outcome = run_cosim(job, told, simulator=simulator, host=host)
+    except BenchFailed:
+        if waves is not None:
+            reporter.update("RTL: once more, for the waveform")
+            # Where it ended is not known, so all of it is kept; the first reason is told.
+            with suppress(CosimError):
+                run_cosim(job, told, host=host, waves=Waves(waves, 0))
+        raise
     if waves is not None and outcome.report.mismatches:
         reporter.update("RTL: once more, for the waveform")
         again = run_cosim(job, told, host=host, waves=Waves.of_failure(waves, outcome))

@@ -50,6 +50,10 @@ class CosimError(OhmloomError, RuntimeError):
     """The co-simulation could not be run, or ended without a verdict."""
 
 
+class BenchFailed(CosimError):
+    """Something complained while the RTL ran: a chip, the card, or the link."""
+
+
 def run_cosim(
     job: Job,
     progress: Progress | None = None,
@@ -118,7 +122,7 @@ def _run_compiled(job: Job, progress: Progress, host: Host | None) -> Cosimulati
     try:
         outcome = run_fast(job, progress, host=host)
     except (CardFault, LinkError) as error:
-        raise CosimError(f"the testbench failed: {error}") from error
+        raise BenchFailed(f"the testbench failed: {error}") from error
     if not outcome.report.values_compared and not outcome.report.mismatches:
         raise CosimError("the testbench compared nothing")
     return outcome
@@ -221,10 +225,10 @@ def _verdict(folder: Path) -> Cosimulation:
     if not cases:
         raise CosimError("the simulator ran no test")
     if not written.exists():
-        raise CosimError(f"the testbench ended without a verdict; its log ends: {_tail(folder)}")
+        raise BenchFailed(f"the testbench ended without a verdict; its log ends: {_tail(folder)}")
     report = CosimReport(**json.loads(written.read_text()))
     if failed and not report.mismatches:
-        raise CosimError(f"the testbench failed; its log ends: {_tail(folder)}")
+        raise BenchFailed(f"the testbench failed; its log ends: {_tail(folder)}")
     if report.mismatches and not failed:
         raise CosimError("the testbench passed although it reports a mismatch")
     if not report.values_compared and not report.mismatches:

@@ -13,6 +13,7 @@ from ohmloom.cli.steps import cosimulation
 from ohmloom.compiler.bundle import load_bundle
 from ohmloom.sim.cosim.fault import Fault
 from ohmloom.sim.cosim.job import CosimReport, Cosimulation, Job
+from ohmloom.sim.cosim.runner import BenchFailed
 from ohmloom.sim.cosim.simulator import Simulator
 from ohmloom.sim.cosim.waves import MARGIN, Waves
 
@@ -113,6 +114,23 @@ def test_the_waveform_of_a_difference(
         assert result.code == 1 and result.data["waves"] == str(path)
     else:
         assert result.code == 2 and "but not when it was run again" in result.sentence
+
+
+def test_the_waveform_of_a_complaint(
+    command: Any, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "w.fst"
+
+    def simulate(job: Job, progress: Any, waves: Waves | None = None, **_: Any) -> Cosimulation:
+        if waves is not None:
+            assert waves.first == 0
+            waves.path.write_text("waves")
+        raise BenchFailed("a chip complains" if waves is None else "again")
+
+    monkeypatch.setattr(cosimulation, "run_cosim", simulate)
+    result = command("cosim", bundle, "--waves", path)
+    assert result.code == 2 and result.sentence == "a chip complains"
+    assert path.read_text() == "waves"
 
 
 def test_too_few_samples(command: Any, bundle: Path, asked: list[Job]) -> None:
