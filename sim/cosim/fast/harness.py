@@ -106,6 +106,9 @@ class FastHarness(Harness):
     async def counters(self) -> tuple[int, int]:
         return self.engine.get("now"), self.engine.get("skipped")
 
+    def stepped(self) -> int:
+        return self.engine.edges
+
     def seconds(self) -> float:
         return self.engine.seconds - self._before
 
