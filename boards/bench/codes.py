@@ -15,7 +15,7 @@ from ...hw.afe.array_card import BUFFER_A, GATE_CODES, PULSE_MAX_PS
 from ...hw.cycles.front_end import FrontEndCycles
 from ...hw.isa import LIMIT_NEGATIVE, LIMIT_POSITIVE, limited
 from ...hw.profile import Drive
-from ...hw.stairs import Pace, gap_cycles
+from ...hw.stairs import gap_cycles
 from ...sim.converters import ConverterError, Converters
 from ...sim.devices import ComplianceError, DeviceError
 
@@ -181,10 +181,10 @@ class Codes:
         """From conversion to conversion within a mean [clock cycles]."""
         return self.cycles.readout + 1
 
-    def pace(self, tia_range: int) -> Pace:
-        """What a sweep has to leave time for."""
-        gap = gap_cycles(self.cycles.load, max(self.cycles.write), self.cycles.drive)
-        return Pace(gap, self.cycles.settle[tia_range], self.spacing)
+    @property
+    def gap(self) -> int:
+        """From a gate's closing to the next opening of a sweep, at least [clock cycles]."""
+        return gap_cycles(self.cycles.load, max(self.cycles.write), self.cycles.drive)
 
     def sample_delay(self, width: int, average: int) -> int:
         """From a gate's opening to the first of the conversions that end with it."""

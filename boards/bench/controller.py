@@ -17,6 +17,7 @@ from ...hw.profile import (
     QUARTERS,
     Profile,
     TileMode,
+    WayRecord,
     quarters,
     unpack_profile,
     unpack_tile,
@@ -29,6 +30,8 @@ from .errors import BenchError
 NEEDED = (Op.PULSE, Op.SWEEP, Op.READ)
 READER_WORDS = 16
 """Words at the end of program memory that single reads use (``boards/reader.py``)."""
+LONG_S = 4.0
+"""Runs from here on are long."""
 SLACK_S = 60.0
 """Longer than any run takes beside what it waits for; assumed."""
 
@@ -51,6 +54,9 @@ class Controller:
         The link; nothing else may use it meanwhile.
     device, converters
         What is driven, and the card's transfer functions.
+    beat_s:
+        Seconds on the line after which a long run is asked for its status: the guard wants to
+        hear the host every 10 s while cells are driven. None: as the client asks anyway.
 
     Attributes
     ----------
@@ -70,8 +76,15 @@ class Controller:
         If the guard is in its safe state: :meth:`LinkClient.clear` leaves it.
     """
 
-    def __init__(self, client: LinkClient, device: Device, converters: Converters) -> None:
+    def __init__(
+        self,
+        client: LinkClient,
+        device: Device,
+        converters: Converters,
+        beat_s: float | None = None,
+    ) -> None:
         self.client = client
+        self.beat_s = beat_s
         self.info = info = client.ping()
         bits = list(OPTIONAL)
         lacking = [op.name for op in NEEDED if not info.features >> bits.index(op) & 1]
@@ -89,11 +102,8 @@ class Controller:
             raise GuardStopped(health)
         adopted = unpack_tile(client.read_words(Space.MODE, 0, 1)[0])[3]
         self.profile = self._held(device) if adopted else self._load()
-        self.base = max(
-            (way.param + len(self.told.records) // len(self.profile.ways)
-             for way in self.profile.ways),
-            default=0,
-        )  # fmt: skip
+        ends = [way.param + len(self.recipe(way)) for way in self.profile.ways]
+        self.base = max(ends, default=0)
         self.setup(adopt=not adopted)
 
     def _load(self) -> Profile:
@@ -118,12 +128,17 @@ class Controller:
 
     def setup(self, *, adopt: bool = False) -> None:
         """What a program relies on: recipes in their places, and the gates' voltage."""
-        size = len(self.told.records) // max(1, len(self.profile.ways))
-        for n, way in enumerate(self.profile.ways):
-            self.write(Space.PARAM, way.param, self.told.records[n * size : (n + 1) * size])
+        for way in self.profile.ways:
+            self.write(Space.PARAM, way.param, self.recipe(way))
         code = self.converters.gate_on_code
         gates = instruction(Op.DAC, channel=Dac.GATE_ON, code=code)
         self.run([*([instruction(Op.ADOPT)] if adopt else []), gates])
+
+    def recipe(self, way: WayRecord) -> tuple[int, ...]:
+        """The record of a way's sweep, as the catalogue has it."""
+        size = len(self.told.records) // len(self.profile.ways)
+        at = size * self.profile.ways.index(way)
+        return self.told.records[at : at + size]
 
     # -- programs ---------------------------------------------------------------------
 
@@ -160,6 +175,10 @@ class Controller:
         """
         program = [*code, instruction(Op.HALT)]
         self.write(Space.PROGRAM, 0, [encode(word) for word in program])
+        exchanges = self.client.exchanges
+        kept = exchanges.timeout
+        if self.beat_s is not None and seconds > LONG_S:
+            exchanges.timeout = self.beat_s
         try:
             return self.client.run(0, 0, seconds + SLACK_S).cycles
         except RunRefused as refused:
@@ -170,6 +189,8 @@ class Controller:
         except GuardStopped as stopped:
             self._sent.clear()
             raise BenchError(f"{stopped}: nothing is driven until that is cleared") from stopped
+        finally:
+            exchanges.timeout = kept
 
     def outcome(self) -> tuple[int, PulseStatus]:
         """Samples and status of the last pulse or sweep."""
