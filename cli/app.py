@@ -12,6 +12,7 @@ import typer
 from .. import __version__
 from ..errors import OhmloomError
 from .commands import (
+    array,
     bitstream,
     compile,
     cosim,
@@ -46,6 +47,7 @@ app.command("drift")(drift.drift)
 app.command("cosim")(cosim.cosim)
 app.command("modes")(modes.modes)
 app.command("selftest")(selftest.selftest)
+app.add_typer(array.app, name="array")
 app.command("bitstream")(bitstream.bitstream)
 app.command("demo")(demo.demo)
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ...compiler.profile import unwritten_range
+from ...hw.afe.tia import uncertainty
 from ...hw.isa import CYCLE_BITS, Op, instruction
 from ...hw.link.protocol import Space
 from ...sim.array import ArrayError, Limits, Unsupported
@@ -40,6 +42,8 @@ from .stores import Stores
 from .sweeps import RAILED, Sweeper
 
 log = logging.getLogger(__name__)
+
+Watch = Callable[[IntArray, int, FloatArray], None]
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,9 @@ class LinkArray:
     cycles:
         Pulses and sweeps in SET polarity of each cell since this object was made, or since it
         was told: what its endurance is compared with, shape (cells,).
+    watch:
+        Told of a sweep's steps when they have been made: the cells, the number of the first
+        step, and currents [A] from there on, shape (cells, steps).
     sampled:
         TIA range of each sample of the last sweep, shape (..., steps); ``RAILED`` of one that
         was at a rail: its current was larger.
@@ -144,6 +151,7 @@ class LinkArray:
         self.average = average
         self.forming = forming
         self.cycles = np.zeros(size, dtype=np.uint32)
+        self.watch: Watch = lambda cells, first, amperes: None
         self.sampled: IntArray = np.empty(0, dtype=np.int64)
 
     # -- modes and limits -------------------------------------------------------------
@@ -346,6 +354,7 @@ class LinkArray:
             together = min(codes.together(opening) for opening in openings)
             for group in self.region.neighbours(flat, together if self.mode.relaxes else 1):
                 siemens = None if self.tia_range is not None else self.read(flat[group])
+                sweeper.watch = partial(self.watch, flat[group])
                 place = self.region.place(flat[group[0]])
                 current[group], which[group] = sweeper.sweep(place, group.size, openings, siemens)
             self.cycles[flat] += np.uint32(setting)
@@ -409,6 +418,21 @@ class LinkArray:
                 program.append(instruction(Op.WAIT, cycles=min(cycles, most)))
                 cycles -= program[-1]["cycles"]
             self.controller.run(program, seconds)
+
+    def uncertainty(self, amperes: FloatArray) -> FloatArray:
+        """What the last sweep's currents may be off by [A], of their shape.
+
+        Of a sample at a rail: infinite, since its current was larger.
+        """
+        off = np.full(amperes.shape, np.inf)
+        for tia_range in np.unique(self.sampled[self.sampled != RAILED]).tolist():
+            here = self.sampled == tia_range
+            found, unit = (
+                uncertainty(tia_range, self.average),
+                self._modes.codes.amperes(1, tia_range),
+            )
+            off[here] = [found.codes(value / unit) * unit for value in amperes[here]]
+        return off
 
     # -- what reads it ----------------------------------------------------------------
 

@@ -72,7 +72,8 @@ class Codes:
     @property
     def gate_range(self) -> tuple[int, int]:
         """First and last code of GATE_PROGRAM: of the mode and of the card."""
-        return self.drive.gate_low, min(self.drive.gate_high, ZERO_CODE + GATE_CODES)
+        low, high = self.drive.gate_low, self.drive.gate_high
+        return max(low, ZERO_CODE), min(high, ZERO_CODE + GATE_CODES)
 
     @property
     def v_range(self) -> tuple[float, float]:
@@ -172,7 +173,8 @@ class Codes:
     def together(self, opening: Opening) -> int:
         """Cells that may be driven at once: what the buffer of rail B gives them."""
         gate = opening.gate if opening.limit else self.converters.gate_on_code
-        return max(1, int(BUFFER_A / float(self.converters.i_cc(gate))))
+        each = float(self.converters.i_cc(gate))
+        return max(1, int(BUFFER_A / each)) if each else 1 << 16
 
     # -- samples ----------------------------------------------------------------------
 

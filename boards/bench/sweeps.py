@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -37,15 +37,24 @@ class Sweeper:
         Base-two logarithm of the conversions of a sample.
     tia_range:
         Range of all samples; None: for each step the one that fits.
+    watch:
+        Told the number of the first step that has been made, and currents [A] from there on,
+        shape (count, steps).
     """
 
     def __init__(
-        self, controller: Controller, codes: Codes, average: int, tia_range: int | None
+        self,
+        controller: Controller,
+        codes: Codes,
+        average: int,
+        tia_range: int | None,
+        watch: Callable[[int, FloatArray], None] = lambda first, amperes: None,
     ) -> None:
         self.controller = controller
         self.codes = codes
         self.average = average
         self.tia_range = tia_range
+        self.watch = watch
 
     def sweep(
         self, place: Place, count: int, openings: Sequence[Opening], siemens: FloatArray | None
@@ -104,6 +113,7 @@ class Sweeper:
                 chosen = self._fitting(ranges[: ranges.index(chosen)], most)
                 found, seen = self._run(place, count, self._stairs(opening, opening.rail), chosen)
             current[:, n], which[:, n] = found, seen
+            self.watch(n, current[:, n : n + 1])
             if volts:
                 least = self.codes.amperes(1, chosen) * LEAST_CODES
                 siemens = np.maximum(np.abs(found), least) / volts
@@ -135,6 +145,7 @@ class Sweeper:
                 found, seen = self._run(place, count, stairs, tia_range)
                 current[:, done : done + steps] = found.reshape(steps, count).T
                 which[:, done : done + steps] = seen.reshape(steps, count).T
+                self.watch(done, current[:, done : done + steps])
                 done += steps
         return current, which
 

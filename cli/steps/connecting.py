@@ -43,20 +43,27 @@ def require_one(virtual: bool, port: str | None) -> None:
 
 @contextmanager
 def connect(
+    virtual: bool,
     port: str | None,
     baud: int,
     cells: SimulatedArray | Resistors | None,
     reporter: Reporter,
 ) -> Iterator[Transport]:
-    """The byte pipe to a controller: that on a port, or else a new virtual board.
+    """The byte pipe to a controller: that on a port, or that of a new virtual board.
 
     Parameters
     ----------
-    port, baud:
-        The serial port; None: a virtual board.
+    virtual, port, baud:
+        Which of them, and how fast the port is.
     cells:
         What is plugged into the virtual board.
+
+    Raises
+    ------
+    NoController
+        If it is none or both of them.
     """
+    require_one(virtual, port)
     if port is not None:
         from ...boards.serial_port import SerialTransport
 
