@@ -380,11 +380,11 @@ class LinkArray:
         found = self.region.cells(cells).reshape(-1)
         stores = self._stores("cannot be charged")
         currents = np.broadcast_to(np.asarray(amperes, dtype=np.float64), found.shape).tolist()
-        charges = [stores.plan(current, seconds) if current else None for current in currents]
-        for cell, charge in zip(found.tolist(), charges, strict=True):
-            if charge is None:
+        plans = [stores.plan(current, seconds) if current else [] for current in currents]
+        for cell, plan in zip(found.tolist(), plans, strict=True):
+            if not plan:
                 self.wait(seconds)
-            else:
+            for charge in plan:
                 stores.charge(self.region.place(cell), charge)
 
     def sense_voltage(self, cells: ArrayLike) -> FloatArray:

@@ -16,6 +16,10 @@ from .region import Place
 SAMPLE_S = 4.0
 """Longest time between two samples of a charge: the guard wants to hear the host every 10 s,
 and a board whose time jumps hears it when a sample is taken."""
+SAMPLES = 255
+"""Of a pulse, at most."""
+SPARSE = 10
+"""Samples take a tenth of the time at most; assumed."""
 REST_S = 0.02
 """From a charge of nothing to the reading of the voltage; assumed: the buffer and the line
 settle in microseconds."""
@@ -41,8 +45,10 @@ class Stores:
         self.average = average
         self._pace = Pace(codes.gap, codes.cycles.settle[0], codes.spacing)
 
-    def plan(self, amperes: float, seconds: float) -> Charge:
-        """A charge that ends where the voltages of the mode do.
+    def plan(self, amperes: float, seconds: float) -> list[Charge]:
+        """Charges one after the other, each as long as there is room for its samples.
+
+        They end where the voltages of the mode do: the more samples, the less far beyond.
 
         Raises
         ------
@@ -50,13 +56,16 @@ class Stores:
             If the source or the controller cannot make it.
         """
         low, high = self.codes.v_range
-        card = self.codes.converters
-        return constant_current(
-            amperes, seconds, self.codes.clk_hz, self._pace,
-            samples=max(1, math.ceil(seconds / SAMPLE_S)),
+        card, room = self.codes.converters, min(SAMPLES, self.controller.geometry.cells - 1)
+        parts = max(1, math.ceil(seconds / (room * SAMPLE_S)))
+        shortest = SPARSE * self._pace.spacing / self.codes.clk_hz
+        charge = constant_current(
+            amperes, seconds / parts, self.codes.clk_hz, self._pace,
+            samples=min(max(int(seconds / parts / shortest), 1), room),
             low_volts=low - MARGIN * (high - low), high_volts=high, ohms=card.source_ohms,
             span_volts=card.dac_volts_span, adc_volts=card.adc_volts_span,
         )  # fmt: skip
+        return [charge] * parts
 
     def charge(self, place: Place, charge: Charge) -> None:
         """Charge one cell.
@@ -91,5 +100,7 @@ class Stores:
         pulse = instruction(
             Op.PULSE, tile=tile, row=row, column=column, count=1, down=0, param=controller.base
         )
-        controller.run([pulse], seconds)
+        wait = instruction(Op.WAIT, cycles=controller.unfinished)
+        controller.run([wait, pulse] if controller.unfinished else [pulse], seconds)
+        controller.unfinished = 0
         return controller.outcome()[1]

@@ -265,7 +265,7 @@ def mode(
     asked = Asked(device, virtual, port, baud, seed, in_mode, clear, armed=arm)
     output, curves = Output(None, None, as_json), Curves("row", "conductance_s", live=False)
     with working(), Reporter() as reporter, opened(asked, reporter) as array:
-        record = _record("Change of mode", array, curves)
+        record = Record("Change of mode", curves, facts={"device": array.device.name})
         record.facts["before"] = array.mode.name
         reporter.update(f"{array.mode.name} to {to}")
         array.set_mode(to, i_cc=icc, volts=volts, rate_v_s=rate)
