@@ -91,7 +91,7 @@ def measure(reads: Reads, volts: Sequence[float]) -> Iterator[ResistorReading]:
     for value in volts:
         if not 0 < value <= TEST_V:
             raise BenchError(
-                f"{value:g} V on the card of resistors, accepted is up to {TEST_V:g} V"
+                f"{value:g} V on the card of resistors, accepted is above 0 and up to {TEST_V:g} V"
             )
     if info.rows <= OPEN_ROW:
         raise BenchError(
