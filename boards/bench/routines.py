@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...sim.array import Array, ArrayError
+from ...sim.devices import EnduranceError
 from ...sim.numerics import FloatArray, IntArray
 
 WIDTHS = 10.0
@@ -80,7 +81,8 @@ def retention(
 def endurance(
     array: Array, cells: IntArray, setting: Pulse, resetting: Pulse, cycles: int
 ) -> Iterator[tuple[int, FloatArray, FloatArray]]:
-    """Conductances [S] after the SET and after the RESET of each cycle, from 1 on.
+    """Conductances [S] after the SET and after the RESET of each cycle, from 1 on; NaN after a
+    RESET that is refused.
 
     Raises
     ------
@@ -90,5 +92,9 @@ def endurance(
     for cycle in range(1, cycles + 1):
         setting.on(array, cells)
         lrs = array.read(cells)
-        resetting.on(array, cells)
+        try:
+            resetting.on(array, cells)
+        except EnduranceError:
+            yield cycle, lrs, np.full(lrs.shape, np.nan)
+            raise
         yield cycle, lrs, array.read(cells)

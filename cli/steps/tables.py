@@ -211,6 +211,8 @@ def curves(
 ) -> list[tuple[str, list[float], list[float]]]:
     """A label and two lists of numbers for each cell; magnitudes above 0 on logarithmic axes."""
     found: dict[str, tuple[list[float], list[float]]] = {}
+    if not columns:
+        return []
     for row, column, at, value in zip(
         columns["row"], columns["column"], columns[x], columns[y], strict=True
     ):
