@@ -16,7 +16,7 @@ from ...sim.cosim.runner import run_cosim
 from ...sim.cosim.simulator import Simulator
 from ..output import Reporter
 from .building import check_clock
-from .targets import card_of
+from .targets import afe_of
 
 
 class DisagreementError(OhmloomError):
@@ -51,10 +51,10 @@ def cosimulate(
     gates = None
     if board is not None:
         check_clock(compiled, board)
-        if (card := card_of(board.name)) is not compiled.options.card:
+        if (afe := afe_of(board.name)) is not compiled.options.afe:
             raise BoardError(
-                f"the bundle is compiled for a controller with {compiled.options.card}, "
-                f"board {board.name} has {card}"
+                f"the bundle is compiled for a front end {compiled.options.afe}, "
+                f"board {board.name} has {afe}"
             )
         gates = netlist(board, compiled.image.geometry, lambda s: reporter.update(f"gates: {s}"))
         simulator = Simulator.CXXRTL
@@ -74,7 +74,7 @@ def cosimulate(
         fault=fault,
         stuck=stuck,
         wires=compiled.options.wires,
-        card=compiled.options.card,
+        afe=compiled.options.afe,
         # As on the board, to which the netlist's serial line is made.
         **({} if board is None else {"bit_cycles": board.clk_hz // board.baud}),
     )

@@ -19,7 +19,6 @@ from amaranth.lib.wiring import In, Out
 from ...hw.afe import ad5754r, ad7606c, adgs1414d
 from ...hw.afe.adc_part import CHANNELS, AdcPart
 from ...hw.afe.array_card import ArrayCard
-from ...hw.afe.cards import FRONT_ENDS
 from ...hw.afe.chained_card import ChainedCard
 from ...hw.afe.tia import RANGES, tau_ps
 from ...hw.geometry import Geometry
@@ -29,7 +28,6 @@ from .card import AnalogCard, CardFault, Lags
 from .chips.array_card import FAULTS, ArrayCardChips
 from .chips.pin_chain import PinChainModel
 from .gates import Gates, Netlist
-from .job import Job
 
 DAC_SETTLE_TAUS = 11.8
 """ln(2^17): the data sheet's settling time is to half an LSB of 16 bits."""
@@ -231,14 +229,6 @@ class Bench(wiring.Component):
             self.fault.eq(chips.faults.as_value()),
         ]
         return m
-
-
-def bench_of(job: Job, netlist: Netlist | None = None) -> Bench:
-    """What a job simulates, not elaborated; with a netlist of its controller that one."""
-    return Bench(
-        job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles, FRONT_ENDS[job.card],
-        job.adc, netlist,
-    )  # fmt: skip
 
 
 def verilog(bench: Bench, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...engine.protocol import Host
-from ..bench import bench_of
+from ..afe import bench_of
 from ..comparison import Comparison, Progress
 from ..gates import Netlist
 from ..job import Cosimulation, Job

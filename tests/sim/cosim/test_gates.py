@@ -15,7 +15,7 @@ from ohmloom.boards.catalogue import board
 from ohmloom.boards.netlist import modelled, netlist
 from ohmloom.compiler.options import Options
 from ohmloom.compiler.pipeline import compile_model
-from ohmloom.hw.afe.cards import Card
+from ohmloom.hw.afe.kinds import FrontEndKind
 from ohmloom.sim.cosim.gates import Netlist
 from ohmloom.sim.cosim.job import Cosimulation, Job
 from ohmloom.sim.cosim.runner import CosimError, run_cosim
@@ -49,7 +49,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
         load("cspbbr3_ogb"),
         rng.uniform(0, 1, (16, 10)).astype(np.float32),
         GEOMETRY,
-        Options(clk_hz=BOARD.clk_hz, card=Card.CHAINED),
+        Options(clk_hz=BOARD.clk_hz, afe=FrontEndKind.CHAINED_CARD),
     )
     return Job(
         image=made.image,
@@ -59,7 +59,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
         converters=made.converters,
         seed=made.options.seed,
         clk_hz=BOARD.clk_hz,
-        card=Card.CHAINED,
+        afe=FrontEndKind.CHAINED_CARD,
     )
 
 
