@@ -6,15 +6,14 @@ from ...hw.afe.cards import FRONT_ENDS, front_end_cycles, plane_period_cycles
 from ...hw.afe.interface import PlaneStep
 from ...hw.cycles import FrontEndCycles
 from .bench import Bench
-from .gates import Netlist
 from .job import Job
 
 
-def bench_of(job: Job, netlist: Netlist | None = None) -> Bench:
-    """What a job simulates, not elaborated; with a netlist of its controller that one."""
+def bench_of(job: Job, *, gates: bool = False) -> Bench:
+    """What a job simulates, not elaborated; with ``gates`` a netlist in the RTL's place."""
     return Bench(
         job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles, FRONT_ENDS[job.afe],
-        job.adc, netlist,
+        job.adc, gates,
     )  # fmt: skip
 
 

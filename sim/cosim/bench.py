@@ -27,7 +27,7 @@ from ...hw.top import Top
 from .card import AnalogCard, CardFault, Lags
 from .chips.array_card import FAULTS, ArrayCardChips
 from .chips.pin_chain import PinChainModel
-from .gates import Gates, Netlist
+from .gates import Gates
 
 DAC_SETTLE_TAUS = 11.8
 """ln(2^17): the data sheet's settling time is to half an LSB of 16 bits."""
@@ -119,6 +119,15 @@ def broken_rules(fault: int) -> str:
 class Bench(wiring.Component):
     """Controller and chips.
 
+    Parameters
+    ----------
+    geometry, clk_hz, baud
+        Of the controller.
+    card, adc
+        Its front end, and the card's converters.
+    gates : bool
+        A netlist of the controller takes its place (:class:`~ohmloom.sim.cosim.gates.Gates`).
+
     Members
     -------
     rx, tx, jump, now, skipped
@@ -153,13 +162,12 @@ class Bench(wiring.Component):
         baud: int,
         card: type[ArrayCard] | type[ChainedCard] = ArrayCard,
         adc: AdcPart = ad7606c.PART,
-        netlist: Netlist | None = None,
+        gates: bool = False,
     ) -> None:
         self.geometry = geometry
         self.card = card(geometry, clk_hz, adc=adc)
-        self.netlist = netlist
         top = Top(geometry, clk_hz, baud, self.card)
-        self.top = top if netlist is None else Gates(top)
+        self.top = Gates(top) if gates else top
         self.chips = ArrayCardChips(geometry, clk_hz, adc)
         super().__init__(
             {
