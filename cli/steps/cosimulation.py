@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ...boards.board import Board, BoardError
@@ -75,9 +77,10 @@ def cosimulate(
         stuck=stuck,
         wires=compiled.options.wires,
         afe=compiled.options.afe,
-        # As on the board, to which the netlist's serial line is made.
-        **({} if board is None else {"bit_cycles": board.clk_hz // board.baud}),
     )
+    if board is not None:
+        # The netlist's serial line is the board's.
+        job = replace(job, bit_cycles=board.clk_hz // board.baud)
     return run_cosim(
         job,
         lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total),
