@@ -395,7 +395,7 @@ class NumpyEngine:
         self.modes.restore(address, "an attempt", pulses.tile, pulses.mode)
         self.registers[Reg.TIA_RANGE] = pulses.tia_range
         warden = self.modes.grant(address, "an attempt", Op.PULSE, pulses.tile, at)
-        drives = [(pulses.reset.rail, None)]
+        drives: list[tuple[int, int | None]] = [(pulses.reset.rail, None)]
         drives += [(pulses.set.rail, gate) for gate in np.unique(attempts.gates).tolist()]
         self._insist(warden, drives, max(pulses.reset.width, pulses.set.width))
         cells = pulses.tile * geometry.cells + attempts.cells
@@ -418,7 +418,9 @@ class NumpyEngine:
         if missed:
             _tell_missed(tile, missed, words.size, self.registers[Reg.TRIES])
 
-    def _insist(self, warden: Warden, drives: list[tuple[int, int | None]], longest: int) -> None:
+    def _insist(
+        self, warden: Warden, drives: Sequence[tuple[int, int | None]], longest: int
+    ) -> None:
         """Refuse pulses, by rail and gate code, of which one would be stopped."""
         complaints = (warden.complaint(rail, gate) for rail, gate in drives)
         complaint = next((each for each in complaints if each), None)
