@@ -1,8 +1,9 @@
 """A design and a board become a bitstream, once.
 
 The build plan (Amaranth's files and commands) and the tools' versions name the
-result: the second build of the same thing is a copy from the cache. Amaranth's
-own ``Platform.build`` is not used, because it asks for the programming tool
+result: the second build of the same thing is a copy from the cache. What was asked for
+(:mod:`ohmloom.boards.request`) points to it, so that the second time not even the plan is made.
+Amaranth's own ``Platform.build`` is not used, because it asks for the programming tool
 before it builds.
 """
 
@@ -13,7 +14,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from amaranth.build.run import BuildPlan
@@ -21,10 +22,12 @@ from amaranth.lib import wiring
 
 from ..cache import cache_folder, content_key, publish
 from ..errors import OhmloomError
+from ..hw.geometry import Geometry
 from .blocks import BOARD, Cells, block_names, count_blocks
 from .board import Board
 from .report import PlaceReport, read_report
-from .tools import Runner, ToolRunner
+from .request import recall, remember, request_key
+from .tools import TOOLS, YOSYS, Runner, ToolError, ToolRunner
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +39,10 @@ STAGES = {
     "yosys": "synthesis",
     "nextpnr-ecp5": "place and route",
     "nextpnr-ice40": "place and route",
+    "nextpnr-himbaechel": "place and route",
     "ecppack": "packing",
     "icepack": "packing",
+    "gowin_pack": "packing",
 }
 # Part of every key: raise it when the meaning of a cached folder changes.
 CACHE_FORMAT = 2
@@ -68,9 +73,9 @@ class BuildReport:
     Attributes
     ----------
     path:
-        The bitstream file.
-    board:
-        Name of the board it is for.
+        The bitstream file; None: the design is too slow for its clock.
+    board, afe:
+        Names of the board and of the front end it is for.
     place:
         Clocks and utilisation, as the tool reported them.
     blocks:
@@ -81,8 +86,9 @@ class BuildReport:
         It was not built now but came from the cache.
     """
 
-    path: Path
+    path: Path | None
     board: str
+    afe: str
     place: PlaceReport
     blocks: Mapping[str, Cells]
     left_out: tuple[str, ...]
@@ -101,8 +107,9 @@ class BuildReport:
     def as_dict(self) -> dict[str, object]:
         """The report as JSON types."""
         return {
-            "bitstream": str(self.path),
+            "bitstream": None if self.path is None else str(self.path),
             "board": self.board,
+            "afe": self.afe,
             "cached": self.cached,
             "fmax_mhz": self.fmax_mhz,
             "required_mhz": self.required_mhz,
@@ -112,7 +119,49 @@ class BuildReport:
             },
             "blocks": {name: cells.as_dict() for name, cells in self.blocks.items()},
             "left_out": list(self.left_out),
+            "critical_path": self.place.critical and self.place.critical.model_dump(mode="json"),
         }
+
+
+def build_controller(
+    geometry: Geometry,
+    board: Board,
+    out_dir: Path,
+    *,
+    afe: str | None = None,
+    progress: Progress = log.info,
+    runner: Runner | None = None,
+    cache: Path | None = None,
+) -> BuildReport:
+    """Build the controller of a geometry for a board, or take it from the cache.
+
+    Parameters are those of :func:`build_bitstream`.
+
+    Raises
+    ------
+    BoardError
+        If the board cannot hold it.
+    BuildError, ToolError
+        As of :func:`build_bitstream`.
+    """
+    board.check(geometry, afe)
+    if board.plan_only:
+        how = "; ".join(TOOLS[name].remedy for name in board.toolchain)
+        raise ToolError(
+            f"board {board.name} is built by {', '.join(board.toolchain)} and not by this command: "
+            f"{how}; `--plan DIR` writes the build plan to run there"
+        )
+    runner = runner or ToolRunner()
+    folder = cache or cache_folder("bitstreams")
+    asked = request_key(geometry, board, afe, runner.versions(board.toolchain))
+    entry = None if asked is None else recall(folder, asked)
+    cached = entry is not None
+    if entry is None:
+        top = board.controller(geometry, afe)
+        entry, cached = _entry(top, board, afe, out_dir, progress, runner, folder)
+        if asked is not None:
+            remember(folder, asked, entry)
+    return _hand_out(entry, cached, board, afe, out_dir, geometry.left_out)
 
 
 def build_bitstream(
@@ -120,17 +169,18 @@ def build_bitstream(
     board: Board,
     out_dir: Path,
     *,
+    afe: str | None = None,
     left_out: Sequence[str] = (),
     progress: Progress = log.info,
     runner: Runner | None = None,
     cache: Path | None = None,
 ) -> BuildReport:
-    """Build the controller for a board, or take it from the cache.
+    """Build a design for a board, or take it from the cache.
 
     Parameters
     ----------
     top:
-        What ``board.connect`` takes.
+        The controller, with the pins of the front end ``afe`` of the board.
     out_dir:
         Receives the bitstream and ``report.json``; with a failed build, the logs.
     left_out:
@@ -145,48 +195,100 @@ def build_bitstream(
     Raises
     ------
     BuildError
-        If a tool fails or the design is too slow for the board's clock.
+        If a tool fails, the design has more cells than the FPGA, or it is too slow for the
+        board's clock.
     ToolError
         If a tool is missing.
     """
-    runner = runner or ToolRunner()
+    folder = cache or cache_folder("bitstreams")
+    entry, cached = _entry(top, board, afe, out_dir, progress, runner or ToolRunner(), folder)
+    return _hand_out(entry, cached, board, afe, out_dir, left_out)
+
+
+def write_plan(geometry: Geometry, board: Board, folder: Path, *, afe: str | None = None) -> Path:
+    """Write sources and scripts that build a controller elsewhere; returns the script to run.
+
+    Raises
+    ------
+    BoardError
+        If the board cannot hold it.
+    BuildError
+        If the folder is there and not empty, or the platform makes no plan.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        raise BuildError(f"{folder} is not empty: a build plan needs a folder of its own")
+    plan = prepare(board.controller(geometry, afe), board, afe)
+    plan.extract(str(folder))
+    return folder / f"{plan.script}.sh"
+
+
+def _entry(
+    top: wiring.Component,
+    board: Board,
+    afe: str | None,
+    out_dir: Path,
+    progress: Progress,
+    runner: Runner,
+    folder: Path,
+) -> tuple[Path, bool]:
+    """The cache's entry of a design, built now if it is not there; and whether it was."""
     progress("elaboration")
-    plan = prepare(top, board)
+    plan = prepare(top, board, afe)
     commands = plan_commands(plan)
-    key = plan_key(plan, runner.versions([command[0] for command in commands]))
-    entry = (cache or cache_folder("bitstreams")) / key
+    entry = folder / plan_key(plan, runner.versions([command[0] for command in commands]))
     cached = entry.is_dir()
     if not cached:
         _build(plan, commands, board, entry, out_dir, progress, runner)
+    return entry, cached
 
-    place = read_report(entry / REPORT)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    name, clock = place.slowest
-    if clock.achieved < clock.constraint:
-        raise BuildError(
-            f"the design is too slow for {board.name}: clock {name} reaches "
-            f"{clock.achieved:.2f} MHz, {clock.constraint:.2f} MHz is needed "
-            f"(slack {clock.slack_ns:.2f} ns)"
-        )
-    path = out_dir / f"{board.name}.{board.suffix}"
-    _copy(entry / _product(board), path)
+
+def _hand_out(
+    entry: Path,
+    cached: bool,
+    board: Board,
+    afe: str | None,
+    out_dir: Path,
+    left_out: Sequence[str],
+) -> BuildReport:
+    """Copy an entry's bitstream and write its report, if it meets its clock."""
     counts: dict[str, dict[str, int]] = json.loads((entry / BLOCKS).read_bytes())
     report = BuildReport(
-        path=path,
+        path=None,
         board=board.name,
-        place=place,
+        afe=board.afe_name(afe),
+        place=read_report(entry / REPORT),
         blocks={block: Cells(**cells) for block, cells in counts.items()},
         left_out=tuple(left_out),
         cached=cached,
     )
+    out_dir.mkdir(parents=True, exist_ok=True)
+    name, clock = report.place.slowest
+    if clock.achieved >= clock.constraint:
+        path = out_dir / f"{board.name}.{board.suffix}"
+        _copy(entry / _product(board), path)
+        report = replace(report, path=path)
     text = json.dumps(report.as_dict(), indent=2) + "\n"
     _write(out_dir / f"{board.name}.json", text)
     _write(out_dir / REPORT, text)
+    if report.path is None:
+        critical = report.place.critical
+        raise BuildError(
+            f"the design is too slow for {board.name}: clock {name} reaches "
+            f"{clock.achieved:.2f} MHz, {clock.constraint:.2f} MHz is needed "
+            f"(slack {clock.slack_ns:.2f} ns)"
+            + (f"; the slowest path is {critical}, step by step in " if critical else "; see ")
+            + str(out_dir / REPORT)
+        )
     return report
 
 
-def prepare(top: wiring.Component, board: Board) -> BuildPlan:
+def prepare(top: wiring.Component, board: Board, afe: str | None = None) -> BuildPlan:
     """Elaborate the design on the board's platform; the same design gives the same plan.
+
+    Parameters
+    ----------
+    top:
+        The controller, with the pins of the front end ``afe`` of the board.
 
     Raises
     ------
@@ -198,7 +300,7 @@ def prepare(top: wiring.Component, board: Board) -> BuildPlan:
     for name, text in files.items():
         platform.add_file(name, text)
     plan = platform.prepare(
-        board.connect(top),
+        board.connect(top, board.afe(afe).header),
         NAME,
         # Source paths would make the plan depend on where the checkout lies.
         emit_src=False,
@@ -214,7 +316,8 @@ def prepare(top: wiring.Component, board: Board) -> BuildPlan:
 
 def before_synthesis(board: Board) -> tuple[list[str], dict[str, str]]:
     """What Yosys does to a design before its synthesis, and the files that it takes for that."""
-    script, files = [OPEN_COLLISIONS], dict[str, str]()
+    script = [OPEN_COLLISIONS] if YOSYS.name in board.toolchain else []
+    files = dict[str, str]()
     if board.techmap:
         # Not as Verilog: that would become a part of the design.
         name = f"{board.techmap.stem}.map"
@@ -260,16 +363,16 @@ def _build(
                 _copy(said, kept)
                 size = ""
                 if (folder / NETLIST).is_file():  # what does not fit is worth knowing
-                    counts = _count(plan, folder)
-                    _write(out_dir / BLOCKS, _counted(counts))
-                    total = sum(counts.values(), start=Cells())
+                    total, where = _size(plan, folder, out_dir)
                     size = (
                         f"; synthesis has made {total.luts} tables and "
-                        f"{total.flip_flops} flip-flops, by block in {out_dir / BLOCKS}"
+                        f"{total.flip_flops} flip-flops, by block in {where}"
                     )
                 raise BuildError(
                     f"{stage} failed with exit code {code}: {reason(said)} (see {kept}){size}"
                 )
+            if command[0] == YOSYS.name:
+                _require_room(plan, folder, board, out_dir)
         kept_folder = Path(temporary) / "kept"
         kept_folder.mkdir()
         counts = _count(plan, folder)
@@ -280,7 +383,36 @@ def _build(
             if not (folder / name).is_file():
                 raise BuildError(f"the tools ended well but left no {name}")
             shutil.move(folder / name, kept_folder / name)
+        if board.finish is not None:
+            product = kept_folder / _product(board)
+            product.write_bytes(board.finish(product.read_bytes()))
         publish(kept_folder, entry)
+
+
+def _size(plan: BuildPlan, folder: Path, out_dir: Path) -> tuple[Cells, Path]:
+    """All cells of the netlist, and where their counts by block have been written."""
+    counts = _count(plan, folder)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    _write(out_dir / BLOCKS, _counted(counts))
+    return sum(counts.values(), start=Cells()), out_dir / BLOCKS
+
+
+def _require_room(plan: BuildPlan, folder: Path, board: Board, out_dir: Path) -> None:
+    """Refuse what has more cells than the FPGA before it is placed."""
+    total = sum(_count(plan, folder).values(), start=Cells())
+    budget = board.budget
+    for what, made, there in (
+        ("tables", total.luts, budget.luts),
+        ("flip-flops", total.flip_flops, budget.flip_flops),
+        ("block RAMs", total.block_rams, budget.block_rams),
+        ("multipliers", total.multipliers, budget.multipliers),
+    ):
+        if made > there:
+            _, where = _size(plan, folder, out_dir)
+            raise BuildError(
+                f"{board.fpga} of board {board.name} has {there} {what}, synthesis has made "
+                f"{made}, by block in {where}"
+            )
 
 
 def _count(plan: BuildPlan, folder: Path) -> dict[str, Cells]:

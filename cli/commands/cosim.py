@@ -38,6 +38,14 @@ def cosim(
         Simulator,
         typer.Option(help="cxxrtl compiles the design once and then runs it much faster."),
     ] = Simulator.ICARUS,
+    waves: Annotated[
+        Path | None,
+        typer.Option(
+            help="At a difference, keep every signal of the failing sample here, .fst; it is "
+            "run once more, in Icarus Verilog.",
+            metavar="FILE",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Prove a bundle on the RTL; exit code 1 at the first difference."""
@@ -58,8 +66,10 @@ def cosim(
             drives = first_rows(drives, samples, str(inputs))
         report = cosimulate(
             compiled, drives, reporter, plant_fault, simulator, all_tiles=all_tiles,
-            board=find_board(board) if gate_level else None,
+            board=find_board(board) if gate_level else None, waves=waves,
         ).report  # fmt: skip
         data = asdict(report)
+        if waves is not None:
+            data["waves"] = str(waves) if report.mismatches else None
     emit(as_json, data, key_table(f"Co-simulation of {bundle.name}", data))
     insist_on_agreement(report)

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...boards.board import Board, BoardError
-from ...boards.build import BuildReport, build_bitstream
+from ...boards.board import Board
+from ...boards.build import BuildReport, build_controller, write_plan
 from ...compiler.bundle import BITSTREAM
 from ...compiler.compiled import Compiled
 from ...hw.geometry import Geometry
 from ..output import Reporter
 
 
-def build(compiled: Compiled, board: Board, bundle: Path, reporter: Reporter) -> BuildReport:
+def geometry_of(compiled: Compiled, board: Board, bundle: Path) -> Geometry:
+    """The controller that a bundle needs of a board.
+
+    Raises
+    ------
+    BoardError
+        If the bundle is for another clock.
+    """
+    board.require_clock(compiled.options.clk_hz, str(bundle))
+    return compiled.image.geometry
+
+
+def build(
+    compiled: Compiled, board: Board, bundle: Path, reporter: Reporter, afe: str | None = None
+) -> BuildReport:
     """Build the controller that a bundle needs, into the bundle.
+
+    ``afe`` is the front end, by default the board's first.
 
     Raises
     ------
@@ -22,26 +38,13 @@ def build(compiled: Compiled, board: Board, bundle: Path, reporter: Reporter) ->
     BuildError, ToolError
         If it cannot be built.
     """
-    check_clock(compiled, board, str(bundle))
-    return _build(compiled.image.geometry, board, bundle / BITSTREAM, reporter)
+    geometry = geometry_of(compiled, board, bundle)
+    return _build(geometry, board, bundle / BITSTREAM, reporter, afe)
 
 
-def check_clock(compiled: Compiled, board: Board, what: str = "the bundle") -> None:
-    """Refuse a bundle that is compiled for another clock than a board's.
-
-    Raises
-    ------
-    BoardError
-        With both of them.
-    """
-    if compiled.options.clk_hz != board.clk_hz:
-        raise BoardError(
-            f"{what} is compiled for a clock of {compiled.options.clk_hz} Hz, "
-            f"board {board.name} runs at {board.clk_hz} Hz"
-        )
-
-
-def build_standard(board: Board, output: Path, reporter: Reporter) -> BuildReport:
+def build_standard(
+    board: Board, output: Path, reporter: Reporter, afe: str | None = None
+) -> BuildReport:
     """Build a board's standard controller, which takes every bundle that fits it.
 
     Raises
@@ -49,14 +52,32 @@ def build_standard(board: Board, output: Path, reporter: Reporter) -> BuildRepor
     BuildError, ToolError
         If it cannot be built.
     """
-    return _build(board.standard, board, output, reporter)
+    return _build(board.afe(afe).standard, board, output, reporter, afe)
 
 
-def _build(geometry: Geometry, board: Board, folder: Path, reporter: Reporter) -> BuildReport:
-    return build_bitstream(
-        board.controller(geometry),
+def plan(
+    geometry: Geometry, board: Board, folder: Path, reporter: Reporter, afe: str | None = None
+) -> Path:
+    """Write what builds a controller elsewhere, and build nothing; returns the script to run.
+
+    Raises
+    ------
+    BoardError
+        If the board cannot hold it.
+    BuildError
+        If the folder is not empty.
+    """
+    reporter.update(f"build plan for {board.name}")
+    return write_plan(geometry, board, folder, afe=afe)
+
+
+def _build(
+    geometry: Geometry, board: Board, folder: Path, reporter: Reporter, afe: str | None
+) -> BuildReport:
+    return build_controller(
+        geometry,
         board,
         folder,
-        left_out=geometry.left_out,
+        afe=afe,
         progress=lambda stage: reporter.update(f"bitstream for {board.name}: {stage}"),
     )

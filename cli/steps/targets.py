@@ -80,7 +80,7 @@ def afe_of(name: str) -> FrontEndKind:
     BoardError
         If there is no such board.
     """
-    found = None if name == SIMULATED else board(name).front_end
+    found = None if name == SIMULATED else board(name).afe().front_end
     kinds = (kind for kind, each in FRONT_ENDS.items() if each is found)
     return next(kinds, FrontEndKind.ARRAY_CARD)
 

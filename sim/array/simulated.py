@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -236,6 +236,26 @@ class SimulatedArray:
         self._note_modes()
         age = other.elapsed_s - other.state.time[tile]
         self.state.time[tile] = self.elapsed_s - age
+
+    def parts(self) -> dict[str, NDArray[np.generic]]:
+        """Everything that makes up the cells' state, by name; not to be written to."""
+        own = {"reads": self.reads, "left_cycles": self._left_cycles}
+        counts = {"mvms": np.array([self._mvms], np.int64)}
+        stuck = np.full(self.g.size, np.nan) if self._stuck is None else self._stuck
+        state = {name: getattr(self.state, name) for name in (*_STATE, "time")}
+        return {**state, **own, **counts, "stuck": stuck}
+
+    def take_over(self, parts: Mapping[str, NDArray[np.generic]], elapsed_s: float) -> None:
+        """Take over a whole state of the same size, of :meth:`parts`."""
+        mine = self.parts()
+        for name, part in parts.items():
+            mine[name][...] = part
+        self._mvms = int(mine["mvms"].astype(np.int64)[0])
+        stuck = mine["stuck"].astype(np.float64)
+        self._stuck = None if np.isnan(stuck).all() else stuck
+        self.elapsed_s = elapsed_s
+        self._note_modes()
+        self._recode(slice(0, self.g.size), self._flat)
 
     def tile_state_equal(self, other: SimulatedArray, tile: int) -> bool:
         """Whether one tile's state is the same, bit for bit, as another array's.

@@ -151,6 +151,8 @@ class Bench(wiring.Component):
         Of the controller: pulses of one instruction, and the time between them.
     waiting : Out(1)
         Of the controller: time passes for the cells, and nothing else happens.
+    busy : Out(1)
+        Of the controller: it has something to do.
     fault : Out(16)
         Sticky fault codes of the chip models.
     """
@@ -193,6 +195,7 @@ class Bench(wiring.Component):
                 "tag_index": Out(32),
                 "train": Out(1),
                 "waiting": Out(1),
+                "busy": Out(1),
                 "changing": Out(4),
                 "fault": Out(16),
             }
@@ -233,6 +236,7 @@ class Bench(wiring.Component):
             self.tag_index.eq(top.tag.index),
             self.train.eq(top.train),
             self.waiting.eq(top.waiting),
+            self.busy.eq(top.busy),
             self.changing.eq(Cat(top.changing.on, top.changing.to)),
             self.fault.eq(chips.faults.as_value()),
         ]

@@ -84,6 +84,10 @@ class Harness(Protocol):
         """Present model time and how much of it was skipped, in cycles."""
         ...
 
+    def stepped(self) -> int:
+        """Clock cycles that were really stepped through so far, those of the reset included."""
+        ...
+
     def seconds(self) -> float:
         """Processor time that the RTL has taken so far [s]."""
         ...
@@ -142,6 +146,7 @@ class Comparison:
         self.pulses = 0
         self.cells = 0
         self.cycles: list[list[int]] = []
+        self.begins: list[int] = []
         self.program_cycles = 0
         self.outputs: list[np.ndarray] = []
         self.results = np.zeros(job.image.geometry.cells, np.int64)
@@ -160,6 +165,7 @@ class Comparison:
             self._report(mismatch, now, skipped),
             np.array(self.outputs, dtype=np.int64),
             self._times(),
+            tuple(self.begins),
         )
 
     async def _run(self) -> None:
@@ -328,6 +334,7 @@ class Comparison:
     async def _infer(self, link: AsyncLinkClient, sample: int, expected: Trace) -> None:
         """Run one sample, with the host between its runs, and compare every layer."""
         job, image = self.job, self.job.image
+        self.begins.append(self.harness.stepped())
         await self._write(link, image.input, job.samples[sample])
         self.cycles.append([])
         await self._run_entry(link, "infer", sample)

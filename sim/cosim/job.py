@@ -294,8 +294,12 @@ class Cosimulation:
         (samples that ran to their end, outputs).
     times :
         What it took.
+    begins :
+        Stepped clock cycles, counted from the start of the simulation, at which each
+        sample that was run began.
     """
 
     report: CosimReport
     output: np.ndarray
     times: Times = Times()
+    begins: tuple[int, ...] = ()

@@ -34,13 +34,12 @@ from ...hw.isa import (
     pack_outcome,
     pack_result,
     unpack_fields,
-    unpack_level,
     unpack_pulse,
     unpack_reading,
     unpack_result,
     unpack_sweep,
 )
-from ...hw.line import CODE_MAX, CODE_MIN, unpack_line
+from ...hw.line import CODE_MAX, CODE_MIN
 from ...hw.ranges import AUTO, JUMPS, RANGE_BITS, TEMPERATURE_RANGE
 from ..array import SimulatedArray
 from ..converters import ADC_MAX, ADC_MIN, Channels, Converters, Gain, Readout
@@ -65,6 +64,7 @@ from .pulses import LinePulser
 from .recipe import measure, rails_of
 from .rounds import Datapath, Rounds
 from .staying import Plan
+from .windows import level_table, line_table
 from .workers import Workers
 from .writing import Trains, Writer, Writing, result_codes
 
@@ -887,12 +887,10 @@ class NumpyEngine:
         self, address: int, instr: Instruction, levels: NDArray[np.integer]
     ) -> tuple[IntArray, IntArray, IntArray]:
         """Gate code and verify window of each cell's level."""
-        used, which = np.unique(levels, return_inverse=True)
-        where = self.registers[Reg.LEVELS] + used.astype(np.int64)
-        self._check(address, instr, "levels", where[0] >= 0 and where[-1] < len(self.image.params))
-        words = [unpack_level(int(self.image.params[word])) for word in where]
-        gate, low, high = np.array(words, dtype=np.int64)[which].T
-        return gate, low, high
+        base, params = self.registers[Reg.LEVELS], self.image.params
+        first, last = base + int(levels.min()), base + int(levels.max())
+        self._check(address, instr, "levels", first >= 0 and last < len(params))
+        return level_table(params, base, levels)
 
     def _table(
         self, address: int, instr: Instruction, words: NDArray[np.uint32]
@@ -907,12 +905,7 @@ class NumpyEngine:
         """Gate code and verify window of each cell's target, from the device's line."""
         base = self.registers[Reg.LINE]
         self._check(address, instr, "line", base + LINE_WORDS <= len(self.image.params))
-        line = unpack_line([int(word) for word in self.image.params[base : base + LINE_WORDS]])
-        targets = (words & np.uint32(0xFFFF)).astype(np.uint16).view(np.int16)
-        used, which = np.unique(targets, return_inverse=True)
-        found = [(line.gate_code(target), *line.window(target)) for target in used.tolist()]
-        gate, low, high = np.array(found, dtype=np.int64)[which].T
-        return gate, low, high
+        return line_table(self.image.params, base, words)
 
     def _spent(self, places: IntArray) -> NDArray[np.bool_]:
         """Which cells, by place in the tile, have had their cycles."""

@@ -18,7 +18,9 @@ from ohmloom.hw.afe.kinds import FrontEndKind
 from ohmloom.sim.cosim.fault import Fault
 from ohmloom.sim.cosim.gates import Netlist
 from ohmloom.sim.cosim.job import CosimReport, Cosimulation, Job
+from ohmloom.sim.cosim.runner import BenchFailed
 from ohmloom.sim.cosim.simulator import Simulator
+from ohmloom.sim.cosim.waves import MARGIN, Waves
 
 AGREES = CosimReport(
     samples=2,
@@ -82,6 +84,63 @@ def test_job_is_the_bundle(command: Any, bundle: Path, asked: list[Job]) -> None
 def test_samples_from_a_file(command: Any, bundle: Path, digits: Path, asked: list[Job]) -> None:
     assert command("cosim", bundle, "--input", digits / "test_x.npy", "--samples", 20).code == 0
     assert asked[0].samples.shape == (20, 64)
+
+
+@pytest.mark.parametrize("again", [DIFFERS, AGREES])
+def test_the_waveform_of_a_difference(
+    command: Any,
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    again: CosimReport,
+) -> None:
+    path, kept = tmp_path / "w.fst", []
+
+    def simulate(
+        job: Job,
+        progress: Any,
+        simulator: Simulator = Simulator.ICARUS,
+        host: Any = None,
+        netlist: Any = None,
+        waves: Waves | None = None,
+    ) -> Cosimulation:
+        assert netlist is None
+        if waves is None:
+            assert not path.exists()
+            return replace(outcome(DIFFERS if job.fault else AGREES, job), begins=(40, 100))
+        assert simulator is Simulator.ICARUS
+        kept.append(waves.first)
+        waves.path.write_text("waves")
+        return outcome(again, job)
+
+    monkeypatch.setattr(cosimulation, "run_cosim", simulate)
+    path.write_text("of an earlier run")
+    agrees = command("cosim", bundle, "--waves", path, "--json")
+    assert agrees.code == 0 and agrees.data["waves"] is None and not path.exists()
+    arguments = ("cosim", bundle, "--waves", path, "--plant-fault", "adc", "--simulator", "cxxrtl")
+    result = command(*arguments, "--json")
+    assert kept == [100 - MARGIN]
+    if again is DIFFERS:
+        assert result.code == 1 and result.data["waves"] == str(path)
+    else:
+        assert result.code == 2 and "but not when it was run again" in result.sentence
+
+
+def test_the_waveform_of_a_complaint(
+    command: Any, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "w.fst"
+
+    def simulate(job: Job, progress: Any, waves: Waves | None = None, **_: Any) -> Cosimulation:
+        if waves is not None:
+            assert waves.first == 0
+            waves.path.write_text("waves")
+        raise BenchFailed("a chip complains" if waves is None else "again")
+
+    monkeypatch.setattr(cosimulation, "run_cosim", simulate)
+    result = command("cosim", bundle, "--waves", path)
+    assert result.code == 2 and result.sentence == "a chip complains"
+    assert path.read_text() == "waves"
 
 
 def test_too_few_samples(command: Any, bundle: Path, asked: list[Job]) -> None:

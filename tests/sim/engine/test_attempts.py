@@ -129,8 +129,8 @@ def test_cells_end_as_program_leaves_them(options):
 
 def test_cells_are_written_again_as_by_program():
     engines = [written(geometry)[0] for geometry in (WITH, WITHOUT)]
-    words = [made.program(levels(1)) for made in engines]
-    assert np.array_equal(*words)
+    first, second = (made.program(levels(1)) for made in engines)
+    assert np.array_equal(first, second)
     assert all(engines[0].array.tile_state_equal(engines[1].array, tile) for tile in range(2))
 
 
