@@ -131,14 +131,13 @@ def _lowered(
     tiles = tiles_used(placements)
     _check_pulses(device, converters, geometry)
     op = writing_op(device, geometry)
-    for tile in range(tiles):
-        if op is None:
-            break
-        program.enter(f"{op.name.lower()}/{tile}")
-        program.emit(Op.RESTORE, tile=tile, mode=mode)
-        program.set(Reg.TIA_RANGE, verify.tia_range)
-        program.emit(op, tile=tile, cell=0, count=geometry.cells)
-        program.emit(Op.HALT)
+    if op is not None:
+        for tile in range(tiles):
+            program.enter(f"{op.name.lower()}/{tile}")
+            program.emit(Op.RESTORE, tile=tile, mode=mode)
+            program.set(Reg.TIA_RANGE, verify.tia_range)
+            program.emit(op, tile=tile, cell=0, count=geometry.cells)
+            program.emit(Op.HALT)
     memory, made, params, used = _memory(network, placements, again=False), program, words, 0
     calls: list[HostCall] = []
     for again in (False, True):

@@ -137,7 +137,7 @@ def front_end_of(compiled: Compiled, adc: AdcPart = ad7606c.PART) -> FrontEndCyc
     try:
         compiled.converters.require_card()
         options = compiled.options
-        return front_end_cycles(options.card, compiled.image.geometry, options.clk_hz, adc)
+        return front_end_cycles(options.afe, compiled.image.geometry, options.clk_hz, adc)
     except ValueError:
         return None
 

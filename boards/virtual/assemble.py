@@ -49,7 +49,7 @@ def virtual_controller(
     geometry, clk_hz = compiled.image.geometry, compiled.options.clk_hz
     board.require_clock(clk_hz)
     board.check(geometry)
-    front_end = FRONT_ENDS[compiled.options.card]
+    front_end = FRONT_ENDS[compiled.options.afe]
     bench = Bench(geometry, clk_hz, clk_hz // bit_cycles, front_end)
     path = library(bench, progress or (lambda stage, done, total: None), cache)
     names = ports(bench)

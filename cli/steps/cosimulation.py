@@ -20,7 +20,7 @@ from ...sim.cosim.runner import BenchFailed, CosimError, require, run_cosim
 from ...sim.cosim.simulator import Simulator
 from ...sim.cosim.waves import Waves
 from ..output import Reporter
-from .targets import card_of
+from .targets import afe_of
 
 
 class DisagreementError(OhmloomError):
@@ -65,10 +65,10 @@ def cosimulate(
     gates = None
     if board is not None:
         board.require_clock(compiled.options.clk_hz)
-        if (card := card_of(board.name)) is not compiled.options.card:
+        if (afe := afe_of(board.name)) is not compiled.options.afe:
             raise BoardError(
-                f"the bundle is compiled for a controller with {compiled.options.card}, "
-                f"board {board.name} has {card}"
+                f"the bundle is compiled for a front end {compiled.options.afe}, "
+                f"board {board.name} has {afe}"
             )
         gates = netlist(board, compiled.image.geometry, lambda s: reporter.update(f"gates: {s}"))
         simulator = Simulator.CXXRTL
@@ -88,7 +88,7 @@ def cosimulate(
         fault=fault,
         stuck=stuck,
         wires=compiled.options.wires,
-        card=compiled.options.card,
+        afe=compiled.options.afe,
     )
     if board is not None:  # as on it, to which the netlist's serial line is made
         job = replace(job, bit_cycles=board.clk_hz // board.baud)

@@ -19,7 +19,6 @@ from amaranth.lib.wiring import In, Out
 from ...hw.afe import ad5754r, ad7606c, adgs1414d
 from ...hw.afe.adc_part import CHANNELS, AdcPart
 from ...hw.afe.array_card import ArrayCard
-from ...hw.afe.cards import FRONT_ENDS
 from ...hw.afe.chained_card import ChainedCard
 from ...hw.afe.tia import RANGES, tau_ps
 from ...hw.geometry import Geometry
@@ -28,8 +27,7 @@ from ...hw.top import Top
 from .card import AnalogCard, CardFault, Lags
 from .chips.array_card import FAULTS, ArrayCardChips
 from .chips.pin_chain import PinChainModel
-from .gates import Gates, Netlist
-from .job import Job
+from .gates import Gates
 
 DAC_SETTLE_TAUS = 11.8
 """ln(2^17): the data sheet's settling time is to half an LSB of 16 bits."""
@@ -121,6 +119,15 @@ def broken_rules(fault: int) -> str:
 class Bench(wiring.Component):
     """Controller and chips.
 
+    Parameters
+    ----------
+    geometry, clk_hz, baud
+        Of the controller.
+    card, adc
+        Its front end, and the card's converters.
+    gates : bool
+        A netlist of the controller takes its place (:class:`~ohmloom.sim.cosim.gates.Gates`).
+
     Members
     -------
     rx, tx, jump, now, skipped
@@ -157,13 +164,12 @@ class Bench(wiring.Component):
         baud: int,
         card: type[ArrayCard] | type[ChainedCard] = ArrayCard,
         adc: AdcPart = ad7606c.PART,
-        netlist: Netlist | None = None,
+        gates: bool = False,
     ) -> None:
         self.geometry = geometry
         self.card = card(geometry, clk_hz, adc=adc)
-        self.netlist = netlist
         top = Top(geometry, clk_hz, baud, self.card)
-        self.top = top if netlist is None else Gates(top)
+        self.top = Gates(top) if gates else top
         self.chips = ArrayCardChips(geometry, clk_hz, adc)
         super().__init__(
             {
@@ -235,14 +241,6 @@ class Bench(wiring.Component):
             self.fault.eq(chips.faults.as_value()),
         ]
         return m
-
-
-def bench_of(job: Job, netlist: Netlist | None = None) -> Bench:
-    """What a job simulates, not elaborated; with a netlist of its controller that one."""
-    return Bench(
-        job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles, FRONT_ENDS[job.card],
-        job.adc, netlist,
-    )  # fmt: skip
 
 
 def verilog(bench: Bench, name: str) -> str:

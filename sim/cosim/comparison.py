@@ -17,7 +17,6 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from ...hw.afe.cards import front_end_cycles, plane_period_cycles
 from ...hw.cycles import CycleError, Inference, inference
 from ...hw.image import LayerSpan, Span
 from ...hw.isa import (
@@ -38,6 +37,7 @@ from ..engine import EngineError, NumpyEngine
 from ..engine.attempts import AttemptWriter, code_of
 from ..engine.protocol import Host, Trace
 from ..engine.writing import HOST_WORDS, Trains, result_codes
+from .afe import front_end_of, plane_period_of
 from .bench import lags
 from .card import AnalogCard
 from .fault import Fault
@@ -99,9 +99,8 @@ class Verdict(AssertionError):
 
 def _predict(job: Job) -> Inference | None:
     """Cycles of the inferences by the cost model, if it has any for the program."""
-    front_end = front_end_cycles(job.card, job.image.geometry, job.clk_hz, job.adc)
     try:
-        return inference(job.image, front_end)
+        return inference(job.image, front_end_of(job))
     except CycleError:
         return None
 
@@ -279,8 +278,7 @@ class Comparison:
     async def _attempt_tile(self, link: AsyncLinkClient, tile: int, limit: float) -> np.ndarray:
         """Write a tile as a host, by pulses alone, attempt by attempt; its result words."""
         job, geometry = self.job, self.job.image.geometry
-        front_end = front_end_cycles(job.card, geometry, job.clk_hz, job.adc)
-        writing = AttemptWriter.of(job.image, job.device, tile, front_end).write(
+        writing = AttemptWriter.of(job.image, job.device, tile, front_end_of(job)).write(
             job.levels[tile].ravel()
         )
         code_at, param_at = len(job.image.code), len(job.image.params)
@@ -423,13 +421,8 @@ class Comparison:
 
     def _report(self, mismatch: str | None, now: int, skipped: int) -> CosimReport:
         planes = conversions(self.job.image)
-        period = plane_period_cycles(
-            self.job.card,
-            self.job.image.geometry,
-            self.job.clk_hz,
-            self.reference.registers[Reg.TIA_RANGE] & (1 << RANGE_BITS) - 1,
-            self.job.adc,
-        )
+        tia_range = self.reference.registers[Reg.TIA_RANGE] & (1 << RANGE_BITS) - 1
+        period = plane_period_of(self.job, tia_range)
         bound = planes * max(period.values())
         cycles = max((sum(each) for each in self.cycles), default=0)
         return CosimReport(

@@ -16,7 +16,7 @@ import numpy as np
 from ...hw.afe import ad7606c
 from ...hw.afe.adc_part import AdcPart
 from ...hw.afe.array_card import ADCS
-from ...hw.afe.cards import Card
+from ...hw.afe.kinds import FrontEndKind
 from ...hw.geometry import Geometry
 from ...hw.image import HostCall, Image, LayerSpan, Span
 from ...hw.isa import assemble, parse
@@ -65,8 +65,8 @@ class Job:
         Converters of the card.
     wires : Wires or None
         Resistance of the array's lines.
-    card : Card
-        The controller's front end.
+    afe : FrontEndKind
+        What the controller has.
     """
 
     image: Image
@@ -84,7 +84,7 @@ class Job:
     stuck: tuple[tuple[int, float], ...] = ()
     adc: AdcPart = ad7606c.PART
     wires: Wires | None = None
-    card: Card = Card.ARRAY
+    afe: FrontEndKind = FrontEndKind.ARRAY_CARD
 
     def __post_init__(self) -> None:
         self.converters.require_card()
@@ -128,7 +128,7 @@ class Job:
             "stuck": self.stuck,
             "adc": self.adc.name,
             "wires": None if self.wires is None else asdict(self.wires),
-            "card": self.card,
+            "afe": self.afe,
         }
         (folder / "job.json").write_text(json.dumps(document, indent=1))
         np.savez(
@@ -175,7 +175,7 @@ class Job:
                 stuck=tuple((cell, siemens) for cell, siemens in document["stuck"]),
                 adc=ADCS[document["adc"]],
                 wires=Wires(**document["wires"]) if document["wires"] else None,
-                card=Card(document["card"]),
+                afe=FrontEndKind(document["afe"]),
             )
 
 

@@ -147,7 +147,8 @@ def _run(
 ) -> Cosimulation:
     from cocotb_tools.runner import get_runner
 
-    from .bench import bench_of, verilog
+    from .afe import bench_of
+    from .bench import verilog
 
     report = progress or _silent
     report("elaborate", 0, 1)

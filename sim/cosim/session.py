@@ -23,7 +23,8 @@ from ...hw.profile import ModeStatus, TileMode, quarters, unpack_tile
 from ..array import SimulatedArray
 from ..engine import NumpyEngine
 from ..engine.modes import ModeRefused, ProfileRefused, WardenStopped
-from .bench import bench_of, lags
+from .afe import bench_of
+from .bench import lags
 from .card import AnalogCard, ConversionTag
 from .comparison import Harness, Verdict
 from .fast.build import library, ports

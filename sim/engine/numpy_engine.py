@@ -418,7 +418,9 @@ class NumpyEngine:
         if missed:
             _tell_missed(tile, missed, words.size, self.registers[Reg.TRIES])
 
-    def _insist(self, warden: Warden, drives: list[tuple[int, int | None]], longest: int) -> None:
+    def _insist(
+        self, warden: Warden, drives: Sequence[tuple[int, int | None]], longest: int
+    ) -> None:
         """Refuse pulses, by rail and gate code, of which one would be stopped."""
         complaints = (warden.complaint(rail, gate) for rail, gate in drives)
         complaint = next((each for each in complaints if each), None)

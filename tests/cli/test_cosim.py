@@ -14,7 +14,7 @@ from ohmloom.boards.catalogue import board as find_board
 from ohmloom.cli.output import Reporter
 from ohmloom.cli.steps import cosimulation
 from ohmloom.compiler.bundle import load_bundle
-from ohmloom.hw.afe.cards import Card
+from ohmloom.hw.afe.kinds import FrontEndKind
 from ohmloom.sim.cosim.fault import Fault
 from ohmloom.sim.cosim.gates import Netlist
 from ohmloom.sim.cosim.job import CosimReport, Cosimulation, Job
@@ -101,8 +101,10 @@ def test_the_waveform_of_a_difference(
         progress: Any,
         simulator: Simulator = Simulator.ICARUS,
         host: Any = None,
+        netlist: Any = None,
         waves: Waves | None = None,
     ) -> Cosimulation:
+        assert netlist is None
         if waves is None:
             assert not path.exists()
             return replace(outcome(DIFFERS if job.fault else AGREES, job), begins=(40, 100))
@@ -224,13 +226,13 @@ def test_gates_run_in_the_compiled_engine_at_the_boards_rate(
     board, reporter = find_board("icebreaker"), Reporter()
     drives = compiled.golden.inputs[:1]
     slower = replace(compiled, options=options)
-    with pytest.raises(BoardError, match="a controller with ArrayCard, board icebreaker has Chain"):
+    with pytest.raises(BoardError, match="a front end array_card, board icebreaker has chained"):
         cosimulation.cosimulate(slower, drives, reporter, board=board)
-    chained = replace(slower, options=options.model_copy(update={"card": Card.CHAINED}))
+    chained = replace(slower, options=options.model_copy(update={"afe": FrontEndKind.CHAINED_CARD}))
     cosimulation.cosimulate(chained, drives, reporter, board=board)
     ((job, given),) = seen
     assert given["netlist"] is made and given["simulator"] is Simulator.CXXRTL
-    assert job.bit_cycles == 24 and job.card is Card.CHAINED
+    assert job.bit_cycles == 24 and job.afe is FrontEndKind.CHAINED_CARD
 
 
 def test_an_unknown_simulator_is_refused(command: Any, bundle: Path, asked: list[Job]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ...numerics import FloatArray
-from ..bench import bench_of
+from ..afe import bench_of
 from ..comparison import Comparison, Progress
 from ..job import CosimReport, Job
 from .build import library, ports

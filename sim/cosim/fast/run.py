@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...engine.protocol import Host
-from ..bench import bench_of
+from ..afe import bench_of
 from ..comparison import Comparison, Progress
 from ..gates import Netlist
 from ..job import Cosimulation, Job
@@ -37,7 +37,7 @@ def run_fast(
         Takes the place of the controller's RTL, without time jumps.
     """
     progress("elaborate", 0, 1)
-    bench = bench_of(job, netlist)
-    path = library(bench, progress, cache)
+    bench = bench_of(job, gates=netlist is not None)
+    path = library(bench, progress, cache, netlist=netlist.rtlil if netlist else "")
     with Engine(path, ports(bench), job.bit_cycles) as engine:
         return complete(Comparison(job, FastHarness(engine, job), progress, host).compare())
