@@ -44,6 +44,9 @@ STAGES = {
     "icepack": "packing",
     "gowin_pack": "packing",
 }
+UNROUTED = "Routing design failed"
+"""What nextpnr says of a placement that it cannot route; another one it often can."""
+PLACEMENTS = 4
 # Part of every key: raise it when the meaning of a cached folder changes.
 CACHE_FORMAT = 2
 # What a memory reads where it is written at the same edge is open (ohmloom.hw.ram).
@@ -265,7 +268,8 @@ def _hand_out(
     name, clock = report.place.slowest
     if clock.achieved >= clock.constraint:
         path = out_dir / f"{board.name}.{board.suffix}"
-        _copy(entry / _product(board), path)
+        content = (entry / _product(board)).read_bytes()
+        _write(path, content if board.finish is None else board.finish(content))
         report = replace(report, path=path)
     text = json.dumps(report.as_dict(), indent=2) + "\n"
     _write(out_dir / f"{board.name}.json", text)
@@ -357,6 +361,11 @@ def _build(
             progress(stage)
             said = folder / f"{command[0]}.log"
             code = runner.run(command, folder, said)
+            for seed in range(board.seed + 1, board.seed + PLACEMENTS):
+                if not code or UNROUTED not in said.read_text(errors="replace"):
+                    break
+                log.info("a placement that cannot be routed: once more with seed %d", seed)
+                code = runner.run(_with_seed(command, seed), folder, said)
             if code:
                 out_dir.mkdir(parents=True, exist_ok=True)
                 kept = out_dir / said.name
@@ -383,10 +392,13 @@ def _build(
             if not (folder / name).is_file():
                 raise BuildError(f"the tools ended well but left no {name}")
             shutil.move(folder / name, kept_folder / name)
-        if board.finish is not None:
-            product = kept_folder / _product(board)
-            product.write_bytes(board.finish(product.read_bytes()))
         publish(kept_folder, entry)
+
+
+def _with_seed(command: Sequence[str], seed: int) -> list[str]:
+    """A command of place and route that starts elsewhere."""
+    place = command.index("--seed") + 1
+    return [*command[:place], str(seed), *command[place + 1 :]]
 
 
 def _size(plan: BuildPlan, folder: Path, out_dir: Path) -> tuple[Cells, Path]:
@@ -442,7 +454,7 @@ def _copy(source: Path, target: Path) -> None:
     temporary.replace(target)
 
 
-def _write(target: Path, text: str) -> None:
+def _write(target: Path, content: str | bytes) -> None:
     temporary = target.with_name(f".{target.name}.part")
-    temporary.write_text(text)
+    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     temporary.replace(target)

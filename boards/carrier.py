@@ -31,11 +31,12 @@ class Carrier(Elaboratable):
         The controller: members ``rx``, ``tx`` and ``pins`` (the card's signature).
     header:
         Where the card is plugged; None: the front end has no pins.
-    parts:
-        What else the board needs, such as :class:`Ecp5Clock`; without one that makes
-        ``sync`` it is the platform's default clock.
+    clock:
+        Makes ``sync``, such as :class:`Ecp5Clock`; None: it is the platform's default clock.
     uart:
         Lines of the board's ``uart 0``.
+    parts:
+        What else the board needs.
     """
 
     def __init__(
@@ -43,18 +44,21 @@ class Carrier(Elaboratable):
         top: wiring.Component,
         header: Header | None,
         *,
-        parts: Sequence[Part] = (),
+        clock: Part | None = None,
         uart: Sequence[str] = ("rx", "tx"),
+        parts: Sequence[Part] = (),
     ) -> None:
         self.top: Any = top
-        self.header, self.parts, self.uart = header, parts, uart
+        self.header, self.clock, self.uart, self.parts = header, clock, uart, parts
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.top = top = self.top
+        if self.clock is not None:
+            self.clock(m, platform)
+        connect_uart(m, platform, top, self.uart)
         for part in self.parts:
             part(m, platform)
-        connect_uart(m, platform, top, self.uart)
         if self.header is not None:
             connect_card(m, platform, top, self.header)
         return m

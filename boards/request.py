@@ -1,9 +1,9 @@
 """What was asked for, as the name of a bitstream that is there already.
 
 A build plan says exactly what a bitstream is made of, but to make one takes seconds. Its inputs
-are hashed in a moment: geometry, board, front end, every source file of the gateware and of the
-boards, Amaranth, Python, the tools' versions and what the environment tells Amaranth. Only boards
-of the catalogue are asked for so: a file of the user's may import anything.
+are hashed in a moment: geometry, board, front end, every source file of the gateware, the boards
+and the devices, Amaranth, Python, the tools' versions and what the environment tells Amaranth.
+Only boards of the catalogue are asked for so: a file of the user's may import anything.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from .board import Board
 from .catalogue import boards
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("hw", "boards")
-SUFFIXES = frozenset((".py", ".v"))
+SOURCES = ("hw", "boards", "sim")
+"""Folders of what a design is made of: gateware, boards, and the tables of devices."""
+SUFFIXES = frozenset((".py", ".v", ".toml", ".npy"))
 LIBRARIES = {"amaranth": "amaranth", "amaranth_boards": "amaranth-boards"}
 """Packages whose files become a part of the plan, and their distributions."""
 REQUESTS = "requests"

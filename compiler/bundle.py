@@ -13,7 +13,7 @@ import math
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -31,7 +31,6 @@ from ..hw.profile import (
 from ..sim.devices import Device, DeviceError
 from ..sim.devices.record import from_record, to_record
 from . import host_files
-from .budget import LayerBudget
 from .cells import level_type
 from .compiled import Compiled, Golden, LayerInfo
 from .encoding import Encoding
@@ -43,8 +42,11 @@ from .mapping import check_encoding, tiles_used
 from .npz import ArraySpec, read_npz, write_npz
 from .report import summarise
 from .report_page import render_html
-from .sensitivity import Sensitivity
-from .trial import Outcome
+
+if TYPE_CHECKING:
+    from .budget import LayerBudget
+    from .sensitivity import Sensitivity
+    from .trial import Outcome
 
 MANIFEST = "manifest.json"
 PROGRAM = "program.bin"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,14 +17,16 @@ from ..hw.banks import Banks
 from ..hw.cycles import FrontEndCycles, inference, layer_cycles
 from ..hw.isa import POOL_WORDS, Instruction, Op, unpack_pool
 from ..hw.power import controller
-from .budget import LayerBudget
 from .compiled import Compiled
 from .energy import CellEnergy, inference_energy, sampled_cell_energy
 from .host_report import host_calls
 from .programming import Estimate, Written, programming
-from .sensitivity import Sensitivity
-from .trial import Outcome
 from .where import places
+
+if TYPE_CHECKING:
+    from .budget import LayerBudget
+    from .sensitivity import Sensitivity
+    from .trial import Outcome
 
 
 def summarise(

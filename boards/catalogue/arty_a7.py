@@ -75,7 +75,7 @@ def arty_a7(size: int, platform: Callable[[], XilinxPlatform], budget: Budget) -
         },
         budget=budget,
         platform=platform,
-        connect=partial(Carrier, parts=(Artix7Clock("clk100", OSCILLATOR_HZ, CLK_HZ),)),
+        connect=partial(Carrier, clock=Artix7Clock("clk100", OSCILLATOR_HZ, CLK_HZ)),
         toolchain=XILINX,
         programmers=(
             Programmer("openFPGALoader", (*loader, "{bitstream}"), (*loader, "-f", "{bitstream}")),

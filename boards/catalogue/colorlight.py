@@ -101,7 +101,7 @@ def colorlight(name: str, size: str, platform: Callable[[], LatticeECP5Platform]
         },
         budget=BUDGETS[size],
         platform=platform,
-        connect=partial(Carrier, parts=(Ecp5Clock("clk25", OSCILLATOR_HZ, CLK_HZ),)),
+        connect=partial(Carrier, clock=Ecp5Clock("clk25", OSCILLATOR_HZ, CLK_HZ)),
         toolchain=ECP5,
         programmers=(
             Programmer(

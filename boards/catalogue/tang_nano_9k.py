@@ -1,12 +1,14 @@
 # pyright: reportArgumentType=false
 """Tang Nano 9K with a Gowin GW1NR-9C: a small controller at 27 MHz, the oscillator.
 
-Pins as in ``amaranth_boards.tang_nano_9k``, and those of its two headers as in the
+Pins as in ``amaranth_boards.tang_nano_9k``, and those of its two headers as in
 ``litex_boards`` (sipeed_tang_nano_9k.py). The GW1NR-9 has no room for all of the controller:
 as on the iCEBreaker, the host does the rest.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from amaranth.build import Attrs
 from amaranth_boards.tang_nano_9k import TangNano9kPlatform
@@ -57,8 +59,12 @@ STANDARD = Geometry(
     wear=False,
     power=False,
     window=1,
+    # As many entries as a memory in tables has words: more would take the room of a block.
+    log_depth=16,
     compact=True,
 )
+
+LARGEST = replace(STANDARD, program_depth=1024, param_depth=1024, act_depth=1024)
 
 TANG_NANO_9K = Board(
     name="tang-nano-9k",
@@ -68,7 +74,7 @@ TANG_NANO_9K = Board(
     clk_hz=CLK_HZ,
     baud=1_000_000,
     serial="BL702 on its USB port",
-    afes={"array_card": Afe(ArrayCard, STANDARD, STANDARD, HEADER)},
+    afes={"array_card": Afe(ArrayCard, STANDARD, LARGEST, HEADER)},
     budget=GW1NR_9,
     platform=Platform,
     connect=Carrier,

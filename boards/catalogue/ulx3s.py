@@ -79,8 +79,9 @@ def ulx3s(
         platform=platform,
         connect=partial(
             Carrier,
-            parts=(hold_esp32, Ecp5Clock("clk25", OSCILLATOR_HZ, CLK_HZ)),
+            clock=Ecp5Clock("clk25", OSCILLATOR_HZ, CLK_HZ),
             uart=("rx", "tx", "rts", "dtr"),
+            parts=(hold_esp32,),
         ),
         toolchain=ECP5,
         programmers=(
@@ -111,9 +112,13 @@ LARGEST = Geometry(
 )
 MIDDLE = replace(LARGEST, program_depth=8192, param_depth=8192, act_depth=16384)
 
+SMALL = replace(LARGEST, program_depth=2048, param_depth=2048, act_depth=4096)
+# The whole controller has more tables than the data sheet promises of a 12F.
+COMPACT = Geometry(rows=16, columns=16, tiles=64, compact=True)
+
 ULX3S_85F = ulx3s("85F", ULX3S_85F_Platform, STANDARD, LARGEST)
 ULX3S_45F = ulx3s("45F", ULX3S_45F_Platform, STANDARD, MIDDLE)
 ULX3S_25F = ulx3s("25F", ULX3S_25F_Platform, STANDARD, MIDDLE)
-ULX3S_12F = ulx3s("12F", ULX3S_12F_Platform, STANDARD, MIDDLE)
+ULX3S_12F = ulx3s("12F", ULX3S_12F_Platform, COMPACT, SMALL)
 
 BOARDS = (ULX3S_85F, ULX3S_45F, ULX3S_25F, ULX3S_12F)

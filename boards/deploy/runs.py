@@ -199,7 +199,7 @@ class PulseRuns:
         self.levels = compiled.levels.reshape(image.tiles, -1).astype(np.int64)
         self.registers = setup_registers(image)
         geometry, clk_hz = image.geometry, compiled.options.clk_hz
-        front_end = front_end_cycles(compiled.options.card, geometry, clk_hz)
+        front_end = front_end_cycles(compiled.options.afe, geometry, clk_hz)
         self._writers = [
             AttemptWriter.of(image, compiled.device, tile, front_end) for tile in range(image.tiles)
         ]

@@ -42,14 +42,16 @@ def bitstream(
     """Build the bitstream that a bundle needs, into the bundle; or a board's standard one."""
     with working(), Reporter() as reporter:
         from ...boards.catalogue import board as find_board
-        from ...compiler.bundle import load_bundle
         from ..steps import building
 
         boards = [find_board(name) for name in board]
         for each in boards:
             each.afe(afe)
-        compiled = None if bundle is None else load_bundle(bundle)
-        if compiled is not None:
+        compiled = None
+        if bundle is not None:
+            from ...compiler.bundle import load_bundle  # takes most of a second
+
+            compiled = load_bundle(bundle)
             compiled.converters.require_card()
         built: dict[str, dict[str, object]] = {}
         for each in boards:

@@ -45,7 +45,10 @@ def compile_model(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Bundle to write [MODEL's name .ohm].")
     ] = None,
-    target: Annotated[str, typer.Option(help="Board, or 'simulated': no limit.")] = "ulx3s-85f",
+    target: Annotated[
+        str, typer.Option(help="Board, a Python file with one, or 'simulated': no limit.")
+    ] = "ulx3s-85f",
+    afe: Annotated[str | None, typer.Option(help="Front end [the board's first].")] = None,
     shape: Annotated[
         str | None, typer.Option(help="Of the input, like 1,3,224,224, where it is open.")
     ] = None,
@@ -136,7 +139,7 @@ def compile_model(
         from ..steps.targets import afe_of, converters_of, link_baud
         from ..steps.targets import target as geometry_of
 
-        geometry, clk_hz = geometry_of(target, rows, columns)
+        geometry, clk_hz = geometry_of(target, rows, columns, afe)
         converters = converters_of(target, adc_bits, input_bits, sensing.value)
         options = Options(
             act_bits=act_bits,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...boards.board import Board
 from ...boards.build import BuildReport, build_controller, write_plan
-from ...compiler.bundle import BITSTREAM
-from ...compiler.compiled import Compiled
 from ...hw.geometry import Geometry
 from ..output import Reporter
+
+if TYPE_CHECKING:
+    from ...compiler.compiled import Compiled
 
 
 def geometry_of(compiled: Compiled, board: Board, bundle: Path) -> Geometry:
@@ -38,6 +40,8 @@ def build(
     BuildError, ToolError
         If it cannot be built.
     """
+    from ...compiler.bundle import BITSTREAM  # a standard controller needs no compiler
+
     geometry = geometry_of(compiled, board, bundle)
     return _build(geometry, board, bundle / BITSTREAM, reporter, afe)
 

@@ -17,7 +17,9 @@ SIMULATED_WORDS = 1 << 24
 CLK_HZ = 48_000_000
 
 
-def target(name: str, rows: int | None, columns: int | None) -> tuple[Geometry, int]:
+def target(
+    name: str, rows: int | None, columns: int | None, afe: str | None = None
+) -> tuple[Geometry, int]:
     """The largest controller of a target, and its clock [Hz].
 
     A network gets no more memory of it than it needs.
@@ -25,9 +27,11 @@ def target(name: str, rows: int | None, columns: int | None) -> tuple[Geometry, 
     Parameters
     ----------
     name:
-        A board's name, or :data:`SIMULATED`.
+        A board's name or file, or :data:`SIMULATED`.
     rows, columns:
         Lines of a tile; None: those of the board's standard controller.
+    afe:
+        Front end of the board; None: its first.
 
     Raises
     ------
@@ -46,11 +50,11 @@ def target(name: str, rows: int | None, columns: int | None) -> tuple[Geometry, 
             banks=True,
         ), CLK_HZ
     chosen = board(name)
-    most = chosen.largest
+    standard, most = chosen.afe(afe).standard, chosen.afe(afe).largest
     return replace(
-        chosen.standard,
-        rows=rows or chosen.standard.rows,
-        columns=columns or chosen.standard.columns,
+        standard,
+        rows=rows or standard.rows,
+        columns=columns or standard.columns,
         tiles=most.tiles,
         program_depth=most.program_depth,
         param_depth=most.param_depth,

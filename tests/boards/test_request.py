@@ -48,7 +48,9 @@ def test_whatever_goes_in_changes_it(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert None not in keys and len(set(keys)) == len(keys)
 
 
-@pytest.mark.parametrize("name", ["hw/afe/array_card.py", "boards/ice40.v", "boards/new.py"])
+@pytest.mark.parametrize(
+    "name", ["hw/afe/array_card.py", "boards/ice40.v", "boards/new.py", "sim/devices/cell.toml"]
+)
 def test_so_does_every_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
     for part in ("hw/afe/array_card.py", "boards/ice40.v", "compiler/emitter.py"):
         (tmp_path / part).parent.mkdir(parents=True, exist_ok=True)
