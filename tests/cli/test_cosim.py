@@ -102,6 +102,7 @@ def test_the_waveform_of_a_difference(
         simulator: Simulator = Simulator.ICARUS,
         host: Any = None,
         waves: Waves | None = None,
+        netlist: Any = None,
     ) -> Cosimulation:
         if waves is None:
             assert not path.exists()
@@ -122,6 +123,11 @@ def test_the_waveform_of_a_difference(
         assert result.code == 1 and result.data["waves"] == str(path)
     else:
         assert result.code == 2 and "but not when it was run again" in result.sentence
+
+
+def test_gates_have_no_waveform(command: Any, bundle: Path, tmp_path: Path) -> None:
+    result = command("cosim", bundle, "--waves", tmp_path / "w.fst", "--gate-level")
+    assert result.code == 2 and "there is none of the gates" in result.sentence
 
 
 def test_the_waveform_of_a_complaint(
