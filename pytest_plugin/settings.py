@@ -64,13 +64,14 @@ class Settings(_Table):
     bitstream: bool = False
     """Whether the bitstream is built."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """The compiler's (:class:`~ohmloom.compiler.options.Options`), but not its clock."""
+    """The compiler's (:class:`~ohmloom.compiler.options.Options`), but not its clock and card."""
     limits: Limits = Limits()
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
-        if "clk_hz" in self.options:
-            raise ValueError("options.clk_hz is the target's and cannot be chosen")
+        for name in ("clk_hz", "card"):
+            if name in self.options:
+                raise ValueError(f"options.{name} is the target's and cannot be chosen")
         Options.model_validate(self.options)
         if (self.labels is None) != (self.limits.accuracy is None):
             raise ValueError("labels and limits.accuracy need each other")

@@ -103,6 +103,7 @@ def test_the_waveform_of_a_difference(
         host: Any = None,
         netlist: Any = None,
         waves: Waves | None = None,
+        netlist: Any = None,
     ) -> Cosimulation:
         assert netlist is None
         if waves is None:
@@ -124,6 +125,11 @@ def test_the_waveform_of_a_difference(
         assert result.code == 1 and result.data["waves"] == str(path)
     else:
         assert result.code == 2 and "but not when it was run again" in result.sentence
+
+
+def test_gates_have_no_waveform(command: Any, bundle: Path, tmp_path: Path) -> None:
+    result = command("cosim", bundle, "--waves", tmp_path / "w.fst", "--gate-level")
+    assert result.code == 2 and "there is none of the gates" in result.sentence
 
 
 def test_the_waveform_of_a_complaint(

@@ -46,6 +46,7 @@ def test_paths_are_from_the_folder_of_the_file(folder: Path) -> None:
         (HEAD + "limits.accuracy = 90", "networks.n.limits.accuracy: Input should be less"),
         (HEAD + "limits.fmax_mhz = 50", "limits.fmax_mhz needs bitstream = true"),
         (HEAD + "options.clk_hz = 1", "options.clk_hz is the target's"),
+        (HEAD + 'options.card = "pmod"', "options.card is the target's"),
         (HEAD + "options.act_bits = 3", "act_bits"),
         (HEAD + "options.bits = 3", "bits"),
     ],
