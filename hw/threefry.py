@@ -1,0 +1,97 @@
+# Amaranth makes the members of a component at run time.
+# pyright: reportAttributeAccessIssue=false
+"""Threefry-2x32 with 20 rounds (Salmon et al., SC11), a round a cycle."""
+
+from __future__ import annotations
+
+from amaranth import Const, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+WORD_BITS = 32
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+"""Of the rounds of a group, for even and for odd groups."""
+GROUPS = 5
+PARITY = 0x1BD11BDA
+CYCLES = 2 + GROUPS * (len(ROTATIONS[0]) + 1)
+"""From ``start`` to ``done``: the load, six additions of keys, twenty rounds."""
+
+
+class Threefry(wiring.Component):
+    """The first of the two words of a draw (``docs/numerics.md``).
+
+    Parameters
+    ----------
+    seed : int
+        The first key word.
+    place_bits : int
+        Of the places that occur, at most 28.
+
+    Members
+    -------
+    start : In(1)
+        Strobe: ``epoch`` and ``index`` are taken over.
+    domain, place : In
+        The second key word, stable until ``done``.
+    epoch, index : In(32)
+        The counter.
+    done : Out(1)
+        Strobe, :data:`CYCLES` after ``start``: ``word`` is there, until the next ``start``.
+    word : Out(32)
+    """
+
+    def __init__(self, seed: int, place_bits: int) -> None:
+        self.seed = seed
+        super().__init__(
+            {
+                "start": In(1),
+                "domain": In(2),
+                "place": In(place_bits),
+                "epoch": In(WORD_BITS),
+                "index": In(WORD_BITS),
+                "done": Out(1),
+                "word": Out(WORD_BITS),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        key = Signal(WORD_BITS)
+        m.d.comb += key.eq(self.domain << 28 | self.place)
+        first = Const(self.seed, WORD_BITS)
+        keys: list[Value] = [first, key, first ^ key ^ PARITY]
+
+        x0, x1 = Signal(WORD_BITS), Signal(WORD_BITS)
+        group = Signal(range(GROUPS + 1))
+        # Of a group: its keys are added, then there are four rounds.
+        step = Signal(range(len(ROTATIONS[0]) + 1))
+        busy = Signal()
+        adding = step == 0
+        left, right = Signal(WORD_BITS), Signal(WORD_BITS)
+        with m.Switch(group):
+            for g in range(GROUPS + 1):
+                with m.Case(g):
+                    m.d.comb += [left.eq(keys[g % 3]), right.eq(keys[(g + 1) % 3])]
+        turned = Signal(WORD_BITS)
+        odd = group[0]
+        for parity, rotations in enumerate(ROTATIONS):
+            with m.If(odd == parity), m.Switch(step):
+                for n, rotation in enumerate(rotations):
+                    with m.Case(n + 1):
+                        m.d.comb += turned.eq(x1.rotate_left(rotation))
+        total = Signal(WORD_BITS)
+        m.d.comb += [total.eq(x0 + Mux(adding, left, x1)), self.word.eq(x0)]
+        last = group == GROUPS
+        with m.If(self.start):
+            m.d.sync += [x0.eq(self.epoch), x1.eq(self.index)]
+            m.d.sync += [busy.eq(1), group.eq(0), step.eq(0)]
+        with m.Elif(busy):
+            m.d.sync += [x0.eq(total), step.eq(step + 1)]
+            with m.If(adding):
+                m.d.sync += [x1.eq(x1 + right + group), busy.eq(~last)]
+            with m.Else():
+                m.d.sync += x1.eq(turned ^ total)
+            with m.If(step == len(ROTATIONS[0])):
+                m.d.sync += [step.eq(0), group.eq(group + 1)]
+        m.d.sync += self.done.eq(busy & adding & last)
+        return m
