@@ -11,15 +11,9 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .emulated_tables import (
-    CODE_BITS,
-    DEVIATE_BITS,
-    FRACTION_BITS,
-    POINT_BITS,
-    EmulatedTables,
-)
+from .emulated_cycles import GAIN_BITS, EmulatedCycles
+from .emulated_tables import CODE_BITS, FRACTION_BITS, POINT_BITS
 
-GAIN_BITS = 16
 ADC_BITS = 16
 
 
@@ -28,10 +22,10 @@ class Conversion(wiring.Component):
 
     Parameters
     ----------
-    tables : EmulatedTables
-        Scales.
-    total_bits, sigma_bits, deviate_bits : int
-        Of what comes in.
+    widths : EmulatedCycles
+        Of the numbers.
+    deviate_bits : int
+        Of a deviate.
 
     Members
     -------
@@ -48,35 +42,24 @@ class Conversion(wiring.Component):
     fraction : In
         Of a pulse: from the point of the line to the next one.
     done : Out(1)
-        Strobe, :attr:`cycles` after the ``start`` of a conversion, which may be that of the
-        next one.
+        Strobe, :attr:`EmulatedCycles.conversion` after the ``start`` of a conversion, which
+        may be that of the next one.
     code, cell : Out
         With ``done``: of an ADC in two's complement, or of a cell.
     """
 
-    def __init__(
-        self, tables: EmulatedTables, total_bits: int, sigma_bits: int, deviate_bits: int
-    ) -> None:
-        exponent = DEVIATE_BITS + tables.var_exponent
-        self.shifts = [shift for mantissa, shift in tables.gains if mantissa]
-        # A gain has GAIN_BITS steps at least.
-        self.point = max(exponent, GAIN_BITS - min(self.shifts))
-        self.pad = self.point - exponent
-        spread = max(*tables.spread, tables.reset_spread)
-        self.noise_steps = max(sigma_bits, spread.bit_length())
-        self.steps = self.point + max(self.shifts)
-        self.width = max(total_bits, GAIN_BITS) + self.point + 2
-        self.cycles = self.noise_steps + self.steps + 3
+    def __init__(self, widths: EmulatedCycles, deviate_bits: int) -> None:
+        self.widths = widths
         super().__init__(
             {
                 "start": In(1),
                 "pulse": In(1),
-                "total": In(total_bits),
-                "sigma": In(sigma_bits),
+                "total": In(widths.total_bits),
+                "sigma": In(widths.root_bits),
                 "magnitude": In(deviate_bits),
                 "negative": In(1),
                 "gain": In(GAIN_BITS),
-                "shift": In(max(self.shifts).bit_length()),
+                "shift": In(widths.most_shift.bit_length()),
                 "wanted": Out(2),
                 "word": In(GAIN_BITS),
                 "fraction": In(POINT_BITS),
@@ -88,12 +71,13 @@ class Conversion(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        width, point = self.width, self.point
+        widths, point = self.widths, self.widths.point
+        width = max(widths.total_bits, GAIN_BITS) + point + 2
         value = Signal(signed(width))
         addend = Signal(signed(width))
         factor = Signal(GAIN_BITS)
-        left = Signal(range(max(self.steps, self.noise_steps, POINT_BITS) + 1))
-        scaling, taken = Signal(), Signal()
+        left = Signal(range(max(widths.gain_steps, widths.noise_steps, POINT_BITS) + 1))
+        taken = Signal()
         half, below = Signal(), Signal()
         minus = Signal()
         total = Signal(signed(width + 1))
@@ -107,7 +91,7 @@ class Conversion(wiring.Component):
             m.d.sync += [factor.eq(by), left.eq(steps)]
             m.next = after
 
-        noise = self.magnitude << self.pad
+        noise = self.magnitude << point - widths.exponent
         with m.FSM():
             with m.State("IDLE"), m.If(self.start):
                 m.d.sync += value.eq(self.total << point)
@@ -115,7 +99,7 @@ class Conversion(wiring.Component):
                     m.next = "MEAN"
                 with m.Else():
                     m.d.sync += addend.eq(noise)
-                    multiply(self.sigma, self.noise_steps, "NOISE")
+                    multiply(self.sigma, widths.noise_steps, "NOISE")
             with m.State("MEAN"):
                 m.d.comb += self.wanted.eq(1)
                 m.d.sync += value.eq(self.word << point)
@@ -134,7 +118,7 @@ class Conversion(wiring.Component):
                 ]
                 with m.If(left == 1):
                     m.d.sync += addend.eq(noise)
-                    multiply(self.word, self.noise_steps, "NOISE")
+                    multiply(self.word, widths.noise_steps, "NOISE")
             with m.State("NOISE"):
                 m.d.comb += minus.eq(self.negative)
                 m.d.sync += [
@@ -149,7 +133,7 @@ class Conversion(wiring.Component):
                         m.next = "DONE"
             with m.State("SCALE"):
                 m.d.sync += [addend.eq(value), value.eq(0), half.eq(0), below.eq(0)]
-                multiply(self.gain, self.steps, "GAIN")
+                multiply(self.gain, widths.gain_steps, "GAIN")
             with m.State("GAIN"):
                 # The time is that of the longest shift, whatever this one is.
                 m.d.sync += left.eq(left - 1)

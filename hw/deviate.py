@@ -10,14 +10,14 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from .emulated_cycles import SHIFT_CYCLES
+
 WORD_BITS = 32
 OCTAVES = SEGMENTS = 32
 SEGMENT_BITS = 5
 REST_BITS = WORD_BITS - 1 - SEGMENT_BITS
 LEAP = 4
 """Zeros that are shifted out together."""
-SHIFTS = (WORD_BITS - 1) // LEAP + LEAP - 1
-"""Cycles that always are enough to bring the top one up."""
 
 
 class Deviate(wiring.Component):
@@ -33,8 +33,8 @@ class Deviate(wiring.Component):
     start, word : In(1), In(32)
         Strobe with the word.
     done : Out(1)
-        Strobe, :attr:`cycles` later: ``magnitude`` and ``negative`` are there, until the
-        next one.
+        Strobe, :attr:`EmulatedCycles.deviate` cycles later: ``magnitude`` and ``negative``
+        are there, until the next one.
     magnitude, negative : Out
     """
 
@@ -47,7 +47,6 @@ class Deviate(wiring.Component):
         self.table = list(table[:-1])
         self.fall_bits = max(1, max(falls).bit_length())
         self.bits = max(table).bit_length()
-        self.cycles = SHIFTS + 5 + self.fall_bits
         super().__init__(
             {
                 "start": In(1),
@@ -67,7 +66,7 @@ class Deviate(wiring.Component):
         # Twice the tail and one, shifted until its top bit is set.
         tail = Signal(WORD_BITS)
         octave = Signal(range(OCTAVES))
-        count = Signal(range(SHIFTS))
+        count = Signal(range(SHIFT_CYCLES))
         entry, following = Signal(range(size)), Signal(range(size + 1))
         m.d.comb += [
             entry.eq(Cat(tail[REST_BITS:-1], octave)),
@@ -99,7 +98,7 @@ class Deviate(wiring.Component):
                     m.d.sync += [tail.eq(tail << LEAP), octave.eq(octave - LEAP)]
                 with m.Elif(~tail[-1]):
                     m.d.sync += [tail.eq(tail << 1), octave.eq(octave - 1)]
-                with m.If(count == SHIFTS - 1):
+                with m.If(count == SHIFT_CYCLES - 1):
                     m.next = "ENTRY"
             with m.State("ENTRY"):
                 m.next = "NEXT-ENTRY"

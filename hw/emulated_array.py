@@ -18,10 +18,10 @@ from amaranth.hdl import ValueLike
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from . import threefry
 from .afe.interface import Tag, sample_layout
 from .conversion import Conversion
 from .deviate import Deviate
+from .emulated_cycles import EmulatedCycles
 from .emulated_tables import (
     CELL_BITS,
     CODE_BITS,
@@ -38,13 +38,12 @@ from .emulated_tables import (
 from .geometry import Geometry
 from .ram import Ram
 from .root import Root
+from .threefry import Threefry
 
 GATE_BITS = POINT_BITS + (POINTS - 1).bit_length()
 """Of a gate code, from the first point of the line."""
 PULSE, VERIFY, INFERENCE = 1, 2, 3
 """Domains of draws."""
-BEGIN_CYCLES = 3
-"""From ``convert`` to the first row of the first column."""
 
 
 def product(number: Signal, by: int, count: int) -> Value:
@@ -98,19 +97,12 @@ class EmulatedArray(wiring.Component):
         self.tables = tables
         rows, columns, tiles = geometry.rows, geometry.columns, geometry.tiles
         self.cells = tiles * geometry.cells
-        self.total_bits = (rows * ((1 << CODE_BITS) - 1)).bit_length()
-        most = rows * max(tables.variances)
-        self.root = Root(max(1, -(-most.bit_length() // 2)))
         self.place_bits = max(1, (self.cells - 1).bit_length())
-        self.draw = threefry.Threefry(tables.seed, self.place_bits)
+        self.widths = widths = EmulatedCycles(geometry, tables)
+        self.root = Root(widths.root_bits)
+        self.draw = Threefry(tables.seed, self.place_bits)
         self.deviate = Deviate(tables.deviates)
-        self.conversion = Conversion(tables, self.total_bits, self.root.bits, self.deviate.bits)
-        self.drawn = threefry.CYCLES + self.deviate.cycles
-        self.rooted = rows + 2 + self.root.bits
-        """Cycles from a column's first row until its deviate and its root are there."""
-        steps = (threefry.CYCLES + 1, self.deviate.cycles + 1, self.conversion.cycles)
-        # The sums of a few rows have to wait for the deviate, and those of the next column too.
-        self.column_cycles = max(rows, *steps, self.drawn - rows)
+        self.conversion = Conversion(widths, self.deviate.bits)
         super().__init__(
             {
                 "ready": Out(1),
@@ -137,33 +129,10 @@ class EmulatedArray(wiring.Component):
             }
         )
 
-    @property
-    def held_cycles(self) -> int:
-        """From ``convert`` of a product until its lines may move."""
-        geometry = self.geometry
-        return BEGIN_CYCLES + (geometry.columns - 1) * self.column_cycles + geometry.rows
-
-    @property
-    def read_cycles(self) -> int:
-        """From ``convert`` of a product until the next one may begin."""
-        last = BEGIN_CYCLES + (self.geometry.columns - 1) * self.column_cycles
-        return last + max(self.drawn, self.rooted) + self.conversion.cycles + 2
-
-    @property
-    def pulse_cycles(self) -> int:
-        """From the end of a pulse until its cells are written, at most."""
-        rows, columns = self.geometry.rows, self.geometry.columns
-        return 2 + rows * (columns + 1) + max(rows, columns) * self.cell_cycles
-
-    @property
-    def cell_cycles(self) -> int:
-        """Of a cell that a pulse changes."""
-        move = POINT_BITS + 2
-        return 4 + self.drawn + move + self.conversion.cycles
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        rows, columns, tables = self.geometry.rows, self.geometry.columns, self.tables
+        rows, columns = self.geometry.rows, self.geometry.columns
+        tables, widths = self.tables, self.widths
         m.submodules.cells = cells = Ram(CELL_BITS, self.cells)
         words = tables.words()
         m.submodules.table = table = memory.Memory(shape=CELL_BITS, depth=len(words), init=words)
@@ -216,7 +185,7 @@ class EmulatedArray(wiring.Component):
         summing, resting = Signal(), Signal()
         reading = Signal()
         taken = Signal()
-        total, held = Signal(self.total_bits), Signal(self.total_bits)
+        total, held = Signal(widths.total_bits), Signal(widths.total_bits)
         variance = Signal(2 * root.bits)
         m.d.comb += taken.eq(summing & ~resting & self.row_a & self.tia & self.on & reading)
         was_first, was_taken, ended, rooting = Signal(), Signal(), Signal(), Signal()
@@ -236,7 +205,7 @@ class EmulatedArray(wiring.Component):
 
         gain = Signal(CELL_BITS)
         shift = Signal.like(conversion.shift)
-        late = deviate.done if self.drawn >= self.rooted else root.done
+        late = deviate.done if widths.drawn >= widths.rooted else root.done
         moves = self.resets | (self.sets & self.program)
         segment = Mux(self.resets, POINTS, self.gate[POINT_BITS:])
         m.d.comb += [
@@ -271,7 +240,7 @@ class EmulatedArray(wiring.Component):
             m.d.sync += sample.eq(sample + 1)
 
         # From a column to the next one.
-        pause = self.column_cycles - rows
+        pause = widths.column - rows
         rest = Signal(range(max(1, pause)))
 
         def following() -> None:

@@ -54,11 +54,6 @@ class EmulatedLines(wiring.Component):
             }
         )
 
-    @property
-    def load_cycles(self) -> int:
-        """From an update that is asked for to ``loaded``."""
-        return self.most + 1
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         groups = list(SwitchGroup)

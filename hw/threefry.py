@@ -13,8 +13,6 @@ ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 """Of the rounds of a group, for even and for odd groups."""
 GROUPS = 5
 PARITY = 0x1BD11BDA
-CYCLES = 2 + GROUPS * (len(ROTATIONS[0]) + 1)
-"""From ``start`` to ``done``: the load, six additions of keys, twenty rounds."""
 
 
 class Threefry(wiring.Component):
@@ -36,7 +34,8 @@ class Threefry(wiring.Component):
     epoch, index : In(32)
         The counter.
     done : Out(1)
-        Strobe, :data:`CYCLES` after ``start``: ``word`` is there, until the next ``start``.
+        Strobe, :data:`~ohmloom.hw.emulated_cycles.DRAW_CYCLES` after ``start``: ``word`` is
+        there, until the next ``start``.
     word : Out(32)
     """
 

@@ -20,10 +20,12 @@ from amaranth.lib.wiring import In, Out
 
 from ..cycles import FrontEndCycles
 from ..emulated_array import GATE_BITS, EmulatedArray
+from ..emulated_cycles import EmulatedCycles
 from ..emulated_lines import EmulatedLines
 from ..emulated_tables import EmulatedTables, pulse_cycles
 from ..geometry import Geometry, GeometryError
 from ..isa import Dac
+from ..modes.warden import WEIGHING_CYCLES
 from ..settle import settle_by_range
 from .array_card import BUDGET_DUTY, BUDGET_PS, ENERGY_PS, PULSE_MAX_PS, WATCHDOG_PS
 from .interface import (
@@ -32,11 +34,53 @@ from .interface import (
     FrontEndTiming,
     PlaneStep,
     TimerChannel,
-    cycles_from_ps,
 )
 
 ZERO_CODE = 0x8000
 STEP = 2
+
+
+def plane_period_cycles(geometry: Geometry, tables: EmulatedTables) -> dict[PlaneStep, int]:
+    """Cycles of each step of a plane; that of the cells is the longest."""
+    widths = EmulatedCycles(geometry, tables)
+    return {
+        PlaneStep.SETTLE: 1,
+        PlaneStep.READOUT: widths.readout,
+        PlaneStep.SWITCH: widths.load,
+    }
+
+
+def timing(geometry: Geometry, clk_hz: int, tables: EmulatedTables) -> FrontEndTiming:
+    """What the core must wait for.
+
+    A cycle; as long as it weighs a code before a pulse; and no pulse is over before the cells
+    of the last one are written.
+    """
+    cycle_ps = 10**12 // clk_hz
+    ranges = sum(mantissa != 0 for mantissa, _ in tables.gains)
+    return FrontEndTiming(
+        settle_ps=cycle_ps,
+        range_settle_ps=(cycle_ps,) * ranges,
+        dac_settle_ps=WEIGHING_CYCLES * cycle_ps,
+        switch_ps=cycle_ps,
+        pulse_min_ps=EmulatedCycles(geometry, tables).pulse * cycle_ps,
+    )
+
+
+def front_end_cycles(geometry: Geometry, clk_hz: int, tables: EmulatedTables) -> FrontEndCycles:
+    """What its handshakes and settling take, for the cost model."""
+    widths = EmulatedCycles(geometry, tables)
+    return FrontEndCycles(
+        settle=settle_by_range(timing(geometry, clk_hz, tables), clk_hz),
+        load=widths.load,
+        recover=1,
+        readout=widths.readout,
+        hold=widths.hold,
+        write=(0,) * len(Dac),
+        dac_settle=WEIGHING_CYCLES,
+        drive=WEIGHING_CYCLES,
+        pulse=widths.pulse,
+    )
 
 
 class Emulated(wiring.Component):
@@ -95,16 +139,8 @@ class Emulated(wiring.Component):
         return f"{type(self).__name__} {self.tables.digest}"
 
     def timing(self) -> FrontEndTiming:
-        """What the core must wait for: a cycle, and that no pulse is over before the last."""
-        cycle_ps = -(-(10**12) // self.clk_hz)
-        ranges = sum(mantissa != 0 for mantissa, _ in self.tables.gains)
-        return FrontEndTiming(
-            settle_ps=cycle_ps,
-            range_settle_ps=(cycle_ps,) * ranges,
-            dac_settle_ps=cycle_ps,
-            switch_ps=cycle_ps,
-            pulse_min_ps=self.array.pulse_cycles * cycle_ps,
-        )
+        """What the core must wait for."""
+        return timing(self.geometry, self.clk_hz, self.tables)
 
     def ceilings(self) -> Ceilings:
         """What it may ever be asked to drive: any voltage, and times as of the array card."""
@@ -123,25 +159,11 @@ class Emulated(wiring.Component):
 
     def plane_period_cycles(self) -> dict[PlaneStep, int]:
         """Cycles of each step that an MVM plane consists of; the longest one bounds it."""
-        return {
-            PlaneStep.SETTLE: 1,
-            PlaneStep.READOUT: self.array.read_cycles,
-            PlaneStep.SWITCH: self.lines.load_cycles,
-        }
+        return plane_period_cycles(self.geometry, self.tables)
 
     def cycles(self) -> FrontEndCycles:
         """What its handshakes and settling take, for the cost model."""
-        waits = self.timing()
-        return FrontEndCycles(
-            settle=settle_by_range(waits, self.clk_hz),
-            load=self.lines.load_cycles,
-            recover=1,
-            readout=self.array.read_cycles,
-            hold=self.array.held_cycles,
-            write=(0,) * len(Dac),
-            dac_settle=1,
-            pulse=cycles_from_ps(waits.pulse_min_ps, self.clk_hz),
-        )
+        return front_end_cycles(self.geometry, self.clk_hz, self.tables)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -154,7 +176,9 @@ class Emulated(wiring.Component):
         sets, resets, reads = Signal(), Signal(), Signal()
         m.d.sync += was_open.eq(core.gate_b)
         opening, closing = core.gate_b & ~was_open, was_open & ~core.gate_b
-        working = ended | closing | array.busy
+        # No path from the gate to what the core is told: the guard looks at both.
+        writing = ended | array.busy
+        working = was_open | writing
         m.d.comb += [
             timer.start.eq(opening),
             timer.cycles.eq(Mux(resets, self.reset_cycles, self.set_cycles)),
@@ -179,23 +203,22 @@ class Emulated(wiring.Component):
         with m.Elif(~working):
             m.d.sync += stopped.eq(0)
         clear = stopped & ~working
-        with m.If(core.dac.valid & core.dac.ready):
-            with m.Switch(core.dac.payload.channel):
-                with m.Case(Dac.RAIL_A.value):
-                    m.d.sync += reads.eq(code == tables.rail_read)
-                with m.Case(Dac.RAIL_B.value):
-                    m.d.sync += [
-                        sets.eq(code >= tables.rail_set),
-                        resets.eq(code <= tables.rail_reset),
-                    ]
-                with m.Case(Dac.GATE_PROGRAM.value):
-                    m.d.sync += gate.eq(code - tables.gate)
+        with m.If(core.dac.valid & core.dac.ready), m.Switch(core.dac.payload.channel):
+            with m.Case(Dac.RAIL_A.value):
+                m.d.sync += reads.eq(code == tables.rail_read)
+            with m.Case(Dac.RAIL_B.value):
+                m.d.sync += [
+                    sets.eq(code >= tables.rail_set),
+                    resets.eq(code <= tables.rail_reset),
+                ]
+            with m.Case(Dac.GATE_PROGRAM.value):
+                m.d.sync += gate.eq(code - tables.gate)
         with m.If(clear):
             m.d.sync += [reads.eq(0), sets.eq(0), resets.eq(0)]
 
         m.d.comb += [
             core.ready.eq(array.ready & ~core.safe & ~stopped),
-            core.active.eq(working | lines.active | ~array.idle),
+            core.active.eq(writing | lines.active | ~array.idle),
             core.dac.ready.eq(~working),
             core.dac_idle.eq(1),
             core.interlock.eq(0),
@@ -214,7 +237,7 @@ class Emulated(wiring.Component):
             array.on.eq(lines.on),
             array.tile.eq(core.tile),
             array.range.eq(core.range),
-            array.convert.eq(core.convert & ~working),
+            array.convert.eq(core.convert & core.adc_idle),
             array.tag.eq(core.tag),
             array.reading.eq(core.gate_a & reads),
             array.moved.eq(lines.latch),
@@ -222,7 +245,7 @@ class Emulated(wiring.Component):
             array.sets.eq(sets & enough),
             array.resets.eq(resets & enough),
             array.gate.eq(gate),
-            core.adc_idle.eq(array.idle & ~ended & ~closing),
+            core.adc_idle.eq(array.idle & ~ended),
             core.samples.valid.eq(array.samples.valid),
             core.samples.payload.eq(array.samples.payload),
         ]

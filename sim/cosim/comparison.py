@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from ...hw.afe.array_card import front_end_cycles, plane_period_cycles
+from ...hw.afe.kinds import FrontEndKind
 from ...hw.cycles import CycleError, Inference, inference
 from ...hw.image import LayerSpan, Span
 from ...hw.isa import (
@@ -37,6 +37,7 @@ from ..devices import LevelPulses
 from ..engine import NumpyEngine
 from ..engine.protocol import Host, Trace
 from ..engine.writing import HOST_WORDS, Trains, result_codes
+from .afe import front_end_of, plane_period_of
 from .bench import lags
 from .card import AnalogCard
 from .fault import Fault
@@ -71,8 +72,11 @@ class Harness(Protocol):
 
     transport: AsyncTransport
 
-    async def begin(self, pins: CardPins) -> None:
-        """Start the clock, reset the controller and put the card behind the chips' pins."""
+    async def begin(self, pins: CardPins | None) -> None:
+        """Start the clock, reset the controller and put the card behind the chips' pins.
+
+        None: the controller has its array inside.
+        """
         ...
 
     async def attend(self, work: Coroutine[Any, Any, T], look: Callable[[], None]) -> T:
@@ -94,9 +98,8 @@ class Verdict(AssertionError):
 
 def _predict(job: Job) -> Inference | None:
     """Cycles of the inferences by the cost model, if it has any for the program."""
-    front_end = front_end_cycles(job.image.geometry, job.clk_hz, job.adc)
     try:
-        return inference(job.image, front_end)
+        return inference(job.image, front_end_of(job))
     except CycleError:
         return None
 
@@ -135,6 +138,7 @@ class Comparison:
             job.image, self.reference_array, self.converters, job.clk_hz, job.seed, host=host
         )
         self.predicted = _predict(job)
+        self.emulated = job.afe is FrontEndKind.EMULATED
         self.pins: CardPins | None = None
         self.begun = 0.0
         self.corrupting = False
@@ -169,19 +173,10 @@ class Comparison:
         self.reference.setup()
         results = self.reference.program(job.levels)
 
-        analog = lags(job.clk_hz, job.adc)
-        if job.fault is Fault.SETTLING:
-            analog = replace(
-                analog,
-                input_tau=SLOW_INPUT * analog.input_tau,
-                filter_tau=SLOW_INPUT * analog.filter_tau,
-            )
-        card = AnalogCard(self.array, self.converters, geometry, job.clk_hz, analog)
-        self.pins = pins = CardPins(
-            geometry, card, lambda n, codes: _flip_adc_bit(codes) if self.corrupting else codes
-        )
+        if not self.emulated:
+            self.pins = self._plug()
         self.begun = process_time()
-        await self.harness.begin(pins)
+        await self.harness.begin(self.pins)
         link = AsyncLinkClient(self.harness.transport, timeout=REPLY_CYCLES / job.clk_hz)
         info = await link.ping()
         if info != Info.of(geometry, job.clk_hz):
@@ -193,8 +188,10 @@ class Comparison:
         await link.write_words(Space.PROFILE, 0, quarters(image.profile))
         await link.run(image.entries["setup"], 0)
 
-        await self._program_tile(link, card, results[job.tile])
-        self._take_over_tiles()
+        for tile in range(image.tiles) if self.emulated else (job.tile,):
+            await self._program_tile(link, tile, results[tile])
+        if not self.emulated:
+            self._take_over_tiles()
         reference = self.reference.infer(job.samples)
         for sample in range(len(job.samples)):
             self.progress("infer", sample, len(job.samples))
@@ -206,11 +203,33 @@ class Comparison:
             )
         self._compare_cycles()
 
-    async def _program_tile(self, link: AsyncLinkClient, card: AnalogCard, expected: Any) -> None:
-        """Let the RTL write and verify one tile; it must end in the reference's state."""
-        job, tile, total = self.job, self.job.tile, self.job.image.geometry.cells
+    def _plug(self) -> CardPins:
+        """The analog card behind the chips' pins."""
+        job, geometry = self.job, self.job.image.geometry
+        analog = lags(job.clk_hz, job.adc)
+        if job.fault is Fault.SETTLING:
+            analog = replace(
+                analog,
+                input_tau=SLOW_INPUT * analog.input_tau,
+                filter_tau=SLOW_INPUT * analog.filter_tau,
+            )
+        card = AnalogCard(self.array, self.converters, geometry, job.clk_hz, analog)
+        return CardPins(
+            geometry, card, lambda n, codes: _flip_adc_bit(codes) if self.corrupting else codes
+        )
+
+    async def _program_tile(self, link: AsyncLinkClient, tile: int, expected: Any) -> None:
+        """Let the RTL write and verify one tile; it must end in the reference's state.
+
+        The cells of an emulated array are in the RTL: every code that was read, and
+        afterwards every layer, says what state they are in.
+        """
+        job, total = self.job, self.job.image.geometry.cells
         space = Space.TARGET if self.reference.registers[Reg.LINE] else Space.LEVEL
         await link.write_words(space, 0, job.levels[tile].ravel().tolist())
+        if job.image.geometry.wear and self.emulated:
+            # The controller has the cycles of one tile; these cells have had none.
+            await link.write_words(Space.WEAR, 0, [0] * total)
         limit = RUN_CYCLES / job.clk_hz
 
         def look() -> None:
@@ -220,13 +239,16 @@ class Comparison:
         entry, law = job.image.entries.get(f"program/{tile}"), job.device.pulses
         if entry is not None:
             run = link.run(entry, 0, limit)
-            self.program_cycles = (await self.harness.attend(run, look)).cycles
+            self.program_cycles += (await self.harness.attend(run, look)).cycles
             found = np.array(await link.read_words(Space.CELL, 0, total), np.int64)
         elif law is not None:
             found = await self.harness.attend(self._write_tile(link, tile, law, limit), look)
         else:
             raise Verdict(f"the image has no entry that writes tile {tile}")
-        self.cells, self.pulses = total, card.pulses
+        self.cells += total
+        # An attempt is a RESET and a SET.
+        tries = sum(unpack_result(int(word))[1] for word in found)
+        self.pulses = self.pins.card.pulses if self.pins is not None else self.pulses + 2 * tries
         expected = np.asarray(expected, np.int64).ravel()
         for cell in np.flatnonzero(found != expected)[:1]:
             row, column = divmod(int(cell), self.job.image.geometry.columns)
@@ -244,7 +266,7 @@ class Comparison:
                     f"{self.reference.wear[tile, cell]}, found {worn[cell]}"
                 )
         failed = sum(unpack_result(int(word))[2] is CellStatus.NOT_CONVERGED for word in found)
-        if not self.array.tile_state_equal(self.reference_array, tile):
+        if not self.emulated and not self.array.tile_state_equal(self.reference_array, tile):
             raise Verdict(f"tile {tile} is not in the state of the numpy engine's")
         self.compared += total
         log.info("tile %d programmed, %d cells not converged", tile, failed)
@@ -385,12 +407,8 @@ class Comparison:
 
     def _report(self, mismatch: str | None, now: int, skipped: int) -> CosimReport:
         planes = conversions(self.job.image)
-        period = plane_period_cycles(
-            self.job.image.geometry,
-            self.job.clk_hz,
-            self.reference.registers[Reg.TIA_RANGE] & (1 << RANGE_BITS) - 1,
-            self.job.adc,
-        )
+        tia_range = self.reference.registers[Reg.TIA_RANGE] & (1 << RANGE_BITS) - 1
+        period = plane_period_of(self.job, tia_range)
         bound = planes * max(period.values())
         cycles = max((sum(each) for each in self.cycles), default=0)
         return CosimReport(

@@ -16,13 +16,14 @@ import numpy as np
 from ...hw.afe import ad7606c
 from ...hw.afe.adc_part import AdcPart
 from ...hw.afe.array_card import ADCS
+from ...hw.afe.kinds import FrontEndKind
 from ...hw.geometry import Geometry
 from ...hw.image import HostCall, Image, LayerSpan, Span
 from ...hw.isa import assemble, parse
 from ..array import SimulatedArray
 from ..array.lines import Wires
 from ..converters import Converters
-from ..devices import Device
+from ..devices import Device, DeviceError
 from ..devices.record import from_record, to_record
 from .fault import Fault
 
@@ -62,6 +63,9 @@ class Job:
         Converters of the card.
     wires : Wires or None
         Resistance of the array's lines.
+    afe : FrontEndKind
+        What the controller has: with an emulated array every tile is programmed by the RTL,
+        which has the cells.
     """
 
     image: Image
@@ -78,9 +82,18 @@ class Job:
     stuck: tuple[tuple[int, float], ...] = ()
     adc: AdcPart = ad7606c.PART
     wires: Wires | None = None
+    afe: FrontEndKind = FrontEndKind.ARRAY_CARD
 
     def __post_init__(self) -> None:
         self.converters.require_card()
+        if self.afe is not FrontEndKind.EMULATED:
+            return
+        if not self.device.emulated:
+            raise DeviceError(f"{self.device.name} is no device of an emulated array")
+        if self.fault is Fault.SETTLING:
+            raise DeviceError("fault 'settling' is one of the array card: here nothing settles")
+        if self.wires is not None or self.stuck:
+            raise DeviceError("an emulated array has neither lines with resistance nor stuck cells")
 
     def array(self) -> SimulatedArray:
         """The cells as made, with those that are stuck."""
@@ -115,6 +128,7 @@ class Job:
             "stuck": self.stuck,
             "adc": self.adc.name,
             "wires": None if self.wires is None else asdict(self.wires),
+            "afe": self.afe,
         }
         (folder / "job.json").write_text(json.dumps(document, indent=1))
         np.savez(
@@ -160,6 +174,7 @@ class Job:
                 stuck=tuple((cell, siemens) for cell, siemens in document["stuck"]),
                 adc=ADCS[document["adc"]],
                 wires=Wires(**document["wires"]) if document["wires"] else None,
+                afe=FrontEndKind(document["afe"]),
             )
 
 

@@ -113,11 +113,12 @@ def _run(
 ) -> Cosimulation:
     from cocotb_tools.runner import get_runner
 
-    from .bench import Bench, verilog
+    from .afe import bench_of
+    from .bench import verilog
 
     report = progress or _silent
     report("elaborate", 0, 1)
-    bench = Bench(job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles, adc=job.adc)
+    bench = bench_of(job)
     source = folder / f"{TOPLEVEL}.v"
     source.write_text(verilog(bench, TOPLEVEL))
     job.save(folder)

@@ -11,10 +11,13 @@ from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ohmloom.hw import threefry
+from ohmloom.hw import emulated_array
 from ohmloom.hw.conversion import Conversion
 from ohmloom.hw.deviate import Deviate
+from ohmloom.hw.emulated_cycles import DRAW_CYCLES, EmulatedCycles
+from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.root import Root
+from ohmloom.hw.threefry import Threefry
 from ohmloom.sim.converters import Converters, Gain
 from ohmloom.sim.devices import load
 from ohmloom.sim.emulated import emulate, emulated_tables
@@ -27,7 +30,9 @@ from ohmloom.sim.numerics import (
 
 WORDS = st.integers(0, (1 << 32) - 1)
 CARD = Converters()
+GEOMETRY = Geometry(rows=32, columns=8)
 TABLES = emulated_tables(emulate(load("cspbbr3_ogb")), CARD, 7)
+WIDTHS = EmulatedCycles(GEOMETRY, TABLES)
 
 
 def strobe(dut, inputs, outputs, cycles):
@@ -62,7 +67,7 @@ def test_words_are_threefrys(seed, names):
         {"epoch": epoch, "index": index, "place": place, "domain": n % 4}
         for n, (epoch, index, place) in enumerate(names)
     ]
-    found = strobe(threefry.Threefry(seed, 28), inputs, ["word"], threefry.CYCLES)
+    found = strobe(Threefry(seed, 28), inputs, ["word"], DRAW_CYCLES)
     epochs, indices, places = (np.array(part, np.uint32) for part in zip(*names, strict=True))
     keys = places | (np.arange(len(names), dtype=np.uint32) % 4) << 28
     wanted, _ = threefry2x32(seed, keys, epochs, indices)
@@ -75,7 +80,9 @@ def test_deviates_are_those_of_the_table():
     words += [0, 1, 2, 3, (1 << 31) - 1, 1 << 31, (1 << 32) - 1]
     words += [1 << n for n in range(32)] + [(1 << n) - 1 for n in range(32)]
     dut = Deviate(normal_table().tolist())
-    found = strobe(dut, [{"word": word} for word in words], ["magnitude", "negative"], dut.cycles)
+    found = strobe(
+        dut, [{"word": word} for word in words], ["magnitude", "negative"], WIDTHS.deviate
+    )
     signed = [-size if negative else size for size, negative in found]
     assert signed == normal_from_word(np.array(words, np.uint32)).tolist()
 
@@ -94,13 +101,15 @@ def test_roots_are_rounded_down(bits):
 def test_codes_are_those_of_the_converters(exponent, gains, seed):
     padded = (*gains, *[(0, 0)] * (8 - len(gains)))
     tables = replace(TABLES, var_exponent=exponent, gains=padded)
-    dut = Conversion(tables, 20, 12, 15)
+    tables = replace(tables, variances=(1 << 15,) * 256)
+    widths = EmulatedCycles(GEOMETRY, tables)
+    dut = Conversion(widths, 15)
     rng = np.random.default_rng(seed)
     inputs, wanted = [], []
     for n in range(60):
         mantissa, shift = gains[n % len(gains)]
-        total = int(rng.integers(0, 1 << rng.integers(1, 21)))
-        sigma, z = int(rng.integers(0, 1 << 12)), int(rng.integers(-26000, 26001))
+        total = int(rng.integers(0, 1 << rng.integers(1, widths.total_bits + 1)))
+        sigma, z = int(rng.integers(0, 1 << widths.root_bits)), int(rng.integers(-26000, 26001))
         if n % 3 == 0:  # ties: nothing but the gain's own shift rounds
             sigma = 0
         code, _ = CARD.convert(total, sigma * sigma, z, Gain(mantissa, shift), exponent)
@@ -109,12 +118,10 @@ def test_codes_are_those_of_the_converters(exponent, gains, seed):
             "total": total, "sigma": sigma, "magnitude": abs(z), "negative": z < 0,
             "gain": mantissa, "shift": shift,
         })  # fmt: skip
-    found = strobe(dut, inputs, ["code"], dut.cycles)
+    found = strobe(dut, inputs, ["code"], widths.conversion)
     assert [code for (code,) in found] == wanted
 
 
 def test_domains_are_the_engines():
-    from ohmloom.hw import emulated_array
-
     for name in ("PULSE", "VERIFY", "INFERENCE"):
         assert getattr(emulated_array, name) == Domain[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...engine.protocol import Host
-from ..bench import Bench
+from ..afe import bench_of
 from ..comparison import Comparison, Progress
 from ..job import Cosimulation, Job
 from .build import library, ports
@@ -30,7 +30,7 @@ def run_fast(
         What takes part in inferences.
     """
     progress("elaborate", 0, 1)
-    bench = Bench(job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles, adc=job.adc)
+    bench = bench_of(job)
     path = library(bench, progress, cache)
     with Engine(path, ports(bench), job.bit_cycles) as engine:
         return complete(Comparison(job, FastHarness(engine, job), progress, host).compare())

@@ -8,7 +8,6 @@ of which the word has the last bits.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated

@@ -22,7 +22,8 @@ from ohmloom.sim.array import SimulatedArray
 from ohmloom.sim.converters import Converters
 from ohmloom.sim.devices import load
 from ohmloom.sim.devices.families import emulated as family
-from ohmloom.sim.emulated import emulate, emulated_tables as tables_of
+from ohmloom.sim.emulated import emulate
+from ohmloom.sim.emulated import emulated_tables as tables_of
 from ohmloom.sim.numerics import Domain, draw_normal
 
 CLK_HZ = 200_000
@@ -175,6 +176,7 @@ def test_whatever_is_done_the_cells_are_the_engines(size, data):
             await b.latch(SwitchGroup.GATES, a=limited, b=gated & ~limited)
             cycles = int(rng.choice([99, 100, 150]))
             await b.pulse(cycles)
+            await b.ctx.tick()
             while b.ctx.get(b.fe.active):
                 await b.ctx.tick()
             row, column = (
@@ -255,7 +257,9 @@ def test_nothing_begins_before_the_cells_of_a_pulse_are_written():
         await b.latch(SwitchGroup.ROWS, b=0b1000)
         await b.latch(SwitchGroup.GATES, b=63)
         await b.pulse(120)
-        cycles = 0
+        assert not b.ctx.get(b.fe.dac.ready)  # in the very cycle
+        await b.ctx.tick()
+        cycles = 1
         while True:
             busy = [not b.ctx.get(s) for s in (b.fe.adc_idle, b.fe.dac.ready)]
             assert busy[0] == busy[1] == bool(b.ctx.get(b.fe.active))
@@ -263,7 +267,7 @@ def test_nothing_begins_before_the_cells_of_a_pulse_are_written():
                 break
             cycles += 1
             await b.ctx.tick()
-        assert 6 * 50 < cycles <= afe.array.pulse_cycles
+        assert 6 * 50 < cycles <= afe.array.widths.pulse
 
     afe = Emulated(geometry, CLK_HZ, tables_of(DEVICE, CARD, SEED))
     run(geometry, body)
