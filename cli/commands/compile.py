@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...hw.afe.kinds import FrontEndKind
 from ..output import Json, Reporter, emit, key_table, working
 
 if TYPE_CHECKING:
@@ -45,6 +46,10 @@ def compile_model(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Bundle to write [MODEL's name .ohm].")
     ] = None,
+    afe: Annotated[
+        FrontEndKind,
+        typer.Option(help="Between controller and cells: the card, or cells in the FPGA."),
+    ] = FrontEndKind.ARRAY_CARD,
     target: Annotated[str, typer.Option(help="Board, or 'simulated': no limit.")] = "ulx3s-85f",
     shape: Annotated[
         str | None, typer.Option(help="Of the input, like 1,3,224,224, where it is open.")
@@ -159,7 +164,7 @@ def compile_model(
             with blaming(calib):
                 options, converters, search = choose_knobs(
                     model, device, samples, classes, geometry, options, target_drop, reporter,
-                    converters, sizes,
+                    converters, sizes, afe,
                 )  # fmt: skip
         stuck = None if faults is None else load_array(faults)
         with blaming(calib):
@@ -179,6 +184,7 @@ def compile_model(
                 shape=sizes,
                 search=search,
                 baud=link_baud(target),
+                afe=afe,
             )
     emit(as_json, data, key_table(f"Compiled {model.name}", data))
 

@@ -8,6 +8,7 @@ from ...boards.board import Board, BoardError
 from ...boards.build import BuildReport, build_bitstream
 from ...compiler.bundle import BITSTREAM
 from ...compiler.compiled import Compiled
+from ...hw.afe.kinds import FrontEndKind
 from ...hw.geometry import Geometry
 from ..output import Reporter
 
@@ -22,6 +23,10 @@ def build(compiled: Compiled, board: Board, bundle: Path, reporter: Reporter) ->
     BuildError, ToolError
         If it cannot be built.
     """
+    if compiled.afe is FrontEndKind.EMULATED:
+        raise BoardError(
+            f"{bundle} is compiled for an emulated array, board {board.name} is built for a card"
+        )
     if compiled.options.clk_hz != board.clk_hz:
         raise BoardError(
             f"{bundle} is compiled for a clock of {compiled.options.clk_hz} Hz, "

@@ -19,9 +19,11 @@ from ...compiler.pipeline import calibrated, compile_model
 from ...compiler.search import Search
 from ...compiler.sensitivity import Result, Sensitivity, sensitivity
 from ...compiler.trial import SIGMAS, Outcome, Trial
+from ...hw.afe.kinds import FrontEndKind
 from ...hw.geometry import Geometry
 from ...sim.converters import Converters
-from ...sim.devices import load
+from ...sim.devices import Device, load
+from ...sim.emulated import emulate
 from ..output import Reporter
 
 
@@ -36,6 +38,7 @@ def choose_knobs(
     reporter: Reporter,
     converters: Converters,
     shape: Sequence[int] | None = None,
+    afe: FrontEndKind = FrontEndKind.ARRAY_CARD,
 ) -> tuple[Options, Converters, Outcome]:
     """The cheapest options and ADC bits that lose at most ``target``, and what was tried.
 
@@ -51,11 +54,17 @@ def choose_knobs(
         reporter.update(f"tried {_words(trial)}")
 
     search = Search(
-        source, load(device), geometry, options, converters, source.x, labels, target,
+        source, _cells(device, afe, converters), geometry, options, converters, source.x, labels, target,
         progress=told,
     )  # fmt: skip
     outcome = search.run()
     return *search.chosen(outcome.chosen), outcome
+
+
+def _cells(device: str, afe: FrontEndKind, converters: Converters | None) -> Device:
+    """A device as the cells of a front end."""
+    found = load(device)
+    return emulate(found, converters) if afe is FrontEndKind.EMULATED else found
 
 
 def _words(trial: Trial) -> str:
@@ -92,6 +101,7 @@ def compile_bundle(
     shape: Sequence[int] | None = None,
     search: Outcome | None = None,
     baud: int | None = None,
+    afe: FrontEndKind = FrontEndKind.ARRAY_CARD,
 ) -> tuple[Compiled, dict[str, object]]:
     """Compile a network into a bundle; also returns the figures that are shown.
 
@@ -105,7 +115,7 @@ def compile_bundle(
     """
     reporter.update("compiling")
     compiled = compile_model(
-        model, load(device), calib, geometry, options, converters, faults, shape
+        model, _cells(device, afe, converters), calib, geometry, options, converters, faults, shape
     )
     errors: tuple[LayerBudget, ...] = ()
     found: Sensitivity | None = None

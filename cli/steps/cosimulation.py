@@ -49,6 +49,7 @@ def cosimulate(
         fault=fault,
         stuck=stuck,
         wires=compiled.options.wires,
+        afe=compiled.afe,
     )
     return run_cosim(
         job,
