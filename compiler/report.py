@@ -156,8 +156,8 @@ def energy_report(
 ) -> dict[str, Any] | None:
     """Energy of an inference, as :func:`~ohmloom.compiler.energy.inference_energy`.
 
-    None where no array card is for the controller, or none is there. Without ``cells`` the golden inputs say
-    what the cells take.
+    None where no array card is for the controller, or none is there. Without ``cells`` the
+    golden inputs say what the cells take.
     """
     if compiled.afe is FrontEndKind.EMULATED:
         return None

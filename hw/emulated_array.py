@@ -14,7 +14,6 @@ a column takes as many cycles as there are rows, or as the longest of these step
 from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal, Value
-from amaranth.hdl import ValueLike
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -146,15 +145,17 @@ class EmulatedArray(wiring.Component):
         at = Signal(self.place_bits, init=-1)
         row, column = Signal(range(rows)), Signal(range(columns))
         at_next = Signal.like(at, init=0)
+        by = Signal.like(at, init=0)
+        first_cell, first_place = Signal.like(at, init=0), Signal.like(at, init=0)
+        begin, next_row, first_row, next_column, first_column = (Signal() for _ in range(5))
         m.d.comb += [
-            at_next.eq(at),
-            self.row.eq(row),
-            self.column.eq(column),
+            at_next.eq(Mux(begin, first_cell, at + by)),
+            self.row.eq(Mux(begin | first_row, 0, row + next_row)),
+            self.column.eq(Mux(begin | first_column, 0, column + next_column)),
             cells.read.addr.eq(at_next),
             cells.write.addr.eq(at_next),
         ]
         m.d.sync += [at.eq(at_next), row.eq(self.row), column.eq(self.column)]
-        first_cell, first_place = Signal.like(at), Signal.like(at)
         m.d.sync += [
             first_cell.eq(product(self.tile, self.geometry.cells, self.geometry.tiles)),
             first_place.eq(product(self.tile, columns, self.geometry.tiles)),
@@ -162,8 +163,8 @@ class EmulatedArray(wiring.Component):
         code, count = cells.read.data[:CODE_BITS], cells.read.data[CODE_BITS:]
         last_row, last_column = row == rows - 1, column == columns - 1
 
-        def move(by: ValueLike) -> None:
-            m.d.comb += at_next.eq(at + by)
+        def move(cells: int) -> None:
+            m.d.comb += by.eq(cells)
 
         # The name of a draw. A cell's epoch is its word.
         epoch, index = Signal(32), Signal(32)
@@ -180,26 +181,27 @@ class EmulatedArray(wiring.Component):
             deviate.word.eq(draw.word),
         ]
 
-        # The sums of a column; that of the variances is a cycle behind, and both begin anew
-        # with the first row.
-        summing, resting = Signal(), Signal()
+        # The sums of a column; that of the variances is a cycle behind.
+        summing = Signal()
         reading = Signal()
         taken = Signal()
         total, held = Signal(widths.total_bits), Signal(widths.total_bits)
         variance = Signal(2 * root.bits)
-        m.d.comb += taken.eq(summing & ~resting & self.row_a & self.tia & self.on & reading)
-        was_first, was_taken, ended, rooting = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += taken.eq(summing & self.row_a & self.tia & self.on & reading)
+        was_taken, ended, rooting = Signal(), Signal(), Signal()
         m.d.sync += [
-            was_first.eq(summing & ~resting & (row == 0)),
             was_taken.eq(taken),
-            ended.eq(summing & ~resting & last_row),
+            ended.eq(summing & last_row),
             rooting.eq(ended),
         ]
-        with m.If(summing & ~resting):
-            m.d.sync += total.eq(Mux(row == 0, 0, total) + Mux(taken, code, 0))
-        m.d.sync += variance.eq(Mux(was_first, 0, variance) + Mux(was_taken, look.data, 0))
+        with m.If(taken):
+            m.d.sync += total.eq(total + code)
         with m.If(ended):
-            m.d.sync += held.eq(total)
+            m.d.sync += [held.eq(total), total.eq(0)]
+        with m.If(was_taken):
+            m.d.sync += variance.eq(variance + look.data)
+        with m.If(rooting):
+            m.d.sync += variance.eq(0)
         with m.If(taken & ~inference):
             m.d.sync += [epoch.eq(cells.read.data), place.eq(at)]
 
@@ -241,23 +243,19 @@ class EmulatedArray(wiring.Component):
 
         # From a column to the next one.
         pause = widths.column - rows
-        rest = Signal(range(max(1, pause)))
+        rest = Signal(range(pause))
 
         def following() -> None:
             """Of a product, behind the last row: at the same pace, whatever takes longest."""
-            m.d.comb += self.column.eq(column + 1)
-            if pause:
-                m.d.sync += rest.eq(pause - 1)
-                m.next = "PAUSE"
-            else:
-                m.d.sync += place.eq(place + 1)
-                m.next = "SUM"
+            m.d.comb += next_column.eq(1)
+            m.d.sync += rest.eq(pause - 1)
+            m.next = "PAUSE"
             with m.If(last_column):
                 m.next = "DRAIN"
 
         def leave() -> None:
             """Of a single read, behind a column's sample."""
-            m.d.comb += self.column.eq(column + 1)
+            m.d.comb += next_column.eq(1)
             m.next = "COLUMN"
             with m.If(last_column):
                 m.d.sync += number.eq(number + 1)
@@ -266,10 +264,10 @@ class EmulatedArray(wiring.Component):
         def onward() -> None:
             """The next cell of a row that a pulse has driven, or behind it the next row."""
             move(1)
-            m.d.comb += self.column.eq(column + 1)
+            m.d.comb += next_column.eq(1)
             m.next = "CELL"
             with m.If(last_column):
-                m.d.comb += [self.column.eq(0), self.row.eq(row + 1)]
+                m.d.comb += [first_column.eq(1), next_row.eq(1)]
                 m.next = "ROW"
                 with m.If(last_row):
                     m.d.sync += pulsing.eq(0)
@@ -310,27 +308,26 @@ class EmulatedArray(wiring.Component):
                 m.d.sync += gain.eq(look.data)
                 m.next = "BEGIN"
             with m.State("BEGIN"):
-                m.d.comb += [at_next.eq(first_cell), self.row.eq(0), self.column.eq(0)]
+                m.d.comb += begin.eq(1)
                 m.d.sync += [shift.eq(look.data), place.eq(first_place)]
                 m.next = "COLUMN"
                 with m.If(inference):
                     m.next = "SUM"
             with m.State("SUM"):
                 m.d.comb += [summing.eq(1), draw.start.eq(inference & (row == 0))]
-                m.d.comb += self.row.eq(row + 1)
+                m.d.comb += next_row.eq(1)
                 move(columns)
                 with m.If(last_row):
-                    m.d.comb += self.row.eq(0)
+                    m.d.comb += first_row.eq(1)
                     move(1 - (rows - 1) * columns)
                     m.next = "DRAW"
                     with m.If(inference):
                         following()
-            if pause:
-                with m.State("PAUSE"):
-                    m.d.sync += rest.eq(rest - 1)
-                    with m.If(rest == 0):
-                        m.d.sync += place.eq(place + 1)
-                        m.next = "SUM"
+            with m.State("PAUSE"):
+                m.d.sync += rest.eq(rest - 1)
+                with m.If(rest == 0):
+                    m.d.sync += place.eq(place + 1)
+                    m.next = "SUM"
             with m.State("DRAIN"):
                 m.d.comb += self.busy.eq(0)
                 with m.If(sample == columns):
@@ -351,14 +348,14 @@ class EmulatedArray(wiring.Component):
 
             # A pulse: its rows, and in each of them its columns.
             with m.State("PULSE"):
-                m.d.comb += [at_next.eq(first_cell), self.row.eq(0), self.column.eq(0)]
+                m.d.comb += begin.eq(1)
                 m.next = "ROW"
             with m.State("ROW"):
                 with m.If(self.row_b):
                     m.next = "CELL"
                 with m.Else():
                     move(columns)
-                    m.d.comb += self.row.eq(row + 1)
+                    m.d.comb += next_row.eq(1)
                     with m.If(last_row):
                         m.d.sync += pulsing.eq(0)
                         m.next = "IDLE"

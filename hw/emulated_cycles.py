@@ -14,8 +14,9 @@ from .emulated_tables import (
 from .geometry import Geometry
 
 GAIN_BITS = 16
-DRAW_CYCLES = 27
-"""From the name of a draw to its word: the load, six additions of keys, twenty rounds."""
+DRAW_CYCLES = 32
+"""From the name of a draw to its word: the load, six additions of keys, five of the group's
+number, twenty rounds."""
 SHIFT_CYCLES = 10
 """Enough to bring the top bit of 32 up, by 4 or by 1."""
 BEGIN_CYCLES = 3
@@ -109,11 +110,12 @@ class EmulatedCycles:
     def column(self) -> int:
         """From a column to the next one, of a product: the longest of what overlaps.
 
-        The sums of a few rows have to wait for the deviate, and those of the next column too.
+        The sums begin anew in a cycle of their own. Those of a few rows have to wait for the
+        deviate, and those of the next column too.
         """
         rows = self.geometry.rows
         steps = (DRAW_CYCLES + 1, self.deviate + 1, self.conversion)
-        return max(rows, *steps, self.drawn - rows)
+        return max(rows + 1, *steps, self.drawn - rows)
 
     @property
     def hold(self) -> int:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from amaranth import Const, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -62,35 +62,43 @@ class Threefry(wiring.Component):
 
         x0, x1 = Signal(WORD_BITS), Signal(WORD_BITS)
         group = Signal(range(GROUPS + 1))
-        # Of a group: its keys are added, then there are four rounds.
-        step = Signal(range(len(ROTATIONS[0]) + 1))
+        # Of a group: its keys are added, then its number; then there are four rounds.
+        KEYS, NUMBER = 0, 1
+        step = Signal(range(len(ROTATIONS[0]) + 2))
         busy = Signal()
-        adding = step == 0
+        # Which keys: the group's number modulo 3.
+        turn = Signal(2)
         left, right = Signal(WORD_BITS), Signal(WORD_BITS)
-        with m.Switch(group):
-            for g in range(GROUPS + 1):
-                with m.Case(g):
-                    m.d.comb += [left.eq(keys[g % 3]), right.eq(keys[(g + 1) % 3])]
+        with m.Switch(turn):
+            for n in range(3):
+                with m.Case(n):
+                    m.d.comb += [left.eq(keys[n]), right.eq(keys[(n + 1) % 3])]
         turned = Signal(WORD_BITS)
-        odd = group[0]
-        for parity, rotations in enumerate(ROTATIONS):
-            with m.If(odd == parity), m.Switch(step):
+        amount = Cat(step[:2], group[0])
+        with m.Switch(amount):
+            for parity, rotations in enumerate(ROTATIONS):
                 for n, rotation in enumerate(rotations):
-                    with m.Case(n + 1):
+                    with m.Case(n + 2 & 3 | parity << 2):
                         m.d.comb += turned.eq(x1.rotate_left(rotation))
-        total = Signal(WORD_BITS)
-        m.d.comb += [total.eq(x0 + Mux(adding, left, x1)), self.word.eq(x0)]
+        total, added = Signal(WORD_BITS), Signal(WORD_BITS)
+        adding = step[1:] == 0
         last = group == GROUPS
+        m.d.comb += [
+            total.eq(x0 + Mux(adding, left, x1)),
+            added.eq(x1 + Mux(step[0], group, right)),
+            self.word.eq(x0),
+        ]
         with m.If(self.start):
             m.d.sync += [x0.eq(self.epoch), x1.eq(self.index)]
-            m.d.sync += [busy.eq(1), group.eq(0), step.eq(0)]
+            m.d.sync += [busy.eq(1), group.eq(0), step.eq(KEYS), turn.eq(0)]
         with m.Elif(busy):
-            m.d.sync += [x0.eq(total), step.eq(step + 1)]
-            with m.If(adding):
-                m.d.sync += [x1.eq(x1 + right + group), busy.eq(~last)]
-            with m.Else():
-                m.d.sync += x1.eq(turned ^ total)
-            with m.If(step == len(ROTATIONS[0])):
-                m.d.sync += [step.eq(0), group.eq(group + 1)]
-        m.d.sync += self.done.eq(busy & adding & last)
+            m.d.sync += [x1.eq(Mux(adding, added, turned ^ total)), step.eq(step + 1)]
+            with m.If(step != NUMBER):
+                m.d.sync += x0.eq(total)
+            with m.If((step == KEYS) & last):
+                m.d.sync += busy.eq(0)
+            with m.If(step == len(ROTATIONS[0]) + 1):
+                m.d.sync += [step.eq(KEYS), group.eq(group + 1)]
+                m.d.sync += turn.eq(Mux(turn == 2, 0, turn + 1))
+        m.d.sync += self.done.eq(busy & (step == KEYS) & last)
         return m

@@ -54,8 +54,8 @@ def choose_knobs(
         reporter.update(f"tried {_words(trial)}")
 
     search = Search(
-        source, _cells(device, afe, converters), geometry, options, converters, source.x, labels, target,
-        progress=told,
+        source, _cells(device, afe, converters), geometry, options, converters, source.x, labels,
+        target, progress=told,
     )  # fmt: skip
     outcome = search.run()
     return *search.chosen(outcome.chosen), outcome
