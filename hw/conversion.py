@@ -15,6 +15,8 @@ from .emulated_cycles import GAIN_BITS, EmulatedCycles
 from .emulated_tables import CODE_BITS, FRACTION_BITS, POINT_BITS
 
 ADC_BITS = 16
+LEAP = 4
+"""Bits that are shifted out together behind the multiplication."""
 
 
 class Conversion(wiring.Component):
@@ -42,10 +44,10 @@ class Conversion(wiring.Component):
     fraction : In
         Of a pulse: from the point of the line to the next one.
     done : Out(1)
-        Strobe, :attr:`EmulatedCycles.conversion` after the ``start`` of a conversion, which
-        may be that of the next one.
+        Strobe, :attr:`EmulatedCycles.conversion` after the ``start`` of a conversion; the next
+        one may come a cycle later.
     code, cell : Out
-        With ``done``: of an ADC in two's complement, or of a cell.
+        From ``done`` to the next ``start``: of an ADC in two's complement, or of a cell.
     """
 
     def __init__(self, widths: EmulatedCycles, deviate_bits: int) -> None:
@@ -76,19 +78,17 @@ class Conversion(wiring.Component):
         value = Signal(signed(width))
         addend = Signal(signed(width))
         factor = Signal(GAIN_BITS)
-        left = Signal(range(max(widths.gain_steps, widths.noise_steps, POINT_BITS) + 1))
-        taken = Signal()
+        steps = max(widths.noise_steps, POINT_BITS, GAIN_BITS + widths.shift_steps)
+        step = Signal(range(steps + 1))
+        left = Signal(range(point + widths.most_shift + 1))  # bits to be shifted out
         half, below = Signal(), Signal()
         minus = Signal()
         total = Signal(signed(width + 1))
         added = Mux(factor[0], addend, 0)
-        m.d.comb += [
-            total.eq(Mux(minus, value - added, value + added)),
-            taken.eq(left <= self.shift),
-        ]
+        m.d.comb += total.eq(Mux(minus, value - added, value + added))
 
-        def multiply(by, steps, after: str) -> None:
-            m.d.sync += [factor.eq(by), left.eq(steps)]
+        def multiply(by, count: int, after: str) -> None:
+            m.d.sync += [factor.eq(by), step.eq(count)]
             m.next = after
 
         noise = self.magnitude << point - widths.exponent
@@ -110,44 +110,45 @@ class Conversion(wiring.Component):
                 multiply(self.fraction, POINT_BITS, "MOVE")
             with m.State("MOVE"):
                 m.d.comb += self.wanted.eq(2)
-                m.d.sync += [
-                    value.eq(total),
-                    addend.eq(addend << 1),
-                    factor.eq(factor >> 1),
-                    left.eq(left - 1),
-                ]
-                with m.If(left == 1):
+                m.d.sync += [value.eq(total), addend.eq(addend << 1), factor.eq(factor >> 1)]
+                m.d.sync += step.eq(step - 1)
+                with m.If(step == 1):
                     m.d.sync += addend.eq(noise)
                     multiply(self.word, widths.noise_steps, "NOISE")
             with m.State("NOISE"):
                 m.d.comb += minus.eq(self.negative)
-                m.d.sync += [
-                    value.eq(total),
-                    addend.eq(addend << 1),
-                    factor.eq(factor >> 1),
-                    left.eq(left - 1),
-                ]
-                with m.If(left == 1):
-                    m.next = "SCALE"
+                m.d.sync += [value.eq(total), addend.eq(addend << 1), factor.eq(factor >> 1)]
+                m.d.sync += [step.eq(step - 1), left.eq(point + self.shift)]
+                with m.If(step == 1):
                     with m.If(self.pulse):
                         m.next = "DONE"
-            with m.State("SCALE"):
-                m.d.sync += [addend.eq(value), value.eq(0), half.eq(0), below.eq(0)]
-                multiply(self.gain, widths.gain_steps, "GAIN")
+                    with m.Else():
+                        m.d.sync += [addend.eq(total), value.eq(0), half.eq(0), below.eq(0)]
+                        multiply(self.gain, GAIN_BITS + widths.shift_steps, "GAIN")
             with m.State("GAIN"):
                 # The time is that of the longest shift, whatever this one is.
-                m.d.sync += left.eq(left - 1)
-                with m.If(left <= point + self.shift):
-                    m.d.sync += [value.eq(total >> 1), factor.eq(factor >> 1)]
-                with m.If(taken):
-                    m.d.sync += [half.eq(total[0]), below.eq(below | half)]
-                with m.If(left == 1):
+                m.d.sync += step.eq(step - 1)
+                known = left <= self.shift
+                with m.If((step <= widths.shift_steps) & known & (left >= LEAP)):
+                    m.d.sync += [
+                        value.eq(value >> LEAP),
+                        left.eq(left - LEAP),
+                        half.eq(value[LEAP - 1]),
+                        below.eq(below | half | value[: LEAP - 1].any()),
+                    ]
+                with m.Elif(left != 0):
+                    m.d.sync += [
+                        value.eq(total >> 1),
+                        factor.eq(factor >> 1),
+                        left.eq(left - 1),
+                    ]
+                    with m.If(known):
+                        m.d.sync += [half.eq(total[0]), below.eq(below | half)]
+                with m.If(step == 1):
                     m.next = "DONE"
             with m.State("DONE"):
-                m.d.sync += self.done.eq(1)
+                m.d.comb += self.done.eq(1)
                 m.next = "IDLE"
-        with m.If(self.done):
-            m.d.sync += self.done.eq(0)
 
         # Half to even, and no further than the ends.
         inside = Mux(value[-1], value[ADC_BITS - 1 :].all(), ~value[ADC_BITS - 1 :].any())
@@ -155,7 +156,7 @@ class Conversion(wiring.Component):
         ends = Cat((~value[-1]).replicate(ADC_BITS - 1), value[-1])
         cell = value[point + FRACTION_BITS : -1]
         beyond = cell[CODE_BITS:].any().replicate(CODE_BITS)
-        m.d.sync += [
+        m.d.comb += [
             self.code.eq(Mux(inside, value[:ADC_BITS] + up, ends)),
             self.cell.eq(Mux(value[-1], 0, cell[:CODE_BITS] | beyond)),
         ]

@@ -2,9 +2,8 @@
 # pyright: reportAttributeAccessIssue=false
 """The emulated array: cells in block RAM, sums, conversions and pulses in integers.
 
-A cell is a word: its conductance code, above it the number of its pulses, of which the
-word keeps the last bits. Every number is that of ``docs/numerics.md``, "The emulated
-array", bit for bit.
+A cell is a word: its conductance code, above it the last bits of the number of its SETs.
+Every number is that of ``docs/numerics.md``, "The emulated array", bit for bit.
 
 A conversion takes the columns one after the other. While the cells of one are summed, a
 row a cycle, the deviate of its draw is made, and the sums of the one before become a code:
@@ -208,7 +207,7 @@ class EmulatedArray(wiring.Component):
         gain = Signal(CELL_BITS)
         shift = Signal.like(conversion.shift)
         late = deviate.done if widths.drawn >= widths.rooted else root.done
-        moves = self.resets | (self.sets & self.program)
+        moves = (self.program & (self.resets | self.sets)) | (self.on & self.resets)
         segment = Mux(self.resets, POINTS, self.gate[POINT_BITS:])
         m.d.comb += [
             root.start.eq(rooting),
@@ -361,12 +360,11 @@ class EmulatedArray(wiring.Component):
                         m.next = "IDLE"
             with m.State("CELL"):
                 m.d.sync += [epoch.eq(cells.read.data), place.eq(at)]
-                with m.If(~(self.program | self.on)):
-                    onward()
-                with m.Elif(moves):
+                onward()
+                with m.If(moves):
+                    m.d.comb += [by.eq(0), next_row.eq(0), next_column.eq(0), first_column.eq(0)]
+                    m.d.sync += pulsing.eq(1)
                     m.next = "CELL-DRAW"
-                with m.Else():
-                    m.next = "WRITE"
             with m.State("CELL-DRAW"):
                 m.d.comb += draw.start.eq(1)
                 m.next = "CELL-CODE"
@@ -375,9 +373,7 @@ class EmulatedArray(wiring.Component):
             with m.State("WRITE"):
                 m.d.comb += [
                     cells.write.en.eq(1),
-                    cells.write.data.eq(
-                        Cat(Mux(moves, conversion.cell, code), (count + 1)[:COUNT_BITS])
-                    ),
+                    cells.write.data.eq(Cat(conversion.cell, (count + ~self.resets)[:COUNT_BITS])),
                 ]
                 m.next = "WRITTEN"
             with m.State("WRITTEN"):

@@ -71,9 +71,14 @@ class EmulatedCycles:
         return max(self.root_bits, spread.bit_length())
 
     @property
-    def gain_steps(self) -> int:
-        """Of one with a gain, and of its shift."""
-        return self.point + max(self._shifts)
+    def shift_steps(self) -> int:
+        """Of what a gain is shifted by behind the multiplication: by 4 or by 1.
+
+        What is below the codes' own fraction goes bit by bit.
+        """
+        alone = max(0, self.point - GAIN_BITS)
+        others = [self.point + shift - GAIN_BITS - alone for shift in self._shifts]
+        return alone + max(bits // 4 + bits % 4 for bits in others)
 
     @property
     def most_shift(self) -> int:
@@ -104,7 +109,7 @@ class EmulatedCycles:
     @property
     def conversion(self) -> int:
         """From sums, root and deviate to a code."""
-        return self.noise_steps + self.gain_steps + 3
+        return self.noise_steps + GAIN_BITS + self.shift_steps + 1
 
     @property
     def column(self) -> int:
@@ -114,7 +119,7 @@ class EmulatedCycles:
         deviate, and those of the next column too.
         """
         rows = self.geometry.rows
-        steps = (DRAW_CYCLES + 1, self.deviate + 1, self.conversion)
+        steps = (DRAW_CYCLES + 1, self.deviate + 1, self.conversion + 1)
         return max(rows + 1, *steps, self.drawn - rows)
 
     @property

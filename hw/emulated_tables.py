@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass
 CODE_BITS = 12
 """Of a cell's conductance code."""
 COUNT_BITS = 4
-"""Of its count of pulses."""
+"""Of its count of SETs."""
 CELL_BITS = CODE_BITS + COUNT_BITS
 """Of a cell's word: the code, above it the count."""
 CODE_MAX = (1 << CODE_BITS) - 1

@@ -810,7 +810,12 @@ class SimulatedArray:
 
     def _verify_draw(self, cells: IntArray) -> IntArray:
         reads, codes = self.reads.reshape(-1), self._g_code.reshape(-1)
-        name = self.device.read_name(codes[cells], self.pulses.reshape(-1)[cells], reads[cells])
+        name = self.device.read_name(
+            codes[cells],
+            self.pulses.reshape(-1)[cells],
+            self.state.cycles.reshape(-1)[cells],
+            reads[cells],
+        )
         z = draw_normal(self.seed, Domain.VERIFY, cells, *name)
         reads[cells] += np.uint32(1)
         return z

@@ -320,17 +320,22 @@ class Device:
         return self.weights is not None and self._weight_mode.family == emulated.NAME
 
     def read_name(
-        self, code: IntArray, pulses: NDArray[np.uint32], reads: NDArray[np.uint32]
+        self,
+        code: NDArray[np.integer[Any]],
+        pulses: NDArray[np.uint32],
+        cycles: NDArray[np.uint32],
+        reads: NDArray[np.uint32],
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Epoch and index of a single read's draw.
 
         Parameters
         ----------
-        code, pulses, reads:
-            Of each cell its G code, the pulses in its life, and the reads since the last one.
+        code, pulses, cycles, reads:
+            Of each cell its G code, the pulses in its life, its cycles, and the reads since
+            the last pulse.
         """
         if self.emulated:
-            return emulated.word(code, pulses), reads & emulated.NUMBER_MASK
+            return emulated.word(code, cycles), reads & emulated.NUMBER_MASK
         return pulses, reads
 
     # -- the entry --------------------------------------------------------------------

@@ -8,7 +8,7 @@ from math import isqrt
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from ohmloom.hw import emulated_array
@@ -53,6 +53,7 @@ def strobe(dut, inputs, outputs, cycles):
                 assert after <= cycles
             assert after == cycles
             found.append(tuple(ctx.get(getattr(dut, name)) for name in outputs))
+            await ctx.tick()
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
@@ -96,7 +97,7 @@ def test_roots_are_rounded_down(bits):
     assert [root for (root,) in found] == [isqrt(n) for n in squares]
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6, deadline=None, phases=[Phase.generate])
 @given(st.integers(0, 8), st.lists(st.tuples(st.integers(1 << 15, (1 << 16) - 1),
        st.integers(1, 24)), min_size=2, max_size=8), st.integers(0, 1 << 30))  # fmt: skip
 def test_codes_are_those_of_the_converters(exponent, gains, seed):

@@ -2,8 +2,8 @@
 
 The parameters are those of the mode that is emulated, and of the gate transistor. The law
 is in :class:`Law`; the gateware has the same tables (``docs/numerics.md``, "The emulated
-array"). A cell's name in a draw is its word: its code, and above it its count of pulses,
-of which the word has the last bits.
+array"). A cell's name in a draw is its word: its code, and above it the last bits of its
+count of SETs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NAME = "emulated"
 CODE_BITS = 12
 """Of a conductance code."""
 COUNT_BITS = 4
-"""Of a count of pulses."""
+"""Of a count of SETs."""
 POINT_BITS = 7
 """Gate codes from one point of the SET line to the next, as a power of two."""
 SEGMENTS_MAX = 63
@@ -166,9 +166,9 @@ def exponent(p: ModeSection) -> int:
     return variance_exponent(p.read.noise.value)
 
 
-def word(code: ArrayLike, pulses: ArrayLike) -> IntArray:
-    """Words of cells with these codes and counts of pulses."""
-    kept = np.asarray(pulses).astype(np.int64) & (1 << COUNT_BITS) - 1
+def word(code: ArrayLike, cycles: ArrayLike) -> IntArray:
+    """Words of cells with these codes and counts of SETs."""
+    kept = np.asarray(cycles).astype(np.int64) & (1 << COUNT_BITS) - 1
     return np.asarray(code, np.int64) | kept << CODE_BITS
 
 
@@ -212,7 +212,7 @@ def drive(p: Parameters, state: CellState, stress: Stress, draws: Draws) -> Cell
         return state
     known, g_lsb = law(p), _g_lsb(p)
     code = np.rint(state.g[moved] / g_lsb)
-    words = word(code, draws.pulses[moved])
+    words = word(code, state.cycles[moved])
     z = draw_normal(draws.seed, Domain.PULSE, draws.cells[moved], words, 0)
     point = _DEVIATE_BITS + exponent(p)
     value = np.full(z.shape, known.reset_mean << point) + z * known.reset_spread
