@@ -8,9 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
+from ..hw.afe.kinds import FrontEndKind
+from ..hw.emulated_tables import EmulatedTables
 from ..hw.image import Image
 from ..sim.converters import Converters
 from ..sim.devices import Device
+from ..sim.emulated import emulated_tables
 from .encoding import Encoding
 from .host import HostStep
 from .mapping import Placement
@@ -104,6 +107,22 @@ class Compiled:
     ranges: tuple[int, ...]
     golden: Golden
     host: tuple[HostStep, ...] = ()
+
+    @property
+    def afe(self) -> FrontEndKind:
+        """What is between controller and cells: the device says whether it is an emulated one."""
+        return FrontEndKind.EMULATED if self.device.emulated else self.options.afe
+
+    @cached_property
+    def tables(self) -> EmulatedTables:
+        """The integers of its emulated array.
+
+        Raises
+        ------
+        DeviceError, ConverterError
+            If it has none.
+        """
+        return emulated_tables(self.device, self.converters, self.options.seed)
 
     @cached_property
     def matrix_ranges(self) -> dict[tuple[int, int], int]:

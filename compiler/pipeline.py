@@ -13,6 +13,7 @@ from ..hw.geometry import Geometry
 from ..hw.isa import Op
 from ..sim.converters import ConverterError, Converters
 from ..sim.devices import Device
+from ..sim.emulated import emulated_tables
 from .analog import plan_reads
 from .biases import apart
 from .cells import Cells, assign, check_faults, in_levels
@@ -144,6 +145,8 @@ def compile_network(
         raise TargetError(
             f"{device.name} has no mode that holds weight levels: no network fits on it"
         )
+    if device.emulated:
+        _check_emulated(device, options, converters, faults)
     network, x = source.network, source.x
     _check_layers(network, options)
     levels = len(device.level_codes)
@@ -240,6 +243,18 @@ def compile_network(
         ),
         host=_host(network, scales),
     )
+
+
+def _check_emulated(
+    device: Device, options: Options, converters: Converters, faults: np.ndarray | None
+) -> None:
+    """Refuse what an emulated array does not have."""
+    if options.wires is not None or faults is not None:
+        raise TargetError("an emulated array has neither lines with resistance nor stuck cells")
+    try:
+        emulated_tables(device, converters, options.seed)
+    except ConverterError as error:
+        raise TargetError(str(error)) from error
 
 
 def _check_layers(network: Network, options: Options) -> None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..hw.afe import ad7606c
+from ..hw.afe import ad7606c, emulated
 from ..hw.afe.adc_part import AdcPart
 from ..hw.afe.array_card import consumers
 from ..hw.afe.cards import front_end_cycles
+from ..hw.afe.kinds import FrontEndKind
 from ..hw.afe.power import Consumer
 from ..hw.banks import Banks
 from ..hw.cycles import FrontEndCycles, inference, layer_cycles
@@ -135,11 +136,13 @@ def predict(compiled: Compiled, adc: AdcPart = ad7606c.PART) -> dict[str, Any] |
 
 
 def front_end_of(compiled: Compiled, adc: AdcPart = ad7606c.PART) -> FrontEndCycles | None:
-    """The card's cycles; None where no such card is for the network's controller."""
+    """The front end's cycles; None where no array card is for the network's controller."""
+    geometry, clk_hz = compiled.image.geometry, compiled.options.clk_hz
+    if compiled.afe is FrontEndKind.EMULATED:
+        return emulated.front_end_cycles(geometry, clk_hz, compiled.tables)
     try:
         compiled.converters.require_card()
-        options = compiled.options
-        return front_end_cycles(options.afe, compiled.image.geometry, options.clk_hz, adc)
+        return front_end_cycles(compiled.afe, geometry, clk_hz, adc)
     except ValueError:
         return None
 
@@ -156,9 +159,11 @@ def energy_report(
 ) -> dict[str, Any] | None:
     """Energy of an inference, as :func:`~ohmloom.compiler.energy.inference_energy`.
 
-    None where no array card is for the controller. Without ``cells`` the golden inputs say
-    what the cells take.
+    None where no array card is for the controller, or none is there. Without ``cells`` the
+    golden inputs say what the cells take.
     """
+    if compiled.afe is FrontEndKind.EMULATED:
+        return None
     cycles, front_end = predict(compiled, adc), front_end_of(compiled, adc)
     if cycles is None or front_end is None:
         return None
@@ -168,7 +173,7 @@ def energy_report(
 
 
 def _consumers(compiled: Compiled, adc: AdcPart) -> tuple[Consumer, ...]:
-    card = consumers(compiled.image.geometry, adc)
+    card = () if compiled.device.emulated else consumers(compiled.image.geometry, adc)
     return (*card, controller(compiled.options.clk_hz))
 
 

@@ -59,6 +59,11 @@ class FrontEnd(Protocol):
     def plane_period_cycles(self) -> dict[PlaneStep, int]: ...
 
 
+def front_end_name(afe: FrontEnd) -> str:
+    """What the link says of a front end: its ``name``, or without one that of its class."""
+    return getattr(afe, "name", type(afe).__name__)[:FRONT_END_BYTES]
+
+
 def pins_signature(afe: FrontEnd) -> wiring.Signature:
     """The pins of a front end: its members except the two that face the core."""
     inner = ("core", "timer")
@@ -140,7 +145,7 @@ class Top(wiring.Component):
         self.geometry = geometry
         self.clk_hz = clk_hz
         self.afe = afe
-        self.link = Link(geometry, clk_hz, baud, type(afe).__name__[:FRONT_END_BYTES])
+        self.link = Link(geometry, clk_hz, baud, front_end_name(afe))
         super().__init__(
             {
                 "rx": In(1, init=1),

@@ -152,7 +152,7 @@ def compile_model(
             wire_ohms=wire_ohms,
             seed=seed,
             clk_hz=clk_hz,
-            afe=afe_of(target),
+            afe=afe_of(target, afe),
             host=not no_host,
             layers=own,
         )

@@ -19,9 +19,11 @@ from ...compiler.pipeline import calibrated, compile_model
 from ...compiler.search import Search
 from ...compiler.sensitivity import Result, Sensitivity, sensitivity
 from ...compiler.trial import SIGMAS, Outcome, Trial
+from ...hw.afe.kinds import FrontEndKind
 from ...hw.geometry import Geometry
 from ...sim.converters import Converters
-from ...sim.devices import load
+from ...sim.devices import Device, load
+from ...sim.emulated import emulate
 from ..output import Reporter
 
 
@@ -50,12 +52,19 @@ def choose_knobs(
     def told(trial: Trial) -> None:
         reporter.update(f"tried {_words(trial)}")
 
+    cells = _cells(device, options, converters)
     search = Search(
-        source, load(device), geometry, options, converters, source.x, labels, target,
-        progress=told,
-    )  # fmt: skip
+        source, cells, geometry, options, converters, source.x, labels, target, progress=told
+    )
     outcome = search.run()
     return *search.chosen(outcome.chosen), outcome
+
+
+def _cells(device: str, options: Options | None, converters: Converters | None) -> Device:
+    """A device as the cells of a front end."""
+    found = load(device)
+    emulated = options is not None and options.afe is FrontEndKind.EMULATED
+    return emulate(found, converters) if emulated else found
 
 
 def _words(trial: Trial) -> str:
@@ -105,7 +114,14 @@ def compile_bundle(
     """
     reporter.update("compiling")
     compiled = compile_model(
-        model, load(device), calib, geometry, options, converters, faults, shape
+        model,
+        _cells(device, options, converters),
+        calib,
+        geometry,
+        options,
+        converters,
+        faults,
+        shape,
     )
     errors: tuple[LayerBudget, ...] = ()
     found: Sensitivity | None = None

@@ -76,15 +76,22 @@ def converters_of(name: str, adc_bits: int, input_bits: int, sensing: Sensing) -
     return made
 
 
-def afe_of(name: str) -> FrontEndKind:
-    """Front end of a target's controller; the array card where there is no board.
+def afe_of(name: str, afe: str | None = None) -> FrontEndKind:
+    """Kind of a target's front end; the array card where there is no board.
+
+    Parameters
+    ----------
+    name, afe:
+        As of :func:`target`.
 
     Raises
     ------
     BoardError
         If there is no such board.
     """
-    found = None if name == SIMULATED else board(name).afe().front_end
+    if afe == FrontEndKind.EMULATED:
+        return FrontEndKind.EMULATED
+    found = None if name == SIMULATED else board(name).afe(afe).front_end
     kinds = (kind for kind, each in FRONT_ENDS.items() if each is found)
     return next(kinds, FrontEndKind.ARRAY_CARD)
 

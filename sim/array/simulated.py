@@ -797,6 +797,14 @@ class SimulatedArray:
 
     # -- what reads it ----------------------------------------------------------------
 
+    def select(self, cells: ArrayLike) -> None:
+        """Told that lines have been moved to read these cells, which begins a read.
+
+        An emulated array numbers its conversions from there on.
+        """
+        if self.device.emulated:
+            self.reads.reshape(-1)[self._cells(cells)] = 0
+
     def verify_totals(self, cells: ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
         """One single read of each cell, as the integers that a conversion takes.
 
@@ -822,10 +830,14 @@ class SimulatedArray:
 
     def verify_draw(self, cells: IntArray) -> IntArray:
         """The normal deviates of one single read of each cell, which is counted."""
-        reads = self.reads.reshape(-1)
-        z = draw_normal(
-            self.seed, Domain.VERIFY, cells, self.pulses.reshape(-1)[cells], reads[cells]
+        reads, codes = self.reads.reshape(-1), self._g_code.reshape(-1)
+        name = self.device.read_name(
+            codes[cells],
+            self.pulses.reshape(-1)[cells],
+            self.state.cycles.reshape(-1)[cells],
+            reads[cells],
         )
+        z = draw_normal(self.seed, Domain.VERIFY, cells, *name)
         reads[cells] += np.uint32(1)
         return z
 

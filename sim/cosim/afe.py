@@ -2,19 +2,91 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from amaranth import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ...hw.afe import emulated
 from ...hw.afe.cards import FRONT_ENDS, front_end_cycles, plane_period_cycles
 from ...hw.afe.interface import PlaneStep
+from ...hw.afe.kinds import FrontEndKind
 from ...hw.cycles import FrontEndCycles
+from ...hw.emulated_tables import EmulatedTables
+from ...hw.geometry import Geometry
+from ...hw.top import Top
+from ..emulated import emulated_tables
 from .bench import Bench
+from .fault import Fault
 from .job import Job
 
 
-def bench_of(job: Job, *, gates: bool = False) -> Bench:
-    """What a job simulates, not elaborated; with ``gates`` a netlist in the RTL's place."""
-    return Bench(
-        job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles, FRONT_ENDS[job.afe],
-        job.adc, gates,
-    )  # fmt: skip
+class EmulatedBench(wiring.Component):
+    """A controller that has its array inside: no chips, and nothing but the serial line.
+
+    Members
+    -------
+    rx, tx, jump, now, skipped, busy
+        Of :class:`~ohmloom.hw.top.Top`.
+    """
+
+    def __init__(self, geometry: Geometry, clk_hz: int, baud: int, tables: EmulatedTables) -> None:
+        self.afe = emulated.Emulated(geometry, clk_hz, tables)
+        self.top = Top(geometry, clk_hz, baud, self.afe)
+        super().__init__(
+            {
+                "rx": In(1, init=1),
+                "tx": Out(1, init=1),
+                "jump": In(1),
+                "now": Out(64),
+                "skipped": Out(64),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.top = top = self.top
+        m.d.comb += [
+            top.rx.eq(self.rx),
+            self.tx.eq(top.tx),
+            top.jump.eq(self.jump),
+            self.now.eq(top.now),
+            self.skipped.eq(top.skipped),
+            self.busy.eq(top.busy),
+        ]
+        return m
+
+
+AnyBench = Bench | EmulatedBench
+
+
+def bench_of(job: Job, *, gates: bool = False) -> AnyBench:
+    """What a job simulates, not elaborated; with ``gates`` a netlist in the RTL's place.
+
+    A planted fault is included where it is in the gateware.
+    """
+    geometry, baud = job.image.geometry, job.clk_hz // job.bit_cycles
+    if job.afe is FrontEndKind.EMULATED:
+        return EmulatedBench(geometry, job.clk_hz, baud, _planted(tables_of(job), job.fault))
+    return Bench(geometry, job.clk_hz, baud, FRONT_ENDS[job.afe], job.adc, gates)
+
+
+def tables_of(job: Job) -> EmulatedTables:
+    """The integers of a job's emulated array."""
+    return emulated_tables(job.device, job.converters, job.seed)
+
+
+def _planted(tables: EmulatedTables, fault: Fault | None) -> EmulatedTables:
+    """Tables with a wrong entry; a job refuses the fault that there is no entry for."""
+    if fault is Fault.CONDUCTANCE:
+        mean = [entry + (1 << 8) * n for n, entry in enumerate(tables.mean)]
+        return replace(tables, mean=tuple(min(entry, (1 << 16) - 1) for entry in mean))
+    if fault is Fault.ADC:
+        (mantissa, shift), *others = tables.gains
+        return replace(tables, gains=((mantissa ^ 1 << 12, shift), *others))
+    return tables
 
 
 def front_end_of(job: Job) -> FrontEndCycles:
@@ -25,9 +97,13 @@ def front_end_of(job: Job) -> FrontEndCycles:
     ValueError
         If it is not for such a geometry, or not at such a clock.
     """
+    if job.afe is FrontEndKind.EMULATED:
+        return emulated.front_end_cycles(job.image.geometry, job.clk_hz, tables_of(job))
     return front_end_cycles(job.afe, job.image.geometry, job.clk_hz, job.adc)
 
 
 def plane_period_of(job: Job, tia_range: int) -> dict[PlaneStep, int]:
     """Cycles of each step of a plane."""
+    if job.afe is FrontEndKind.EMULATED:
+        return emulated.plane_period_cycles(job.image.geometry, tables_of(job))
     return plane_period_cycles(job.afe, job.image.geometry, job.clk_hz, tia_range, job.adc)

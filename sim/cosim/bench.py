@@ -243,6 +243,6 @@ class Bench(wiring.Component):
         return m
 
 
-def verilog(bench: Bench, name: str) -> str:
+def verilog(bench: wiring.Component, name: str) -> str:
     """The bench as Verilog, clock ``clk`` and reset ``rst`` among its ports."""
     return backend.convert(bench, name=name, emit_src=False)

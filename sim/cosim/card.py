@@ -112,6 +112,7 @@ class AnalogCard:
         rows, columns = geometry.rows, geometry.columns
         off_rows, off_columns = np.zeros(rows, bool), np.zeros(columns, bool)
         self.lines = Lines(*[off_rows] * 3, *[off_columns] * 4)
+        self._moved = False
         self.tile = 0
         self.tia_range = 0
         self.gate_a = False
@@ -144,6 +145,7 @@ class AnalogCard:
     def set_lines(self, time: int, **lines: np.ndarray) -> None:
         """Some switches have changed at ``time`` (cycles)."""
         self.lines = replace(self.lines, **lines)
+        self._moved = True
         rows = self.lines
         if np.any(rows.row_a & rows.row_b | rows.row_ground & (rows.row_a | rows.row_b)):
             raise CardFault("a row is connected to two of rail A, rail B and ground at once")
@@ -286,6 +288,9 @@ class AnalogCard:
                     f"a single read drives {len(rows)} rows and senses {len(selected)} columns"
                 )
             cell = (self.tile * self.geometry.rows + rows) * columns + selected
+            if self._moved:
+                self.array.select(cell)
+                self._moved = False
             total[selected], variance[selected], z[selected] = self.array.verify_totals(cell)
         codes = np.zeros(columns, np.int64)
         if not self.sensor.any() or self._dac[Dac.RAIL_A] != 0x8000:

@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from ...hw.afe.kinds import FrontEndKind
 from ...hw.cycles import CycleError, Inference, inference
 from ...hw.image import LayerSpan, Span
 from ...hw.isa import (
@@ -72,8 +73,11 @@ class Harness(Protocol):
 
     transport: AsyncTransport
 
-    async def begin(self, pins: CardPins) -> None:
-        """Start the clock, reset the controller and put the card behind the chips' pins."""
+    async def begin(self, pins: CardPins | None) -> None:
+        """Start the clock, reset the controller and put the card behind the chips' pins.
+
+        None: the controller has its array inside.
+        """
         ...
 
     async def attend(self, work: Coroutine[Any, Any, T], look: Callable[[], None]) -> T:
@@ -139,6 +143,7 @@ class Comparison:
             job.image, self.reference_array, self.converters, job.clk_hz, job.seed, host=host
         )
         self.predicted = _predict(job)
+        self.emulated = job.afe is FrontEndKind.EMULATED
         self.pins: CardPins | None = None
         self.begun = 0.0
         self.corrupting = False
@@ -175,19 +180,10 @@ class Comparison:
         self.reference.setup()
         results = self.reference.program(job.levels)
 
-        analog = lags(job.clk_hz, job.adc)
-        if job.fault is Fault.SETTLING:
-            analog = replace(
-                analog,
-                input_tau=SLOW_INPUT * analog.input_tau,
-                filter_tau=SLOW_INPUT * analog.filter_tau,
-            )
-        card = AnalogCard(self.array, self.converters, geometry, job.clk_hz, analog)
-        self.pins = pins = CardPins(
-            geometry, card, lambda n, codes: _flip_adc_bit(codes) if self.corrupting else codes
-        )
+        if not self.emulated:
+            self.pins = self._plug()
         self.begun = process_time()
-        await self.harness.begin(pins)
+        await self.harness.begin(self.pins)
         link = AsyncLinkClient(self.harness.transport, timeout=REPLY_CYCLES / job.clk_hz)
         info = await link.ping()
         if info != Info.of(geometry, job.clk_hz):
@@ -200,8 +196,9 @@ class Comparison:
         await link.run(image.entries["setup"], 0)
 
         for tile in job.programmed:
-            await self._program_tile(link, card, tile, results[tile])
-        self._take_over_tiles()
+            await self._program_tile(link, tile, results[tile])
+        if not self.emulated:
+            self._take_over_tiles()
         reference = self.reference.infer(job.samples)
         for sample in range(len(job.samples)):
             self.progress("infer", sample, len(job.samples))
@@ -213,14 +210,34 @@ class Comparison:
             )
         self._compare_cycles()
 
-    async def _program_tile(
-        self, link: AsyncLinkClient, card: AnalogCard, tile: int, expected: Any
-    ) -> None:
-        """Let the RTL write and verify one tile; it must end in the reference's state."""
+    def _plug(self) -> CardPins:
+        """The analog card behind the chips' pins."""
+        job, geometry = self.job, self.job.image.geometry
+        analog = lags(job.clk_hz, job.adc)
+        if job.fault is Fault.SETTLING:
+            analog = replace(
+                analog,
+                input_tau=SLOW_INPUT * analog.input_tau,
+                filter_tau=SLOW_INPUT * analog.filter_tau,
+            )
+        card = AnalogCard(self.array, self.converters, geometry, job.clk_hz, analog)
+        return CardPins(
+            geometry, card, lambda n, codes: _flip_adc_bit(codes) if self.corrupting else codes
+        )
+
+    async def _program_tile(self, link: AsyncLinkClient, tile: int, expected: Any) -> None:
+        """Let the RTL write and verify one tile; it must end in the reference's state.
+
+        The cells of an emulated array are in the RTL: every code that was read, and
+        afterwards every layer, says what state they are in.
+        """
         job, total = self.job, self.job.image.geometry.cells
         space = Space.TARGET if self.reference.registers[Reg.LINE] else Space.LEVEL
         if job.image.geometry.verify:
             await link.write_words(space, 0, job.levels[tile].ravel().tolist())
+        if job.image.geometry.wear and len(job.programmed) > 1:
+            # The controller has the cycles of one tile; these cells have had none.
+            await link.write_words(Space.WEAR, 0, [0] * total)
         limit = RUN_CYCLES / job.clk_hz
 
         def look() -> None:
@@ -237,7 +254,10 @@ class Comparison:
             found = await self.harness.attend(self._write_tile(link, tile, law, limit), look)
         else:
             found = await self.harness.attend(self._attempt_tile(link, tile, limit), look)
-        self.cells, self.pulses = self.cells + total, card.pulses
+        self.cells += total
+        # An attempt is a RESET and a SET.
+        tries = sum(unpack_result(int(word))[1] for word in found)
+        self.pulses = self.pins.card.pulses if self.pins is not None else self.pulses + 2 * tries
         expected = np.asarray(expected, np.int64).ravel()
         for cell in np.flatnonzero(found != expected)[:1]:
             row, column = divmod(int(cell), self.job.image.geometry.columns)
@@ -255,7 +275,7 @@ class Comparison:
                     f"{self.reference.wear[tile, cell]}, found {worn[cell]}"
                 )
         failed = sum(unpack_result(int(word))[2] is CellStatus.NOT_CONVERGED for word in found)
-        if not self.array.tile_state_equal(self.reference_array, tile):
+        if not self.emulated and not self.array.tile_state_equal(self.reference_array, tile):
             raise Verdict(f"tile {tile} is not in the state of the numpy engine's")
         self.compared += total
         log.info("tile %d programmed, %d cells not converged", tile, failed)

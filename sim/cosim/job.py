@@ -23,7 +23,7 @@ from ...hw.isa import assemble, parse
 from ..array import SimulatedArray
 from ..array.lines import Wires
 from ..converters import Converters
-from ..devices import Device
+from ..devices import Device, DeviceError
 from ..devices.record import from_record, to_record
 from .fault import Fault
 
@@ -66,7 +66,8 @@ class Job:
     wires : Wires or None
         Resistance of the array's lines.
     afe : FrontEndKind
-        What the controller has.
+        What the controller has: with an emulated array every tile is programmed by the RTL,
+        which has the cells.
     """
 
     image: Image
@@ -88,11 +89,20 @@ class Job:
 
     def __post_init__(self) -> None:
         self.converters.require_card()
+        if self.afe is not FrontEndKind.EMULATED:
+            return
+        if not self.device.emulated:
+            raise DeviceError(f"{self.device.name} is no device of an emulated array")
+        if self.fault is Fault.SETTLING:
+            raise DeviceError("fault 'settling' is one of the array card: here nothing settles")
+        if self.wires is not None or self.stuck:
+            raise DeviceError("an emulated array has neither lines with resistance nor stuck cells")
 
     @property
     def programmed(self) -> tuple[int, ...]:
         """Tiles that the RTL programs."""
-        return tuple(range(self.image.tiles)) if self.every_tile else (self.tile,)
+        every = self.every_tile or self.afe is FrontEndKind.EMULATED
+        return tuple(range(self.image.tiles)) if every else (self.tile,)
 
     def array(self) -> SimulatedArray:
         """The cells as made, with those that are stuck."""

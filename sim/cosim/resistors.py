@@ -60,6 +60,9 @@ class Resistors:
         driven = np.asarray(bits, dtype=np.int64)
         return driven @ self.g_code[:, columns], driven @ self.var_code[:, columns]
 
+    def select(self, cells: ArrayLike) -> None:
+        """Reads of a resistor are numbered without end."""
+
     def verify_totals(self, cells: ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
         """One single read of each crossing: code, variance code and normal deviate."""
         cells = np.asarray(cells, dtype=np.int64)

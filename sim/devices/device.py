@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..numerics import (
     G_CODE_MAX,
     VAR_CODE_MAX,
-    VAR_EXPONENT_MAX,
     FloatArray,
     IntArray,
 )
 from .entry import Entry
 from .errors import DeviceError
-from .families import CHARGE_FAMILIES, FAMILIES, PULSE_FAMILIES, WEIGHT_FAMILIES
+from .families import CHARGE_FAMILIES, FAMILIES, PULSE_FAMILIES, WEIGHT_FAMILIES, emulated
 from .family import REFERENCE_K, ChargeFamily, Family, LevelPulses, Programming
-from .levels import level_codes
+from .levels import level_codes, variance_exponent
 from .modes import Recipe, Transition, choose
 from .schema import Kind, ModeSection
 from .wear import endurance, surface_rise
@@ -307,9 +306,37 @@ class Device:
 
     def var_codes(self, g: ArrayLike) -> IntArray:
         """Read-variance codes of cells with conductance ``g`` [S]."""
+        if self.emulated:
+            g = emulated.coarse(np.asarray(g, dtype=np.float64) / self.g_lsb) * self.g_lsb
         sigma = self.read_noise * np.asarray(g, dtype=np.float64)
         sigma = sigma / self.g_lsb
         return _code(sigma * sigma * float(1 << 2 * self.var_exponent), VAR_CODE_MAX)
+
+    # -- emulation --------------------------------------------------------------------
+
+    @property
+    def emulated(self) -> bool:
+        """Whether its cells are those of an emulated array."""
+        return self.weights is not None and self._weight_mode.family == emulated.NAME
+
+    def read_name(
+        self,
+        code: NDArray[np.integer[Any]],
+        pulses: NDArray[np.uint32],
+        cycles: NDArray[np.uint32],
+        reads: NDArray[np.uint32],
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Epoch and index of a single read's draw.
+
+        Parameters
+        ----------
+        code, pulses, cycles, reads:
+            Of each cell its G code, the pulses in its life, its cycles, and the reads since
+            the last pulse.
+        """
+        if self.emulated:
+            return emulated.word(code, cycles), reads & emulated.NUMBER_MASK
+        return pulses, reads
 
     # -- the entry --------------------------------------------------------------------
 
@@ -366,10 +393,3 @@ def _writing(mode: Mode, levels: FloatArray) -> Programming | LevelPulses:
     if p.family in PULSE_FAMILIES:
         return PULSE_FAMILIES[p.family].level_pulses(p, levels)
     raise DeviceError(f"modes.{mode.name}.levels: {p.family} cells are not put on levels")
-
-
-def variance_exponent(read_noise: float) -> int:
-    """The largest exponent for which the variance of the largest G code fits its code."""
-    full_scale = (read_noise * G_CODE_MAX) ** 2
-    fitting = [e for e in range(VAR_EXPONENT_MAX + 1) if full_scale * 4**e <= VAR_CODE_MAX]
-    return max(fitting, default=0)

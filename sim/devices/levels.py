@@ -1,4 +1,4 @@
-"""Where weight levels lie: whole conductance codes in equal steps."""
+"""Where weight levels lie, whole conductance codes in equal steps, and the scale of variances."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..numerics import IntArray
+from ..numerics import G_CODE_MAX, VAR_CODE_MAX, VAR_EXPONENT_MAX, IntArray
 from .errors import DeviceError
 from .schema import Codes, Levels
 
@@ -28,3 +28,10 @@ def level_codes(levels: Levels, codes: Codes) -> IntArray:
             "between levels.g_min and levels.g_max"
         )
     return lowest + step * np.arange(count, dtype=np.int64)
+
+
+def variance_exponent(read_noise: float) -> int:
+    """The largest exponent for which the variance of the largest G code fits its code."""
+    full_scale = (read_noise * G_CODE_MAX) ** 2
+    fitting = [e for e in range(VAR_EXPONENT_MAX + 1) if full_scale * 4**e <= VAR_CODE_MAX]
+    return max(fitting, default=0)

@@ -793,6 +793,7 @@ class NumpyEngine:
         code, ranges = np.full((2, cells.size), self._range(), dtype=np.int64)
         saturated = np.zeros(cells.size, dtype=bool)
         for part in self._side_by_side(instr, auto=auto):
+            self.array.select(cells[part])
             if auto:
                 found = self._read_auto(address, cells[part])
                 code[part], ranges[part], saturated[part] = found

@@ -103,7 +103,6 @@ def test_the_waveform_of_a_difference(
         host: Any = None,
         netlist: Any = None,
         waves: Waves | None = None,
-        netlist: Any = None,
     ) -> Cosimulation:
         assert netlist is None
         if waves is None:

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from amaranth.lib import wiring
+
 from ....cache import cache_folder, content_key, publish
 from ....errors import OhmloomError
-from ..bench import Bench
 from . import source
 
 LIBRARY = "bench.so"
@@ -42,13 +43,13 @@ class CompileError(OhmloomError, RuntimeError):
     """The library could not be built."""
 
 
-def ports(bench: Bench) -> list[str]:
+def ports(bench: wiring.Component) -> list[str]:
     """Names of all ports, in the order in which the library counts them."""
     return ["clk", "rst", *bench.signature.members]
 
 
 def library(
-    bench: Bench,
+    bench: wiring.Component,
     progress: Progress = lambda stage, done, total: None,
     cache: Path | None = None,
     driver: str = DRIVER,
@@ -58,7 +59,7 @@ def library(
 
     Parameters
     ----------
-    bench : Bench
+    bench : Component
         Not elaborated before.
     progress : callable
         Told ("compile", parts done, parts).

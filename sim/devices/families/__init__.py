@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..family import ChargeFamily, Family, PulseFamily, WeightFamily
-from . import capacitor, diffusive, filament, icc_line, ionic
+from . import capacitor, diffusive, emulated, filament, icc_line, ionic
 
 FAMILIES: Final[dict[str, Family]] = {
     "icc_line": icc_line,
@@ -13,11 +13,13 @@ FAMILIES: Final[dict[str, Family]] = {
     "diffusive": diffusive,
     "ionic": ionic,
     "capacitor": capacitor,
+    "emulated": emulated,
 }
 
 WEIGHT_FAMILIES: Final[dict[str, WeightFamily]] = {
     "icc_line": icc_line,
     "filament": filament,
+    "emulated": emulated,
 }
 """Those that RESET and SET with a compliance current place on levels."""
 

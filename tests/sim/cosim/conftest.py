@@ -15,6 +15,7 @@ from ohmloom.sim.converters import Converters
 from ohmloom.sim.cosim.fault import Fault
 from ohmloom.sim.cosim.job import Job
 from ohmloom.sim.devices import Device, load
+from ohmloom.sim.emulated import emulate
 
 CARD = Converters()
 
@@ -105,6 +106,7 @@ def make_job() -> Callable[..., Job]:
         fault: Fault | None = None,
         jump: bool = True,
         lines: int = 8,
+        emulated: bool = False,
     ) -> Job:
         geometry = Geometry(
             rows=lines,
@@ -114,7 +116,7 @@ def make_job() -> Callable[..., Job]:
             param_depth=64,
             act_depth=8 * lines,
         )
-        entry = load(device)
+        entry = emulate(load(device)) if emulated else load(device)
         rng = np.random.default_rng(7)
         levels = rng.integers(0, len(entry.level_codes), (2, geometry.rows, geometry.columns))
         inputs = rng.integers(0, 1 << planes, (samples, 2 * geometry.rows))
