@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from time import monotonic, sleep
 
 import numpy as np
 
 from ...boards.board import Board
 from ...boards.catalogue import board as find_board
 from ...boards.engine import BoardEngine, BoardTrace
-from ...boards.link import LinkClient
+from ...boards.identity import identify
+from ...boards.link import LinkClient, LinkError, LinkTimeout
 from ...boards.loader import is_loaded, load
-from ...boards.serial_port import SerialTransport
+from ...boards.programmer import program_fpga
+from ...boards.serial_port import PortError, SerialTransport
 from ...boards.virtual.assemble import virtual_controller
 from ...boards.virtual.board import Faults
 from ...boards.virtual.thread import serving
@@ -26,6 +29,10 @@ from ...errors import OhmloomError
 from ...sim.array import SimulatedArray
 from ...sim.array.store import restore, save
 from ..output import Reporter
+from .building import build
+
+START_S = 10.0
+"""How long a board may take to answer after it has been programmed."""
 
 
 class BoardingError(OhmloomError):
@@ -134,13 +141,49 @@ def infer_on_board(
             )
         link = virtual_link(compiled, chosen, reporter, state)
     with link as client:
-        client.require(compiled.image)
+        identify(client, compiled)
         if not is_loaded(client, compiled.image):
             load(client, compiled.image)
         engine = BoardEngine(client, compiled.image, Executor(compiled.host))
         return engine.infer(
             drives, told=lambda done, total: reporter.update("running on the board", done, total)
         )
+
+
+def prepare(
+    compiled: Compiled, board: Board, bundle: Path, port: str, force: bool, reporter: Reporter
+) -> str | None:
+    """Have the board at a port hold the bundle's controller; the tool that programmed it, if any.
+
+    One that holds it already is left alone, unless ``force`` asks for it. The bitstream is built
+    if the bundle has none.
+
+    Raises
+    ------
+    BoardError, BuildError, ProgramError, ToolError
+        If there is no bitstream for it, or no tool.
+    LinkError
+        If the board does not answer as that controller afterwards.
+    """
+    if not force:
+        with suppress(LinkError), SerialTransport(port, board.baud) as transport:
+            identify(LinkClient(transport, tries=2), compiled)
+            return None
+    built = build(compiled, board, bundle, reporter)
+    if built.path is None:
+        raise BoardingError(f"there is no bitstream for {board.name}")
+    reporter.update(f"programming {board.name}")
+    tool = program_fpga(board.programmers, built.path).tool
+    end = monotonic() + START_S
+    while True:
+        try:
+            with SerialTransport(port, board.baud) as transport:
+                identify(LinkClient(transport, tries=2), compiled)
+                return tool
+        except (LinkTimeout, PortError):  # its serial port comes back when it is configured
+            if monotonic() > end:
+                raise
+            sleep(0.2)
 
 
 @contextmanager
