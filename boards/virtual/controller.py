@@ -79,6 +79,14 @@ class VirtualController:
             harness.run(until)
         return harness.engine.received()
 
+    def pass_time(self, edges: int) -> bytes:
+        """Let so many clock edges pass, idle or not; what it has sent meanwhile."""
+        harness = self._running
+        until = harness.engine.edges + edges
+        while harness.engine.edges < until:
+            harness.run(until)
+        return harness.engine.received()
+
     @property
     def _running(self) -> FastHarness:
         assert self._harness is not None, "a controller without supply"
