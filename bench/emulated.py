@@ -21,7 +21,6 @@ from ohmloom import compile_model, load_device, quantise_input
 from ohmloom.hw.afe.emulated import front_end_cycles
 from ohmloom.hw.afe.kinds import FrontEndKind
 from ohmloom.hw.cycles import mvm_cycles
-from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import Op, instruction
 from ohmloom.sim.cosim.job import Job
 from ohmloom.sim.cosim.overhead import with_another_mvm
@@ -69,11 +68,13 @@ def measure() -> tuple[int, int]:
         cycles.append(report.cycles_per_inference)
     tables, geometry = compiled.tables, image.geometry
     for rows, columns in SIZES:
-        size = replace(geometry, rows=rows, columns=columns)
-        front_end = front_end_cycles(size, compiled.options.clk_hz, tables)
-        told = mvm_cycles(size, front_end, PLANES, clear=False)
+        other = replace(geometry, rows=rows, columns=columns)
+        front_end = front_end_cycles(other, compiled.options.clk_hz, tables)
+        told = mvm_cycles(other, front_end, PLANES, clear=False)
         bound = rows * columns * PLANES
-        log.info("%d x %d: %d cycles, bound %d, ratio %.3f", rows, columns, told, bound, told / bound)
+        log.info(
+            "%d x %d: %d cycles, bound %d, ratio %.3f", rows, columns, told, bound, told / bound
+        )
     return geometry.cells, cycles[1] - cycles[0]
 
 

@@ -141,7 +141,7 @@ def compile_model(
         from ..steps.targets import converters_of, link_baud
         from ..steps.targets import target as geometry_of
 
-        geometry, clk_hz = geometry_of(target, rows, columns)
+        geometry, clk_hz = geometry_of(target, rows, columns, afe)
         converters = converters_of(target, adc_bits, input_bits, sensing.value)
         options = Options(
             act_bits=act_bits,

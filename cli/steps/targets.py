@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...boards.catalogue import board
+from ...hw.afe.kinds import EMULATED_STEP, FrontEndKind
 from ...hw.geometry import BANKED_DEPTH, BANKED_TILES, Geometry
 from ...sim.converters import Converters, Sensing
 
@@ -15,7 +16,12 @@ SIMULATED_WORDS = 1 << 24
 CLK_HZ = 48_000_000
 
 
-def target(name: str, rows: int | None, columns: int | None) -> tuple[Geometry, int]:
+def target(
+    name: str,
+    rows: int | None,
+    columns: int | None,
+    afe: FrontEndKind = FrontEndKind.ARRAY_CARD,
+) -> tuple[Geometry, int]:
     """The largest controller of a target, and its clock [Hz].
 
     A network gets no more memory of it than it needs.
@@ -26,14 +32,18 @@ def target(name: str, rows: int | None, columns: int | None) -> tuple[Geometry, 
         A board's name, or :data:`SIMULATED`.
     rows, columns:
         Lines of a tile; None: those of the board's standard controller.
+    afe:
+        What is behind it: an emulated array has lines in pairs, a card has chips of them.
 
     Raises
     ------
     BoardError, GeometryError
         If there is no such board, or no such tile.
     """
+    step = EMULATED_STEP if afe is FrontEndKind.EMULATED else Geometry.step
     if name == SIMULATED:
         return Geometry(
+            step=step,
             rows=rows or 32,
             columns=columns or 32,
             tiles=BANKED_TILES,
@@ -47,6 +57,7 @@ def target(name: str, rows: int | None, columns: int | None) -> tuple[Geometry, 
     most = chosen.largest
     return replace(
         chosen.standard,
+        step=min(step, chosen.standard.step),
         rows=rows or chosen.standard.rows,
         columns=columns or chosen.standard.columns,
         tiles=most.tiles,

@@ -35,9 +35,9 @@ from .interface import (
     PlaneStep,
     TimerChannel,
 )
+from .kinds import EMULATED_STEP
 
 ZERO_CODE = 0x8000
-STEP = 2
 
 
 def plane_period_cycles(geometry: Geometry, tables: EmulatedTables) -> dict[PlaneStep, int]:
@@ -116,7 +116,7 @@ class Emulated(wiring.Component):
     def __init__(self, geometry: Geometry, clk_hz: int, tables: EmulatedTables) -> None:
         if clk_hz <= 0:
             raise ValueError(f"a clock of {clk_hz} Hz is not positive")
-        geometry.require_step(STEP, "the emulated array")
+        geometry.require_step(EMULATED_STEP, "the emulated array")
         if geometry.passive:
             raise GeometryError("passive = True: the cells of an emulated array have transistors")
         self.geometry = geometry
