@@ -22,7 +22,7 @@ from ..cycles import FrontEndCycles
 from ..emulated_array import GATE_BITS, EmulatedArray
 from ..emulated_cycles import EmulatedCycles
 from ..emulated_lines import EmulatedLines
-from ..emulated_tables import EmulatedTables, pulse_cycles
+from ..emulated_tables import CELL_BITS, GAIN, RANGES, EmulatedTables, pulse_cycles
 from ..geometry import Geometry, GeometryError
 from ..isa import Dac
 from ..modes.warden import WEIGHING_CYCLES
@@ -81,6 +81,17 @@ def front_end_cycles(geometry: Geometry, clk_hz: int, tables: EmulatedTables) ->
         drive=WEIGHING_CYCLES,
         pulse=widths.pulse,
     )
+
+
+def memories(geometry: Geometry) -> dict[str, tuple[int, int]]:
+    """Bits of a word and number of words of its memories, by their names."""
+    lines = 2 * max(geometry.rows, geometry.columns)
+    return {
+        "cells": (CELL_BITS, geometry.tiles * geometry.cells),
+        "table": (CELL_BITS, GAIN + 2 * RANGES),
+        "deviates": (CELL_BITS, 1 << 10),
+        **{name: (2, lines) for name in ("rows", "columns", "gates")},
+    }
 
 
 class Emulated(wiring.Component):
