@@ -38,8 +38,9 @@ class Cells:
     Attributes
     ----------
     luts:
-        Tables of four inputs; a carry of two bits (ECP5) counts as two, a memory in
-        tables as four. A carry of the iCE40 lies beside a table and is not counted.
+        Tables of four inputs; a carry of two bits (ECP5) counts as two, one of a bit (Gowin)
+        as one, a memory in tables as four. A carry of the iCE40 lies beside a table and is
+        not counted.
     flip_flops, block_rams, multipliers:
         What their names say; a large single-port memory counts as a block RAM.
     """
@@ -69,8 +70,18 @@ KINDS: Mapping[str, Cells] = {
     "SB_RAM40_4K": Cells(block_rams=1),
     "SB_SPRAM256KA": Cells(block_rams=1),
     "SB_MAC16": Cells(multipliers=1),
+    **{f"LUT{inputs}": Cells(luts=1) for inputs in range(1, 5)},
+    "ALU": Cells(luts=1),
+    "RAM16SDP4": Cells(luts=4),
+    **{
+        name: Cells(block_rams=1)
+        for name in ("SP", "SPX9", "SDPB", "SDPX9B", "DPB", "DPX9B", "pROM", "pROMX9")
+    },
+    "MULT9X9": Cells(multipliers=1),
+    "MULT18X18": Cells(multipliers=1),
 }
-ICE40_FLIP_FLOP = re.compile(r"SB_DFF\w*")
+"""Lattice's ECP5 and iCE40, then Gowin's."""
+FLIP_FLOP = re.compile(r"(SB_)?DFF\w*")
 
 
 class _Cell(BaseModel):
@@ -132,7 +143,7 @@ def count_blocks(netlist: Path, name: str, blocks: tuple[str, ...]) -> dict[str,
 
 def _owned(module: _Module, blocks: frozenset[str]) -> Iterator[tuple[str, Cells]]:
     for path, cell in module.cells.items():
-        is_flip_flop = ICE40_FLIP_FLOP.fullmatch(cell.type)
+        is_flip_flop = FLIP_FLOP.fullmatch(cell.type)
         cells = Cells(flip_flops=1) if is_flip_flop else KINDS.get(cell.type)
         if cells is None:
             continue

@@ -12,12 +12,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from amaranth import Module
-from amaranth.build import Attrs, Pins, Resource, Subsignal
+from amaranth.build import Pins, Resource, Subsignal
 from amaranth.hdl import Shape
 from amaranth.lib import io, wiring
 from amaranth.lib.wiring import Flow
 
-from .board import BoardError
+from .board import BoardError, Header
+
+
+def member_names(signature: wiring.Signature) -> dict[str, Flow]:
+    """Names of a card's members, with underscores between their parts, and who drives them."""
+    members = signature.flatten(signature.create())
+    return {"_".join(map(str, path)): member.flow for path, member, _value in members}
 
 
 def pinout(signature: wiring.Signature, positions: Sequence[str]) -> dict[str, list[str]]:
@@ -42,33 +48,23 @@ def pinout(signature: wiring.Signature, positions: Sequence[str]) -> dict[str, l
     return {name: [next(free) for _ in range(widths[name])] for name in ordered}
 
 
-def card_resource(
-    signature: wiring.Signature,
-    positions: Sequence[str],
-    *,
-    connector: tuple[str, int] | None,
-    outputs: Attrs,
-    inputs: Attrs,
-) -> Resource:
+def card_resource(signature: wiring.Signature, header: Header) -> Resource:
     """The resource ``card 0``: a subsignal for each member of the card's signature.
 
     Parameters
     ----------
     signature:
         The card's pins as the gateware sees them (``Out`` drives the card).
-    positions:
-        Names of the connector's usable positions, in the order to be used; without a
-        connector, pins of the FPGA.
-    outputs, inputs:
-        I/O attributes of driven and of sensed pins.
+    header:
+        Where the card is plugged.
     """
-    places = pinout(signature, positions)
+    places = pinout(signature, header.positions)
     subsignals = []
     for path, member, _value in signature.flatten(signature.create()):
         name = "_".join(str(part) for part in path)
         driven = member.flow is Flow.Out
-        pins = Pins(" ".join(places[name]), dir="o" if driven else "i", conn=connector)
-        subsignals.append(Subsignal(name, pins, outputs if driven else inputs))
+        pins = Pins(" ".join(places[name]), dir="o" if driven else "i", conn=header.connector)
+        subsignals.append(Subsignal(name, pins, header.outputs if driven else header.inputs))
     return Resource("card", 0, *subsignals)
 
 
@@ -80,21 +76,10 @@ def connect_uart(m: Module, platform: Any, top: Any, lines: Sequence[str] = ("rx
     m.d.comb += [top.rx.eq(rx.i), tx.o.eq(top.tx)]
 
 
-def connect_card(
-    m: Module,
-    platform: Any,
-    top: Any,
-    positions: Sequence[str],
-    *,
-    connector: tuple[str, int] | None,
-    outputs: Attrs,
-    inputs: Attrs,
-) -> None:
-    """The controller's ``pins`` on a header; parameters as of :func:`card_resource`."""
+def connect_card(m: Module, platform: Any, top: Any, header: Header) -> None:
+    """The controller's ``pins`` on a header."""
     signature = top.pins.signature
-    platform.add_resources(
-        [card_resource(signature, positions, connector=connector, outputs=outputs, inputs=inputs)]
-    )
+    platform.add_resources([card_resource(signature, header)])
     members = list(signature.flatten(top.pins))
     names = {"_".join(map(str, path)): value for path, _member, value in members}
     card = platform.request("card", 0, dir=dict.fromkeys(names, "-"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -12,10 +13,13 @@ import typer
 from .. import __version__
 from ..errors import OhmloomError
 from .commands import (
+    array,
     bitstream,
+    boards,
     compile,
     cosim,
     demo,
+    deploy,
     devices,
     doctor,
     drift,
@@ -23,6 +27,7 @@ from .commands import (
     reproduce,
     run,
     selftest,
+    virtual_board,
 )
 from .output import help_without_command
 
@@ -39,6 +44,7 @@ app = typer.Typer(
 )
 app.command("doctor")(doctor.doctor)
 app.add_typer(devices.app, name="devices")
+app.add_typer(boards.app, name="boards")
 app.command("reproduce")(reproduce.reproduce)
 app.command("compile")(compile.compile_model)
 app.command("run")(run.run)
@@ -46,7 +52,10 @@ app.command("drift")(drift.drift)
 app.command("cosim")(cosim.cosim)
 app.command("modes")(modes.modes)
 app.command("selftest")(selftest.selftest)
+app.add_typer(array.app, name="array")
 app.command("bitstream")(bitstream.bitstream)
+app.command("deploy")(deploy.deploy)
+app.command("virtual-board")(virtual_board.virtual_board)
 app.command("demo")(demo.demo)
 
 
@@ -78,6 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     What a user can cause and mend ends in one sentence and exit code 2. Any
     other exception is a fault of the program and keeps its traceback.
     """
+    # A design that is refused, or only asked what it is, is never elaborated.
+    warnings.filterwarnings("ignore", message=".*created but never used")
     try:
         code = app(arguments, prog_name="ohmloom", standalone_mode=False)
     except typer.TyperException as error:

@@ -13,7 +13,7 @@ import math
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -31,19 +31,22 @@ from ..hw.profile import (
 from ..sim.devices import Device, DeviceError
 from ..sim.devices.record import from_record, to_record
 from . import host_files
-from .budget import LayerBudget
 from .cells import level_type
 from .compiled import Compiled, Golden, LayerInfo
 from .encoding import Encoding
 from .errors import BundleError, TargetError
 from .host import HostStep
+from .lower import writing_op
 from .manifest import FORMAT, SCHEMA_VERSION, FileRecord, InputRecord, LayerRecord, Manifest
 from .mapping import check_encoding, tiles_used
 from .npz import ArraySpec, read_npz, write_npz
 from .report import summarise
 from .report_page import render_html
-from .sensitivity import Sensitivity
-from .trial import Outcome
+
+if TYPE_CHECKING:
+    from .budget import LayerBudget
+    from .sensitivity import Sensitivity
+    from .trial import Outcome
 
 MANIFEST = "manifest.json"
 PROGRAM = "program.bin"
@@ -329,8 +332,9 @@ def _check_consistency(path: Path, manifest: Manifest, instructions: int, device
         if not low <= found <= high:
             raise BundleError(f"{path} has {found} {name}, {low} to {high} are accepted")
     _check_placements(path, manifest, len(device.level_codes))
-    written = "program" if device.pulses is None else "read"
-    wanted = {"setup", "infer", *(f"{written}/{tile}" for tile in range(manifest.tiles))}
+    wanted, op = {"setup", "infer"}, writing_op(device, geometry)
+    if op is not None:
+        wanted |= {f"{op.name.lower()}/{tile}" for tile in range(manifest.tiles)}
     wanted |= {record.entry for record in manifest.host if record.entry}
     if set(manifest.entries) != wanted:
         raise BundleError(f"{path} has entries {sorted(manifest.entries)}, not {sorted(wanted)}")

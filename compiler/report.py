@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..hw.afe import ad7606c, emulated
 from ..hw.afe.adc_part import AdcPart
-from ..hw.afe.array_card import consumers, front_end_cycles
+from ..hw.afe.array_card import consumers
+from ..hw.afe.cards import front_end_cycles
 from ..hw.afe.kinds import FrontEndKind
 from ..hw.afe.power import Consumer
 from ..hw.banks import Banks
 from ..hw.cycles import FrontEndCycles, inference, layer_cycles
 from ..hw.isa import POOL_WORDS, Instruction, Op, unpack_pool
 from ..hw.power import controller
-from .budget import LayerBudget
 from .compiled import Compiled
 from .energy import CellEnergy, inference_energy, sampled_cell_energy
 from .host_report import host_calls
 from .programming import Estimate, Written, programming
-from .sensitivity import Sensitivity
-from .trial import Outcome
 from .where import places
+
+if TYPE_CHECKING:
+    from .budget import LayerBudget
+    from .sensitivity import Sensitivity
+    from .trial import Outcome
 
 
 def summarise(
@@ -133,13 +136,13 @@ def predict(compiled: Compiled, adc: AdcPart = ad7606c.PART) -> dict[str, Any] |
 
 
 def front_end_of(compiled: Compiled, adc: AdcPart = ad7606c.PART) -> FrontEndCycles | None:
-    """The front end's cycles; None where no array card is for the network's controller."""
-    geometry, clk_hz = compiled.image.geometry, compiled.options.clk_hz
-    if compiled.afe is FrontEndKind.EMULATED:
-        return emulated.front_end_cycles(geometry, clk_hz, compiled.tables)
+    """The front end's cycles; None where no card is for the network's controller."""
+    options, geometry = compiled.options, compiled.image.geometry
+    if options.afe is FrontEndKind.EMULATED:
+        return emulated.front_end_cycles(geometry, options.clk_hz, compiled.tables)
     try:
         compiled.converters.require_card()
-        return front_end_cycles(geometry, clk_hz, adc)
+        return front_end_cycles(options.afe, geometry, options.clk_hz, adc)
     except ValueError:
         return None
 
@@ -159,7 +162,7 @@ def energy_report(
     None where no array card is for the controller, or none is there. Without ``cells`` the
     golden inputs say what the cells take.
     """
-    if compiled.afe is FrontEndKind.EMULATED:
+    if compiled.options.afe is FrontEndKind.EMULATED:
         return None
     cycles, front_end = predict(compiled, adc), front_end_of(compiled, adc)
     if cycles is None or front_end is None:
@@ -170,7 +173,8 @@ def energy_report(
 
 
 def _consumers(compiled: Compiled, adc: AdcPart) -> tuple[Consumer, ...]:
-    card = () if compiled.device.emulated else consumers(compiled.image.geometry, adc)
+    emulates = compiled.options.afe is FrontEndKind.EMULATED
+    card = () if emulates else consumers(compiled.image.geometry, adc)
     return (*card, controller(compiled.options.clk_hz))
 
 

@@ -9,6 +9,7 @@ from pkgutil import iter_modules
 from types import MappingProxyType
 
 from ..board import Board, BoardError
+from ..own import board_of_file, is_file
 
 
 @cache
@@ -20,15 +21,25 @@ def boards() -> Mapping[str, Board]:
 
 
 def board(name: str) -> Board:
-    """The board of that name; an underscore counts as a dash.
+    """The board of that name, where an underscore counts as a dash; or that of a file.
+
+    Parameters
+    ----------
+    name:
+        One of :func:`boards`, or the path of a Python file with ``BOARDS``, which is executed:
+        ``my_board.py``, or ``my_board.py:NAME`` where it has several.
 
     Raises
     ------
     BoardError
-        If there is none; the message lists those there are.
+        If there is none; the message lists those there are. If the file has none.
     """
+    if is_file(name):
+        return board_of_file(name)
     known = boards()
     found = known.get(name.replace("_", "-"))
     if found is None:
-        raise BoardError(f"unknown board {name!r}, known are: {', '.join(sorted(known))}")
+        raise BoardError(
+            f"unknown board {name!r}, known are: {', '.join(sorted(known))}, or a file NAME.py"
+        )
     return found

@@ -6,23 +6,22 @@ Pins as in ``amaranth_boards.icebreaker``. The three PMODs have 24 pins, of whic
 of 16 x 16 lines needs every one, with its slow lines in a chain
 (:mod:`ohmloom.hw.afe.chained_card`); without the chain it would need 44. The controller
 leaves out what a host can do instead: post-processing other than ``REQUANT`` and
-``ARGMAX``, loops, bit slices, and write-verify on its own.
+``ARGMAX``, loops, bit slices, write-verify on its own, and the event log.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from amaranth.build import Attrs
-from amaranth.hdl import Elaboratable, Module
-from amaranth.lib import wiring
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 
 from ...hw.afe.chained_card import ChainedCard
 from ...hw.geometry import Geometry
-from ..board import Board
-from ..header import connect_card, connect_uart
+from ..board import Afe, Board, Header, Programmer, UsbId
+from ..budget import ICE40_SHAPES, Budget
+from ..carrier import Carrier
+from ..tools import ICE40
 
 CLK_HZ = 12_000_000
 
@@ -32,35 +31,19 @@ PMODS = (
     *("43", "38", "34", "31", "42", "36", "32", "28"),
     *("27", "25", "21", "19", "26", "23", "20", "18"),
 )
-OUTPUTS = Attrs(IO_STANDARD="SB_LVCMOS")
-# The iCE40 can only pull up, so the card pulls its own outputs down: idle, interlock open.
-INPUTS = Attrs(IO_STANDARD="SB_LVCMOS")
-
-
-class Icebreaker(Elaboratable):
-    """The controller between the board's clock, its FTDI serial port and its PMODs.
-
-    Parameters
-    ----------
-    top:
-        The controller: members ``rx``, ``tx`` and ``pins`` (the card's signature).
-    """
-
-    def __init__(self, top: wiring.Component) -> None:
-        self.top: Any = top
-
-    def elaborate(self, platform: Any) -> Module:
-        m = Module()
-        m.submodules.top = top = self.top
-        connect_uart(m, platform, top)
-        connect_card(m, platform, top, PMODS, connector=None, outputs=OUTPUTS, inputs=INPUTS)
-        return m
-
+HEADER = Header(
+    title="PMOD 1A, 1B and 2",
+    positions=PMODS,
+    connector=None,
+    outputs=Attrs(IO_STANDARD="SB_LVCMOS"),
+    # The iCE40 can only pull up, so the card pulls its own outputs down: idle, interlock open.
+    inputs=Attrs(IO_STANDARD="SB_LVCMOS"),
+)
 
 STANDARD = Geometry(
     rows=16,
     columns=16,
-    tiles=1,
+    tiles=32,
     act_width=12,
     acc_width=32,
     program_depth=256,
@@ -76,19 +59,34 @@ STANDARD = Geometry(
     wear=False,
     power=False,
     window=1,
+    log_depth=0,
     compact=True,
 )
 
 ICEBREAKER = Board(
     name="icebreaker",
-    title="iCEBreaker with Lattice iCE40UP5K, array card on its PMODs",
+    title="iCEBreaker with Lattice iCE40UP5K",
+    fpga="iCE40UP5K-SG48",
+    oscillator_hz=CLK_HZ,
     clk_hz=CLK_HZ,
     baud=500_000,
-    standard=STANDARD,
-    largest=STANDARD,
-    front_end=ChainedCard,
+    serial="second channel of its FT2232H",
+    afes={"array_card": Afe(ChainedCard, STANDARD, STANDARD, HEADER)},
+    # iCE40 UltraPlus Family Data Sheet (Lattice FPGA-DS-02008), Table 1.1; its four memories of
+    # 256 Kbit take no part: each has one port.
+    budget=Budget(5280, 5280, 30, ICE40_SHAPES, 8, table_bits=1024),
     platform=ICEBreakerPlatform,
-    connect=Icebreaker,
+    connect=Carrier,
+    toolchain=ICE40,
+    programmers=(
+        Programmer("iceprog", ("-S", "{bitstream}"), ("{bitstream}",)),
+        Programmer(
+            "openFPGALoader",
+            ("-b", "ice40_generic", "{bitstream}"),
+            ("-b", "ice40_generic", "-f", "{bitstream}"),
+        ),
+    ),
+    usb=UsbId(0x0403, 0x6010),
     suffix="bin",
     # An enable of only one or two flip-flops costs less as a multiplexer.
     synth_opts="-dsp -dffe_min_ce_use 3",

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...hw.afe.kinds import FrontEndKind
 from ..output import Json, Reporter, emit, key_table, working
 
 if TYPE_CHECKING:
@@ -46,11 +45,10 @@ def compile_model(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Bundle to write [MODEL's name .ohm].")
     ] = None,
-    afe: Annotated[
-        FrontEndKind,
-        typer.Option(help="Between controller and cells: the card, or cells in the FPGA."),
-    ] = FrontEndKind.ARRAY_CARD,
-    target: Annotated[str, typer.Option(help="Board, or 'simulated': no limit.")] = "ulx3s-85f",
+    target: Annotated[
+        str, typer.Option(help="Board, a Python file with one, or 'simulated': no limit.")
+    ] = "ulx3s-85f",
+    afe: Annotated[str | None, typer.Option(help="Front end [the board's first].")] = None,
     shape: Annotated[
         str | None, typer.Option(help="Of the input, like 1,3,224,224, where it is open.")
     ] = None,
@@ -138,11 +136,12 @@ def compile_model(
         from ...compiler.options import Options
         from ..arrays import blaming, load_array
         from ..steps.compiling import choose_knobs, compile_bundle
-        from ..steps.targets import converters_of, link_baud
+        from ..steps.targets import afe_of, converters_of, link_baud
         from ..steps.targets import target as geometry_of
 
         geometry, clk_hz = geometry_of(target, rows, columns, afe)
         converters = converters_of(target, adc_bits, input_bits, sensing.value)
+        kind = afe_of(target, afe)
         options = Options(
             act_bits=act_bits,
             slices=slices,
@@ -154,6 +153,7 @@ def compile_model(
             wire_ohms=wire_ohms,
             seed=seed,
             clk_hz=clk_hz,
+            afe=kind,
             host=not no_host,
             layers=own,
         )
@@ -164,7 +164,7 @@ def compile_model(
             with blaming(calib):
                 options, converters, search = choose_knobs(
                     model, device, samples, classes, geometry, options, target_drop, reporter,
-                    converters, sizes, afe,
+                    converters, sizes, kind,
                 )  # fmt: skip
         stuck = None if faults is None else load_array(faults)
         with blaming(calib):
@@ -184,7 +184,7 @@ def compile_model(
                 shape=sizes,
                 search=search,
                 baud=link_baud(target),
-                afe=afe,
+                afe=kind,
             )
     emit(as_json, data, key_table(f"Compiled {model.name}", data))
 

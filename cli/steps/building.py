@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ...boards.board import Board, BoardError
-from ...boards.build import BuildReport, build_bitstream
-from ...compiler.bundle import BITSTREAM
-from ...compiler.compiled import Compiled
+from ...boards.board import Board
+from ...boards.build import BuildReport, build_controller, write_plan
+from ...boards.emulated import with_tables
 from ...hw.afe.kinds import FrontEndKind
 from ...hw.geometry import Geometry
 from ..output import Reporter
 
+if TYPE_CHECKING:
+    from ...compiler.compiled import Compiled
 
-def build(compiled: Compiled, board: Board, bundle: Path, reporter: Reporter) -> BuildReport:
+
+def geometry_of(compiled: Compiled, board: Board, bundle: Path) -> Geometry:
+    """The controller that a bundle needs of a board.
+
+    Raises
+    ------
+    BoardError
+        If the bundle is for another clock.
+    """
+    board.require_clock(compiled.options.clk_hz, str(bundle))
+    return compiled.image.geometry
+
+
+def build(
+    compiled: Compiled, board: Board, bundle: Path, reporter: Reporter, afe: str | None = None
+) -> BuildReport:
     """Build the controller that a bundle needs, into the bundle.
+
+    ``afe`` is the front end, by default the board's first.
 
     Raises
     ------
@@ -23,19 +42,17 @@ def build(compiled: Compiled, board: Board, bundle: Path, reporter: Reporter) ->
     BuildError, ToolError
         If it cannot be built.
     """
-    if compiled.afe is FrontEndKind.EMULATED:
-        raise BoardError(
-            f"{bundle} is compiled for an emulated array, board {board.name} is built for a card"
-        )
-    if compiled.options.clk_hz != board.clk_hz:
-        raise BoardError(
-            f"{bundle} is compiled for a clock of {compiled.options.clk_hz} Hz, "
-            f"board {board.name} runs at {board.clk_hz} Hz"
-        )
-    return _build(compiled.image.geometry, board, bundle / BITSTREAM, reporter)
+    from ...compiler.bundle import BITSTREAM  # a standard controller needs no compiler
+
+    geometry = geometry_of(compiled, board, bundle)
+    if compiled.options.afe is FrontEndKind.EMULATED:
+        board, afe = with_tables(board, compiled.tables), FrontEndKind.EMULATED
+    return _build(geometry, board, bundle / BITSTREAM, reporter, afe)
 
 
-def build_standard(board: Board, output: Path, reporter: Reporter) -> BuildReport:
+def build_standard(
+    board: Board, output: Path, reporter: Reporter, afe: str | None = None
+) -> BuildReport:
     """Build a board's standard controller, which takes every bundle that fits it.
 
     Raises
@@ -43,14 +60,32 @@ def build_standard(board: Board, output: Path, reporter: Reporter) -> BuildRepor
     BuildError, ToolError
         If it cannot be built.
     """
-    return _build(board.standard, board, output, reporter)
+    return _build(board.afe(afe).standard, board, output, reporter, afe)
 
 
-def _build(geometry: Geometry, board: Board, folder: Path, reporter: Reporter) -> BuildReport:
-    return build_bitstream(
-        board.controller(geometry),
+def plan(
+    geometry: Geometry, board: Board, folder: Path, reporter: Reporter, afe: str | None = None
+) -> Path:
+    """Write what builds a controller elsewhere, and build nothing; returns the script to run.
+
+    Raises
+    ------
+    BoardError
+        If the board cannot hold it.
+    BuildError
+        If the folder is not empty.
+    """
+    reporter.update(f"build plan for {board.name}")
+    return write_plan(geometry, board, folder, afe=afe)
+
+
+def _build(
+    geometry: Geometry, board: Board, folder: Path, reporter: Reporter, afe: str | None
+) -> BuildReport:
+    return build_controller(
+        geometry,
         board,
         folder,
-        left_out=geometry.left_out,
+        afe=afe,
         progress=lambda stage: reporter.update(f"bitstream for {board.name}: {stage}"),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...boards.catalogue import board
+from ...hw.afe.cards import FRONT_ENDS
 from ...hw.afe.kinds import EMULATED_STEP, FrontEndKind
 from ...hw.geometry import BANKED_DEPTH, BANKED_TILES, Geometry
 from ...sim.converters import Converters, Sensing
@@ -17,10 +18,7 @@ CLK_HZ = 48_000_000
 
 
 def target(
-    name: str,
-    rows: int | None,
-    columns: int | None,
-    afe: FrontEndKind = FrontEndKind.ARRAY_CARD,
+    name: str, rows: int | None, columns: int | None, afe: str | None = None
 ) -> tuple[Geometry, int]:
     """The largest controller of a target, and its clock [Hz].
 
@@ -29,18 +27,18 @@ def target(
     Parameters
     ----------
     name:
-        A board's name, or :data:`SIMULATED`.
+        A board's name or file, or :data:`SIMULATED`.
     rows, columns:
         Lines of a tile; None: those of the board's standard controller.
     afe:
-        What is behind it: an emulated array has lines in pairs, a card has chips of them.
+        Front end of the board; None: its first. ``emulated`` is one of :data:`SIMULATED` too.
 
     Raises
     ------
     BoardError, GeometryError
         If there is no such board, or no such tile.
     """
-    step = EMULATED_STEP if afe is FrontEndKind.EMULATED else Geometry.step
+    step = EMULATED_STEP if afe == FrontEndKind.EMULATED else Geometry.step
     if name == SIMULATED:
         return Geometry(
             step=step,
@@ -54,12 +52,11 @@ def target(
             banks=True,
         ), CLK_HZ
     chosen = board(name)
-    most = chosen.largest
+    standard, most = chosen.afe(afe).standard, chosen.afe(afe).largest
     return replace(
-        chosen.standard,
-        step=min(step, chosen.standard.step),
-        rows=rows or chosen.standard.rows,
-        columns=columns or chosen.standard.columns,
+        standard,
+        rows=rows or standard.rows,
+        columns=columns or standard.columns,
         tiles=most.tiles,
         program_depth=most.program_depth,
         param_depth=most.param_depth,
@@ -79,6 +76,23 @@ def converters_of(name: str, adc_bits: int, input_bits: int, sensing: Sensing) -
     if name != SIMULATED:
         made.require_card()
     return made
+
+
+def afe_of(name: str, afe: str | None = None) -> FrontEndKind:
+    """Front end of a target's controller; the array card where there is no board.
+
+    ``afe`` is its name on the board; None: the board's first.
+
+    Raises
+    ------
+    BoardError
+        If there is no such board.
+    """
+    if afe == FrontEndKind.EMULATED:
+        return FrontEndKind.EMULATED
+    found = None if name == SIMULATED else board(name).afe(afe).front_end
+    kinds = (kind for kind, each in FRONT_ENDS.items() if each is found)
+    return next(kinds, FrontEndKind.ARRAY_CARD)
 
 
 def link_baud(name: str) -> int | None:

@@ -13,5 +13,7 @@ class FrontEndKind(StrEnum):
 
     ARRAY_CARD = "array_card"
     """The card's chips, or those on a board's own connectors that stand for them."""
+    CHAINED_CARD = "chained_card"
+    """The same, their slow lines behind a chain of shift registers."""
     EMULATED = "emulated"
     """Nothing: the cells are in the FPGA."""

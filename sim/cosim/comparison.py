@@ -34,7 +34,8 @@ from ...hw.link.protocol import Info, Space
 from ...hw.profile import quarters
 from ...hw.ranges import RANGE_BITS
 from ..devices import LevelPulses
-from ..engine import NumpyEngine
+from ..engine import EngineError, NumpyEngine
+from ..engine.attempts import AttemptWriter, code_of
 from ..engine.protocol import Host, Trace
 from ..engine.writing import HOST_WORDS, Trains, result_codes
 from .afe import front_end_of, plane_period_of
@@ -85,6 +86,10 @@ class Harness(Protocol):
 
     async def counters(self) -> tuple[int, int]:
         """Present model time and how much of it was skipped, in cycles."""
+        ...
+
+    def stepped(self) -> int:
+        """Clock cycles that were really stepped through so far, those of the reset included."""
         ...
 
     def seconds(self) -> float:
@@ -146,6 +151,7 @@ class Comparison:
         self.pulses = 0
         self.cells = 0
         self.cycles: list[list[int]] = []
+        self.begins: list[int] = []
         self.program_cycles = 0
         self.outputs: list[np.ndarray] = []
         self.results = np.zeros(job.image.geometry.cells, np.int64)
@@ -164,6 +170,7 @@ class Comparison:
             self._report(mismatch, now, skipped),
             np.array(self.outputs, dtype=np.int64),
             self._times(),
+            tuple(self.begins),
         )
 
     async def _run(self) -> None:
@@ -188,7 +195,7 @@ class Comparison:
         await link.write_words(Space.PROFILE, 0, quarters(image.profile))
         await link.run(image.entries["setup"], 0)
 
-        for tile in range(image.tiles) if self.emulated else (job.tile,):
+        for tile in job.programmed:
             await self._program_tile(link, tile, results[tile])
         if not self.emulated:
             self._take_over_tiles()
@@ -226,14 +233,16 @@ class Comparison:
         """
         job, total = self.job, self.job.image.geometry.cells
         space = Space.TARGET if self.reference.registers[Reg.LINE] else Space.LEVEL
-        await link.write_words(space, 0, job.levels[tile].ravel().tolist())
+        if job.image.geometry.verify:
+            await link.write_words(space, 0, job.levels[tile].ravel().tolist())
         if job.image.geometry.wear and self.emulated:
             # The controller has the cycles of one tile; these cells have had none.
             await link.write_words(Space.WEAR, 0, [0] * total)
         limit = RUN_CYCLES / job.clk_hz
 
         def look() -> None:
-            self.progress("program", int(np.count_nonzero(self.array.pulses[tile])), total)
+            done = int(np.count_nonzero(self.array.pulses[list(job.programmed)]))
+            self.progress("program", done, total * len(job.programmed))
 
         look()
         entry, law = job.image.entries.get(f"program/{tile}"), job.device.pulses
@@ -244,7 +253,7 @@ class Comparison:
         elif law is not None:
             found = await self.harness.attend(self._write_tile(link, tile, law, limit), look)
         else:
-            raise Verdict(f"the image has no entry that writes tile {tile}")
+            found = await self.harness.attend(self._attempt_tile(link, tile, limit), look)
         self.cells += total
         # An attempt is a RESET and a SET.
         tries = sum(unpack_result(int(word))[1] for word in found)
@@ -286,6 +295,30 @@ class Comparison:
         except StopIteration as end:
             return end.value
 
+    async def _attempt_tile(self, link: AsyncLinkClient, tile: int, limit: float) -> np.ndarray:
+        """Write a tile as a host, by pulses alone, attempt by attempt; its result words."""
+        job, geometry = self.job, self.job.image.geometry
+        writing = AttemptWriter.of(job.image, job.device, tile, front_end_of(job)).write(
+            job.levels[tile].ravel()
+        )
+        code_at, param_at = len(job.image.code), len(job.image.params)
+        try:
+            attempts = next(writing)
+            while True:
+                codes = list[int]()
+                for program in attempts.programs(geometry, code_at, param_at):
+                    words = np.frombuffer(assemble(program.code), "<u8")
+                    await link.write_words(Space.PARAM, param_at, program.records)
+                    await link.write_words(Space.PROGRAM, code_at, words.tolist())
+                    for start in program.starts:
+                        await link.run(start, 0, limit)
+                        codes.append(code_of(await link.read_words(Space.CELL, 0, program.words)))
+                attempts = writing.send(np.array(codes, np.int64))
+        except StopIteration as end:
+            return end.value
+        except EngineError as error:
+            raise Verdict(str(error)) from error
+
     async def _read_tile(self, link: AsyncLinkClient, tile: int, limit: float) -> np.ndarray:
         await link.run(self.job.image.entries[f"read/{tile}"], 0, limit)
         return result_codes(await link.read_words(Space.CELL, 0, self.job.image.geometry.cells))
@@ -310,7 +343,7 @@ class Comparison:
     def _take_over_tiles(self) -> None:
         """The other tiles start from the reference's state; then a fault may be planted."""
         for tile in range(self.job.image.tiles):
-            if tile != self.job.tile:
+            if tile not in self.job.programmed:
                 self.array.copy_tile(self.reference_array, tile)
         if self.job.fault is Fault.CONDUCTANCE:
             # A cell that the first sample drives, and a bit large enough to be a conductance.
@@ -321,6 +354,7 @@ class Comparison:
     async def _infer(self, link: AsyncLinkClient, sample: int, expected: Trace) -> None:
         """Run one sample, with the host between its runs, and compare every layer."""
         job, image = self.job, self.job.image
+        self.begins.append(self.harness.stepped())
         await self._write(link, image.input, job.samples[sample])
         self.cycles.append([])
         await self._run_entry(link, "infer", sample)

@@ -53,6 +53,8 @@ class Job:
         Clock cycles of a bit on the link; no cable limits it here.
     tile : int
         The tile that the RTL programs itself, cell by cell.
+    every_tile : bool
+        It programs all of them, not only that one.
     fault : Fault or None
         Fault to plant.
     jump : bool
@@ -77,6 +79,7 @@ class Job:
     clk_hz: int
     bit_cycles: int = 4
     tile: int = 0
+    every_tile: bool = False
     fault: Fault | None = None
     jump: bool = True
     stuck: tuple[tuple[int, float], ...] = ()
@@ -94,6 +97,12 @@ class Job:
             raise DeviceError("fault 'settling' is one of the array card: here nothing settles")
         if self.wires is not None or self.stuck:
             raise DeviceError("an emulated array has neither lines with resistance nor stuck cells")
+
+    @property
+    def programmed(self) -> tuple[int, ...]:
+        """Tiles that the RTL programs."""
+        every = self.every_tile or self.afe is FrontEndKind.EMULATED
+        return tuple(range(self.image.tiles)) if every else (self.tile,)
 
     def array(self) -> SimulatedArray:
         """The cells as made, with those that are stuck."""
@@ -123,6 +132,7 @@ class Job:
             "bit_cycles": self.bit_cycles,
             "converters": asdict(self.converters),
             "tile": self.tile,
+            "every_tile": self.every_tile,
             "fault": self.fault,
             "jump": self.jump,
             "stuck": self.stuck,
@@ -169,6 +179,7 @@ class Job:
                 bit_cycles=document["bit_cycles"],
                 converters=_converters(document["converters"]),
                 tile=document["tile"],
+                every_tile=document["every_tile"],
                 fault=Fault(document["fault"]) if document["fault"] else None,
                 jump=document["jump"],
                 stuck=tuple((cell, siemens) for cell, siemens in document["stuck"]),
@@ -293,8 +304,12 @@ class Cosimulation:
         (samples that ran to their end, outputs).
     times :
         What it took.
+    begins :
+        Stepped clock cycles, counted from the start of the simulation, at which each
+        sample that was run began.
     """
 
     report: CosimReport
     output: np.ndarray
     times: Times = Times()
+    begins: tuple[int, ...] = ()

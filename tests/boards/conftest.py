@@ -70,6 +70,7 @@ class FakeTools:
     def __init__(self, report: str | None = None, fails: str | None = None) -> None:
         self.report = REPORT.read_text() if report is None else report
         self.fails = fails
+        self.unrouted: tuple[str, ...] = ()
         self.version = "1"
         self.ran: list[str] = []
 
@@ -84,6 +85,9 @@ class FakeTools:
             return 1
         if command[0] == "yosys":
             (folder / "top.json").write_text(json.dumps(self.netlist))
+        if "--seed" in command and command[command.index("--seed") + 1] in self.unrouted:
+            log.write_text("ERROR: Routing design failed.\n")
+            return 1
         if command[0].startswith("nextpnr-"):
             (folder / command[command.index("--report") + 1]).write_text(self.report)
         if command[0] == "ecppack":

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,15 +96,25 @@ def test_key_does_not_depend_on_the_run(small_top: Any) -> None:
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_too_slow_is_an_error_with_the_slack(build: Any, fake_tools: Any, again: bool) -> None:
+def test_too_slow_is_an_error_with_slack_and_path(
+    build: Any, fake_tools: Any, tmp_path: Path, again: bool
+) -> None:
     raw = json.loads(fake_tools().report)
     (name,) = raw["fmax"]
     raw["fmax"][name] = {"achieved": 40.0, "constraint": 48.0}
     tools = fake_tools(report=json.dumps(raw))
     for _ in range(1 + again):
-        with pytest.raises(BuildError, match=r"40.00 MHz, 48.00 MHz is needed \(slack -4.17 ns\)"):
+        with pytest.raises(
+            BuildError, match=r"40.00 MHz, 48.00 MHz is needed \(slack -4.17 ns\)"
+        ) as said:
             build(tools)
+        assert "the slowest path is from top.c to top.c, 0.53 ns of logic" in str(said.value)
     assert len(tools.ran) == 3
+    written = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert written["bitstream"] is None and written["fmax_mhz"] == 40.0
+    assert written["critical_path"]["steps"] == [
+        {"kind": "clk-to-q", "ns": pytest.approx(0.525), "to": "top.c_TRELLIS_FF_Q_5.Q"}
+    ]
 
 
 def test_failed_tool_names_its_error_and_leaves_its_log(
@@ -119,6 +130,42 @@ def test_failed_tool_names_its_error_and_leaves_its_log(
     assert not build(fake_tools()).cached
 
 
+def test_a_placement_that_cannot_be_routed_is_followed_by_another(
+    build: Any, fake_tools: Any
+) -> None:
+    tools = fake_tools()
+    tools.unrouted = ("1", "2")
+    assert build(tools).path is not None
+    assert tools.ran == ["yosys", *["nextpnr-ecp5"] * 3, "ecppack"]
+    tools.unrouted = ("1", "2", "3", "4")
+    with pytest.raises(BuildError, match="place and route failed .*Routing design failed"):
+        build(tools, start=3)
+    assert tools.ran[-4:] == ["nextpnr-ecp5"] * 4
+
+
+def test_more_cells_than_the_fpga_has_are_refused_before_they_are_placed(
+    build: Any, fake_tools: Any, tmp_path: Path
+) -> None:
+    tools = fake_tools()
+    cells = {f"top.memory.{number}": {"type": "DP16KD"} for number in range(209)}
+    tools.netlist = {"modules": {"top": {"cells": cells}}}
+    with pytest.raises(BuildError, match="has 208 block RAMs, synthesis has made 209, by block in"):
+        build(tools)
+    assert tools.ran == ["yosys"]
+    counts = json.loads((tmp_path / "out" / "blocks.json").read_text())
+    assert counts["memory"]["block_rams"] == 209
+
+
+def test_what_a_board_does_to_its_bitstream(
+    small_top: Any, fake_tools: Any, tmp_path: Path
+) -> None:
+    board = replace(ULX3S, finish=lambda raw: raw + b"!")
+    report = build_bitstream(
+        small_top(), board, tmp_path / "out", runner=fake_tools(), cache=tmp_path / "cache"
+    )
+    assert report.path is not None and report.path.read_bytes() == b"bits!"
+
+
 def test_broken_report_is_refused(build: Any, fake_tools: Any, tmp_path: Path) -> None:
     with pytest.raises(ReportError):
         build(fake_tools(report="{}"))
@@ -127,6 +174,7 @@ def test_broken_report_is_refused(build: Any, fake_tools: Any, tmp_path: Path) -
 
 def test_real_tools(small_top: Any, tmp_path: Path) -> None:
     report = build_bitstream(small_top(), ULX3S, tmp_path / "out", cache=tmp_path / "cache")
+    assert report.path is not None
     assert report.path.stat().st_size > 10_000
     assert report.fmax_mhz > report.required_mhz == pytest.approx(48, rel=1e-3)
     used = {name: cell.used for name, cell in report.place.utilisation.items()}

@@ -36,12 +36,12 @@ def test_several_boards_in_one_command(
         def as_dict(self) -> dict[str, object]:
             return {"board": self.name}
 
-    def fake(top: Any, board: Any, folder: Path, *, left_out: Any, progress: Any) -> Report:
-        assert folder == tmp_path and top.geometry == board.standard
-        built.append((board.name, left_out))
+    def fake(geometry: Any, board: Any, folder: Path, *, afe: Any, progress: Any) -> Report:
+        assert folder == tmp_path and geometry == board.standard and afe is None
+        built.append((board.name, geometry.left_out))
         return Report(board.name)
 
-    monkeypatch.setattr("ohmloom.cli.steps.building.build_bitstream", fake)
+    monkeypatch.setattr("ohmloom.cli.steps.building.build_controller", fake)
     boards = ("--board", "ulx3s_85f", "--board", "icebreaker")
     data = command("bitstream", *boards, "--out", tmp_path, "--json").data
     assert list(data["bitstreams"]) == ["ulx3s-85f", "icebreaker"]
@@ -61,7 +61,7 @@ def test_a_bundle_that_needs_the_host_says_so(
     def fake(*arguments: Any, **more: Any) -> Report:
         return Report()
 
-    monkeypatch.setattr("ohmloom.cli.steps.building.build_bitstream", fake)
+    monkeypatch.setattr("ohmloom.cli.steps.building.build_controller", fake)
     path = tmp_path / "softmax.ohm"
     calib = digits / "calib_x.npy"
     made = command("compile", softmax, "--device", "ideal", "--calib", calib, "-o", path)
@@ -70,6 +70,40 @@ def test_a_bundle_that_needs_the_host_says_so(
     assert told == (
         "an inference needs the host, which runs host/0, host/1 between the runs of the board"
     )
+
+
+def test_a_front_end_that_the_board_has_not(command: Any) -> None:
+    result = command("bitstream", "--board", "icebreaker", "--afe", "pmod")
+    assert result.code == 2
+    assert "board icebreaker has no front end 'pmod', it has: array_card" in result.sentence
+
+
+def test_plan_is_written_and_nothing_is_built(command: Any, tmp_path: Path) -> None:
+    plan = tmp_path / "plan"
+    asked = ("bitstream", "--board", "ulx3s-85f", "--afe", "pmod", "--plan", plan)
+    data = command(*asked, "--json").data
+    script = Path(data["script"])
+    assert script.parent == plan and "nextpnr-ecp5" in script.read_text()
+    assert "PmodCard" not in data and (plan / "top.il").stat().st_size > 100_000
+    assert "top.lpf" in {path.name for path in plan.iterdir()}
+    again = command(*asked)
+    assert again.code == 2 and "is not empty" in again.sentence
+
+
+def test_a_board_of_the_users_own(command: Any, tmp_path: Path) -> None:
+    path = tmp_path / "my_board.py"
+    path.write_text(
+        "from dataclasses import replace\n"
+        "from ohmloom.boards.catalogue import board\n"
+        "BOARDS = (replace(board('ulx3s-85f'), name='mine', seed=7),)\n"
+    )
+    plan = tmp_path / "plan"
+    data = command("bitstream", "--board", path, "--plan", plan, "--json").data
+    assert data["board"] == "mine"
+    assert "--seed 7" in Path(data["script"]).read_text()
+    path.with_name("none.py").write_text("BOARDS = ()\n")
+    refused = command("bitstream", "--board", path.with_name("none.py"))
+    assert refused.code == 2 and "BOARDS is empty" in refused.sentence
 
 
 @pytest.mark.slow
