@@ -39,8 +39,8 @@ def identify(client: LinkClient, compiled: Compiled) -> Info:
 
 def front_end_of(compiled: Compiled) -> str:
     """The front end that a bundle's controller says it has."""
-    if compiled.afe is FrontEndKind.EMULATED:
+    if compiled.options.afe is FrontEndKind.EMULATED:
         name = f"{Emulated.__name__} {compiled.tables.digest}"
     else:
-        name = FRONT_ENDS[compiled.afe].__name__
+        name = FRONT_ENDS[compiled.options.afe].__name__
     return name[:FRONT_END_BYTES]

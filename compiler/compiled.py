@@ -8,7 +8,6 @@ from functools import cached_property
 
 import numpy as np
 
-from ..hw.afe.kinds import FrontEndKind
 from ..hw.emulated_tables import EmulatedTables
 from ..hw.image import Image
 from ..sim.converters import Converters
@@ -107,11 +106,6 @@ class Compiled:
     ranges: tuple[int, ...]
     golden: Golden
     host: tuple[HostStep, ...] = ()
-
-    @property
-    def afe(self) -> FrontEndKind:
-        """What is between controller and cells: the device says whether it is an emulated one."""
-        return FrontEndKind.EMULATED if self.device.emulated else self.options.afe
 
     @cached_property
     def tables(self) -> EmulatedTables:

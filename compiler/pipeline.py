@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..hw.afe.kinds import FrontEndKind
 from ..hw.geometry import Geometry
 from ..hw.isa import Op
 from ..sim.converters import ConverterError, Converters
@@ -145,7 +146,7 @@ def compile_network(
         raise TargetError(
             f"{device.name} has no mode that holds weight levels: no network fits on it"
         )
-    if device.emulated:
+    if options.afe is FrontEndKind.EMULATED:
         _check_emulated(device, options, converters, faults)
     network, x = source.network, source.x
     _check_layers(network, options)
@@ -251,6 +252,8 @@ def _check_emulated(
     """Refuse what an emulated array does not have."""
     if options.wires is not None or faults is not None:
         raise TargetError("an emulated array has neither lines with resistance nor stuck cells")
+    if not device.emulated:
+        raise TargetError(f"{device.name} is no device of an emulated array")
     try:
         emulated_tables(device, converters, options.seed)
     except ConverterError as error:

@@ -136,13 +136,13 @@ def predict(compiled: Compiled, adc: AdcPart = ad7606c.PART) -> dict[str, Any] |
 
 
 def front_end_of(compiled: Compiled, adc: AdcPart = ad7606c.PART) -> FrontEndCycles | None:
-    """The front end's cycles; None where no array card is for the network's controller."""
-    geometry, clk_hz = compiled.image.geometry, compiled.options.clk_hz
-    if compiled.afe is FrontEndKind.EMULATED:
-        return emulated.front_end_cycles(geometry, clk_hz, compiled.tables)
+    """The front end's cycles; None where no card is for the network's controller."""
+    options, geometry = compiled.options, compiled.image.geometry
+    if options.afe is FrontEndKind.EMULATED:
+        return emulated.front_end_cycles(geometry, options.clk_hz, compiled.tables)
     try:
         compiled.converters.require_card()
-        return front_end_cycles(compiled.afe, geometry, clk_hz, adc)
+        return front_end_cycles(options.afe, geometry, options.clk_hz, adc)
     except ValueError:
         return None
 
@@ -162,7 +162,7 @@ def energy_report(
     None where no array card is for the controller, or none is there. Without ``cells`` the
     golden inputs say what the cells take.
     """
-    if compiled.afe is FrontEndKind.EMULATED:
+    if compiled.options.afe is FrontEndKind.EMULATED:
         return None
     cycles, front_end = predict(compiled, adc), front_end_of(compiled, adc)
     if cycles is None or front_end is None:
@@ -173,7 +173,8 @@ def energy_report(
 
 
 def _consumers(compiled: Compiled, adc: AdcPart) -> tuple[Consumer, ...]:
-    card = () if compiled.device.emulated else consumers(compiled.image.geometry, adc)
+    emulates = compiled.options.afe is FrontEndKind.EMULATED
+    card = () if emulates else consumers(compiled.image.geometry, adc)
     return (*card, controller(compiled.options.clk_hz))
 
 

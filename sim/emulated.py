@@ -116,7 +116,7 @@ def emulated_tables(device: Device, converters: Converters, seed: int) -> Emulat
             f"an ADC of {converters.adc_bits} bits, an emulated array has {ADC_BITS}"
         )
     p: Any = device.mode(device.programmable.mode).p
-    law, pulses = emulated.law(p), p.pulses
+    law, pulses = p.law, p.pulses
     codes = np.arange(1 << VARIANCE_BITS) * emulated.VARIANCE_STEP
     gains = []
     for tia_range in range(RANGES):

@@ -25,11 +25,13 @@ from amaranth_boards.ulx3s import (
 )
 
 from ...hw.afe.array_card import ArrayCard
+from ...hw.afe.kinds import EMULATED_STEP
 from ...hw.afe.pmod import MAX_LINES, STEP, PmodCard
-from ...hw.geometry import Geometry
+from ...hw.geometry import MOST_LINES, Geometry
 from ..board import Afe, Board, Header, Programmer, UsbId
 from ..carrier import Carrier, Ecp5Clock
 from ..ecp5 import BUDGETS
+from ..emulated import emulated_afe
 from ..tools import ECP5
 
 OSCILLATOR_HZ = 25_000_000
@@ -60,9 +62,13 @@ LARGEST_PMOD = replace(
 
 
 def ulx3s(
-    size: str, platform: Callable[[], LatticeECP5Platform], standard: Geometry, largest: Geometry
+    size: str,
+    platform: Callable[[], LatticeECP5Platform],
+    standard: Geometry,
+    largest: Geometry,
+    **others: Afe,
 ) -> Board:
-    """The ULX3S with one of the FPGAs that it is sold with."""
+    """The ULX3S with one of the FPGAs that it is sold with, and what else that has room for."""
     return Board(
         name=f"ulx3s-{size.lower()}",
         title=f"ULX3S with Lattice ECP5-{size}",
@@ -74,6 +80,7 @@ def ulx3s(
         afes={
             "array_card": Afe(ArrayCard, standard, largest, HEADER),
             "pmod": Afe(PmodCard, PMOD, LARGEST_PMOD, HEADER),
+            **others,
         },
         budget=BUDGETS[size],
         platform=platform,
@@ -116,7 +123,17 @@ SMALL = replace(LARGEST, program_depth=2048, param_depth=2048, act_depth=4096)
 # The whole controller has more tables than the data sheet promises of a 12F.
 COMPACT = Geometry(rows=16, columns=16, tiles=64, compact=True)
 
-ULX3S_85F = ulx3s("85F", ULX3S_85F_Platform, STANDARD, LARGEST)
+# The cells of a perceptron 784-100-10, 159,040, in 156 of the block RAMs.
+EMULATED = Geometry(rows=112, columns=20, tiles=72, step=EMULATED_STEP)
+# No pins bound the lines; whether all of it fits together is for the block RAMs to say.
+LARGEST_EMULATED = replace(
+    LARGEST, rows=MOST_LINES // 2 * 2, columns=MOST_LINES // 2 * 2, step=EMULATED_STEP,
+    passive=False,
+)  # fmt: skip
+
+ULX3S_85F = ulx3s(
+    "85F", ULX3S_85F_Platform, STANDARD, LARGEST, emulated=emulated_afe(EMULATED, LARGEST_EMULATED)
+)
 ULX3S_45F = ulx3s("45F", ULX3S_45F_Platform, STANDARD, MIDDLE)
 ULX3S_25F = ulx3s("25F", ULX3S_25F_Platform, STANDARD, MIDDLE)
 ULX3S_12F = ulx3s("12F", ULX3S_12F_Platform, COMPACT, SMALL)

@@ -141,6 +141,7 @@ def compile_model(
 
         geometry, clk_hz = geometry_of(target, rows, columns, afe)
         converters = converters_of(target, adc_bits, input_bits, sensing.value)
+        kind = afe_of(target, afe)
         options = Options(
             act_bits=act_bits,
             slices=slices,
@@ -152,7 +153,7 @@ def compile_model(
             wire_ohms=wire_ohms,
             seed=seed,
             clk_hz=clk_hz,
-            afe=afe_of(target, afe),
+            afe=kind,
             host=not no_host,
             layers=own,
         )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from ...boards.board import Board
 from ...boards.build import BuildReport, build_controller, write_plan
+from ...boards.emulated import with_tables
+from ...hw.afe.kinds import FrontEndKind
 from ...hw.geometry import Geometry
 from ..output import Reporter
 
@@ -43,6 +45,8 @@ def build(
     from ...compiler.bundle import BITSTREAM  # a standard controller needs no compiler
 
     geometry = geometry_of(compiled, board, bundle)
+    if compiled.options.afe is FrontEndKind.EMULATED:
+        board, afe = with_tables(board, compiled.tables), FrontEndKind.EMULATED
     return _build(geometry, board, bundle / BITSTREAM, reporter, afe)
 
 

@@ -88,7 +88,7 @@ def cosimulate(
         fault=fault,
         stuck=stuck,
         wires=compiled.options.wires,
-        afe=compiled.afe,
+        afe=compiled.options.afe,
     )
     if board is not None:  # as on it, to which the netlist's serial line is made
         job = replace(job, bit_cycles=board.clk_hz // board.baud)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ...boards.catalogue import board
 from ...hw.afe.cards import FRONT_ENDS
-from ...hw.afe.kinds import FrontEndKind
+from ...hw.afe.kinds import EMULATED_STEP, FrontEndKind
 from ...hw.geometry import BANKED_DEPTH, BANKED_TILES, Geometry
 from ...sim.converters import Converters, Sensing
 
@@ -31,15 +31,17 @@ def target(
     rows, columns:
         Lines of a tile; None: those of the board's standard controller.
     afe:
-        Front end of the board; None: its first.
+        Front end of the board; None: its first. ``emulated`` is one of :data:`SIMULATED` too.
 
     Raises
     ------
     BoardError, GeometryError
         If there is no such board, or no such tile.
     """
+    step = EMULATED_STEP if afe == FrontEndKind.EMULATED else Geometry.step
     if name == SIMULATED:
         return Geometry(
+            step=step,
             rows=rows or 32,
             columns=columns or 32,
             tiles=BANKED_TILES,
@@ -77,12 +79,9 @@ def converters_of(name: str, adc_bits: int, input_bits: int, sensing: Sensing) -
 
 
 def afe_of(name: str, afe: str | None = None) -> FrontEndKind:
-    """Kind of a target's front end; the array card where there is no board.
+    """Front end of a target's controller; the array card where there is no board.
 
-    Parameters
-    ----------
-    name, afe:
-        As of :func:`target`.
+    ``afe`` is its name on the board; None: the board's first.
 
     Raises
     ------

@@ -22,7 +22,7 @@ from ..cycles import FrontEndCycles
 from ..emulated_array import GATE_BITS, EmulatedArray
 from ..emulated_cycles import EmulatedCycles
 from ..emulated_lines import EmulatedLines
-from ..emulated_tables import EmulatedTables, pulse_cycles
+from ..emulated_tables import CELL_BITS, GAIN, RANGES, EmulatedTables, pulse_cycles
 from ..geometry import Geometry, GeometryError
 from ..isa import Dac
 from ..modes.warden import WEIGHING_CYCLES
@@ -35,9 +35,9 @@ from .interface import (
     PlaneStep,
     TimerChannel,
 )
+from .kinds import EMULATED_STEP
 
 ZERO_CODE = 0x8000
-STEP = 2
 
 
 def plane_period_cycles(geometry: Geometry, tables: EmulatedTables) -> dict[PlaneStep, int]:
@@ -83,6 +83,17 @@ def front_end_cycles(geometry: Geometry, clk_hz: int, tables: EmulatedTables) ->
     )
 
 
+def memories(geometry: Geometry) -> dict[str, tuple[int, int]]:
+    """Bits of a word and number of words of its memories, by their names."""
+    lines = 2 * max(geometry.rows, geometry.columns)
+    return {
+        "cells": (CELL_BITS, geometry.tiles * geometry.cells),
+        "table": (CELL_BITS, GAIN + 2 * RANGES),
+        "deviates": (CELL_BITS, 1 << 10),
+        **{name: (2, lines) for name in ("rows", "columns", "gates")},
+    }
+
+
 class Emulated(wiring.Component):
     """Front-end provider of an emulated array. It has no pins.
 
@@ -116,7 +127,7 @@ class Emulated(wiring.Component):
     def __init__(self, geometry: Geometry, clk_hz: int, tables: EmulatedTables) -> None:
         if clk_hz <= 0:
             raise ValueError(f"a clock of {clk_hz} Hz is not positive")
-        geometry.require_step(STEP, "the emulated array")
+        geometry.require_step(EMULATED_STEP, "the emulated array")
         if geometry.passive:
             raise GeometryError("passive = True: the cells of an emulated array have transistors")
         self.geometry = geometry

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+EMULATED_STEP = 2
+"""Lines of an emulated array come in pairs, since columns do."""
+
 
 class FrontEndKind(StrEnum):
     """What is between the controller and the cells."""

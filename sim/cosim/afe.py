@@ -8,14 +8,15 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ...hw.afe import emulated
-from ...hw.afe.cards import FRONT_ENDS, front_end_cycles, plane_period_cycles
+from ...hw.afe import cards, emulated
+from ...hw.afe.cards import FRONT_ENDS
 from ...hw.afe.interface import PlaneStep
 from ...hw.afe.kinds import FrontEndKind
 from ...hw.cycles import FrontEndCycles
 from ...hw.emulated_tables import EmulatedTables
 from ...hw.geometry import Geometry
 from ...hw.top import Top
+from ..devices import DeviceError
 from ..emulated import emulated_tables
 from .bench import Bench
 from .fault import Fault
@@ -65,12 +66,14 @@ AnyBench = Bench | EmulatedBench
 def bench_of(job: Job, *, gates: bool = False) -> AnyBench:
     """What a job simulates, not elaborated; with ``gates`` a netlist in the RTL's place.
 
-    A planted fault is included where it is in the gateware.
+    A fault that is to be planted in an emulated array is.
     """
     geometry, baud = job.image.geometry, job.clk_hz // job.bit_cycles
-    if job.afe is FrontEndKind.EMULATED:
-        return EmulatedBench(geometry, job.clk_hz, baud, _planted(tables_of(job), job.fault))
-    return Bench(geometry, job.clk_hz, baud, FRONT_ENDS[job.afe], job.adc, gates)
+    if job.afe is not FrontEndKind.EMULATED:
+        return Bench(geometry, job.clk_hz, baud, FRONT_ENDS[job.afe], job.adc, gates)
+    if gates:
+        raise DeviceError("gates are simulated behind a card's chips, not with an emulated array")
+    return EmulatedBench(geometry, job.clk_hz, baud, _planted(tables_of(job), job.fault))
 
 
 def tables_of(job: Job) -> EmulatedTables:
@@ -99,11 +102,11 @@ def front_end_of(job: Job) -> FrontEndCycles:
     """
     if job.afe is FrontEndKind.EMULATED:
         return emulated.front_end_cycles(job.image.geometry, job.clk_hz, tables_of(job))
-    return front_end_cycles(job.afe, job.image.geometry, job.clk_hz, job.adc)
+    return cards.front_end_cycles(job.afe, job.image.geometry, job.clk_hz, job.adc)
 
 
 def plane_period_of(job: Job, tia_range: int) -> dict[PlaneStep, int]:
     """Cycles of each step of a plane."""
     if job.afe is FrontEndKind.EMULATED:
         return emulated.plane_period_cycles(job.image.geometry, tables_of(job))
-    return plane_period_cycles(job.afe, job.image.geometry, job.clk_hz, tia_range, job.adc)
+    return cards.plane_period_cycles(job.afe, job.image.geometry, job.clk_hz, tia_range, job.adc)

@@ -9,7 +9,7 @@ count of SETs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from typing import Annotated
 
 import numpy as np
@@ -55,12 +55,6 @@ class Gate(Section):
     lsb: Annotated[Quantity, unit("V"), POSITIVE]
 
 
-class Parameters(icc_line.Parameters):
-    """The sections of a mode of this family."""
-
-    gate: Gate
-
-
 @dataclass(frozen=True)
 class Law:
     """A mode's integers.
@@ -84,20 +78,24 @@ class Law:
     made: int
 
 
-def law(p: Parameters) -> Law:
-    """The integers of a mode.
+class Parameters(icc_line.Parameters):
+    """The sections of a mode of this family."""
 
-    Raises
-    ------
-    DeviceError
-        If they do not fit the emulated array.
-    """
-    return _law(p.model_dump_json())
+    gate: Gate
+
+    @cached_property
+    def law(self) -> Law:
+        """Its integers.
+
+        Raises
+        ------
+        DeviceError
+            If they do not fit the emulated array.
+        """
+        return _law(self)
 
 
-@lru_cache(maxsize=16)
-def _law(document: str) -> Law:
-    p = Parameters.model_validate_json(document)
+def _law(p: Parameters) -> Law:
     g_lsb, one = _g_lsb(p), float(1 << FRACTION_BITS)
     fine = one * float(1 << exponent(p))
     first, points = gates(p)
@@ -188,7 +186,7 @@ def pristine(p: Parameters, draws: Draws, shape: tuple[int, ...]) -> CellState:
 def enter(p: Parameters, state: CellState, draws: Draws) -> CellState:
     """The state as made."""
     zero = np.zeros(state.shape)
-    return state.with_(g=np.full(state.shape, law(p).made * _g_lsb(p)), w=zero, s=zero, q=zero)
+    return state.with_(g=np.full(state.shape, p.law.made * _g_lsb(p)), w=zero, s=zero, q=zero)
 
 
 def refuse(p: Parameters, state: CellState, stress: Stress) -> None:
@@ -210,7 +208,7 @@ def drive(p: Parameters, state: CellState, stress: Stress, draws: Draws) -> Cell
     moved = sets | resets
     if not moved.any():
         return state
-    known, g_lsb = law(p), _g_lsb(p)
+    known, g_lsb = p.law, _g_lsb(p)
     code = np.rint(state.g[moved] / g_lsb)
     words = word(code, state.cycles[moved])
     z = draw_normal(draws.seed, Domain.PULSE, draws.cells[moved], words, 0)
@@ -259,5 +257,5 @@ def programming(p: Parameters, levels: FloatArray) -> Programming:
     DeviceError
         If a level needs an I_cc outside the line's range, or the integers do not fit.
     """
-    law(p)
+    _ = p.law
     return icc_line.programming(p, levels)

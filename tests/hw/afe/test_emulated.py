@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ohmloom.hw import emulated_tables
-from ohmloom.hw.afe.emulated import Emulated
+from ohmloom.hw.afe.emulated import Emulated, memories
 from ohmloom.hw.afe.interface import SwitchGroup
 from ohmloom.hw.geometry import Geometry, GeometryError
 from ohmloom.hw.isa import Dac
@@ -365,6 +365,15 @@ def test_gateware_and_device_have_the_same_formats():
     assert emulated_tables.POINTS == family.SEGMENTS_MAX
     for name in ("CODE_BITS", "COUNT_BITS", "POINT_BITS", "FRACTION_BITS"):
         assert getattr(emulated_tables, name) == getattr(family, name)
+
+
+def test_the_memories_are_those_that_it_has():
+    geometry = small(8, 6, 3)
+    afe = Emulated(geometry, CLK_HZ, tables_of(DEVICE, CARD, SEED))
+    sizes = memories(geometry)
+    assert sizes["cells"] == (16, afe.array.cells) == (16, 144)
+    assert sizes["table"] == (16, len(afe.tables.words()))
+    assert sizes["deviates"] == (16, len(afe.tables.deviates) - 1)
 
 
 def test_its_name_tells_tables_apart():
