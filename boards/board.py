@@ -220,6 +220,20 @@ class Board:
         front_end = self.afe(afe).front_end(geometry, self.clk_hz)
         return Top(geometry, self.clk_hz, self.baud, front_end)
 
+    def require_clock(self, clk_hz: int, what: str = "the bundle") -> None:
+        """Refuse what has been compiled for another clock [Hz].
+
+        Raises
+        ------
+        BoardError
+            With both of them.
+        """
+        if clk_hz != self.clk_hz:
+            raise BoardError(
+                f"{what} is compiled for a clock of {clk_hz} Hz, "
+                f"board {self.name} runs at {self.clk_hz} Hz"
+            )
+
     def check(self, geometry: Geometry, afe: str | None = None) -> None:
         """Refuse a geometry that is larger than the board can hold with that front end.
 

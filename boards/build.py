@@ -300,12 +300,9 @@ def prepare(top: wiring.Component, board: Board, afe: str | None = None) -> Buil
         If the board's platform does not make a build plan.
     """
     platform = board.platform()
-    script = [OPEN_COLLISIONS] if YOSYS.name in board.toolchain else []
-    if board.techmap:
-        # Not as Verilog: that would become a part of the design.
-        name = f"{board.techmap.stem}.map"
-        platform.add_file(name, board.techmap.read_text())
-        script += [*BEFORE_TECHMAP, f"techmap -map {name}"]
+    script, files = before_synthesis(board)
+    for name, text in files.items():
+        platform.add_file(name, text)
     plan = platform.prepare(
         board.connect(top, board.afe(afe).header),
         NAME,
@@ -319,6 +316,18 @@ def prepare(top: wiring.Component, board: Board, afe: str | None = None) -> Buil
     if not isinstance(plan, BuildPlan):
         raise BuildError(f"the platform of {board.name} makes no build plan")
     return plan
+
+
+def before_synthesis(board: Board) -> tuple[list[str], dict[str, str]]:
+    """What Yosys does to a design before its synthesis, and the files that it takes for that."""
+    script = [OPEN_COLLISIONS] if YOSYS.name in board.toolchain else []
+    files = dict[str, str]()
+    if board.techmap:
+        # Not as Verilog: that would become a part of the design.
+        name = f"{board.techmap.stem}.map"
+        files[name] = board.techmap.read_text()
+        script += [*BEFORE_TECHMAP, f"techmap -map {name}"]
+    return script, files
 
 
 def plan_commands(plan: BuildPlan) -> list[list[str]]:
@@ -369,7 +378,7 @@ def _build(
                         f"{total.flip_flops} flip-flops, by block in {where}"
                     )
                 raise BuildError(
-                    f"{stage} failed with exit code {code}: {_reason(said)} (see {kept}){size}"
+                    f"{stage} failed with exit code {code}: {reason(said)} (see {kept}){size}"
                 )
             if command[0] == YOSYS.name:
                 _require_room(plan, folder, board, out_dir)
@@ -432,7 +441,7 @@ def _product(board: Board) -> str:
     return f"{NAME}.{board.suffix}"
 
 
-def _reason(said: Path) -> str:
+def reason(said: Path) -> str:
     """The line of a tool's output that says what went wrong: the last error, or the last line."""
     lines = [line.strip() for line in said.read_text(errors="replace").splitlines()]
     errors = [line for line in lines if line.startswith("ERROR")]

@@ -13,7 +13,7 @@ GW1NR_9 = Budget(luts=8640, flip_flops=6480, block_rams=26, shapes=GOWIN_SHAPES,
 """GW1NR series of FPGA Products Data Sheet (Gowin DS117), Table 1-1."""
 
 
-class ApiculaPlatform(GowinPlatform):
+class ApiculaPlatform(GowinPlatform):  # pyright: ignore[reportGeneralTypeIssues]
     """A Gowin platform whose build plan is that of the open tools of today.
 
     The design's netlist is ``NAME.json``, as with the other vendors' platforms.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import Protocol
 
 from ..hw.image import Image
@@ -48,6 +49,13 @@ __all__ = [
 ]
 
 
+REPLY_WEIGHT = 0.2
+"""Of the last reply in the mean of the time that replies take."""
+REPLY_TIMES, REPLY_LEAST_S = 4.0, 0.01
+"""A request is sent again after so many times that mean, and so long at least: later than most
+replies, and one that was late is no harm, because nothing is executed twice."""
+
+
 class Transport(Protocol):
     """A byte pipe to the controller: a serial port, a pseudo-terminal, a socket."""
 
@@ -63,7 +71,8 @@ class Transport(Protocol):
 class LinkClient:
     """Requests to one controller; resends on its own, never executes twice.
 
-    Start with :meth:`ping`. Every method raises :class:`LinkTimeout` when
+    How long it waits before it sends again goes by how long replies take. Start with
+    :meth:`ping`. Every method raises :class:`LinkTimeout` when
     nothing answers and :class:`LinkRefused` when the controller says no.
 
     Parameters
@@ -71,14 +80,15 @@ class LinkClient:
     transport : Transport
         The byte pipe.
     timeout : float
-        Seconds to wait for a reply before the request is sent again.
+        Longest wait for a reply before the request is sent again [s].
     tries : int
-        How often a request is sent at most.
+        How often a request is sent at most with that wait.
     """
 
     def __init__(self, transport: Transport, timeout: float = 0.5, tries: int = 5) -> None:
         self.transport = transport
         self.exchanges = Exchanges(timeout, tries)
+        self._reply_s: float | None = None
 
     def ping(self) -> Info:
         """What the controller says of itself; it forgets the requests of an older host."""
@@ -128,8 +138,18 @@ class LinkClient:
         try:
             step = next(exchange)
             while True:
+                begun = monotonic()
                 if step.send:
                     self.transport.write(step.send)
-                step = exchange.send(self.transport.read(step.timeout))
+                received = self.transport.read(step.timeout)
+                if step.send and received:
+                    self._took(monotonic() - begun)
+                step = exchange.send(received)
         except StopIteration as finished:
             return finished.value
+
+    def _took(self, seconds: float) -> None:
+        """A reply has taken so long: the next one is waited for some times as long at first."""
+        known = seconds if self._reply_s is None else self._reply_s
+        self._reply_s = known + REPLY_WEIGHT * (seconds - known)
+        self.exchanges.first = max(REPLY_LEAST_S, REPLY_TIMES * self._reply_s)

@@ -13,11 +13,13 @@ import typer
 from .. import __version__
 from ..errors import OhmloomError
 from .commands import (
+    array,
     bitstream,
     boards,
     compile,
     cosim,
     demo,
+    deploy,
     devices,
     doctor,
     drift,
@@ -25,6 +27,7 @@ from .commands import (
     reproduce,
     run,
     selftest,
+    virtual_board,
 )
 from .output import help_without_command
 
@@ -49,7 +52,10 @@ app.command("drift")(drift.drift)
 app.command("cosim")(cosim.cosim)
 app.command("modes")(modes.modes)
 app.command("selftest")(selftest.selftest)
+app.add_typer(array.app, name="array")
 app.command("bitstream")(bitstream.bitstream)
+app.command("deploy")(deploy.deploy)
+app.command("virtual-board")(virtual_board.virtual_board)
 app.command("demo")(demo.demo)
 
 

@@ -36,6 +36,7 @@ from .compiled import Compiled, Golden, LayerInfo
 from .encoding import Encoding
 from .errors import BundleError, TargetError
 from .host import HostStep
+from .lower import writing_op
 from .manifest import FORMAT, SCHEMA_VERSION, FileRecord, InputRecord, LayerRecord, Manifest
 from .mapping import check_encoding, tiles_used
 from .npz import ArraySpec, read_npz, write_npz
@@ -331,8 +332,9 @@ def _check_consistency(path: Path, manifest: Manifest, instructions: int, device
         if not low <= found <= high:
             raise BundleError(f"{path} has {found} {name}, {low} to {high} are accepted")
     _check_placements(path, manifest, len(device.level_codes))
-    written = "program" if device.pulses is None else "read"
-    wanted = {"setup", "infer", *(f"{written}/{tile}" for tile in range(manifest.tiles))}
+    wanted, op = {"setup", "infer"}, writing_op(device, geometry)
+    if op is not None:
+        wanted |= {f"{op.name.lower()}/{tile}" for tile in range(manifest.tiles)}
     wanted |= {record.entry for record in manifest.host if record.entry}
     if set(manifest.entries) != wanted:
         raise BundleError(f"{path} has entries {sorted(manifest.entries)}, not {sorted(wanted)}")

@@ -130,13 +130,14 @@ def _lowered(
     mode = device.mode_index(device.programmable.mode)
     tiles = tiles_used(placements)
     _check_pulses(device, converters, geometry)
-    op, name = (Op.PROGRAM, "program") if device.pulses is None else (Op.READ, "read")
-    for tile in range(tiles):
-        program.enter(f"{name}/{tile}")
-        program.emit(Op.RESTORE, tile=tile, mode=mode)
-        program.set(Reg.TIA_RANGE, verify.tia_range)
-        program.emit(op, tile=tile, cell=0, count=geometry.cells)
-        program.emit(Op.HALT)
+    op = writing_op(device, geometry)
+    if op is not None:
+        for tile in range(tiles):
+            program.enter(f"{op.name.lower()}/{tile}")
+            program.emit(Op.RESTORE, tile=tile, mode=mode)
+            program.set(Reg.TIA_RANGE, verify.tia_range)
+            program.emit(op, tile=tile, cell=0, count=geometry.cells)
+            program.emit(Op.HALT)
     memory, made, params, used = _memory(network, placements, again=False), program, words, 0
     calls: list[HostCall] = []
     for again in (False, True):
@@ -224,18 +225,30 @@ def _emit_setup(
     program.emit(Op.HALT)
 
 
+def writing_op(device: Device, geometry: Geometry) -> Op | None:
+    """Of the entry of each tile that its cells are written with, which has this one's name.
+
+    None where a host writes by ``PULSE`` alone, in programs of its own.
+    """
+    if device.pulses is not None:
+        return Op.READ
+    return Op.PROGRAM if geometry.has(Op.PROGRAM) else None
+
+
 def _check_pulses(device: Device, converters: Converters, geometry: Geometry) -> None:
-    """Whether a controller can drive the pulses that put cells on levels, if pulses do.
+    """Whether a controller can drive the pulses that put cells on levels, if a host's do.
 
     Raises
     ------
     TargetError, ConverterError
-        If it lacks the instruction, the array has no transistors, or the amplitudes are
-        beyond the rails.
+        If it lacks the instruction, the array has no transistors, cells change by themselves
+        while a host reads them, or the amplitudes are beyond the rails.
     """
-    if device.pulses is None:
+    by_pulses = device.pulses is not None
+    if not by_pulses and geometry.has(Op.PROGRAM):
         return
-    lacking = [f"it has no {op.name}" for op in (Op.PULSE, Op.READ) if not geometry.has(op)]
+    needed = (Op.PULSE, Op.READ) if by_pulses else (Op.PULSE,)
+    lacking = [f"it has no {op.name}" for op in needed if not geometry.has(op)]
     if geometry.passive:
         lacking.append("its array has no transistors")
     if lacking:
@@ -243,6 +256,13 @@ def _check_pulses(device: Device, converters: Converters, geometry: Geometry) ->
             f"{device.name} cells are put on levels by a host's pulses and reads of single cells, "
             f"which the target's controller cannot do: {', '.join(lacking)}"
         )
+    if device.pulses is None:
+        if device.mode(device.programmable.mode).relaxes:
+            raise TargetError(
+                f"{device.name} cells change by themselves between a pulse and a read: without "
+                "PROGRAM the target's controller cannot write them"
+            )
+        return
     for sign in (-1, 1):
         converters.dac_code(sign * device.pulses.volts)
 

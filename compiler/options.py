@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..hw.afe.kinds import FrontEndKind
 from ..sim.array.lines import Wires
 from .encoding import Encoding, SchemeName
 from .scales import MAX_BITS, MIN_BITS
@@ -64,6 +65,8 @@ class Options(BaseModel):
     """By the name of a layer, or of the input, what is chosen for it."""
     wire_ohms: Annotated[float, Field(ge=0, le=MAX_OHMS, allow_inf_nan=False)] = 0.0
     """Resistance of a segment of a row or a column, from cell to cell [ohm]; 0: lines have none."""
+    afe: FrontEndKind = FrontEndKind.ARRAY_CARD
+    """Front end of the controller, whose cycles are counted; no integer depends on it."""
     host: bool = True
     """Whether operators that have no lowering run on the host; else they are refused."""
 

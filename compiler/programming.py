@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from ..hw.afe.power import Consumer
 from ..hw.cycles import FrontEndCycles, program_cycles
-from ..hw.isa import CellStatus, Reg, unpack_result
+from ..hw.isa import CellStatus, Op, Reg, unpack_result
 from ..sim.array import MeteredArray
 from ..sim.engine import NumpyEngine
 from ..sim.numerics import FloatArray, IntArray
 from .compiled import Compiled
+from .lower import writing_op
 from .runner import build_engine
 
 SAMPLE_CELLS = 4096
@@ -280,10 +281,11 @@ def _seconds(compiled: Compiled, here: Written, front_end: FrontEndCycles | None
     """Time that writing takes [s]; NaN where it is not known.
 
     That of the controller, which writes by itself; of cells that a host writes one after the
-    other, pulses and as long a pause after each: what the link takes comes on top.
+    other, pulses and as long a pause after each train: what the link takes comes on top.
     """
-    if compiled.device.pulses is not None:
-        return 2 * float(here.seconds.sum())
+    op = writing_op(compiled.device, compiled.image.geometry)
+    if op is not Op.PROGRAM:
+        return (1 if op is None else 2) * float(here.seconds.sum())
     if front_end is None:
         return math.nan
     cycles = program_cycles(compiled.image, front_end, here.tries, here.status)

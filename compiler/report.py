@@ -10,7 +10,8 @@ import numpy as np
 
 from ..hw.afe import ad7606c
 from ..hw.afe.adc_part import AdcPart
-from ..hw.afe.array_card import consumers, front_end_cycles
+from ..hw.afe.array_card import consumers
+from ..hw.afe.cards import front_end_cycles
 from ..hw.afe.power import Consumer
 from ..hw.banks import Banks
 from ..hw.cycles import FrontEndCycles, inference, layer_cycles
@@ -134,10 +135,11 @@ def predict(compiled: Compiled, adc: AdcPart = ad7606c.PART) -> dict[str, Any] |
 
 
 def front_end_of(compiled: Compiled, adc: AdcPart = ad7606c.PART) -> FrontEndCycles | None:
-    """The array card's cycles; None where no such card is for the network's controller."""
+    """The card's cycles; None where no such card is for the network's controller."""
     try:
         compiled.converters.require_card()
-        return front_end_cycles(compiled.image.geometry, compiled.options.clk_hz, adc)
+        options = compiled.options
+        return front_end_cycles(options.afe, compiled.image.geometry, options.clk_hz, adc)
     except ValueError:
         return None
 

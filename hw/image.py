@@ -77,7 +77,8 @@ class Image:
     entries:
         ``"setup"`` (device profile, registers and rails, run once after power-up),
         ``"program/T"`` (write-verify of tile ``T``, levels in cell memory) or, where a
-        host writes the cells by pulses, ``"read/T"`` (a read of them all), and
+        host writes the cells by trains of pulses, ``"read/T"`` (a read of them all; neither
+        where the controller has no ``PROGRAM`` and a host does without), and
         ``"infer"`` (one inference: input span to output spans). Where a host takes part in it
         (``host``), ``"infer"`` is its first part, and ``"infer/N"`` those behind its calls.
     params:

@@ -117,6 +117,8 @@ class Top(wiring.Component):
         Simulation only: from the first pulse of a ``PULSE`` or ``SWEEP`` to the end.
     waiting : Out(1)
         Simulation only: in a ``WAIT``.
+    busy : Out(1)
+        Simulation only: a run is under way, or something moves at the link or the pins.
     changing : Out
         Simulation only: a recipe is at work on a row, from its first opening on, and to
         which mode.
@@ -150,6 +152,7 @@ class Top(wiring.Component):
                 "tag": Out(Tag),
                 "train": Out(1),
                 "waiting": Out(1),
+                "busy": Out(1),
                 "changing": Out(CHANGING),
                 "abort": In(1),
             }
@@ -245,6 +248,7 @@ class Top(wiring.Component):
             ),
         ]
 
+        m.d.comb += self.busy.eq(seq.running | ~timers.quiet)
         with m.If(mux.fe.convert):
             m.d.sync += self.tag.eq(mux.fe.tag)
 

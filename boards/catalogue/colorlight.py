@@ -30,7 +30,7 @@ OSCILLATOR_HZ = 25_000_000
 CLK_HZ = 48_000_000
 
 
-class _Platform(LatticeECP5Platform):
+class _Platform(LatticeECP5Platform):  # pyright: ignore[reportGeneralTypeIssues]
     package = "BG381"
     speed = "6"
     default_clk = "clk25"

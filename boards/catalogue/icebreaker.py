@@ -6,7 +6,7 @@ Pins as in ``amaranth_boards.icebreaker``. The three PMODs have 24 pins, of whic
 of 16 x 16 lines needs every one, with its slow lines in a chain
 (:mod:`ohmloom.hw.afe.chained_card`); without the chain it would need 44. The controller
 leaves out what a host can do instead: post-processing other than ``REQUANT`` and
-``ARGMAX``, loops, bit slices, and write-verify on its own.
+``ARGMAX``, loops, bit slices, write-verify on its own, and the event log.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ HEADER = Header(
 STANDARD = Geometry(
     rows=16,
     columns=16,
-    tiles=1,
+    tiles=32,
     act_width=12,
     acc_width=32,
     program_depth=256,
@@ -59,6 +59,7 @@ STANDARD = Geometry(
     wear=False,
     power=False,
     window=1,
+    log_depth=0,
     compact=True,
 )
 

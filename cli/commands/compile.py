@@ -136,7 +136,7 @@ def compile_model(
         from ...compiler.options import Options
         from ..arrays import blaming, load_array
         from ..steps.compiling import choose_knobs, compile_bundle
-        from ..steps.targets import converters_of, link_baud
+        from ..steps.targets import afe_of, converters_of, link_baud
         from ..steps.targets import target as geometry_of
 
         geometry, clk_hz = geometry_of(target, rows, columns, afe)
@@ -152,6 +152,7 @@ def compile_model(
             wire_ohms=wire_ohms,
             seed=seed,
             clk_hz=clk_hz,
+            afe=afe_of(target),
             host=not no_host,
             layers=own,
         )

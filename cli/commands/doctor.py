@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -34,8 +35,24 @@ class Finding:
     how_to_get: str
 
 
-def doctor(as_json: Json = False) -> None:
-    """Say what is installed; exit code 1 if something needed is missing."""
+def doctor(
+    board: Annotated[
+        str | None, typer.Option(help="Say what this board needs: build tools, port, permission.")
+    ] = None,
+    udev: Annotated[
+        bool, typer.Option("--udev", help="Print nothing but the board's udev rule.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what is installed; exit code 1 if something needed is missing.
+
+    With a board: what it needs on this machine; exit code 2 if its bitstreams cannot be built.
+    """
+    if board is not None:
+        _examine_board(board, udev, as_json)
+        return
+    if udev:
+        raise typer.BadParameter("--udev needs --board")
     with working():
         findings = list(examine())
         table = plain_table("Ohmloom on this machine", "what", "found", "needed for", "how to get")
@@ -51,6 +68,40 @@ def doctor(as_json: Json = False) -> None:
     emit(as_json, {"ok": ok, "findings": [asdict(finding) for finding in findings]}, table)
     if not ok:
         raise typer.Exit(1)
+
+
+def _examine_board(name: str, udev: bool, as_json: bool) -> None:
+    """What a board needs; with ``udev`` its rule alone."""
+    with working():
+        from ...boards.board import BoardError
+        from ...boards.catalogue import board as find_board
+        from ...boards.readiness import UDEV_RULE, needs, rule_file, udev_rule
+
+        board = find_board(name)
+        rule = None if board.usb is None else udev_rule(board, board.usb)
+        if udev and rule is None:
+            raise BoardError(f"board {board.name} has no USB of its own, so there is no udev rule")
+        found = [] if udev else list(needs(board))
+        table = plain_table(f"{board.title} on this machine", "what", "needed for", "is", "found")
+        for need in found:
+            state = "ok" if need.found else "missing"
+            table.add_row(need.name, need.needed_for, state, need.found or "")
+        ok = all(need.found or not need.required for need in found)
+        data: dict[str, object] = {"ok": ok, "board": board.name, "udev": None}
+        if rule is not None:
+            data["udev"] = {"path": str(rule_file(board)), "rule": rule}
+        data["findings"] = [asdict(need) for need in found]
+    if not udev:
+        emit(as_json, data, table)
+        # Not in the table: a line that is wrapped is no command and no rule.
+        for need in () if as_json else (need for need in found if not need.found):
+            typer.echo(f"{need.name}: {need.how_to_get}")
+            if need.name == UDEV_RULE:
+                typer.echo(rule, nl=False)
+    elif rule is not None:
+        typer.echo(rule, nl=False)
+    if not ok:
+        raise typer.Exit(2)
 
 
 def examine() -> Iterator[Finding]:

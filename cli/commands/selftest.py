@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,8 +11,10 @@ from rich.console import Group, RenderableType
 
 from ...errors import OhmloomError
 from ..output import Json, Reporter, emit, plain_table, short_number, working
+from ..steps.recording import Record, Replay, conversation
 
 if TYPE_CHECKING:
+    from ...boards.link import Transport
     from ...boards.selftest import Check
     from ...boards.temperature import Temperatures
 
@@ -55,6 +58,8 @@ def selftest(
     celsius: Annotated[
         float, typer.Option(help="Temperature of the virtual card's converters.")
     ] = 25.0,
+    record: Record = None,
+    replay: Replay = None,
     as_json: Json = False,
 ) -> None:
     """Read the card of known resistors in every TIA range and channel, on the virtual board.
@@ -76,15 +81,19 @@ def selftest(
 
         given = None if table is None else load_calibration(table, columns)
         geometry = Geometry(rows=8, columns=columns, tiles=1, calibration=True)
-        with plugged(
-            geometry,
-            CLK_HZ,
-            BIT_CYCLES,
-            Resistors(card_ohms(geometry.rows, columns), READ_NOISE, seed),
-            Converters(celsius=celsius),
-            channels=Channels.drawn(columns, seed, tolerance),
-            progress=lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total),
-        ) as wire:
+
+        def virtual_board() -> AbstractContextManager[Transport]:
+            return plugged(
+                geometry,
+                CLK_HZ,
+                BIT_CYCLES,
+                Resistors(card_ohms(geometry.rows, columns), READ_NOISE, seed),
+                Converters(celsius=celsius),
+                channels=Channels.drawn(columns, seed, tolerance),
+                progress=lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total),
+            )
+
+        with conversation(virtual_board, record, replay, f"selftest, {columns} columns") as wire:
             reads = LinkReader(LinkClient(wire))
             log = None if temperature_log is None else TemperatureLog(temperature_log)
 

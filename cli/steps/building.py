@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...boards.board import Board, BoardError
+from ...boards.board import Board
 from ...boards.build import BuildReport, build_controller, write_plan
 from ...hw.geometry import Geometry
 from ..output import Reporter
@@ -22,11 +22,7 @@ def geometry_of(compiled: Compiled, board: Board, bundle: Path) -> Geometry:
     BoardError
         If the bundle is for another clock.
     """
-    if compiled.options.clk_hz != board.clk_hz:
-        raise BoardError(
-            f"{bundle} is compiled for a clock of {compiled.options.clk_hz} Hz, "
-            f"board {board.name} runs at {board.clk_hz} Hz"
-        )
+    board.require_clock(compiled.options.clk_hz, str(bundle))
     return compiled.image.geometry
 
 

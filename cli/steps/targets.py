@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...boards.catalogue import board
+from ...hw.afe.cards import FRONT_ENDS
+from ...hw.afe.kinds import FrontEndKind
 from ...hw.geometry import BANKED_DEPTH, BANKED_TILES, Geometry
 from ...sim.converters import Converters, Sensing
 
@@ -72,6 +74,19 @@ def converters_of(name: str, adc_bits: int, input_bits: int, sensing: Sensing) -
     if name != SIMULATED:
         made.require_card()
     return made
+
+
+def afe_of(name: str) -> FrontEndKind:
+    """Front end of a target's controller; the array card where there is no board.
+
+    Raises
+    ------
+    BoardError
+        If there is no such board.
+    """
+    found = None if name == SIMULATED else board(name).afe().front_end
+    kinds = (kind for kind, each in FRONT_ENDS.items() if each is found)
+    return next(kinds, FrontEndKind.ARRAY_CARD)
 
 
 def link_baud(name: str) -> int | None:

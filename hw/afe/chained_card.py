@@ -12,7 +12,7 @@ and every settling time that begins at a switch is two periods longer.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from amaranth import Cat, Module, Shape, Signal
 from amaranth.lib import wiring
@@ -21,9 +21,9 @@ from amaranth.lib.wiring import In, Out
 from ..cycles import FrontEndCycles
 from ..geometry import Geometry
 from ..settle import settle_by_range
-from . import ad7606c, adgs1414d
+from . import ad7606c, adgs1414d, array_card
 from .adc_part import AdcPart
-from .array_card import ArrayCard, pins_signature
+from .array_card import ArrayCard
 from .interface import Ceilings, FrontEndSignature, FrontEndTiming, PlaneStep
 
 CHAINED = (
@@ -35,7 +35,8 @@ CHAINED = (
     "tile_select",
     "tia_range",
 )
-"""Pins of the array card that go through the chain, those that it has."""
+"""Pins of the array card that go through the chain, those that it has; of the tile bus the
+lines that its tiles need."""
 WAYS = 3
 """Data lines of the chain; all have the same clock and the same latch."""
 CHAIN_CLK_MAX_HZ = 12_500_000
@@ -43,6 +44,103 @@ CHAIN_CLK_MAX_HZ = 12_500_000
 times of a 74HC595 at 2 V, 125 ns, and at 4.5 V, 25 ns (TI SN74HC595, "Timing
 Requirements", -40 to 85 C). assumed: enough at 3.3 V. The latch rises as long after the
 last clock edge."""
+
+
+@dataclass(frozen=True)
+class ChainLine:
+    """A pin in the chain, which begins at line ``place`` and has ``width`` lines."""
+
+    name: str
+    place: int
+    width: int
+    init: int
+
+
+def chain_lines(geometry: Geometry, adc: AdcPart = ad7606c.PART) -> tuple[ChainLine, ...]:
+    """The lines of the chain, pin after pin, each with its lowest bit first."""
+    members = array_card.pins_signature(geometry, adc).members
+    lines, place = list[ChainLine](), 0
+    for name in CHAINED:
+        if name in members:
+            width = Shape.cast(members[name].shape).width
+            if name == "tile_select":
+                width = (geometry.tiles - 1).bit_length()
+            lines.append(ChainLine(name, place, width, members[name].init or 0))
+            place += width
+    return tuple(lines)
+
+
+def pins_signature(geometry: Geometry, adc: AdcPart = ad7606c.PART) -> wiring.Signature:
+    """The pins of the card, as the controller drives them."""
+    members = array_card.pins_signature(geometry, adc).members
+    chained = {line.name for line in chain_lines(geometry, adc)}
+    return wiring.Signature(
+        {
+            **{name: member for name, member in members.items() if name not in chained},
+            "chain_clk": Out(1),
+            "chain_latch": Out(1),
+            "chain_data": Out(WAYS),
+        }
+    )
+
+
+def chain_period(geometry: Geometry, adc: AdcPart = ad7606c.PART) -> int:
+    """Cycles from one sampling of all lines to the next."""
+    return 2 * -(-sum(line.width for line in chain_lines(geometry, adc)) // WAYS) + 1
+
+
+def timing(geometry: Geometry, clk_hz: int, adc: AdcPart = ad7606c.PART) -> FrontEndTiming:
+    """What the core must wait for: the card's times, and two periods of the chain."""
+    card = array_card.timing(geometry, clk_hz, adc)
+    delay = 2 * chain_period(geometry, adc) * -(-(10**12) // clk_hz)
+    return replace(
+        card,
+        settle_ps=card.settle_ps + delay,
+        range_settle_ps=tuple(each + delay for each in card.range_settle_ps),
+        switch_ps=card.switch_ps + delay,
+    )
+
+
+def plane_period_cycles(
+    geometry: Geometry, clk_hz: int, tia_range: int = 0, adc: AdcPart = ad7606c.PART
+) -> dict[PlaneStep, int]:
+    """Cycles of each step of a plane in a TIA range; the longest one bounds it."""
+    steps = array_card.plane_period_cycles(geometry, clk_hz, tia_range, adc)
+    period = chain_period(geometry, adc)
+    return {
+        **steps,
+        PlaneStep.SETTLE: steps[PlaneStep.SETTLE] + 2 * period,
+        PlaneStep.SWITCH: adgs1414d.update_cycles(clk_hz, period),
+    }
+
+
+def front_end_cycles(
+    geometry: Geometry, clk_hz: int, adc: AdcPart = ad7606c.PART
+) -> FrontEndCycles:
+    """What the card's handshakes and settling take, for the cost model.
+
+    Raises
+    ------
+    ValueError
+        If the card is not for such a geometry, or not at such a clock.
+    """
+    _check_clock(clk_hz)
+    update = adgs1414d.serial_timing(clk_hz, chain_period(geometry, adc))
+    waits = timing(geometry, clk_hz, adc)
+    return replace(
+        array_card.front_end_cycles(geometry, clk_hz, adc),
+        settle=settle_by_range(waits, clk_hz),
+        load=adgs1414d.load_cycles(update),
+        recover=adgs1414d.recover_cycles(update),
+    )
+
+
+def _check_clock(clk_hz: int) -> None:
+    if clk_hz > CHAIN_CLK_MAX_HZ:
+        raise ValueError(
+            f"a clock of {clk_hz} Hz is too fast for the pin chain, "
+            f"which takes {CHAIN_CLK_MAX_HZ} Hz"
+        )
 
 
 class PinChain(wiring.Component):
@@ -123,47 +221,25 @@ class ChainedCard(wiring.Component):
     PAIRS_APART = ArrayCard.PAIRS_APART
 
     def __init__(self, geometry: Geometry, clk_hz: int, adc: AdcPart = ad7606c.PART) -> None:
-        if clk_hz > CHAIN_CLK_MAX_HZ:
-            raise ValueError(
-                f"a clock of {clk_hz} Hz is too fast for the pin chain, "
-                f"which takes {CHAIN_CLK_MAX_HZ} Hz"
-            )
-        members = dict(pins_signature(geometry, adc).members)
-        self.chained = tuple(name for name in CHAINED if name in members)
-        shapes = [members.pop(name) for name in self.chained]
-        lines, init = 0, 0
-        for member in shapes:
-            init |= (member.init or 0) << lines
-            lines += Shape.cast(member.shape).width
-        self.chain = PinChain(lines, WAYS, init)
+        _check_clock(clk_hz)
+        self.lines = chain_lines(geometry, adc)
+        init = sum(line.init << line.place for line in self.lines)
+        self.chain = PinChain(sum(line.width for line in self.lines), WAYS, init)
+        self.geometry = geometry
         self.clk_hz = clk_hz
-        self.edge_cycles = self.chain.period
-        self.card = ArrayCard(geometry, clk_hz, self.edge_cycles, adc)
+        self.adc_part = adc
+        self.card = ArrayCard(geometry, clk_hz, self.chain.period, adc)
         super().__init__(
             {
-                **members,
+                **pins_signature(geometry, adc).members,
                 "core": In(FrontEndSignature(geometry)),
                 "timer": Out(self.card.timer.signature),
-                "chain_clk": Out(1),
-                "chain_latch": Out(1),
-                "chain_data": Out(WAYS),
             }
         )
 
-    @property
-    def delay_ps(self) -> int:
-        """From a change of a line to its pin, at most."""
-        return 2 * self.chain.period * -(-(10**12) // self.clk_hz)
-
     def timing(self) -> FrontEndTiming:
         """What the core must wait for."""
-        card, delay = self.card.timing(), self.delay_ps
-        return replace(
-            card,
-            settle_ps=card.settle_ps + delay,
-            range_settle_ps=tuple(each + delay for each in card.range_settle_ps),
-            switch_ps=card.switch_ps + delay,
-        )
+        return timing(self.geometry, self.clk_hz, self.adc_part)
 
     def ceilings(self) -> Ceilings:
         """What the card may ever be asked to drive."""
@@ -171,22 +247,11 @@ class ChainedCard(wiring.Component):
 
     def plane_period_cycles(self) -> dict[PlaneStep, int]:
         """Cycles of each step that an MVM plane consists of; the longest one bounds it."""
-        steps = self.card.plane_period_cycles()
-        return {
-            **steps,
-            PlaneStep.SETTLE: steps[PlaneStep.SETTLE] + 2 * self.chain.period,
-            PlaneStep.SWITCH: adgs1414d.update_cycles(self.clk_hz, self.edge_cycles),
-        }
+        return plane_period_cycles(self.geometry, self.clk_hz, adc=self.adc_part)
 
     def cycles(self) -> FrontEndCycles:
         """What its handshakes and settling take, for the cost model."""
-        update = adgs1414d.serial_timing(self.clk_hz, self.edge_cycles)
-        return replace(
-            self.card.cycles(),
-            settle=settle_by_range(self.timing(), self.clk_hz),
-            load=adgs1414d.load_cycles(update),
-            recover=adgs1414d.recover_cycles(update),
-        )
+        return front_end_cycles(self.geometry, self.clk_hz, self.adc_part)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -195,13 +260,13 @@ class ChainedCard(wiring.Component):
         wiring.connect(m, wiring.flipped(self.core), card.core)
         wiring.connect(m, wiring.flipped(self.timer), card.timer)
         m.d.comb += [
-            chain.lines.eq(Cat(getattr(card, name) for name in self.chained)),
+            chain.lines.eq(Cat(getattr(card, line.name)[: line.width] for line in self.lines)),
             self.chain_clk.eq(chain.clk),
             self.chain_latch.eq(chain.latch),
             self.chain_data.eq(chain.data),
         ]
-        for name, member in pins_signature(card.geometry, card.adc_part).members.items():
-            if name in self.chained:
+        for name, member in array_card.pins_signature(self.geometry, self.adc_part).members.items():
+            if name not in self.signature.members:
                 continue
             inside, outside = getattr(card, name), getattr(self, name)
             m.d.comb += outside.eq(inside) if member.flow is Out else inside.eq(outside)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..geometry import Geometry
 from ..isa import Dac
 from ..ranges import RANGE_BITS
+from ..tables import CALIBRATION_CYCLES
+
+_READ_STEPS = 16
+"""States between the switch updates of a read after a pulse, and a few to spare."""
 
 
 @dataclass(frozen=True)
@@ -67,3 +72,11 @@ class FrontEndCycles:
                 f"switches recover in {self.recover} cycles, after a conversion has been read "
                 f"out in {min(self.settle)} + {self.readout}"
             )
+
+    def read_after(self, tia_range: int) -> int:
+        """From the closing of a pulse to a read that is surely ready (``after_delay``)."""
+        return 3 * (self.load + self.recover) + self.settle[tia_range] + _READ_STEPS
+
+    def read_spacing(self, geometry: Geometry) -> int:
+        """From one conversion of a mean to the next (``after_spacing``)."""
+        return self.readout + CALIBRATION_CYCLES * geometry.calibration + 1

@@ -9,6 +9,7 @@ and refusals are here, once.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -319,12 +320,15 @@ class Exchanges:
     Parameters
     ----------
     timeout : float
-        Seconds to wait for a reply before the request is sent again.
+        Longest wait for a reply before the request is sent again [s].
     tries : int
-        How often a request is sent before :class:`LinkTimeout`.
+        How often a request is sent with that wait before :class:`LinkTimeout`.
 
     Attributes
     ----------
+    first : float
+        Wait for a reply the first time [s], which is doubled each time up to ``timeout``; whoever
+        knows how long replies take may set it.
     window : int
         Requests that may be on their way at once; what the controller says to ``ping``.
     piece : int
@@ -334,6 +338,7 @@ class Exchanges:
 
     def __init__(self, timeout: float = 0.5, tries: int = 5) -> None:
         self.timeout = timeout
+        self.first = timeout
         self.tries = tries
         self.window = 1
         self.piece = MAX_READ
@@ -429,7 +434,7 @@ class Exchanges:
                 if not flight:
                     break
                 self._unsure |= kind in CHANGES
-                received = yield Step(send, self.timeout)
+                received = yield Step(send, self._wait(failures))
                 patience -= len(received)
                 if not received or patience <= 0:
                     lost = True
@@ -462,7 +467,7 @@ class Exchanges:
                 longest = min(longest, self.piece)
             if refused:
                 raise LinkRefused(kind, refused)
-            if failures >= self.tries:
+            if failures >= self._tries():
                 if gap:
                     raise LinkError(
                         "the controller counts the requests of another host: PING first"
@@ -516,13 +521,13 @@ class Exchanges:
             if refused.status != Status.SAFE:
                 raise
             raise GuardStopped((yield from self.health())) from refused
-        seq, waited = self._changed, 0.0
+        seq, waited, turns = self._changed, 0.0, 0
         while seq not in self._done:
-            received = yield Step(b"", self.timeout)
+            received = yield Step(b"", self._wait(turns))
             self._feed(received)
             if received:
                 continue
-            waited += self.timeout
+            waited, turns = waited + self._wait(turns), turns + 1
             status = yield from self.status()
             if not status.running:
                 self._done[seq] = status.last
@@ -558,6 +563,16 @@ class Exchanges:
             payload = bytes([limit]) + value.to_bytes(LIMIT_VALUE_BYTES, "little")
             yield from self._request(Kind.LIMIT, payload)
 
+    def _wait(self, failures: int) -> float:
+        """How long to wait for a reply after so many tries without one [s]."""
+        return min(self.timeout, self.first * 2 ** min(failures, 32))
+
+    def _tries(self) -> int:
+        """Tries in all: those with the longest wait, and the shorter ones before."""
+        if not 0 < self.first < self.timeout:
+            return self.tries
+        return self.tries + math.ceil(math.log2(self.timeout / self.first))
+
     def _next_seq(self) -> int:
         """A number for a request that changes nothing."""
         self._seq = (self._seq + 1) & 0xFF
@@ -583,10 +598,10 @@ class Exchanges:
         # The delimiter in front ends whatever broken frame the line may hold.
         request = bytes([DELIMITER]) + encode_frame(Frame(seq, kind, payload))
         self._unsure |= changes
-        for _ in range(self.tries):
+        for attempt in range(self._tries()):
             send, patience = request, PATIENCE
             while patience > 0:
-                received = yield Step(send, self.timeout)
+                received = yield Step(send, self._wait(attempt))
                 if not received:
                     break
                 send, patience = b"", patience - len(received)
@@ -601,5 +616,5 @@ class Exchanges:
 
     def _silent(self, kind: Kind) -> LinkTimeout:
         return LinkTimeout(
-            f"no reply to {kind.name} in {self.tries} tries of {self.timeout:g} s each"
+            f"no reply to {kind.name} in {self._tries()} tries of up to {self.timeout:g} s each"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -237,6 +237,26 @@ class SimulatedArray:
         age = other.elapsed_s - other.state.time[tile]
         self.state.time[tile] = self.elapsed_s - age
 
+    def parts(self) -> dict[str, NDArray[np.generic]]:
+        """Everything that makes up the cells' state, by name; not to be written to."""
+        own = {"reads": self.reads, "left_cycles": self._left_cycles}
+        counts = {"mvms": np.array([self._mvms], np.int64)}
+        stuck = np.full(self.g.size, np.nan) if self._stuck is None else self._stuck
+        state = {name: getattr(self.state, name) for name in (*_STATE, "time")}
+        return {**state, **own, **counts, "stuck": stuck}
+
+    def take_over(self, parts: Mapping[str, NDArray[np.generic]], elapsed_s: float) -> None:
+        """Take over a whole state of the same size, of :meth:`parts`."""
+        mine = self.parts()
+        for name, part in parts.items():
+            mine[name][...] = part
+        self._mvms = int(mine["mvms"].astype(np.int64)[0])
+        stuck = mine["stuck"].astype(np.float64)
+        self._stuck = None if np.isnan(stuck).all() else stuck
+        self.elapsed_s = elapsed_s
+        self._note_modes()
+        self._recode(slice(0, self.g.size), self._flat)
+
     def tile_state_equal(self, other: SimulatedArray, tile: int) -> bool:
         """Whether one tile's state is the same, bit for bit, as another array's.
 
@@ -410,8 +430,8 @@ class SimulatedArray:
             cells = slice(tile * size, (tile + 1) * size)
             self._store(cells, self._fetch(cells))
 
-    def _single(self, cells: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Effective conductances of cells and their own [S], as the present has them."""
+    def single(self, cells: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Conductances of cells [S] as a single read sees them, and their own; without noise."""
         if self._wired is None:
             g = self._conductance(self._fetch(cells))
             return g, g
@@ -791,16 +811,17 @@ class SimulatedArray:
         cells = self._distinct(cells)
         self._check_coded()
         if self._wired is not None:
-            seen, own = self._single(cells)
+            seen, own = self.single(cells)
             variance = self.device.var_codes(np.minimum(seen, own))
-            return self.device.g_codes(seen), variance, self._verify_draw(cells)
+            return self.device.g_codes(seen), variance, self.verify_draw(cells)
         if self._relaxes:
             self._store(cells, self._fetch(cells))
-        z = self._verify_draw(cells)
+        z = self.verify_draw(cells)
         total = self.g_code.reshape(-1)[cells].astype(np.int64)
         return total, self.var_code.reshape(-1)[cells].astype(np.int64), z
 
-    def _verify_draw(self, cells: IntArray) -> IntArray:
+    def verify_draw(self, cells: IntArray) -> IntArray:
+        """The normal deviates of one single read of each cell, which is counted."""
         reads = self.reads.reshape(-1)
         z = draw_normal(
             self.seed, Domain.VERIFY, cells, self.pulses.reshape(-1)[cells], reads[cells]
@@ -815,10 +836,10 @@ class SimulatedArray:
     def read(self, cells: ArrayLike) -> FloatArray:
         """One single read of each cell, in the range that fits: conductance [S] with noise."""
         cells = self._distinct(cells)
-        seen, own = self._single(cells)
+        seen, own = self.single(cells)
         mode = self.state.mode.reshape(-1)[cells]
         noise = np.array([mode.p.read.noise.value for mode in self.device.modes])[mode]
-        z = self._verify_draw(cells) * _Z_UNIT
+        z = self.verify_draw(cells) * _Z_UNIT
         noisy = np.minimum(seen, own)
         return (seen - noisy) + noisy * (1.0 + noise * z)
 

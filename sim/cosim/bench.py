@@ -19,12 +19,15 @@ from amaranth.lib.wiring import In, Out
 from ...hw.afe import ad5754r, ad7606c, adgs1414d
 from ...hw.afe.adc_part import CHANNELS, AdcPart
 from ...hw.afe.array_card import ArrayCard
+from ...hw.afe.chained_card import ChainedCard
 from ...hw.afe.tia import RANGES, tau_ps
 from ...hw.geometry import Geometry
 from ...hw.isa import Dac
 from ...hw.top import Top
 from .card import AnalogCard, CardFault, Lags
 from .chips.array_card import FAULTS, ArrayCardChips
+from .chips.pin_chain import PinChainModel
+from .gates import Gates
 
 DAC_SETTLE_TAUS = 11.8
 """ln(2^17): the data sheet's settling time is to half an LSB of 16 bits."""
@@ -116,6 +119,15 @@ def broken_rules(fault: int) -> str:
 class Bench(wiring.Component):
     """Controller and chips.
 
+    Parameters
+    ----------
+    geometry, clk_hz, baud
+        Of the controller.
+    card, adc
+        Its front end, and the card's converters.
+    gates : bool
+        A netlist of the controller takes its place (:class:`~ohmloom.sim.cosim.gates.Gates`).
+
     Members
     -------
     rx, tx, jump, now, skipped
@@ -126,7 +138,7 @@ class Bench(wiring.Component):
     dac0 .. dac3 : Out(16)
         Codes of the DAC channels.
     tile, tia_range, source, gate_a, gate_b : Out
-        The pins of the same names; a controller without the current source has no such pin,
+        Lines of the card's chips; a controller without the current source has no ``source``,
         and one of a single tile no ``tile_select``.
     sensor : Out(8)
         Channels of the converters that are on their temperature sensor.
@@ -139,6 +151,8 @@ class Bench(wiring.Component):
         Of the controller: pulses of one instruction, and the time between them.
     waiting : Out(1)
         Of the controller: time passes for the cells, and nothing else happens.
+    busy : Out(1)
+        Of the controller: it has something to do.
     fault : Out(16)
         Sticky fault codes of the chip models.
     """
@@ -148,12 +162,14 @@ class Bench(wiring.Component):
         geometry: Geometry,
         clk_hz: int,
         baud: int,
-        card: type[ArrayCard] = ArrayCard,
+        card: type[ArrayCard] | type[ChainedCard] = ArrayCard,
         adc: AdcPart = ad7606c.PART,
+        gates: bool = False,
     ) -> None:
         self.geometry = geometry
         self.card = card(geometry, clk_hz, adc=adc)
-        self.top = Top(geometry, clk_hz, baud, self.card)
+        top = Top(geometry, clk_hz, baud, self.card)
+        self.top = Gates(top) if gates else top
         self.chips = ArrayCardChips(geometry, clk_hz, adc)
         super().__init__(
             {
@@ -179,6 +195,7 @@ class Bench(wiring.Component):
                 "tag_index": Out(32),
                 "train": Out(1),
                 "waiting": Out(1),
+                "busy": Out(1),
                 "changing": Out(4),
                 "fault": Out(16),
             }
@@ -188,7 +205,13 @@ class Bench(wiring.Component):
         m = Module()
         m.submodules.top = top = self.top
         m.submodules.chips = chips = self.chips
-        wiring.connect(m, top.pins, chips.pins)
+        pins = chips.pins
+        if isinstance(self.card, ChainedCard):
+            m.submodules.chain = chain = PinChainModel(self.geometry, self.card.adc_part)
+            wiring.connect(m, top.pins, chain.pins)
+            wiring.connect(m, chain.card, pins)
+        else:
+            wiring.connect(m, top.pins, pins)
         m.d.comb += [
             top.rx.eq(self.rx),
             self.tx.eq(top.tx),
@@ -200,11 +223,11 @@ class Bench(wiring.Component):
             self.columns.eq(Cat(chips.column_tia, chips.column_ground)),
             self.gates.eq(Cat(chips.gate_program, chips.gate_on, chips.gate_ground)),
             *(getattr(self, f"dac{n.value}").eq(chips.rails[n.value]) for n in Dac),
-            self.tile.eq(top.pins.tile_select if self.geometry.tiles > 1 else 0),
-            self.tia_range.eq(top.pins.tia_range),
-            self.source.eq(top.pins.source if self.geometry.has_source else 0),
-            self.gate_a.eq(top.pins.gate_a),
-            self.gate_b.eq(top.pins.gate_b),
+            self.tile.eq(pins.tile_select if self.geometry.tiles > 1 else 0),
+            self.tia_range.eq(pins.tia_range),
+            self.source.eq(pins.source if self.geometry.has_source else 0),
+            self.gate_a.eq(pins.gate_a),
+            self.gate_b.eq(pins.gate_b),
             self.sensor.eq(chips.sensor),
             self.sample.eq(chips.sample),
             chips.codes.as_value().eq(self.codes),
@@ -213,6 +236,7 @@ class Bench(wiring.Component):
             self.tag_index.eq(top.tag.index),
             self.train.eq(top.train),
             self.waiting.eq(top.waiting),
+            self.busy.eq(top.busy),
             self.changing.eq(Cat(top.changing.on, top.changing.to)),
             self.fault.eq(chips.faults.as_value()),
         ]

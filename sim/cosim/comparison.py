@@ -17,7 +17,6 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from ...hw.afe.array_card import front_end_cycles, plane_period_cycles
 from ...hw.cycles import CycleError, Inference, inference
 from ...hw.image import LayerSpan, Span
 from ...hw.isa import (
@@ -34,9 +33,11 @@ from ...hw.link.protocol import Info, Space
 from ...hw.profile import quarters
 from ...hw.ranges import RANGE_BITS
 from ..devices import LevelPulses
-from ..engine import NumpyEngine
+from ..engine import EngineError, NumpyEngine
+from ..engine.attempts import AttemptWriter, code_of
 from ..engine.protocol import Host, Trace
 from ..engine.writing import HOST_WORDS, Trains, result_codes
+from .afe import front_end_of, plane_period_of
 from .bench import lags
 from .card import AnalogCard
 from .fault import Fault
@@ -83,6 +84,10 @@ class Harness(Protocol):
         """Present model time and how much of it was skipped, in cycles."""
         ...
 
+    def stepped(self) -> int:
+        """Clock cycles that were really stepped through so far, those of the reset included."""
+        ...
+
     def seconds(self) -> float:
         """Processor time that the RTL has taken so far [s]."""
         ...
@@ -94,9 +99,8 @@ class Verdict(AssertionError):
 
 def _predict(job: Job) -> Inference | None:
     """Cycles of the inferences by the cost model, if it has any for the program."""
-    front_end = front_end_cycles(job.image.geometry, job.clk_hz, job.adc)
     try:
-        return inference(job.image, front_end)
+        return inference(job.image, front_end_of(job))
     except CycleError:
         return None
 
@@ -142,6 +146,7 @@ class Comparison:
         self.pulses = 0
         self.cells = 0
         self.cycles: list[list[int]] = []
+        self.begins: list[int] = []
         self.program_cycles = 0
         self.outputs: list[np.ndarray] = []
         self.results = np.zeros(job.image.geometry.cells, np.int64)
@@ -160,6 +165,7 @@ class Comparison:
             self._report(mismatch, now, skipped),
             np.array(self.outputs, dtype=np.int64),
             self._times(),
+            tuple(self.begins),
         )
 
     async def _run(self) -> None:
@@ -193,7 +199,8 @@ class Comparison:
         await link.write_words(Space.PROFILE, 0, quarters(image.profile))
         await link.run(image.entries["setup"], 0)
 
-        await self._program_tile(link, card, results[job.tile])
+        for tile in job.programmed:
+            await self._program_tile(link, card, tile, results[tile])
         self._take_over_tiles()
         reference = self.reference.infer(job.samples)
         for sample in range(len(job.samples)):
@@ -206,27 +213,31 @@ class Comparison:
             )
         self._compare_cycles()
 
-    async def _program_tile(self, link: AsyncLinkClient, card: AnalogCard, expected: Any) -> None:
+    async def _program_tile(
+        self, link: AsyncLinkClient, card: AnalogCard, tile: int, expected: Any
+    ) -> None:
         """Let the RTL write and verify one tile; it must end in the reference's state."""
-        job, tile, total = self.job, self.job.tile, self.job.image.geometry.cells
+        job, total = self.job, self.job.image.geometry.cells
         space = Space.TARGET if self.reference.registers[Reg.LINE] else Space.LEVEL
-        await link.write_words(space, 0, job.levels[tile].ravel().tolist())
+        if job.image.geometry.verify:
+            await link.write_words(space, 0, job.levels[tile].ravel().tolist())
         limit = RUN_CYCLES / job.clk_hz
 
         def look() -> None:
-            self.progress("program", int(np.count_nonzero(self.array.pulses[tile])), total)
+            done = int(np.count_nonzero(self.array.pulses[list(job.programmed)]))
+            self.progress("program", done, total * len(job.programmed))
 
         look()
         entry, law = job.image.entries.get(f"program/{tile}"), job.device.pulses
         if entry is not None:
             run = link.run(entry, 0, limit)
-            self.program_cycles = (await self.harness.attend(run, look)).cycles
+            self.program_cycles += (await self.harness.attend(run, look)).cycles
             found = np.array(await link.read_words(Space.CELL, 0, total), np.int64)
         elif law is not None:
             found = await self.harness.attend(self._write_tile(link, tile, law, limit), look)
         else:
-            raise Verdict(f"the image has no entry that writes tile {tile}")
-        self.cells, self.pulses = total, card.pulses
+            found = await self.harness.attend(self._attempt_tile(link, tile, limit), look)
+        self.cells, self.pulses = self.cells + total, card.pulses
         expected = np.asarray(expected, np.int64).ravel()
         for cell in np.flatnonzero(found != expected)[:1]:
             row, column = divmod(int(cell), self.job.image.geometry.columns)
@@ -264,6 +275,30 @@ class Comparison:
         except StopIteration as end:
             return end.value
 
+    async def _attempt_tile(self, link: AsyncLinkClient, tile: int, limit: float) -> np.ndarray:
+        """Write a tile as a host, by pulses alone, attempt by attempt; its result words."""
+        job, geometry = self.job, self.job.image.geometry
+        writing = AttemptWriter.of(job.image, job.device, tile, front_end_of(job)).write(
+            job.levels[tile].ravel()
+        )
+        code_at, param_at = len(job.image.code), len(job.image.params)
+        try:
+            attempts = next(writing)
+            while True:
+                codes = list[int]()
+                for program in attempts.programs(geometry, code_at, param_at):
+                    words = np.frombuffer(assemble(program.code), "<u8")
+                    await link.write_words(Space.PARAM, param_at, program.records)
+                    await link.write_words(Space.PROGRAM, code_at, words.tolist())
+                    for start in program.starts:
+                        await link.run(start, 0, limit)
+                        codes.append(code_of(await link.read_words(Space.CELL, 0, program.words)))
+                attempts = writing.send(np.array(codes, np.int64))
+        except StopIteration as end:
+            return end.value
+        except EngineError as error:
+            raise Verdict(str(error)) from error
+
     async def _read_tile(self, link: AsyncLinkClient, tile: int, limit: float) -> np.ndarray:
         await link.run(self.job.image.entries[f"read/{tile}"], 0, limit)
         return result_codes(await link.read_words(Space.CELL, 0, self.job.image.geometry.cells))
@@ -288,7 +323,7 @@ class Comparison:
     def _take_over_tiles(self) -> None:
         """The other tiles start from the reference's state; then a fault may be planted."""
         for tile in range(self.job.image.tiles):
-            if tile != self.job.tile:
+            if tile not in self.job.programmed:
                 self.array.copy_tile(self.reference_array, tile)
         if self.job.fault is Fault.CONDUCTANCE:
             # A cell that the first sample drives, and a bit large enough to be a conductance.
@@ -299,6 +334,7 @@ class Comparison:
     async def _infer(self, link: AsyncLinkClient, sample: int, expected: Trace) -> None:
         """Run one sample, with the host between its runs, and compare every layer."""
         job, image = self.job, self.job.image
+        self.begins.append(self.harness.stepped())
         await self._write(link, image.input, job.samples[sample])
         self.cycles.append([])
         await self._run_entry(link, "infer", sample)
@@ -385,12 +421,8 @@ class Comparison:
 
     def _report(self, mismatch: str | None, now: int, skipped: int) -> CosimReport:
         planes = conversions(self.job.image)
-        period = plane_period_cycles(
-            self.job.image.geometry,
-            self.job.clk_hz,
-            self.reference.registers[Reg.TIA_RANGE] & (1 << RANGE_BITS) - 1,
-            self.job.adc,
-        )
+        tia_range = self.reference.registers[Reg.TIA_RANGE] & (1 << RANGE_BITS) - 1
+        period = plane_period_of(self.job, tia_range)
         bound = planes * max(period.values())
         cycles = max((sum(each) for each in self.cycles), default=0)
         return CosimReport(

@@ -16,6 +16,7 @@ import numpy as np
 from ...hw.afe import ad7606c
 from ...hw.afe.adc_part import AdcPart
 from ...hw.afe.array_card import ADCS
+from ...hw.afe.kinds import FrontEndKind
 from ...hw.geometry import Geometry
 from ...hw.image import HostCall, Image, LayerSpan, Span
 from ...hw.isa import assemble, parse
@@ -52,6 +53,8 @@ class Job:
         Clock cycles of a bit on the link; no cable limits it here.
     tile : int
         The tile that the RTL programs itself, cell by cell.
+    every_tile : bool
+        It programs all of them, not only that one.
     fault : Fault or None
         Fault to plant.
     jump : bool
@@ -62,6 +65,8 @@ class Job:
         Converters of the card.
     wires : Wires or None
         Resistance of the array's lines.
+    afe : FrontEndKind
+        What the controller has.
     """
 
     image: Image
@@ -73,14 +78,21 @@ class Job:
     clk_hz: int
     bit_cycles: int = 4
     tile: int = 0
+    every_tile: bool = False
     fault: Fault | None = None
     jump: bool = True
     stuck: tuple[tuple[int, float], ...] = ()
     adc: AdcPart = ad7606c.PART
     wires: Wires | None = None
+    afe: FrontEndKind = FrontEndKind.ARRAY_CARD
 
     def __post_init__(self) -> None:
         self.converters.require_card()
+
+    @property
+    def programmed(self) -> tuple[int, ...]:
+        """Tiles that the RTL programs."""
+        return tuple(range(self.image.tiles)) if self.every_tile else (self.tile,)
 
     def array(self) -> SimulatedArray:
         """The cells as made, with those that are stuck."""
@@ -110,11 +122,13 @@ class Job:
             "bit_cycles": self.bit_cycles,
             "converters": asdict(self.converters),
             "tile": self.tile,
+            "every_tile": self.every_tile,
             "fault": self.fault,
             "jump": self.jump,
             "stuck": self.stuck,
             "adc": self.adc.name,
             "wires": None if self.wires is None else asdict(self.wires),
+            "afe": self.afe,
         }
         (folder / "job.json").write_text(json.dumps(document, indent=1))
         np.savez(
@@ -155,11 +169,13 @@ class Job:
                 bit_cycles=document["bit_cycles"],
                 converters=_converters(document["converters"]),
                 tile=document["tile"],
+                every_tile=document["every_tile"],
                 fault=Fault(document["fault"]) if document["fault"] else None,
                 jump=document["jump"],
                 stuck=tuple((cell, siemens) for cell, siemens in document["stuck"]),
                 adc=ADCS[document["adc"]],
                 wires=Wires(**document["wires"]) if document["wires"] else None,
+                afe=FrontEndKind(document["afe"]),
             )
 
 
@@ -278,8 +294,12 @@ class Cosimulation:
         (samples that ran to their end, outputs).
     times :
         What it took.
+    begins :
+        Stepped clock cycles, counted from the start of the simulation, at which each
+        sample that was run began.
     """
 
     report: CosimReport
     output: np.ndarray
     times: Times = Times()
+    begins: tuple[int, ...] = ()

@@ -53,9 +53,10 @@ def overhead(image: Image, period: dict[PlaneStep, int], excess: int) -> dict[st
         )
 
     mvms = sum(times for instr, times in code if instr.op is Op.MVM)
+    # The first plane settles after that; the bound has its longest step instead.
+    first = period[PlaneStep.SWITCH] + period[PlaneStep.SETTLE] - max(period.values())
     causes = {
-        "first plane: gather and switch update": mvms
-        * (image.geometry.rows + 1 + period[PlaneStep.SWITCH]),
+        "first plane: gather and switch update": mvms * (image.geometry.rows + 1 + first),
         "last plane: conversion and read-out": mvms * period[PlaneStep.READOUT],
         "requantise": taken(Op.REQUANT),
     }

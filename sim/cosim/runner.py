@@ -21,14 +21,19 @@ from ...hw.link.exchange import LinkError
 from ..engine.protocol import Host
 from .card import CardFault
 from .desk import Desk
+from .gates import Netlist
 from .job import JOB_VARIABLE, CosimReport, Cosimulation, Job, Times
 from .simulator import Simulator
+from .waves import Waves
 
 PROGRESS_FILE = "progress.json"
 REPORT_FILE = "report.json"
 OUTPUT_FILE = "output.npy"
 TIMES_FILE = "times.json"
+BEGINS_FILE = "begins.json"
 RESULTS_FILE = "results.xml"
+FILES = (REPORT_FILE, OUTPUT_FILE, TIMES_FILE, BEGINS_FILE)
+"""What the testbench leaves."""
 TOPLEVEL = "bench"
 TESTBENCH = "ohmloom.sim.cosim.testbench"
 TIMESCALE = ("1ns", "1ps")
@@ -46,12 +51,18 @@ class CosimError(OhmloomError, RuntimeError):
     """The co-simulation could not be run, or ended without a verdict."""
 
 
+class BenchFailed(CosimError):
+    """Something complained while the RTL ran: a chip, the card, or the link."""
+
+
 def run_cosim(
     job: Job,
     progress: Progress | None = None,
     folder: Path | None = None,
     simulator: Simulator = Simulator.ICARUS,
     host: Host | None = None,
+    netlist: Netlist | None = None,
+    waves: Waves | None = None,
 ) -> Cosimulation:
     """Run ``job`` and report; a difference is in the report, not an exception.
 
@@ -68,6 +79,11 @@ def run_cosim(
     host : Host, optional
         What takes part in inferences; needed where the job's image calls for it. It is
         called in this process, whatever runs the RTL.
+    netlist : Netlist, optional
+        Of the job's controller: it takes the place of the RTL, without time jumps, in
+        the compiled engine.
+    waves : Waves, optional
+        The waveform to keep, in Icarus Verilog.
 
     Raises
     ------
@@ -76,29 +92,46 @@ def run_cosim(
     """
     if host is None and any(call.writes for call in job.image.host):
         raise CosimError("parts of this network run on the host, and there is none")
+    if waves is not None and simulator is not Simulator.ICARUS:
+        raise CosimError(f"waveforms are kept by {Simulator.ICARUS}, not by {simulator}")
     if simulator is Simulator.CXXRTL:
-        return _run_compiled(job, progress or _silent, host)
+        return _run_compiled(job, progress or _silent, host, netlist)
+    if netlist is not None:
+        raise CosimError(f"{simulator} is too slow for gates: {Simulator.CXXRTL} runs them")
+    require(simulator)
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="ohmloom-cosim-") as temporary:
+            return _run(job, progress, Path(temporary), simulator, host, waves)
+    folder.mkdir(parents=True, exist_ok=True)
+    return _run(job, progress, folder, simulator, host, waves)
+
+
+def require(simulator: Simulator) -> None:
+    """Refuse a Verilog simulator that is not installed.
+
+    Raises
+    ------
+    CosimError
+        It says how to get it.
+    """
     program = PROGRAMS[simulator]
     if shutil.which(program) is None:
         raise CosimError(f"{program} is not installed: apt-get install {program}")
-    if folder is None:
-        with tempfile.TemporaryDirectory(prefix="ohmloom-cosim-") as temporary:
-            return _run(job, progress, Path(temporary), simulator, host)
-    folder.mkdir(parents=True, exist_ok=True)
-    return _run(job, progress, folder, simulator, host)
 
 
 def _silent(stage: str, done: int, total: int) -> None:
     """No progress."""
 
 
-def _run_compiled(job: Job, progress: Progress, host: Host | None) -> Cosimulation:
+def _run_compiled(
+    job: Job, progress: Progress, host: Host | None, netlist: Netlist | None
+) -> Cosimulation:
     from .fast.run import run_fast
 
     try:
-        outcome = run_fast(job, progress, host=host)
+        outcome = run_fast(job, progress, host=host, netlist=netlist)
     except (CardFault, LinkError) as error:
-        raise CosimError(f"the testbench failed: {error}") from error
+        raise BenchFailed(f"the testbench failed: {error}") from error
     if not outcome.report.values_compared and not outcome.report.mismatches:
         raise CosimError("the testbench compared nothing")
     return outcome
@@ -110,31 +143,38 @@ def _run(
     folder: Path,
     simulator: Simulator,
     host: Host | None,
+    waves: Waves | None,
 ) -> Cosimulation:
     from cocotb_tools.runner import get_runner
 
-    from .bench import Bench, verilog
+    from .afe import bench_of
+    from .bench import verilog
 
     report = progress or _silent
     report("elaborate", 0, 1)
-    bench = Bench(job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles, adc=job.adc)
+    bench = bench_of(job)
     source = folder / f"{TOPLEVEL}.v"
     source.write_text(verilog(bench, TOPLEVEL))
     job.save(folder)
-    for name in (PROGRESS_FILE, REPORT_FILE, OUTPUT_FILE, TIMES_FILE, RESULTS_FILE):
+    for name in (*FILES, PROGRESS_FILE, RESULTS_FILE):
         (folder / name).unlink(missing_ok=True)
+    sources = [source]
+    # SystemVerilog initialises variables without an event, and always @* would sleep on.
+    options = ["-g2005"] if simulator is Simulator.ICARUS else []
+    if waves is not None:
+        sources.append(waves.module(folder, TOPLEVEL))
+        options += waves.options
 
     runner = get_runner(simulator.value)
     runner.log.setLevel(logging.WARNING)
     build = folder / "build"
     report("build", 0, 1)
     runner.build(
-        sources=[source],
+        sources=sources,
         hdl_toplevel=TOPLEVEL,
         build_dir=build,
         timescale=TIMESCALE,
-        # SystemVerilog initialises variables without an event, and always @* would sleep on.
-        build_args=["-g2005"] if simulator is Simulator.ICARUS else [],
+        build_args=options,
         log_file=folder / "build.log",
         always=True,
     )
@@ -155,10 +195,13 @@ def _run(
                 timescale=TIMESCALE,
                 extra_env={JOB_VARIABLE: str(folder), "PYTHONPATH": os.pathsep.join(_path())},
                 log_file=folder / "test.log",
+                waves=waves is not None,
             )
     finally:
         stop.set()
         watcher.join()
+    if waves is not None:
+        waves.keep(folder)
     return _verdict(folder)
 
 
@@ -192,16 +235,17 @@ def _verdict(folder: Path) -> Cosimulation:
     if not cases:
         raise CosimError("the simulator ran no test")
     if not written.exists():
-        raise CosimError(f"the testbench ended without a verdict; its log ends: {_tail(folder)}")
+        raise BenchFailed(f"the testbench ended without a verdict; its log ends: {_tail(folder)}")
     report = CosimReport(**json.loads(written.read_text()))
     if failed and not report.mismatches:
-        raise CosimError(f"the testbench failed; its log ends: {_tail(folder)}")
+        raise BenchFailed(f"the testbench failed; its log ends: {_tail(folder)}")
     if report.mismatches and not failed:
         raise CosimError("the testbench passed although it reports a mismatch")
     if not report.values_compared and not report.mismatches:
         raise CosimError("the testbench compared nothing")
     times = Times(**json.loads((folder / TIMES_FILE).read_text()))
-    return Cosimulation(report, np.load(folder / OUTPUT_FILE, allow_pickle=False), times)
+    begins = tuple(json.loads((folder / BEGINS_FILE).read_text()))
+    return Cosimulation(report, np.load(folder / OUTPUT_FILE, allow_pickle=False), times, begins)
 
 
 def _tail(folder: Path, lines: int = 6) -> str:

@@ -23,6 +23,7 @@ from ...hw.profile import ModeStatus, TileMode, quarters, unpack_tile
 from ..array import SimulatedArray
 from ..engine import NumpyEngine
 from ..engine.modes import ModeRefused, ProfileRefused, WardenStopped
+from .afe import bench_of
 from .bench import lags
 from .card import AnalogCard, ConversionTag
 from .comparison import Harness, Verdict
@@ -248,9 +249,7 @@ def run_session(
     Verdict
         At the first step that ends otherwise than it is to, or not as in the numpy engine.
     """
-    from .bench import Bench
-
-    bench = Bench(job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles, adc=job.adc)
+    bench = bench_of(job)
     path = library(bench, progress)
     with Engine(path, ports(bench), job.bit_cycles) as engine:
         return complete(Session(job, FastHarness(engine, job), progress, array).run(steps))

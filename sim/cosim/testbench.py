@@ -14,18 +14,24 @@ import cocotb
 import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, GPITrigger, ReadOnly, Timer
+from cocotb.utils import get_sim_time
 
 from .comparison import Comparison, Verdict
 from .desk import Caller
 from .job import JOB_VARIABLE, Job
 from .pins import CODES, CardPins
 from .probe import Probe
-from .runner import OUTPUT_FILE, PROGRESS_FILE, REPORT_FILE, RESET_CYCLES, TIMES_FILE
+from .runner import (
+    BEGINS_FILE,
+    OUTPUT_FILE,
+    PROGRESS_FILE,
+    REPORT_FILE,
+    RESET_CYCLES,
+    TIMES_FILE,
+)
 from .uart import Uart
+from .waves import STEPS_PER_CYCLE
 
-STEPS_PER_CYCLE = 2
-"""Simulator steps of a clock period. Model time is counted in cycles, so the
-simulator's own unit does not matter."""
 LOOK_CYCLES = 5000
 """Stepped cycles between two looks at how far programming has come."""
 
@@ -69,6 +75,9 @@ class CocotbHarness:
         await ReadOnly()
         return int(self.dut.now.value), int(self.dut.skipped.value)
 
+    def stepped(self) -> int:
+        return get_sim_time("step") // STEPS_PER_CYCLE
+
     def seconds(self) -> float:
         return self._entered - self._begun - self._python
 
@@ -100,6 +109,7 @@ async def rtl_equals_numpy(dut: Any) -> None:
     outcome = await Comparison(job, harness, progress, host).compare()
     np.save(folder / OUTPUT_FILE, outcome.output)
     (folder / TIMES_FILE).write_text(json.dumps(asdict(outcome.times)))
+    (folder / BEGINS_FILE).write_text(json.dumps(outcome.begins))
     (folder / REPORT_FILE).write_text(json.dumps(asdict(outcome.report)))
     if outcome.report.mismatches:
         raise Verdict(outcome.report.first_mismatch)

@@ -34,19 +34,19 @@ from ...hw.isa import (
     pack_outcome,
     pack_result,
     unpack_fields,
-    unpack_level,
     unpack_pulse,
     unpack_reading,
     unpack_result,
     unpack_sweep,
 )
-from ...hw.line import CODE_MAX, CODE_MIN, unpack_line
+from ...hw.line import CODE_MAX, CODE_MIN
 from ...hw.ranges import AUTO, JUMPS, RANGE_BITS, TEMPERATURE_RANGE
 from ..array import SimulatedArray
 from ..converters import ADC_MAX, ADC_MIN, Channels, Converters, Gain, Readout
 from ..devices import LevelPulses
 from ..numerics import IntArray, round_half_even_shift
 from .accelerator import Accelerator
+from .attempts import Attempts, AttemptWriter
 from .batch import ACT, Batch, Layers
 from .drives import Drives
 from .errors import EngineError, check_width
@@ -64,6 +64,7 @@ from .pulses import LinePulser
 from .recipe import measure, rails_of
 from .rounds import Datapath, Rounds
 from .staying import Plan
+from .windows import level_table, line_table
 from .workers import Workers
 from .writing import Trains, Writer, Writing, result_codes
 
@@ -194,6 +195,9 @@ class NumpyEngine:
     def program_tile(self, tile: int, levels: ArrayLike) -> NDArray[np.uint32]:
         """Write-verify one tile: by its ``program`` entry, or as a host by pulses and reads.
 
+        A host writes where the image has no such entry: by trains, where the device's levels are
+        those of pulses, else attempt by attempt.
+
         Parameters
         ----------
         tile:
@@ -219,9 +223,11 @@ class NumpyEngine:
                 raise EngineError(f"targets {low}..{high} are not all codes of the ADC")
         elif low < 0 or high >= len(self.image.params):
             raise EngineError(f"levels {low}..{high} are not all in the table")
-        law = self.array.device.pulses
-        if law is not None and f"program/{tile}" not in self.image.entries:
-            return self._write_tile(tile, law, wanted.reshape(-1).astype(np.int64))
+        if f"program/{tile}" not in self.image.entries:
+            law, places = self.array.device.pulses, wanted.reshape(-1).astype(np.int64)
+            if law is None:
+                return self._attempt_tile(tile, places)
+            return self._write_tile(tile, law, places)
         self.cell_memory[:] = wanted.reshape(-1).astype(np.int64) & 0xFFFF
         self.wear_memory[:] = self.wear[tile]
         self._run(f"program/{tile}", self._batch(np.zeros(1, np.int64)))
@@ -360,10 +366,69 @@ class NumpyEngine:
                 trains = writing.send(self._read_tile(tile))
         except StopIteration as end:
             words = end.value
+        self._tell(tile, words)
+        return words
+
+    def _attempt_tile(self, tile: int, levels: IntArray) -> NDArray[np.uint32]:
+        """Write-verify one tile as a host does, by ``PULSE`` alone; its result words."""
+        writing = AttemptWriter.of(self.image, self.array.device, tile).write(levels)
+        try:
+            attempts = next(writing)
+            while True:
+                attempts = writing.send(self._attempt(attempts))
+        except StopIteration as end:
+            words = end.value
+        self._tell(tile, words)
+        return words
+
+    def _attempt(self, attempts: Attempts) -> IntArray:
+        """The attempts, each as two ``PULSE`` of one cell; the codes of their reads.
+
+        Raises
+        ------
+        ModeRefused, WardenStopped
+            If one of them is refused or stopped; then none is driven.
+        """
+        pulses, geometry, address = attempts.pulses, self.image.geometry, len(self.image.code)
+        at = [divmod(cell, geometry.columns) for cell in attempts.cells.tolist()]
+        self.modes.begin()
+        self.modes.restore(address, "an attempt", pulses.tile, pulses.mode)
+        self.registers[Reg.TIA_RANGE] = pulses.tia_range
+        warden = self.modes.grant(address, "an attempt", Op.PULSE, pulses.tile, at)
+        drives: list[tuple[int, int | None]] = [(pulses.reset.rail, None)]
+        drives += [(pulses.set.rail, gate) for gate in np.unique(attempts.gates).tolist()]
+        self._insist(warden, drives, max(pulses.reset.width, pulses.set.width))
+        cells = pulses.tile * geometry.cells + attempts.cells
+        codes, i_cc = np.empty(cells.size, np.int64), self.converters.i_cc(attempts.gates)
+        # Without resistance of the lines no cell feels another one, and all are as one.
+        size = cells.size if self.array.wires is None else 1
+        for part in (slice(n, n + size) for n in range(0, cells.size, max(size, 1))):
+            for train, limit in ((pulses.reset, None), (pulses.set, i_cc[part])):
+                volts = self.converters.dac_volts(train.rail)
+                self.array.pulse(cells[part], volts, train.width / self.clk_hz, limit)
+            found = self._read_codes(address, cells[part], pulses.tia_range, pulses.set.average)
+            codes[part] = found[0]
+        if cells.size:
+            self.dac[Dac.RAIL_B] = _DAC_ZERO
+            self.dac[Dac.GATE_PROGRAM] = int(attempts.gates[-1])
+        return codes
+
+    def _tell(self, tile: int, words: NDArray[np.uint32]) -> None:
         missed = sum(unpack_result(int(word))[2] is not CellStatus.DONE for word in words)
         if missed:
             _tell_missed(tile, missed, words.size, self.registers[Reg.TRIES])
-        return words
+
+    def _insist(
+        self, warden: Warden, drives: Sequence[tuple[int, int | None]], longest: int
+    ) -> None:
+        """Refuse pulses, by rail and gate code, of which one would be stopped."""
+        complaints = (warden.complaint(rail, gate) for rail, gate in drives)
+        complaint = next((each for each in complaints if each), None)
+        if complaint is not None or longest > warden.drive.width_max:
+            self._make_safe()
+            if complaint is None:
+                raise warden.cut(longest)
+            raise WardenStopped(f"the guard is in its safe state: {complaint}")
 
     def writing(self, tile: int, law: LevelPulses, levels: IntArray, codes: IntArray) -> Writing:
         """How a host writes a tile whose ``read`` entry has just been run.
@@ -403,13 +468,7 @@ class NumpyEngine:
         most, longest = int(trains.pulses.max()), int(trains.cycles.max())
         self.modes.begin()
         warden = self.modes.grant(address, "a pulse that writes", Op.PULSE, tile, at, most)
-        complaints = (warden.complaint(rail, None) for rail in np.unique(trains.rails).tolist())
-        complaint = next((each for each in complaints if each), None)
-        if complaint is not None or longest > warden.drive.width_max:
-            self._make_safe()
-            if complaint is None:
-                raise warden.cut(longest)
-            raise WardenStopped(f"the guard is in its safe state: {complaint}")
+        self._insist(warden, [(rail, None) for rail in np.unique(trains.rails).tolist()], longest)
         cells = tile * geometry.cells + trains.cells
         volts = (trains.rails - _DAC_ZERO) * self.converters.dac_lsb
         for number in range(most):
@@ -828,12 +887,10 @@ class NumpyEngine:
         self, address: int, instr: Instruction, levels: NDArray[np.integer]
     ) -> tuple[IntArray, IntArray, IntArray]:
         """Gate code and verify window of each cell's level."""
-        used, which = np.unique(levels, return_inverse=True)
-        where = self.registers[Reg.LEVELS] + used.astype(np.int64)
-        self._check(address, instr, "levels", where[0] >= 0 and where[-1] < len(self.image.params))
-        words = [unpack_level(int(self.image.params[word])) for word in where]
-        gate, low, high = np.array(words, dtype=np.int64)[which].T
-        return gate, low, high
+        base, params = self.registers[Reg.LEVELS], self.image.params
+        first, last = base + int(levels.min()), base + int(levels.max())
+        self._check(address, instr, "levels", first >= 0 and last < len(params))
+        return level_table(params, base, levels)
 
     def _table(
         self, address: int, instr: Instruction, words: NDArray[np.uint32]
@@ -848,12 +905,7 @@ class NumpyEngine:
         """Gate code and verify window of each cell's target, from the device's line."""
         base = self.registers[Reg.LINE]
         self._check(address, instr, "line", base + LINE_WORDS <= len(self.image.params))
-        line = unpack_line([int(word) for word in self.image.params[base : base + LINE_WORDS]])
-        targets = (words & np.uint32(0xFFFF)).astype(np.uint16).view(np.int16)
-        used, which = np.unique(targets, return_inverse=True)
-        found = [(line.gate_code(target), *line.window(target)) for target in used.tolist()]
-        gate, low, high = np.array(found, dtype=np.int64)[which].T
-        return gate, low, high
+        return line_table(self.image.params, base, words)
 
     def _spent(self, places: IntArray) -> NDArray[np.bool_]:
         """Which cells, by place in the tile, have had their cycles."""

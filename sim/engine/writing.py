@@ -29,6 +29,7 @@ from ..numerics import FloatArray, IntArray
 
 HOST_WORDS = 2
 """Program words of a train: the pulses, and a pause as long as one of them."""
+_MISSED = CellStatus.NOT_CONVERGED
 
 
 @dataclass(frozen=True)
@@ -150,11 +151,7 @@ class Writer:
             least[left] = np.minimum(least[left], found)
             most[left] = np.maximum(most[left], found)
             done[left] = (found >= low[left]) & (found <= high[left])
-        stuck = (used > 1) & (most - least <= self.stuck) & bool(self.stuck)
-        status = np.full(code.shape, int(CellStatus.NOT_CONVERGED))
-        status[stuck], status[done] = CellStatus.STUCK, CellStatus.DONE
-        results = np.stack([code, used, status], axis=1).tolist()
-        return np.array([pack_result(c, n, CellStatus(s)) for c, n, s in results], np.uint32)
+        return result_words(code, used, most - least, done, self.stuck)
 
     def _trains(self, cells: IntArray, known: FloatArray, targets: FloatArray) -> Trains:
         """The pulses of those cells that need any."""
@@ -164,6 +161,28 @@ class Writer:
         rails = np.array([self.converters.dac_code(v) for v in volts], dtype=np.int64)
         cycles = np.rint(train.seconds[moving] * self.clk_hz).astype(np.int64)
         return Trains(cells[moving], rails, np.maximum(cycles, 1), train.pulses[moving])
+
+
+def result_words(
+    code: IntArray, used: IntArray, spread: IntArray, done: NDArray[np.bool_], stuck: int
+) -> NDArray[np.uint32]:
+    """Result words of cells that a host has written; all of shape (cells,).
+
+    Parameters
+    ----------
+    code, used:
+        Of the last read, and how many attempts there were.
+    spread:
+        Between the codes of all reads.
+    done:
+        Whether the last read was inside its window.
+    stuck:
+        Spread within which a cell has not moved; 0: none is called stuck.
+    """
+    missed = np.where((used > 1) & (spread <= stuck) & bool(stuck), CellStatus.STUCK, _MISSED)
+    status = np.where(done, CellStatus.DONE, missed)
+    results = np.stack([code, used, status], axis=1).tolist()
+    return np.array([pack_result(c, n, CellStatus(s)) for c, n, s in results], np.uint32)
 
 
 def result_codes(words: ArrayLike) -> IntArray:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import Any
 
 import pytest
 from amaranth.back import rtlil
@@ -21,7 +22,7 @@ ULX3S = board("ulx3s-85f")
     ],
 )
 def test_memories_are_those_of_the_controller(geometry: Geometry) -> None:
-    top = ULX3S.controller(geometry)
+    top: Any = ULX3S.controller(geometry)
     text = rtlil.convert(top, ports=[top.rx, top.tx], emit_src=False)
     found = re.findall(r"memory width (\d+) size (\d+)", text)
     made = Counter((int(width), int(words)) for width, words in found)

@@ -174,6 +174,7 @@ def test_broken_report_is_refused(build: Any, fake_tools: Any, tmp_path: Path) -
 
 def test_real_tools(small_top: Any, tmp_path: Path) -> None:
     report = build_bitstream(small_top(), ULX3S, tmp_path / "out", cache=tmp_path / "cache")
+    assert report.path is not None
     assert report.path.stat().st_size > 10_000
     assert report.fmax_mhz > report.required_mhz == pytest.approx(48, rel=1e-3)
     used = {name: cell.used for name, cell in report.place.utilisation.items()}

@@ -9,11 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ohmloom.boards.board import BoardError
+from ohmloom.boards.catalogue import board as find_board
+from ohmloom.cli.output import Reporter
 from ohmloom.cli.steps import cosimulation
 from ohmloom.compiler.bundle import load_bundle
+from ohmloom.hw.afe.kinds import FrontEndKind
 from ohmloom.sim.cosim.fault import Fault
+from ohmloom.sim.cosim.gates import Netlist
 from ohmloom.sim.cosim.job import CosimReport, Cosimulation, Job
+from ohmloom.sim.cosim.runner import BenchFailed
 from ohmloom.sim.cosim.simulator import Simulator
+from ohmloom.sim.cosim.waves import MARGIN, Waves
 
 AGREES = CosimReport(
     samples=2,
@@ -51,7 +58,10 @@ def asked(monkeypatch: pytest.MonkeyPatch, simulators: list[Simulator]) -> list[
     """The jobs that the command gave to the simulator; one with a fault does not agree."""
     jobs: list[Job] = []
 
-    def simulate(job: Job, progress: Any, simulator: Simulator, host: Any) -> Cosimulation:
+    def simulate(
+        job: Job, progress: Any, simulator: Simulator, host: Any, netlist: Any
+    ) -> Cosimulation:
+        assert netlist is None
         jobs.append(job)
         simulators.append(simulator)
         progress("inference", 1, 2)
@@ -74,6 +84,63 @@ def test_job_is_the_bundle(command: Any, bundle: Path, asked: list[Job]) -> None
 def test_samples_from_a_file(command: Any, bundle: Path, digits: Path, asked: list[Job]) -> None:
     assert command("cosim", bundle, "--input", digits / "test_x.npy", "--samples", 20).code == 0
     assert asked[0].samples.shape == (20, 64)
+
+
+@pytest.mark.parametrize("again", [DIFFERS, AGREES])
+def test_the_waveform_of_a_difference(
+    command: Any,
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    again: CosimReport,
+) -> None:
+    path, kept = tmp_path / "w.fst", []
+
+    def simulate(
+        job: Job,
+        progress: Any,
+        simulator: Simulator = Simulator.ICARUS,
+        host: Any = None,
+        netlist: Any = None,
+        waves: Waves | None = None,
+    ) -> Cosimulation:
+        assert netlist is None
+        if waves is None:
+            assert not path.exists()
+            return replace(outcome(DIFFERS if job.fault else AGREES, job), begins=(40, 100))
+        assert simulator is Simulator.ICARUS
+        kept.append(waves.first)
+        waves.path.write_text("waves")
+        return outcome(again, job)
+
+    monkeypatch.setattr(cosimulation, "run_cosim", simulate)
+    path.write_text("of an earlier run")
+    agrees = command("cosim", bundle, "--waves", path, "--json")
+    assert agrees.code == 0 and agrees.data["waves"] is None and not path.exists()
+    arguments = ("cosim", bundle, "--waves", path, "--plant-fault", "adc", "--simulator", "cxxrtl")
+    result = command(*arguments, "--json")
+    assert kept == [100 - MARGIN]
+    if again is DIFFERS:
+        assert result.code == 1 and result.data["waves"] == str(path)
+    else:
+        assert result.code == 2 and "but not when it was run again" in result.sentence
+
+
+def test_the_waveform_of_a_complaint(
+    command: Any, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "w.fst"
+
+    def simulate(job: Job, progress: Any, waves: Waves | None = None, **_: Any) -> Cosimulation:
+        if waves is not None:
+            assert waves.first == 0
+            waves.path.write_text("waves")
+        raise BenchFailed("a chip complains" if waves is None else "again")
+
+    monkeypatch.setattr(cosimulation, "run_cosim", simulate)
+    result = command("cosim", bundle, "--waves", path)
+    assert result.code == 2 and result.sentence == "a chip complains"
+    assert path.read_text() == "waves"
 
 
 def test_too_few_samples(command: Any, bundle: Path, asked: list[Job]) -> None:
@@ -119,6 +186,53 @@ def test_the_simulator_is_the_one_asked_for(
     assert command("cosim", bundle, "--simulator", simulator.value).code == 0
     assert command("cosim", bundle).code == 0
     assert simulators == [simulator, Simulator.ICARUS]
+
+
+def test_all_tiles_are_programmed_where_that_is_asked_for(
+    command: Any, bundle: Path, asked: list[Job]
+) -> None:
+    assert command("cosim", bundle).code == 0
+    assert command("cosim", bundle, "--all-tiles").code == 0
+    assert [len(job.programmed) for job in asked] == [1, asked[1].image.tiles]
+
+
+@pytest.mark.parametrize(
+    ("board", "words"),
+    [
+        ("icebreaker", "for a clock of 48000000 Hz, board icebreaker runs at 12000000 Hz"),
+        ("ulx3s-85f", "has block RAMs and multipliers as black boxes only"),
+    ],
+)
+def test_gates_are_those_of_a_board_that_the_bundle_is_for(
+    command: Any, bundle: Path, asked: list[Job], board: str, words: str
+) -> None:
+    result = command("cosim", bundle, "--gate-level", "--board", board)
+    assert result.code == 2 and words in result.sentence and not asked
+
+
+def test_gates_run_in_the_compiled_engine_at_the_boards_rate(
+    command: Any, bundle: Path, asked: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled, made = load_bundle(bundle), Netlist("gates", "models")
+    options = compiled.options.model_copy(update={"clk_hz": 12_000_000})
+    seen: list[Any] = []
+
+    def simulate(job: Job, progress: Any, **given: Any) -> Cosimulation:
+        seen.append((job, given))
+        return outcome(AGREES, job)
+
+    monkeypatch.setattr(cosimulation, "run_cosim", simulate)
+    monkeypatch.setattr(cosimulation, "netlist", lambda *_: made)
+    board, reporter = find_board("icebreaker"), Reporter()
+    drives = compiled.golden.inputs[:1]
+    slower = replace(compiled, options=options)
+    with pytest.raises(BoardError, match="a front end array_card, board icebreaker has chained"):
+        cosimulation.cosimulate(slower, drives, reporter, board=board)
+    chained = replace(slower, options=options.model_copy(update={"afe": FrontEndKind.CHAINED_CARD}))
+    cosimulation.cosimulate(chained, drives, reporter, board=board)
+    ((job, given),) = seen
+    assert given["netlist"] is made and given["simulator"] is Simulator.CXXRTL
+    assert job.bit_cycles == 24 and job.afe is FrontEndKind.CHAINED_CARD
 
 
 def test_an_unknown_simulator_is_refused(command: Any, bundle: Path, asked: list[Job]) -> None:

@@ -82,3 +82,27 @@ def test_a_card_too_hot_is_logged_and_not_tested(command: Any, tmp_path: Path) -
     assert hot.sentence == said
     assert [reading.celsius for reading in load_log(log)] == [(pytest.approx(91, abs=0.02),)]
     assert "accepted is -100 to 300" in command("selftest", "--celsius", "nan").sentence
+
+
+def test_a_recording_stands_in_for_the_card(
+    command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "folder" / "card.jsonl"
+    real = command("selftest", "--record", path, "--json").data
+
+    def nothing_plugged(*_: object, **__: object) -> None:
+        raise AssertionError("a replay needs no card")
+
+    monkeypatch.setattr("ohmloom.sim.cosim.fast.plugged.plugged", nothing_plugged)
+    replayed = command("selftest", "--replay", path, "--json")
+    assert replayed.code == 0 and replayed.data == real
+    other = command("selftest", "--replay", path, "--columns", 16)
+    assert other.code == 2
+    assert "is about 'selftest, 8 columns', not about 'selftest, 16 columns'" in other.sentence
+    more = command("selftest", "--replay", path, "--calibrate", tmp_path / "table.json")
+    assert more.code == 2 and "WRITE of 64 words to CALIBRATION" in more.sentence
+    both = command("selftest", "--replay", path, "--record", path)
+    assert both.code == 2 and "exclude each other" in both.sentence
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:-2], lines[-1], ""]))
+    assert "was altered" in command("selftest", "--replay", path).sentence

@@ -18,6 +18,7 @@ from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.isa import CellStatus, Op, unpack_result
 from ohmloom.sim.converters import Converters
 from ohmloom.sim.devices import load
+from ohmloom.sim.devices.device import Mode
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +152,40 @@ def test_open_loop_is_an_option(digits):
 def test_controllers_that_cannot_drive_a_hosts_pulses(digits, geometry, words):
     with pytest.raises(TargetError, match=words):
         compile_model(digits.model, load("all_in_one"), digits.calib, geometry)
+
+
+@pytest.mark.parametrize(
+    "geometry,words",
+    [
+        (Geometry(verify=False, pulse=False), "cannot do: it has no PULSE$"),
+        (Geometry(passive=True), "cannot do: its array has no transistors$"),
+    ],
+)
+def test_controllers_that_can_write_no_cell_by_its_current(digits, geometry, words):
+    with pytest.raises(TargetError, match=words):
+        compile_model(digits.model, load("cspbbr3_ogb"), digits.calib, geometry)
+
+
+def test_cells_that_change_by_themselves_need_a_controller_with_program(digits, monkeypatch):
+    monkeypatch.setattr(Mode, "relaxes", property(lambda mode: True))
+    assert compile_model(digits.model, load("cspbbr3_ogb"), digits.calib).image.tiles
+    with pytest.raises(TargetError, match="change by themselves between a pulse and a read"):
+        compile_model(digits.model, load("cspbbr3_ogb"), digits.calib, Geometry(verify=False))
+
+
+def test_a_host_writes_for_a_controller_without_program(digits, tmp_path):
+    """The same cells as with it, and a bundle of it is read as it was written."""
+    device, found = load("cspbbr3_ogb"), []
+    for geometry in (Geometry(), Geometry(verify=False, line=False, wear=False)):
+        compiled = compile_model(digits.model, device, digits.calib, geometry)
+        again = load_bundle(write_bundle(compiled, tmp_path / f"{geometry.verify}.ohm"))
+        assert again.image.entries == compiled.image.entries
+        assert ("program/0" in again.image.entries) is geometry.verify
+        engine = build_engine(again)
+        output = engine.infer(compiled.golden.inputs).output
+        np.testing.assert_array_equal(output, compiled.golden.layers[-1])
+        found.append(engine.array.g)
+    np.testing.assert_array_equal(*found)
 
 
 def test_a_card_whose_rails_do_not_reach_the_pulses(digits):

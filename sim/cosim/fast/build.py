@@ -52,6 +52,7 @@ def library(
     progress: Progress = lambda stage, done, total: None,
     cache: Path | None = None,
     driver: str = DRIVER,
+    netlist: str = "",
 ) -> Path:
     """Path of the library for ``bench``: from the cache, or compiled now.
 
@@ -66,6 +67,8 @@ def library(
     driver : str
         Source file beside this one; another than :data:`DRIVER` includes that as
         :data:`INCLUDED`.
+    netlist : str
+        RTLIL of modules that the design takes as they are.
 
     Raises
     ------
@@ -73,7 +76,7 @@ def library(
         If there is no C++ compiler, or it fails.
     """
     compiler, version = find_compiler()
-    files = source.split(source.generate(bench), PARTS)
+    files = source.split(source.generate(bench, netlist), PARTS)
     files[PORTS] = source.port_table(ports(bench))
     files[driver] = Path(__file__).with_name(driver).read_text()
     if driver != DRIVER:

@@ -17,6 +17,8 @@ from .engine import Engine, Reason
 
 LOOK_CYCLES = 5000
 """Stepped cycles between two looks at how far programming has come, at least."""
+BUSY = "busy"
+"""Output of the bench: the controller has something to do. Its changes end a run."""
 FRAME_BITS = 10
 """Bits of a byte on the serial line, with start and stop."""
 
@@ -89,6 +91,7 @@ class FastHarness(Harness):
         for output in pins.watched:
             engine.watch(output.name, output.at_once)
         engine.watch(SAMPLE, True)
+        engine.watch(BUSY, True)
         self._pins = pins
         self._outputs = {output.name: output for output in pins.watched}
         engine.set("rst", 0)
@@ -102,6 +105,9 @@ class FastHarness(Harness):
 
     async def counters(self) -> tuple[int, int]:
         return self.engine.get("now"), self.engine.get("skipped")
+
+    def stepped(self) -> int:
+        return self.engine.edges
 
     def seconds(self) -> float:
         return self.engine.seconds - self._before
@@ -123,7 +129,7 @@ class FastHarness(Harness):
         for change in engine.changes():
             if change.name == SAMPLE:
                 engine.set(CODES, pins.convert(change.now, *map(engine.get, TAG)))
-            else:
+            elif change.name != BUSY:
                 pins.moved(self._outputs[change.name], change.now, change.value)
 
 

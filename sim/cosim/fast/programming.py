@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ...numerics import FloatArray
-from ..bench import Bench
+from ..afe import bench_of
 from ..comparison import Comparison, Progress
 from ..job import CosimReport, Job
 from .build import library, ports
@@ -54,7 +54,7 @@ def program_fast(job: Job, progress: Progress, cache: Path | None = None) -> Pro
     cache : Path, optional
         Where compiled benches are kept; by default the user's cache.
     """
-    bench = Bench(job.image.geometry, job.clk_hz, job.clk_hz // job.bit_cycles, adc=job.adc)
+    bench = bench_of(job)
     with Engine(library(bench, progress, cache), ports(bench), job.bit_cycles) as engine:
         comparison = Comparison(job, FastHarness(engine, job), progress)
         outcome = complete(comparison.compare())

@@ -37,15 +37,22 @@ def mangle(port: str) -> str:
     return "p_" + port.replace("_", "__")
 
 
-def generate(design: wiring.Component) -> str:
+def generate(design: wiring.Component, netlist: str = "") -> str:
     """The design's C++, as CXXRTL writes it.
+
+    Parameters
+    ----------
+    design :
+        Not elaborated before.
+    netlist :
+        RTLIL of modules that it takes as they are.
 
     Raises
     ------
     SourceError
         If there is no Yosys or it fails.
     """
-    text = rtlil.convert(design, name=MODULE, emit_src=False)
+    text = f"{rtlil.convert(design, name=MODULE, emit_src=False)}\n{netlist}"
     try:
         yosys = find_yosys(lambda version: version >= OLDEST_YOSYS)
         return yosys.run(

@@ -27,7 +27,7 @@ def test_every_pin_has_a_site_of_its_own_and_the_pmods_are_full() -> None:
 
 
 def test_without_its_chain_the_card_has_more_pins_than_the_pmods() -> None:
-    with pytest.raises(BoardError, match="the card has 32 pins, the header 24"):
+    with pytest.raises(BoardError, match="the card has 44 pins, the header 24"):
         pinout(pins_signature(STANDARD), PMODS)
 
 

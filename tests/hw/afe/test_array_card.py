@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from amaranth import Cat, Elaboratable, Module, Signal
+from amaranth import Elaboratable, Module
 from amaranth.lib.wiring import In, Out, connect
 from amaranth.sim import Simulator
 
@@ -28,6 +28,7 @@ from ohmloom.hw.afe.tia import AMPLIFIER_BANDWIDTH_HZ, pole_ps
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.timers import Timers
 from ohmloom.sim.cosim.chips.array_card import ArrayCardChips
+from ohmloom.sim.cosim.chips.pin_chain import PinChainModel
 
 SMALL = Geometry(rows=8, columns=8)
 SIZES = [
@@ -94,10 +95,9 @@ class Bench(Elaboratable):
         m.submodules.card, m.submodules.chips = card, chips = self.card, self.chips
         m.submodules.timers = timers = self.timers
         connect(m, timers.channel[0], card.timer)
-        slow = self.slow(m)
-        for name, member in chips.pins.signature.members.items():
-            here = slow[name] if name in slow else getattr(card, name)
-            there = getattr(chips.pins, name)
+        pins = self.pins(m)
+        for name, member in pins.signature.members.items():
+            here, there = getattr(card, name), getattr(pins, name)
             m.d.comb += there.eq(here) if member.flow is In else here.eq(there)
         m.d.comb += [
             timers.quiet.eq(~card.core.active),
@@ -106,9 +106,9 @@ class Bench(Elaboratable):
         ]
         return m
 
-    def slow(self, m):
-        """Pins of the chips that are not pins of the card, by name."""
-        return {}
+    def pins(self, m):
+        """What the card's pins are connected to."""
+        return self.chips.pins
 
     def run(self, bench):
         """Run ``bench(ctx)`` once the card is ready; no chip may complain."""
@@ -181,22 +181,10 @@ class ChainedBench(Bench):
         super().__init__(geometry, clk_hz, card=ChainedCard)
         self.delay = 2 * self.card.chain.period
 
-    def slow(self, m):
-        chain, size = self.card.chain, self.card.chain.bits
-        lines = Signal(size * chain.ways, init=chain.lines.init)
-        clk, latch = Signal(), Signal()
-        m.d.sync += [clk.eq(self.card.chain_clk), latch.eq(self.card.chain_latch)]
-        for way in range(chain.ways):
-            shifted = Signal(size, name=f"shifted{way}")
-            with m.If(self.card.chain_clk & ~clk):
-                m.d.sync += shifted.eq(Cat(self.card.chain_data[way], shifted))
-            with m.If(self.card.chain_latch & ~latch):
-                m.d.sync += lines[way * size : (way + 1) * size].eq(shifted)
-        members, pins, place = pins_signature(self.geometry).members, {}, 0
-        for name in self.card.chained:
-            pins[name] = lines[place : place + members[name].shape]
-            place += members[name].shape
-        return pins
+    def pins(self, m):
+        m.submodules.chain = chain = PinChainModel(self.geometry, self.card.adc_part)
+        connect(m, chain.card, self.chips.pins)
+        return chain.pins
 
 
 def expected(group, width, a, b):

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from amaranth.hdl import Shape
 from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ohmloom.hw.afe.array_card import ArrayCard
-from ohmloom.hw.afe.chained_card import CHAINED, ChainedCard, PinChain
+from ohmloom.hw.afe.chained_card import (
+    CHAINED,
+    ChainedCard,
+    PinChain,
+    chain_lines,
+    chain_period,
+    pins_signature,
+)
 from ohmloom.hw.afe.interface import PlaneStep
 from ohmloom.hw.geometry import Geometry
 
@@ -83,15 +93,25 @@ def test_the_lines_of_an_idle_card_stand_until_the_first_sample():
     assert PinChain(7, 2, 0b1110).lines.init == 0b1110
     members = ArrayCard(GEOMETRY, CLK_HZ).signature.members
     chain = ChainedCard(GEOMETRY, CLK_HZ).chain
-    place = 0
-    chained = [name for name in CHAINED if name in members]
-    assert set(CHAINED) - set(chained) == {"tile_select"}
-    for name in chained:
-        width = members[name].shape if isinstance(members[name].shape, int) else 1
-        init = chain.lines.init >> place & ((1 << width) - 1)
-        assert init == (members[name].init or 0), name
-        place += width
-    assert place == len(chain.lines)
+    lines = chain_lines(GEOMETRY)
+    assert [line.name for line in lines] == [name for name in CHAINED if name in members]
+    assert set(CHAINED) - {line.name for line in lines} == {"tile_select"}
+    for line in lines:
+        init = chain.lines.init >> line.place & ((1 << line.width) - 1)
+        assert init == (members[line.name].init or 0), line.name
+        assert Shape.cast(members[line.name].shape).width == line.width
+    assert sum(line.width for line in lines) == len(chain.lines) == 13
+
+
+@pytest.mark.parametrize(
+    ("tiles", "width", "period"), [(2, 1, 11), (4, 2, 11), (32, 5, 13), (33, 6, 15)]
+)
+def test_of_the_tile_bus_the_chain_has_what_the_tiles_need(tiles, width, period):
+    geometry = replace(GEOMETRY, tiles=tiles)
+    lines = {line.name: line for line in chain_lines(geometry)}
+    assert lines["tile_select"].width == width
+    assert chain_period(geometry) == ChainedCard(geometry, CLK_HZ).chain.period == period
+    assert set(pins_signature(geometry).members) == set(pins_signature(GEOMETRY).members)
 
 
 def test_what_begins_at_a_switch_waits_for_the_chain():

@@ -44,4 +44,4 @@ def compiled() -> Path:
 @pytest.fixture
 def at_hand(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs find the library without elaborating the design each time."""
-    monkeypatch.setattr("ohmloom.sim.cosim.fast.run.library", lambda *_: compiled)
+    monkeypatch.setattr("ohmloom.sim.cosim.fast.run.library", lambda *_, **__: compiled)

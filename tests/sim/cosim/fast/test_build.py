@@ -60,7 +60,7 @@ bool p_bench::eval(performer *performer) {
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Benches are this text; gives the ports."""
-    monkeypatch.setattr(source, "generate", lambda design: TINY)
+    monkeypatch.setattr(source, "generate", lambda design, netlist: TINY)
     names = ["clk", "rx", "tx", "now"]
     monkeypatch.setattr(build, "ports", lambda bench: names)
     return names
@@ -92,7 +92,7 @@ def test_another_design_flag_or_compiler_is_another_library(tiny, tmp_path, monk
     script = 'while [ $# -gt 0 ]; do [ "$1" = -o ] && touch "$2"; shift; done'
     monkeypatch.setenv("CXX", compiler(tmp_path, script))
     paths = {library(None, cache=made)}
-    monkeypatch.setattr(source, "generate", lambda design: TINY.replace("1u});", "2u});"))
+    monkeypatch.setattr(source, "generate", lambda design, netlist: TINY.replace("1u});", "2u});"))
     paths.add(library(None, cache=made))
     monkeypatch.setattr(build, "FLAGS", (*build.FLAGS, "-DX"))
     paths.add(library(None, cache=made))

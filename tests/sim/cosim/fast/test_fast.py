@@ -187,7 +187,7 @@ def test_a_broken_rule_of_a_chip_stops_the_run(make_fast_job, monkeypatch, tmp_p
 
 
 def test_what_goes_wrong_in_the_run_is_one_sentence(make_fast_job, monkeypatch):
-    def fail(job, progress, host):
+    def fail(job, progress, host, netlist):
         raise CardFault("a switch moved while rail B was driving a pulse")
 
     monkeypatch.setattr(fast_run, "run_fast", fail)

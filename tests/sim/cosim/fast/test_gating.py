@@ -85,7 +85,7 @@ bool p_bench::eval(performer *performer) {{
 @pytest.fixture
 def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Compiles it, a statement a piece."""
-    monkeypatch.setattr(source, "generate", lambda design: TEXT)
+    monkeypatch.setattr(source, "generate", lambda design, netlist: TEXT)
     monkeypatch.setattr(build, "ports", lambda bench: list(PORTS))
     monkeypatch.setattr(pieces, "PIECE_CHARACTERS", 1)
     return lambda: build.library(None, cache=tmp_path)

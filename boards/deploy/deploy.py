@@ -1,0 +1,162 @@
+"""A deployment: everything between a bundle and a board whose cells hold it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...compiler.compiled import Compiled
+from ...compiler.host import Executor
+from ...hw.isa import CellStatus, Dac, Op, Reg
+from ...sim.numerics import IntArray
+from ..engine import BoardEngine
+from ..link import LinkClient
+from .book import Windows, read_book
+from .journal import Journal
+from .records import Began
+from .runs import Runs, runs_of
+from .selftest import GoldenTest, golden_test
+from .writer import Writer
+
+ROUNDS = 3
+"""Times that all cells are written and checked: a cell that a check finds off its level is
+written again, in all but the last one."""
+SIGMAS = 6.0
+"""What the noise of two reads may make of a cell that write-verify has accepted."""
+
+Told = Callable[[str, int, int], None]
+"""Told the stage, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Deployment:
+    """What a deployment has come to.
+
+    Attributes
+    ----------
+    cells:
+        How many.
+    status:
+        The verdict on each (:class:`~ohmloom.hw.isa.CellStatus`), shape (tiles, cells).
+    tries, wear:
+        Attempts on each cell, and cycles in its whole life, likewise.
+    codes:
+        What the check has read, likewise.
+    off:
+        Whether the check has found a cell off its level that had been on it, likewise.
+    resumed:
+        Whether it has gone on with what an earlier one had begun.
+    interruptions:
+        How often the controller was lost and found again.
+    golden:
+        The self-test.
+    """
+
+    cells: int
+    status: IntArray
+    tries: IntArray
+    wear: NDArray[np.uint32]
+    codes: IntArray
+    off: NDArray[np.bool_]
+    resumed: bool
+    interruptions: int
+    golden: GoldenTest
+
+    def count(self, status: CellStatus) -> int:
+        """Cells with a verdict."""
+        return int(np.count_nonzero(self.status == status))
+
+
+def deploy(
+    compiled: Compiled,
+    bundle: str,
+    board: str,
+    client: LinkClient,
+    journal: Path,
+    told: Told = lambda stage, done, total: None,
+) -> Deployment:
+    """Load, write, read back and test; go on where an earlier deployment has ended.
+
+    Parameters
+    ----------
+    bundle:
+        SHA-256 of the bundle's manifest, by which its journal knows it.
+    board:
+        Its name.
+    journal:
+        The file of the array's cells; made where there is none.
+
+    Raises
+    ------
+    LinkError
+        If the controller does not answer, is not for the bundle, or stops a pulse.
+    DeployError, JournalError, BookError
+        If it cannot go on.
+    """
+    runs = runs_of(compiled)
+    geometry = compiled.image.geometry
+    began = Began(
+        bundle=bundle, board=board, tiles=compiled.image.tiles, rows=geometry.rows,
+        columns=geometry.columns,
+    )  # fmt: skip
+    with Journal(journal) as kept:
+        windows = runs.windows()
+        book, resumed = read_book(kept.records, began, windows)
+        if not resumed:
+            kept.append(began)
+        writer = Writer(client, runs, book, kept)
+        told("looking at the board", 0, 1)
+        writer.open()
+        accepted = widened(windows, margin(compiled, runs))
+        off = np.zeros(book.done.shape, bool)
+        for left in reversed(range(ROUNDS)):
+            writer.write(lambda done, total: told("writing cells", done, total))
+            writer.check(lambda done, total: told("reading cells back", done, total))
+            off = book.done & ((book.code < accepted.low) | (book.code > accepted.high))
+            if not off.any() or not left:
+                break
+            writer.rewrite(off)
+        writer.finish()
+        told("self-test", 0, 1)
+        engine = BoardEngine(client, compiled.image, Executor(compiled.host))
+        return Deployment(
+            cells=book.done.size,
+            status=book.status(runs.registers[Reg.STUCK]),
+            tries=book.tries.copy(),
+            wear=book.wear[: len(book.done)].copy(),
+            codes=book.code.copy(),
+            off=off,
+            resumed=resumed,
+            golden=writer.use(lambda: golden_test(engine, compiled)),
+            interruptions=writer.interruptions,
+        )
+
+
+def margin(compiled: Compiled, runs: Runs) -> int:
+    """Codes that a second read of an accepted cell may be outside of its window."""
+    device, converters = compiled.device, compiled.converters
+    gain = converters.gain(
+        device.g_lsb, converters.dac_volts(rail_a(compiled)), compiled.verify_range
+    )
+    largest = int(device.var_codes(device.levels).max())
+    sigma = math.sqrt(largest) * 0.5**device.var_exponent * float(gain)
+    return math.ceil(SIGMAS * sigma / math.sqrt(1 << runs.registers[Reg.AVERAGE]))
+
+
+def rail_a(compiled: Compiled) -> int:
+    """Code of the rail that cells are read with."""
+    image = compiled.image
+    for each in image.code[image.entries["setup"] :]:
+        if each.op is Op.DAC and each["channel"] == Dac.RAIL_A:
+            return each["code"]
+    return 0x8000
+
+
+def widened(windows: Windows, codes: int) -> Windows:
+    """Windows with so many codes more on either side."""
+    return Windows(windows.low - codes, windows.high + codes)

@@ -1,0 +1,63 @@
+"""A virtual board for a compiled network: the board's controller with the network's cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...compiler.compiled import Compiled
+from ...hw.afe.cards import FRONT_ENDS
+from ...sim.array import SimulatedArray
+from ...sim.cosim.bench import Bench, lags
+from ...sim.cosim.card import AnalogCard
+from ...sim.cosim.comparison import Progress
+from ...sim.cosim.fast.build import library, ports
+from ...sim.cosim.fast.engine import Engine
+from ...sim.cosim.fast.plugged import SerialLine
+from ...sim.cosim.pins import CardPins
+from ..board import Board
+from .controller import VirtualController
+
+BIT_CYCLES = 8
+"""Clock cycles of a bit on the line: no cable limits it here."""
+
+
+def virtual_controller(
+    compiled: Compiled,
+    board: Board,
+    array: SimulatedArray,
+    *,
+    bit_cycles: int = BIT_CYCLES,
+    progress: Progress | None = None,
+    cache: Path | None = None,
+) -> VirtualController:
+    """The controller that a board's bitstream for ``compiled`` has, with ``array`` at its card.
+
+    Parameters
+    ----------
+    bit_cycles:
+        Clock cycles of a bit on the line, at least four.
+    progress:
+        Told (stage, done, total) while it is compiled.
+    cache:
+        Where compiled benches are kept; by default the user's cache.
+
+    Raises
+    ------
+    BoardError
+        If the network is for another clock, or does not fit the board.
+    """
+    geometry, clk_hz = compiled.image.geometry, compiled.options.clk_hz
+    board.require_clock(clk_hz)
+    board.check(geometry)
+    front_end = FRONT_ENDS[compiled.options.afe]
+    bench = Bench(geometry, clk_hz, clk_hz // bit_cycles, front_end)
+    path = library(bench, progress or (lambda stage, done, total: None), cache)
+    names = ports(bench)
+
+    def pins() -> CardPins:
+        card = AnalogCard(array, compiled.converters, geometry, clk_hz, lags(clk_hz))
+        return CardPins(geometry, card)
+
+    return VirtualController(
+        lambda: Engine(path, names, bit_cycles), pins, SerialLine(bit_cycles, clk_hz)
+    )

@@ -1,0 +1,85 @@
+"""A controller in the compiled engine that lives on: it is fed bytes and gives bytes.
+
+Its clock stands still while it has nothing to do, so that it costs nothing then. What is
+behind its pins, the cells above all, stays when its supply fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ...sim.cosim.fast.engine import Engine
+from ...sim.cosim.fast.harness import BUSY, FRAME_BITS, FastHarness, Line, complete
+from ...sim.cosim.pins import CardPins
+
+
+class VirtualController:
+    """One controller; it has no supply before :meth:`power_up`.
+
+    Parameters
+    ----------
+    make_engine:
+        Makes the simulation of a controller as its bitstream leaves it.
+    make_pins:
+        Makes what is behind its pins; cells in it are the same ones each time.
+    line:
+        Serial line and clock.
+    """
+
+    def __init__(
+        self, make_engine: Callable[[], Engine], make_pins: Callable[[], CardPins], line: Line
+    ) -> None:
+        self._make_engine = make_engine
+        self._make_pins = make_pins
+        self.line = line
+        self._harness: FastHarness | None = None
+        self._pins: CardPins | None = None
+        self._line_busy_until = 0
+
+    def power_up(self) -> None:
+        """Configure it: all of its memories and registers are as new."""
+        self.power_down()
+        self._pins = self._make_pins()
+        self._harness = harness = FastHarness(self._make_engine(), self.line)
+        self._line_busy_until = 0
+        complete(harness.begin(self._pins))
+
+    def power_down(self) -> None:
+        """Its supply fails: what it knew is lost, and a gate that is open closes."""
+        if self._harness is None or self._pins is None:
+            return
+        now = self._harness.engine.get("now")
+        self._pins.card.set_gate_b(now, False)
+        self._harness.engine.close()
+        self._harness = self._pins = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has something to do, or bytes are on their way to it."""
+        engine = self._running.engine
+        return engine.edges < self._line_busy_until or bool(engine.get(BUSY))
+
+    @property
+    def seconds(self) -> float:
+        """Since it was powered up, jumps included [s]."""
+        return self._running.engine.get("now") / self.line.clk_hz
+
+    def send(self, data: bytes) -> None:
+        """Put bytes on the line to it, behind those that are there."""
+        engine = self._running.engine
+        engine.send(data)
+        begin = max(self._line_busy_until, engine.edges)
+        self._line_busy_until = begin + FRAME_BITS * self.line.bit_cycles * len(data)
+
+    def run(self, edges: int) -> bytes:
+        """Let up to so many clock edges pass, fewer when it falls idle; what it has sent."""
+        harness = self._running
+        until = harness.engine.edges + edges
+        while harness.engine.edges < until and self.busy:
+            harness.run(until)
+        return harness.engine.received()
+
+    @property
+    def _running(self) -> FastHarness:
+        assert self._harness is not None, "a controller without supply"
+        return self._harness

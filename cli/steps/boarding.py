@@ -1,0 +1,150 @@
+"""A bundle's way onto a board: a serial port or a virtual board, and what is done over it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from ...boards.board import Board
+from ...boards.catalogue import board as find_board
+from ...boards.engine import BoardEngine, BoardTrace
+from ...boards.link import LinkClient
+from ...boards.loader import is_loaded, load
+from ...boards.serial_port import SerialTransport
+from ...boards.virtual.assemble import virtual_controller
+from ...boards.virtual.board import Faults
+from ...boards.virtual.thread import serving
+from ...compiler.bundle import MANIFEST
+from ...compiler.cells import check_faults
+from ...compiler.compiled import Compiled
+from ...compiler.host import Executor
+from ...errors import OhmloomError
+from ...sim.array import SimulatedArray
+from ...sim.array.store import restore, save
+from ..output import Reporter
+
+
+class BoardingError(OhmloomError):
+    """A command line that does not say which board, or cells that are not there."""
+
+
+def bundle_hash(bundle: Path) -> str:
+    """What a journal knows a bundle by: SHA-256 of its manifest, which has all others in it."""
+    return hashlib.sha256((bundle / MANIFEST).read_bytes()).hexdigest()
+
+
+def journal_of(bundle: Path, board: Board) -> Path:
+    """Where the journal of a board's array is, unless the user says."""
+    return bundle.parent / f"{bundle.stem}.{board.name}.journal"
+
+
+def virtual_array(
+    compiled: Compiled, state: Path | None, faults: np.ndarray | None = None
+) -> SimulatedArray:
+    """The cells of a virtual board: as made, or as ``state`` has kept them.
+
+    Parameters
+    ----------
+    faults:
+        Conductances of stuck cells [S] and NaN of the others, shape (tiles, rows, columns).
+    """
+    image, geometry, options = compiled.image, compiled.image.geometry, compiled.options
+    array = SimulatedArray(
+        compiled.device, image.tiles, geometry.rows, geometry.columns, options.seed,
+        wires=options.wires, passive=geometry.passive,
+    )  # fmt: skip
+    if state is not None and state.exists():
+        restore(array, state)
+    if faults is not None:
+        stuck = check_faults(faults, image.tiles, geometry).reshape(-1)
+        cells = np.flatnonzero(~np.isnan(stuck))
+        array.stick(cells, stuck[cells])
+    return array
+
+
+@contextmanager
+def virtual_link(
+    compiled: Compiled,
+    board: Board,
+    reporter: Reporter,
+    state: Path | None = None,
+    faults: Faults | None = None,
+) -> Iterator[LinkClient]:
+    """A link to a virtual board that lives as long as the block.
+
+    Its cells are written to ``state`` at the end, whatever has happened.
+    """
+    array = virtual_array(compiled, state)
+    controller = virtual_controller(
+        compiled,
+        board,
+        array,
+        progress=lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total),
+    )
+    try:
+        with (
+            serving(controller, faults) as virtual,
+            SerialTransport(virtual.terminal.port, board.baud) as transport,
+        ):
+            yield LinkClient(transport)
+    finally:
+        if state is not None:
+            save(array, state)
+
+
+def infer_on_board(
+    compiled: Compiled,
+    board: str,
+    drives: np.ndarray,
+    reporter: Reporter,
+    port: str | None,
+    state: Path | None,
+) -> BoardTrace:
+    """Integer inputs (n, inputs) on a board that a bundle has been deployed to.
+
+    A controller that has been reset since is loaded again; its cells are as they were.
+
+    Parameters
+    ----------
+    port, state:
+        The board's serial port, or the cells of a virtual one; one of them.
+
+    Raises
+    ------
+    BoardingError
+        If it is none of them, or both, or there are no such cells.
+    """
+    if (port is None) == (state is None):
+        raise BoardingError(
+            "the engine board needs --port, or --state with the cells of a virtual board"
+        )
+    chosen = find_board(board)
+    link: AbstractContextManager[LinkClient]
+    if port is not None:
+        link = port_link(port, chosen)
+    else:
+        assert state is not None
+        if not state.exists():
+            raise BoardingError(
+                f"{state} is not there: `ohmloom deploy --virtual --state` makes it"
+            )
+        link = virtual_link(compiled, chosen, reporter, state)
+    with link as client:
+        client.require(compiled.image)
+        if not is_loaded(client, compiled.image):
+            load(client, compiled.image)
+        engine = BoardEngine(client, compiled.image, Executor(compiled.host))
+        return engine.infer(
+            drives, told=lambda done, total: reporter.update("running on the board", done, total)
+        )
+
+
+@contextmanager
+def port_link(port: str, board: Board) -> Iterator[LinkClient]:
+    """A link to the controller at a serial port."""
+    with SerialTransport(port, board.baud) as transport:
+        yield LinkClient(transport)
