@@ -3,7 +3,7 @@
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
 STAMP  := $(VENV)/.setup-done
-EXTRAS := boards,examples,fast,formal,test,lint
+EXTRAS := bench,boards,examples,fast,formal,test,lint
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: help setup demo test test-slow prove cover lint format bench clean

@@ -8,10 +8,10 @@ from types import TracebackType
 
 import serial
 
-from ..errors import OhmloomError
+from .link import LinkError
 
 
-class PortError(OhmloomError):
+class PortError(LinkError):
     """A serial port that cannot be opened, or has gone."""
 
 
@@ -58,7 +58,7 @@ class SerialTransport:
         try:
             self._serial.write(data)
         except OSError as error:
-            raise PortError(f"{self.port} has gone: {_reason(error)}") from error
+            raise PortError(f"{self.port} takes no bytes: {_reason(error)}") from error
 
     def read(self, timeout: float) -> bytes:
         """The bytes that have arrived, at least one, or ``b""`` after ``timeout`` seconds."""
@@ -67,13 +67,14 @@ class SerialTransport:
             first = self._serial.read(1)
             return first + self._serial.read(self._serial.in_waiting) if first else b""
         except OSError as error:
-            raise PortError(f"{self.port} has gone: {_reason(error)}") from error
+            raise PortError(f"{self.port} gives no bytes: {_reason(error)}") from error
 
 
 HINTS = {
-    errno.EACCES: "permission denied: `ohmloom doctor --board` says how to get it",
-    errno.EBUSY: "another program has it open",
-    errno.EWOULDBLOCK: "another program has it open",
+    errno.ENOENT: "there is no such port",
+    errno.EACCES: "permission denied; `ohmloom doctor --board` says how to get it",
+    errno.EBUSY: "another program has it",
+    errno.EWOULDBLOCK: "another program has it",
 }
 
 

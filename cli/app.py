@@ -13,6 +13,7 @@ import typer
 from .. import __version__
 from ..errors import OhmloomError
 from .commands import (
+    array,
     bitstream,
     boards,
     compile,
@@ -51,6 +52,7 @@ app.command("drift")(drift.drift)
 app.command("cosim")(cosim.cosim)
 app.command("modes")(modes.modes)
 app.command("selftest")(selftest.selftest)
+app.add_typer(array.app, name="array")
 app.command("bitstream")(bitstream.bitstream)
 app.command("deploy")(deploy.deploy)
 app.command("virtual-board")(virtual_board.virtual_board)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -180,6 +181,21 @@ def make_profile(
     )
 
 
+def unwritten_range(mode: Mode, card: Converters) -> tuple[int, int]:
+    """TIA range in which a write-once cell is read, and the largest code of an unwritten one.
+
+    The code half way, on a logarithmic axis, between a cell with and without filament, in the
+    smallest range that the filament's current fits into.
+    """
+    p: Any = mode.p
+    off, on = (getattr(p, state).conductance.value for state in ("hrs", "lrs"))
+    codes_per_ohm = p.read.v_read.value / card.adc_lsb
+    fitting = [ohms for ohms in card.tia_ohms if on * ohms * codes_per_ohm <= ADC_MAX]
+    ohms = max(fitting, default=min(card.tia_ohms))
+    code = min(math.floor(math.sqrt(off * on) * ohms * codes_per_ohm), ADC_MAX)
+    return card.tia_ohms.index(ohms), code
+
+
 class _Maker:
     """One device behind one card."""
 
@@ -299,20 +315,13 @@ class _Maker:
         )
 
     def _unwritten(self, mode: Mode) -> int:
-        """The code half way, on a logarithmic axis, between a cell with and without filament.
-
-        In the smallest TIA range that the filament's current fits into.
-        """
-        p, card = mode.p, self.converters
-        off, on = (getattr(p, state).conductance.value for state in ("hrs", "lrs"))
-        codes_per_ohm = p.read.v_read.value / card.adc_lsb
-        fitting = [ohms for ohms in card.tia_ohms if on * ohms * codes_per_ohm <= ADC_MAX]
-        ohms = max(fitting, default=min(card.tia_ohms))
+        """Largest code that says that a cell has not been written."""
+        tia_range, code = unwritten_range(mode, self.converters)
         self.assumed.append(
             f"{mode.name}: a cell is unwritten up to the geometric mean of its two states, "
-            f"read with the TIA range of {ohms:g} ohm"
+            f"read with the TIA range of {self.converters.tia_ohms[tia_range]:g} ohm"
         )
-        return min(math.floor(math.sqrt(off * on) * ohms * codes_per_ohm), ADC_MAX)
+        return code
 
     # -- ways -------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from ..link import LinkClient
 from .book import Windows, read_book
 from .journal import Journal
 from .records import Began
-from .runs import Runs
+from .runs import Runs, runs_of
 from .selftest import GoldenTest, golden_test
 from .writer import Writer
 
@@ -98,7 +98,7 @@ def deploy(
     DeployError, JournalError, BookError
         If it cannot go on.
     """
-    runs = Runs(compiled)
+    runs = runs_of(compiled)
     geometry = compiled.image.geometry
     began = Began(
         bundle=bundle, board=board, tiles=compiled.image.tiles, rows=geometry.rows,

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import OhmloomError
-from ...hw.isa import CellStatus, Op, encode, instruction, unpack_result
+from ...hw.isa import Op, Reg, encode, instruction
 from ...hw.link.protocol import GuardState, Reason, Space
 from ..link import (
     GuardStopped,
@@ -39,14 +39,14 @@ from .runs import Run, Runs, pieces
 
 log = logging.getLogger(__name__)
 
-SLOT_WORDS = 16
+SLOT_WORDS = 8
 """Program words of a run, its ``HALT`` included."""
 SLOTS = 2
+TAIL_WORDS = SLOTS * SLOT_WORDS + 1
+"""At the end of program memory: the slots, and the word by which a controller is known. Whoever
+else uses the controller and puts a program there writes over that word."""
 CHECKED = 256
 """Cells of a run that only reads."""
-READER_WORDS = 16
-"""At the end of program memory, for single reads (:class:`~ohmloom.boards.reader.LinkReader`)."""
-TAIL_WORDS = SLOTS * SLOT_WORDS + 1 + READER_WORDS
 RUN_S = 300.0
 """Longest run that is waited for."""
 FAILURES = 20
@@ -84,6 +84,7 @@ class Writer:
         self.book = book
         self.journal = journal
         self.image = runs.image
+        self.tries = runs.registers[Reg.TRIES]
         self._room = 0
         self._runs_done = 0
         self._worn_tile: int | None = None
@@ -105,9 +106,15 @@ class Writer:
         told(self._finished(), total)
 
     def check(self, told: Told = lambda done, total: None) -> None:
-        """Read every cell once, as write-verify reads; a check that was begun goes on."""
+        """Read every cell once, as write-verify reads; a check that was begun goes on.
+
+        On a controller that reads no cell without a pulse nothing is read: what an attempt has
+        read of a cell stands.
+        """
         if not self.book.checking:
             self._note(Checking())
+        if not self.runs.reads:
+            return
         checked, size = self.book.checked, self.image.geometry.cells
 
         def following() -> Run | None:
@@ -155,16 +162,18 @@ class Writer:
     def _due(self, tile: int) -> Iterator[Run]:
         """What is to be done next on a tile: reads of cells in doubt, first attempts, others."""
         book, columns = self.book, self.image.geometry.columns
-        for cells in pieces(book.unread[tile], columns):
-            yield self.runs.read(tile, cells)
-        left = ~book.done[tile] & ~book.worn[tile] & (book.tries[tile] < self.runs.tries)
+        if self.runs.reads:
+            for cells in pieces(book.unread[tile], columns):
+                yield self.runs.read(tile, cells)
+        left = ~book.done[tile] & ~book.worn[tile] & (book.tries[tile] < self.tries)
         for first in (True, False):
-            for cells in pieces(left & ((book.tries[tile] == 0) == first), columns):
+            wanted = left & ((book.tries[tile] == 0) == first)
+            for cells in pieces(wanted, columns, self.runs.most):
                 yield self.runs.write(tile, cells)
 
     def _finished(self) -> int:
         book = self.book
-        return int((book.done | book.worn | (book.tries >= self.runs.tries)).sum())
+        return int((book.done | book.worn | (book.tries >= self.tries)).sum())
 
     def _attempt(self, work: Callable[[], None], settled: bool = True) -> None:
         """Do it; after an interruption find out where things are, and do what is left of it."""
@@ -261,6 +270,8 @@ class Writer:
         if run.writes and image.geometry.wear and self._worn_tile != run.tile:
             client.write_words(Space.WEAR, 0, self.book.wear[run.tile].tolist())
             self._worn_tile = run.tile
+        if run.records:
+            client.write_words(Space.PARAM, len(image.params), run.records)
         if run.space is not None:
             client.write_words(run.space, 0, run.words)
         # The HALT is at the end of its slot.
@@ -276,22 +287,15 @@ class Writer:
 
     def _results(self, intent: Intent) -> Found:
         """The results of a run that has ended, from cell memory."""
-        words = self.client.read_words(Space.CELL, 0, len(intent.cells))
-        found = [unpack_result(word) for word in words]
-        for _, tries, status in found:
-            if not _plausible(intent.writes, tries, status):
-                raise Interrupted("results that no run leaves: the controller has been reset")
+        size = self.runs.answer(intent.writes, len(intent.cells))
+        words = self.client.read_words(Space.CELL, 0, size)
+        found = self.runs.results(intent.writes, intent.cells, words)
+        if found is None:
+            raise Interrupted("results that no run leaves: the controller has been reset")
         # Nothing in the words of a read says that they are of this run.
         if not intent.writes and self.client.status().last.address != self._halt(intent):
             raise Interrupted("a read is gone: the controller has been reset")
-        worn = [
-            cell
-            for cell, (_, _, status) in zip(intent.cells, found, strict=True)
-            if status is CellStatus.WORN
-        ]
-        return Found(
-            number=intent.number, codes=tuple(code for code, _, _ in found), worn=tuple(worn)
-        )
+        return Found(number=intent.number, codes=found.codes, worn=found.worn)
 
     def _void(self) -> Void:
         assert self.book.open is not None
@@ -316,12 +320,3 @@ def _passes(error: LinkError) -> bool:
     if isinstance(error, GuardStopped):
         return error.health.state is not GuardState.SAFE or error.health.reason in PASSING
     return isinstance(error, LinkTimeout | Interrupted)
-
-
-def _plausible(writes: bool, tries: int, status: CellStatus) -> bool:
-    """Whether a result can be of a run of that kind."""
-    if not writes:
-        return status is CellStatus.READ and tries == 0
-    if status is CellStatus.WORN:
-        return tries == 0
-    return tries == 1 and status in (CellStatus.DONE, CellStatus.NOT_CONVERGED)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,14 +16,20 @@ from rich.text import Text
 
 from ...errors import OhmloomError
 from ..output import Json, Reporter, emit, plain_table, short_number, working
+from ..steps.connecting import BAUD, Baud, Port, Virtual, connect, require_one
 
 if TYPE_CHECKING:
     from ...sim.devices import Device
-    from ...sim.experiments import Experiment, Row
+    from ...sim.experiments import Definition, Experiment, Row
+    from ...sim.experiments.bench import MakeArray
 
 
 class ReproduceError(OhmloomError):
     """A command line that asks for nothing, or for two things at once."""
+
+
+class NotOverTheLink(OhmloomError):
+    """An experiment that asks for something that a bench does not do."""
 
 
 def reproduce(
@@ -37,11 +44,22 @@ def reproduce(
         list[str] | None,
         typer.Option(help="Use your own entry for a device.", metavar="NAME=FILE.toml"),
     ] = None,
+    virtual: Virtual = False,
+    port: Port = None,
+    baud: Baud = BAUD,
+    arm: Annotated[
+        bool, typer.Option("--arm", help="On a board: allow irreversible changes of mode.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Run experiments and compare with their source; exit code 1 if a row fails."""
+    """Run experiments and compare with their source; exit code 1 if a row fails.
+
+    With --virtual or --port the arrays are cells behind a controller, over the link.
+    """
+    if virtual or port is not None:
+        require_one(virtual, port)
     with working(), Reporter() as reporter:
-        from ...sim.experiments import EXPERIMENTS, Bench, run, select
+        from ...sim.experiments import EXPERIMENTS, select
 
         if everything == (name is not None):
             raise ReproduceError("name one seed or experiment, like 001 or 001/table, or --all")
@@ -50,12 +68,47 @@ def reproduce(
         found = []
         for definition in chosen:
             reporter.update(definition.path)
-            found.append(run(definition, Bench(replaced=replaced), output))
+            with _arrays(virtual, port, baud, arm, reporter) as make:
+                found.append(_run(definition, replaced, make, output))
         data = _data(found)
         report = _report(found)
     emit(as_json, data, report)
     if data["failed"]:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _arrays(
+    virtual: bool, port: str | None, baud: int, arm: bool, reporter: Reporter
+) -> Iterator[MakeArray | None]:
+    """Where the arrays of an experiment come from; None: from the model."""
+    if not virtual and port is None:
+        yield None
+        return
+    from ...boards.bench.factory import BoardArrays, VirtualArrays
+    from ...boards.link import LinkClient
+
+    if virtual:
+        with VirtualArrays(
+            lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total)
+        ) as arrays:
+            yield arrays
+        return
+    with connect(virtual, port, baud, None, reporter) as transport:
+        yield BoardArrays(LinkClient(transport), arm)
+
+
+def _run(
+    definition: Definition, replaced: dict[str, Device], make: MakeArray | None, output: Path
+) -> Experiment:
+    from ...sim.experiments import Bench, run
+
+    if make is None:
+        return run(definition, Bench(replaced=replaced), output)
+    try:
+        return run(definition, Bench(replaced=replaced, make=make), output)
+    except OhmloomError as error:
+        raise NotOverTheLink(f"{definition.path} does not run over the link: {error}") from error
 
 
 def _replaced(pairs: Iterable[str]) -> dict[str, Device]:

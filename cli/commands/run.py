@@ -17,6 +17,7 @@ class EngineName(StrEnum):
     NUMPY = "numpy"
     COCOTB = "cocotb"
     CXXRTL = "cxxrtl"
+    BOARD = "board"
 
 
 def run(
@@ -30,7 +31,7 @@ def run(
         EngineName,
         typer.Option(
             help="numpy: fast; cocotb: the RTL in a Verilog simulator, which must agree with it; "
-            "cxxrtl: the same, compiled."
+            "cxxrtl: the same, compiled; board: what has been deployed."
         ),
     ] = EngineName.NUMPY,
     faults: Annotated[
@@ -56,6 +57,16 @@ def run(
         typer.Option(
             min=1, help="Threads that share large products, else one; with numpy, same results."
         ),
+    ] = None,
+    board: Annotated[
+        str, typer.Option(help="With the engine board: which one, a name or a file.")
+    ] = "ulx3s-85f",
+    port: Annotated[
+        str | None, typer.Option(help="Its serial port, where the bundle has been deployed.")
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="In place of a port: a virtual board with these cells, .npz."),
     ] = None,
     figures: Annotated[
         Path | None,
@@ -92,7 +103,16 @@ def run(
             "samples": len(x),
         }
         details: dict[str, object] = {}
-        if engine is not EngineName.NUMPY:
+        if engine is EngineName.BOARD:
+            from ..steps.boarding import infer_on_board
+
+            if stuck is not None:
+                raise InputError("--faults are for simulated cells: a board has its own")
+            trace = infer_on_board(compiled, board, drives, reporter, port, state)
+            scores = dequantise_output(compiled, trace.output)
+            data["saturations"] = trace.saturations
+            data["cycles_per_inference"] = int(trace.cycles.max(initial=0))
+        elif engine is not EngineName.NUMPY:
             from ...sim.cosim.simulator import Simulator
             from ..steps.cosimulation import cosimulate, insist_on_agreement
 

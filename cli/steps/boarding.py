@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from ...boards.board import Board
+from ...boards.catalogue import board as find_board
+from ...boards.engine import BoardEngine, BoardTrace
 from ...boards.link import LinkClient
+from ...boards.loader import is_loaded, load
 from ...boards.serial_port import SerialTransport
 from ...boards.virtual.assemble import virtual_controller
 from ...boards.virtual.board import Faults
@@ -18,9 +21,15 @@ from ...boards.virtual.thread import serving
 from ...compiler.bundle import MANIFEST
 from ...compiler.cells import check_faults
 from ...compiler.compiled import Compiled
+from ...compiler.host import Executor
+from ...errors import OhmloomError
 from ...sim.array import SimulatedArray
 from ...sim.array.store import restore, save
 from ..output import Reporter
+
+
+class BoardingError(OhmloomError):
+    """A command line that does not say which board, or cells that are not there."""
 
 
 def bundle_hash(bundle: Path) -> str:
@@ -85,6 +94,53 @@ def virtual_link(
     finally:
         if state is not None:
             save(array, state)
+
+
+def infer_on_board(
+    compiled: Compiled,
+    board: str,
+    drives: np.ndarray,
+    reporter: Reporter,
+    port: str | None,
+    state: Path | None,
+) -> BoardTrace:
+    """Integer inputs (n, inputs) on a board that a bundle has been deployed to.
+
+    A controller that has been reset since is loaded again; its cells are as they were.
+
+    Parameters
+    ----------
+    port, state:
+        The board's serial port, or the cells of a virtual one; one of them.
+
+    Raises
+    ------
+    BoardingError
+        If it is none of them, or both, or there are no such cells.
+    """
+    if (port is None) == (state is None):
+        raise BoardingError(
+            "the engine board needs --port, or --state with the cells of a virtual board"
+        )
+    chosen = find_board(board)
+    link: AbstractContextManager[LinkClient]
+    if port is not None:
+        link = port_link(port, chosen)
+    else:
+        assert state is not None
+        if not state.exists():
+            raise BoardingError(
+                f"{state} is not there: `ohmloom deploy --virtual --state` makes it"
+            )
+        link = virtual_link(compiled, chosen, reporter, state)
+    with link as client:
+        client.require(compiled.image)
+        if not is_loaded(client, compiled.image):
+            load(client, compiled.image)
+        engine = BoardEngine(client, compiled.image, Executor(compiled.host))
+        return engine.infer(
+            drives, told=lambda done, total: reporter.update("running on the board", done, total)
+        )
 
 
 @contextmanager

@@ -76,9 +76,12 @@ STOP_CYCLES = 2
 """Cycles from the guard's decision until DAC clear and switch reset are at the pins; the
 fast gates take one."""
 
+BUFFER_A = 50e-3
+"""assumed: what rail B's buffer gives the cells of a row that are pulsed together."""
 BUFFER_POWER = Power(
     watts=5e-3 * 2 * SUPPLY_V,
-    origin="assumed: rail B's buffer of 50 mA, 5 mA of +-15 V while nothing is driven",
+    origin=f"assumed: rail B's buffer of {BUFFER_A * 1e3:g} mA, 5 mA of +-15 V while nothing is "
+    "driven",
 )
 
 ADCS = {part.name: part for part in (ad7606c.PART, ad7606.PART)}

@@ -430,8 +430,8 @@ class SimulatedArray:
             cells = slice(tile * size, (tile + 1) * size)
             self._store(cells, self._fetch(cells))
 
-    def _single(self, cells: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Effective conductances of cells and their own [S], as the present has them."""
+    def single(self, cells: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Conductances of cells [S] as a single read sees them, and their own; without noise."""
         if self._wired is None:
             g = self._conductance(self._fetch(cells))
             return g, g
@@ -811,16 +811,17 @@ class SimulatedArray:
         cells = self._distinct(cells)
         self._check_coded()
         if self._wired is not None:
-            seen, own = self._single(cells)
+            seen, own = self.single(cells)
             variance = self.device.var_codes(np.minimum(seen, own))
-            return self.device.g_codes(seen), variance, self._verify_draw(cells)
+            return self.device.g_codes(seen), variance, self.verify_draw(cells)
         if self._relaxes:
             self._store(cells, self._fetch(cells))
-        z = self._verify_draw(cells)
+        z = self.verify_draw(cells)
         total = self.g_code.reshape(-1)[cells].astype(np.int64)
         return total, self.var_code.reshape(-1)[cells].astype(np.int64), z
 
-    def _verify_draw(self, cells: IntArray) -> IntArray:
+    def verify_draw(self, cells: IntArray) -> IntArray:
+        """The normal deviates of one single read of each cell, which is counted."""
         reads = self.reads.reshape(-1)
         z = draw_normal(
             self.seed, Domain.VERIFY, cells, self.pulses.reshape(-1)[cells], reads[cells]
@@ -835,10 +836,10 @@ class SimulatedArray:
     def read(self, cells: ArrayLike) -> FloatArray:
         """One single read of each cell, in the range that fits: conductance [S] with noise."""
         cells = self._distinct(cells)
-        seen, own = self._single(cells)
+        seen, own = self.single(cells)
         mode = self.state.mode.reshape(-1)[cells]
         noise = np.array([mode.p.read.noise.value for mode in self.device.modes])[mode]
-        z = self._verify_draw(cells) * _Z_UNIT
+        z = self.verify_draw(cells) * _Z_UNIT
         noisy = np.minimum(seen, own)
         return (seen - noisy) + noisy * (1.0 + noise * z)
 

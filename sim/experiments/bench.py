@@ -14,6 +14,14 @@ from .record import Spread
 
 SEEDS = (1, 2, 3, 4, 5)
 
+MakeArray = Callable[[Device, int, int, int], Array]
+"""Makes one tile of as-made cells of a device: rows, columns and seed."""
+
+
+def simulated(device: Device, rows: int, columns: int, seed: int) -> Array:
+    """An array of the model."""
+    return SimulatedArray(device, 1, rows, columns, seed)
+
 
 @dataclass
 class Bench:
@@ -27,11 +35,14 @@ class Bench:
         Devices to use instead of those of the catalogue, by name.
     used:
         Devices asked for so far, in order.
+    make:
+        Where arrays come from: by default the model.
     """
 
     seeds: tuple[int, ...] = SEEDS
     replaced: Mapping[str, Device] = field(default_factory=dict)
     used: dict[str, Device] = field(default_factory=dict)
+    make: MakeArray = simulated
 
     def device(self, name: str) -> Device:
         """The device, for what an experiment has to know before it starts, like V_SET."""
@@ -41,9 +52,7 @@ class Bench:
 
     def array(self, name: str, rows: int = 1, columns: int = 1, seed: int | None = None) -> Array:
         """A new array of one tile of as-made cells."""
-        return SimulatedArray(
-            self.device(name), 1, rows, columns, self.seeds[0] if seed is None else seed
-        )
+        return self.make(self.device(name), rows, columns, self.seeds[0] if seed is None else seed)
 
     def summarise(self, values: Sequence[float] | FloatArray) -> tuple[float, Spread]:
         """Median of one value for each seed, and their central 90 %."""

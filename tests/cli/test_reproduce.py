@@ -61,3 +61,44 @@ def test_replacements_are_named(command: Any, pair: str) -> None:
     sentence = command("reproduce", "000", "--replace", pair).sentence
     assert f"--replace {pair}: accepted is NAME=FILE.toml" in sentence
     assert ", ".join(catalogue()) in sentence
+
+
+def test_over_the_link(command: Any, tmp_path: Path) -> None:
+    result = command("reproduce", "003/relearning", "--virtual", "--json", "-o", tmp_path)
+    assert result.code == 0, result.err
+    (found,) = result.data["experiments"]
+    assert found["passed"] and all(row["passed"] for row in found["rows"]) and found["rows"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    ["000/resistance", "001/endurance", "001/states", "002/heating", "003/paired_pulses",
+     "003/weight_curve"],
+)  # fmt: skip
+def test_more_over_the_link(command: Any, tmp_path: Path, name: str) -> None:
+    result = command("reproduce", name, "--virtual", "-o", tmp_path)
+    assert result.code == 0, result.out
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("001/table", "a cell that is written once is driven by single pulses alone"),
+        ("002/line", "an array of 32 x 32 cells, the virtual board has 256"),
+    ],
+)
+def test_what_a_bench_does_not_do(command: Any, tmp_path: Path, name: str, why: str) -> None:
+    result = command("reproduce", name, "--virtual", "-o", tmp_path)
+    assert (result.code, result.out) == (2, "")
+    assert result.sentence.startswith(f"{name} does not run over the link: ")
+    assert why in result.sentence
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_controller(command: Any) -> None:
+    for options in (("--virtual", "--port", "/dev/ttyNONE"),):
+        refused = command("reproduce", "000", *options)
+        assert refused.code == 2 and "name one controller" in refused.sentence
+    missing = command("reproduce", "000", "--port", "/dev/ttyNONE")
+    assert missing.code == 2 and "there is no such port" in missing.sentence

@@ -23,6 +23,10 @@ from .build import library, ports
 from .engine import Engine
 from .harness import FastHarness, complete
 
+_BENCHES: dict[tuple[object, ...], tuple[Path, list[str]]] = {}
+"""Libraries and ports of the benches that this process has plugged: elaborating one takes
+seconds."""
+
 
 @dataclass(frozen=True)
 class SerialLine:
@@ -79,9 +83,12 @@ def plugged(
     adc:
         Converters of the card.
     """
-    bench = Bench(geometry, clk_hz, clk_hz // bit_cycles, adc=adc)
-    path = library(bench, progress or (lambda stage, done, total: None), cache)
-    with Engine(path, ports(bench), bit_cycles) as engine:
+    key = (geometry, clk_hz, bit_cycles, adc, cache)
+    if key not in _BENCHES:
+        bench = Bench(geometry, clk_hz, clk_hz // bit_cycles, adc=adc)
+        path = library(bench, progress or (lambda stage, done, total: None), cache)
+        _BENCHES[key] = (path, ports(bench))
+    with Engine(*_BENCHES[key], bit_cycles) as engine:
         harness = FastHarness(engine, SerialLine(bit_cycles, clk_hz))
         card = AnalogCard(
             array, converters, geometry, clk_hz, analog or lags(clk_hz, adc), channels

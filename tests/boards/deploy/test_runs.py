@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ohmloom.boards.deploy.runs import RunError, Runs, pieces
+from ohmloom.boards.deploy.runs import Results, RunError, pieces, runs_of
 from ohmloom.compiler.compiled import Compiled
-from ohmloom.hw.isa import Op, Reg
+from ohmloom.hw.isa import CellStatus, Op, Reg, pack_result
 from ohmloom.hw.link.protocol import Space
+from ohmloom.sim.devices import load
 
 
 @given(
@@ -29,7 +30,7 @@ def test_pieces_are_all_that_is_wanted_as_neighbours_in_a_row(wanted, columns, m
 
 
 def test_attempt_is_one_try_on_the_levels_of_its_cells(small: Compiled) -> None:
-    runs = Runs(small)
+    runs = runs_of(small)
     run = runs.write(1, np.array([8, 9, 10]))
     assert run.code[-1].op is Op.PROGRAM
     assert (run.code[-1]["tile"], run.code[-1]["cell"], run.code[-1]["count"]) == (1, 8, 3)
@@ -40,7 +41,7 @@ def test_attempt_is_one_try_on_the_levels_of_its_cells(small: Compiled) -> None:
 
 
 def test_windows_hold_the_code_of_their_level(small: Compiled) -> None:
-    windows = Runs(small).windows()
+    windows = runs_of(small).windows()
     assert windows.low.shape == (small.image.tiles, small.image.geometry.cells)
     assert (windows.low <= windows.high).all()
     levels = small.levels.reshape(windows.low.shape)
@@ -49,7 +50,40 @@ def test_windows_hold_the_code_of_their_level(small: Compiled) -> None:
     assert (np.diff(middle.ravel()[order]) >= 0).all()
 
 
-def test_controller_that_does_not_write_by_itself_is_refused(small: Compiled) -> None:
+def test_controller_without_write_verify_makes_an_attempt_by_pulses(small: Compiled) -> None:
+    geometry = replace(small.image.geometry, verify=False, line=False, wear=False)
     entries = {n: at for n, at in small.image.entries.items() if not n.startswith("program")}
-    with pytest.raises(RunError, match="not written by PROGRAM"):
-        Runs(replace(small, image=replace(small.image, entries=entries)))
+    image = replace(small.image, geometry=geometry, entries=entries)
+    runs = runs_of(replace(small, image=image))
+    assert not runs.reads and runs.most == 1
+    run = runs.write(2, np.array([9]))
+    assert [each.op for each in run.code] == [Op.RESTORE, Op.SET, Op.PULSE, Op.PULSE]
+    assert run.code[-1]["param"] + len(run.records) // 2 == len(image.params) + len(run.records)
+    windows, expected = runs.windows(), runs_of(small).windows()
+    np.testing.assert_array_equal(windows.low, expected.low)
+    np.testing.assert_array_equal(windows.high, expected.high)
+    with pytest.raises(RunError, match="reads no cell without a pulse"):
+        runs.read(0, np.array([0]))
+
+
+def test_words_that_no_run_leaves_are_none(small: Compiled) -> None:
+    runs = runs_of(small)
+    good = pack_result(77, 1, CellStatus.DONE)
+    assert runs.results(True, (3,), [good]) == Results((77,))
+    assert runs.results(True, (3, 4), [good, pack_result(0, 0, CellStatus.WORN)]) == Results(
+        (77, 0), (4,)
+    )
+    for word in (0, pack_result(77, 2, CellStatus.DONE)):
+        assert runs.results(True, (3,), [word]) is None
+    assert runs.results(False, (3,), [good]) is None
+    assert runs.results(False, (3,), [0]) == Results((0,))
+
+
+def test_cells_that_no_attempt_puts_on_a_level_are_refused(small: Compiled) -> None:
+    device = load("all_in_one")
+    entries = {n: at for n, at in small.image.entries.items() if not n.startswith("program")}
+    image = replace(small.image, entries=entries)
+    other = replace(small, image=image, device=device)
+    assert device.pulses is not None
+    with pytest.raises(RunError, match="all_in_one are not put on a level"):
+        runs_of(other)

@@ -35,15 +35,6 @@ def test_host_may_come_again() -> None:
                 assert terminal.read(1) == b"here"
 
 
-def test_port_is_one_hosts_at_a_time() -> None:
-    with (
-        Terminal() as terminal,
-        SerialTransport(terminal.port, 115_200),
-        pytest.raises(PortError, match="another program has it open"),
-    ):
-        SerialTransport(terminal.port, 115_200)
-
-
 def test_host_that_does_not_listen_holds_nobody_up() -> None:
     with Terminal() as terminal:
         terminal.write(bytes(1 << 20))
@@ -64,14 +55,9 @@ def test_link_does_not_take_the_place_of_a_file(tmp_path: Path) -> None:
     assert (tmp_path / "board").read_text() == "mine"
 
 
-def test_port_that_is_not_there_is_one_sentence() -> None:
-    with pytest.raises(PortError, match=r"^/dev/nowhere cannot be opened: No such file"):
-        SerialTransport("/dev/nowhere", 115_200)
-
-
 def test_port_that_goes_is_one_sentence() -> None:
     with Terminal() as terminal:
         port = SerialTransport(terminal.port, 115_200)
-    with port, pytest.raises(PortError, match="has gone"):
+    with port, pytest.raises(PortError, match="gives no bytes|takes no bytes"):
         port.write(b"x")
         port.read(0.01)

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ohmloom.sim.array import ArrayError, SimulatedArray
+from ohmloom.sim.array.store import restore, save
+from ohmloom.sim.devices import load
+
+ROWS, COLUMNS = 3, 4
+
+
+def array(name: str = "cspbbr3_ogb", seed: int = 1, tiles: int = 2) -> SimulatedArray:
+    return SimulatedArray(load(name), tiles, ROWS, COLUMNS, seed)
+
+
+def use(cells: SimulatedArray, volts: float = 2.0) -> None:
+    """Pulses, a wait and reads."""
+    limits = cells.limits
+    some = np.arange(5)
+    cells.pulse(some, limits.v_max, 10 * limits.width_min_s, limits.i_cc_max)
+    cells.wait(3.0)
+    cells.read(some[:2])
+    cells.pulse(some[1:3], limits.v_min, 10 * limits.width_min_s, None)
+
+
+@pytest.mark.parametrize("name", ["cspbbr3_ogb", "all_in_one", "bion"])
+def test_an_array_goes_on_where_the_saved_one_was(name: str, tmp_path: Path) -> None:
+    first, second = array(name), array(name)
+    use(first)
+    first.stick(np.array([7]), 1e-5)
+    save(first, tmp_path / "cells.npz")
+    restore(second, tmp_path / "cells.npz")
+    for cells in (first, second):
+        use(cells)
+    for tile in range(first.tiles):
+        assert first.tile_state_equal(second, tile)
+    assert first.elapsed_s == second.elapsed_s
+    np.testing.assert_array_equal(first.g, second.g)
+    np.testing.assert_array_equal(first.read(np.arange(6)), second.read(np.arange(6)))
+
+
+def test_products_without_a_program_go_on_with_their_draws(tmp_path: Path) -> None:
+    first, second = array(), array()
+    volts = np.full(ROWS, 0.05)
+    first.mvm(0, volts)
+    save(first, tmp_path / "cells.npz")
+    restore(second, tmp_path / "cells.npz")
+    np.testing.assert_array_equal(first.mvm(0, volts), second.mvm(0, volts))
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (array(seed=2), "has seed 1, expected 2"),
+        (array("vb1"), "has device cspbbr3_ogb, expected vb1"),
+        (array(tiles=3), "expected float64 of shape"),
+    ],
+)
+def test_state_of_another_array_is_refused(other: SimulatedArray, message, tmp_path: Path) -> None:
+    save(array(), tmp_path / "cells.npz")
+    with pytest.raises(ArrayError, match=message):
+        restore(other, tmp_path / "cells.npz")
+
+
+def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cells.npz"
+    path.write_bytes(b"nothing")
+    with pytest.raises(ArrayError, match="no state of an array"):
+        restore(array(), path)
+    np.savez(path, version=1, seed=1)
+    with pytest.raises(ArrayError, match="it lacks elapsed_s"):
+        restore(array(), path)
+    save(array(), path)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ArrayError, match="no state of an array"):
+        restore(array(), path)
+
+
+def test_nothing_is_left_half_written(tmp_path: Path) -> None:
+    save(array(), tmp_path / "cells.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["cells.npz"]
