@@ -47,6 +47,7 @@ class Latent:
     def __init__(self, controller: VirtualController, latency: float) -> None:
         self.controller = controller
         self.latency = latency
+        self.baud = controller.line.clk_hz // controller.line.bit_cycles
         self._coming: deque[tuple[float, bytes]] = deque()
 
     def write(self, data: bytes) -> None:

@@ -17,8 +17,9 @@ from ..sim.devices import load
 from ..sim.emulated import emulate, emulated_tables
 from .board import Afe, Board
 
-DEVICE = "cspbbr3_ogb"
 Make = Callable[[Geometry, int], FrontEnd]
+
+DEVICE = "cspbbr3_ogb"
 SEED = 1
 """Of what is built where no bundle asks for its own."""
 

@@ -18,7 +18,7 @@ from ...boards.link import LinkClient, LinkError, LinkTimeout
 from ...boards.loader import is_loaded, load
 from ...boards.programmer import program_fpga
 from ...boards.serial_port import PortError, SerialTransport
-from ...boards.virtual.assemble import virtual_controller
+from ...boards.virtual.assemble import afe_name, virtual_controller
 from ...boards.virtual.board import Faults
 from ...boards.virtual.thread import serving
 from ...compiler.bundle import MANIFEST
@@ -26,6 +26,7 @@ from ...compiler.cells import check_faults
 from ...compiler.compiled import Compiled
 from ...compiler.host import Executor
 from ...errors import OhmloomError
+from ...hw.afe.kinds import FrontEndKind
 from ...sim.array import SimulatedArray
 from ...sim.array.store import restore, save
 from ..output import Reporter
@@ -49,10 +50,10 @@ def journal_of(bundle: Path, board: Board) -> Path:
     return bundle.parent / f"{bundle.stem}.{board.name}.journal"
 
 
-def virtual_array(
+def cells_of(
     compiled: Compiled, state: Path | None, faults: np.ndarray | None = None
-) -> SimulatedArray:
-    """The cells of a virtual board: as made, or as ``state`` has kept them.
+) -> SimulatedArray | None:
+    """The cells of a virtual board: as made, or as ``state`` has kept them; None: emulated ones.
 
     Parameters
     ----------
@@ -60,6 +61,12 @@ def virtual_array(
         Conductances of stuck cells [S] and NaN of the others, shape (tiles, rows, columns).
     """
     image, geometry, options = compiled.image, compiled.image.geometry, compiled.options
+    if options.afe is FrontEndKind.EMULATED:
+        if state is not None or faults is not None:
+            raise BoardingError(
+                "an emulated array has no stuck cells, and is gone with the supply of its FPGA"
+            )
+        return None
     array = SimulatedArray(
         compiled.device, image.tiles, geometry.rows, geometry.columns, options.seed,
         wires=options.wires, passive=geometry.passive,
@@ -85,7 +92,7 @@ def virtual_link(
 
     Its cells are written to ``state`` at the end, whatever has happened.
     """
-    array = virtual_array(compiled, state)
+    array = cells_of(compiled, state)
     controller = virtual_controller(
         compiled,
         board,
@@ -99,7 +106,7 @@ def virtual_link(
         ):
             yield LinkClient(transport)
     finally:
-        if state is not None:
+        if state is not None and array is not None:
             save(array, state)
 
 
@@ -169,7 +176,7 @@ def prepare(
         with suppress(LinkError), SerialTransport(port, board.baud) as transport:
             identify(LinkClient(transport, tries=2), compiled)
             return None
-    built = build(compiled, board, bundle, reporter)
+    built = build(compiled, board, bundle, reporter, afe_name(compiled))
     if built.path is None:
         raise BoardingError(f"there is no bitstream for {board.name}")
     reporter.update(f"programming {board.name}")
