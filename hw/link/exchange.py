@@ -571,7 +571,7 @@ class Exchanges:
             yield from self._request(Kind.LIMIT, payload)
 
     def _wait(self, failures: int, on_line: int = 0) -> float:
-        """How long to wait [s] after so many tries without a reply, with so many bytes under way."""
+        """How long to wait [s] after so many tries without a reply, with so many bytes to come."""
         return min(self.timeout, self.first * 2 ** min(failures, 32)) + on_line * self.byte_s
 
     def _tries(self) -> int:
