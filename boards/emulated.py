@@ -1,3 +1,5 @@
+# Amaranth makes the members of a component at run time.
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
 """The emulated array on a board: cells in its block RAM."""
 
 from __future__ import annotations

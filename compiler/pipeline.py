@@ -218,6 +218,9 @@ def compile_network(
         )
     except ConverterError as error:
         raise TargetError(f"{device.name} does not suit the converters: {error}") from error
+    if options.afe is FrontEndKind.EMULATED and not image.geometry.banks:
+        # Tiles are memory too: no more of it than needed.
+        image = replace(image, geometry=replace(image.geometry, tiles=image.tiles))
     log.info(
         "%d layers on %d tiles, %d instructions", len(network.layers), image.tiles, len(image.code)
     )

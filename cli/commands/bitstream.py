@@ -62,7 +62,8 @@ def bitstream(
                     else building.geometry_of(compiled, each, bundle)
                 )
                 folder = plan / each.name if len(boards) > 1 else plan
-                script = building.plan(needed, each, folder, reporter, afe)
+                own = (each, afe) if compiled is None else building.with_cells(compiled, each, afe)
+                script = building.plan(needed, own[0], folder, reporter, own[1])
                 tools = ", ".join(each.toolchain)
                 built[each.name] = {"board": each.name, "script": str(script), "tools": tools}
                 continue

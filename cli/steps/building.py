@@ -28,6 +28,19 @@ def geometry_of(compiled: Compiled, board: Board, bundle: Path) -> Geometry:
     return compiled.image.geometry
 
 
+def with_cells(compiled: Compiled, board: Board, afe: str | None) -> tuple[Board, str | None]:
+    """The board and its front end for a bundle: an emulated array has the bundle's own cells.
+
+    Raises
+    ------
+    BoardError
+        If the board has no emulated array, and the bundle is for one.
+    """
+    if compiled.options.afe is not FrontEndKind.EMULATED:
+        return board, afe
+    return with_tables(board, compiled.tables), FrontEndKind.EMULATED
+
+
 def build(
     compiled: Compiled, board: Board, bundle: Path, reporter: Reporter, afe: str | None = None
 ) -> BuildReport:
@@ -45,8 +58,7 @@ def build(
     from ...compiler.bundle import BITSTREAM  # a standard controller needs no compiler
 
     geometry = geometry_of(compiled, board, bundle)
-    if compiled.options.afe is FrontEndKind.EMULATED:
-        board, afe = with_tables(board, compiled.tables), FrontEndKind.EMULATED
+    board, afe = with_cells(compiled, board, afe)
     return _build(geometry, board, bundle / BITSTREAM, reporter, afe)
 
 
