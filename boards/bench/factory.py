@@ -11,7 +11,7 @@ from ...sim.devices import Device
 from ..link import LinkClient
 from .array import LinkArray
 from .errors import BenchError
-from .virtual import BEAT_S, GEOMETRY, simulated_cells, virtual_board
+from .virtual import GEOMETRY, simulated_cells, virtual_terminal
 
 Progress = Callable[[str, int, int], None]
 
@@ -52,11 +52,9 @@ class VirtualArrays:
         if rows * columns > there:
             raise BenchError(f"an array of {rows} x {columns} cells, the virtual board has {there}")
         wire = self._open.enter_context(
-            virtual_board(simulated_cells(device, seed), self._progress)
+            virtual_terminal(simulated_cells(device, seed), self._progress)
         )
-        return LinkArray(
-            LinkClient(wire), device, shape=(1, rows, columns), armed=True, beat_s=BEAT_S
-        )
+        return LinkArray(LinkClient(wire), device, shape=(1, rows, columns), armed=True)
 
 
 class BoardArrays:

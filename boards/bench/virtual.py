@@ -12,12 +12,15 @@ from ...compiler.tour import TOUR_LINES, TOUR_PARAMS, TOUR_PROGRAM, TOUR_TILES
 from ...hw.geometry import Geometry
 from ...sim.array import SimulatedArray
 from ...sim.converters import Channels, Converters
-from ...sim.cosim.fast.plugged import Wire, plugged
+from ...sim.cosim.fast.plugged import Wire, plug, plugged
 from ...sim.cosim.metered import MeteredCells
 from ...sim.cosim.resistors import Resistors
 from ...sim.cosim.session import BEAT_CYCLES
 from ...sim.devices import Device
 from ..selftest import card_ohms
+from ..serial_port import SerialTransport
+from ..virtual.controller import VirtualController
+from ..virtual.thread import serving
 
 GEOMETRY = Geometry(
     rows=TOUR_LINES,
@@ -69,6 +72,25 @@ def virtual_board(
         progress=progress, cache=cache,
     ) as wire:  # fmt: skip
         yield wire
+
+
+@contextmanager
+def virtual_terminal(
+    cells: SimulatedArray | Resistors, progress: Any = None, *, cache: Path | None = None
+) -> Iterator[SerialTransport]:
+    """The same behind a pseudo-terminal: a virtual board as a serial port of this machine.
+
+    A host's time passes as it does, so that a charge has to be shorter than the guard waits for
+    the host.
+    """
+    array = MeteredCells(cells) if isinstance(cells, SimulatedArray) else cells
+    made = plug(GEOMETRY, CLK_HZ, BIT_CYCLES, array, Converters(), progress=progress, cache=cache)
+    controller = VirtualController(made.engine, made.pins, made.line)
+    with (
+        serving(controller) as board,
+        SerialTransport(board.terminal.port, CLK_HZ // BIT_CYCLES) as transport,
+    ):
+        yield transport
 
 
 def resistor_card(seed: int = 1, siemens: dict[tuple[int, int], float] | None = None) -> Resistors:

@@ -70,10 +70,10 @@ def connect(
         with SerialTransport(port, baud) as transport:
             yield transport
         return
-    from ...boards.bench.virtual import virtual_board
+    from ...boards.bench.virtual import virtual_terminal
 
     assert cells is not None
-    with virtual_board(
+    with virtual_terminal(
         cells, lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total)
     ) as wire:
         yield wire

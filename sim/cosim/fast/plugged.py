@@ -5,7 +5,7 @@ What talks to a board talks to it in the same way: through a blocking transport.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,53 @@ class Wire:
         return complete(self._serial.read(timeout))
 
 
+@dataclass(frozen=True)
+class Plug:
+    """What a controller with an array plugged in is made of.
+
+    Attributes
+    ----------
+    engine, pins:
+        Make the simulation of a controller that has just been configured, and what is behind
+        its pins.
+    line:
+        Serial line and clock.
+    """
+
+    engine: Callable[[], Engine]
+    pins: Callable[[], CardPins]
+    line: SerialLine
+
+
+def plug(
+    geometry: Geometry,
+    clk_hz: int,
+    bit_cycles: int,
+    array: Any,
+    converters: Converters,
+    *,
+    channels: Channels | None = None,
+    analog: Lags | None = None,
+    progress: Progress | None = None,
+    cache: Path | None = None,
+    adc: AdcPart = ad7606c.PART,
+) -> Plug:
+    """An array plugged into a controller; parameters as of :func:`plugged`."""
+    key = (geometry, clk_hz, bit_cycles, adc, cache)
+    if key not in _BENCHES:
+        bench = Bench(geometry, clk_hz, clk_hz // bit_cycles, adc=adc)
+        path = library(bench, progress or (lambda stage, done, total: None), cache)
+        _BENCHES[key] = (path, ports(bench))
+
+    def pins() -> CardPins:
+        card = AnalogCard(
+            array, converters, geometry, clk_hz, analog or lags(clk_hz, adc), channels
+        )
+        return CardPins(geometry, card)
+
+    return Plug(lambda: Engine(*_BENCHES[key], bit_cycles), pins, SerialLine(bit_cycles, clk_hz))
+
+
 @contextmanager
 def plugged(
     geometry: Geometry,
@@ -83,15 +130,11 @@ def plugged(
     adc:
         Converters of the card.
     """
-    key = (geometry, clk_hz, bit_cycles, adc, cache)
-    if key not in _BENCHES:
-        bench = Bench(geometry, clk_hz, clk_hz // bit_cycles, adc=adc)
-        path = library(bench, progress or (lambda stage, done, total: None), cache)
-        _BENCHES[key] = (path, ports(bench))
-    with Engine(*_BENCHES[key], bit_cycles) as engine:
-        harness = FastHarness(engine, SerialLine(bit_cycles, clk_hz))
-        card = AnalogCard(
-            array, converters, geometry, clk_hz, analog or lags(clk_hz, adc), channels
-        )
-        complete(harness.begin(CardPins(geometry, card)))
+    made = plug(
+        geometry, clk_hz, bit_cycles, array, converters, channels=channels, analog=analog,
+        progress=progress, cache=cache, adc=adc,
+    )  # fmt: skip
+    with made.engine() as engine:
+        harness = FastHarness(engine, made.line)
+        complete(harness.begin(made.pins()))
         yield Wire(harness)
