@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import NamedTuple
 
 from amaranth.build import Attrs, Platform
 from amaranth.hdl import Elaboratable
@@ -89,8 +90,7 @@ class Programmer:
     flash: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True)
-class UsbId:
+class UsbId(NamedTuple):
     """USB vendor and product of a board's serial port."""
 
     vid: int

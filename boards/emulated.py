@@ -4,17 +4,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
+from typing import cast
 
 from ..hw.afe.emulated import Emulated, memories
 from ..hw.afe.kinds import FrontEndKind
 from ..hw.emulated_tables import EmulatedTables
 from ..hw.geometry import Geometry
+from ..hw.top import FrontEnd
 from ..sim.converters import Converters
 from ..sim.devices import load
 from ..sim.emulated import emulate, emulated_tables
 from .board import Afe, Board
+
+Make = Callable[[Geometry, int], FrontEnd]
 
 DEVICE = "cspbbr3_ogb"
 SEED = 1
@@ -33,7 +38,7 @@ def _standard(geometry: Geometry, clk_hz: int) -> Emulated:
 
 def emulated_afe(standard: Geometry, largest: Geometry) -> Afe:
     """An emulated array of a board."""
-    return Afe(_standard, standard, largest, memories=memories)
+    return Afe(cast(Make, _standard), standard, largest, memories=memories)
 
 
 def with_tables(board: Board, tables: EmulatedTables) -> Board:
@@ -45,5 +50,5 @@ def with_tables(board: Board, tables: EmulatedTables) -> Board:
         If it has no emulated array.
     """
     kind = FrontEndKind.EMULATED.value
-    own = replace(board.afe(kind), front_end=partial(Emulated, tables=tables))
+    own = replace(board.afe(kind), front_end=cast(Make, partial(Emulated, tables=tables)))
     return replace(board, afes={**board.afes, kind: own})

@@ -56,8 +56,15 @@ REPLY_TIMES, REPLY_LEAST_S = 4.0, 0.01
 replies, and one that was late is no harm, because nothing is executed twice."""
 
 
+LINE_BITS = 10
+"""Of a byte on a serial line."""
+
+
 class Transport(Protocol):
-    """A byte pipe to the controller: a serial port, a pseudo-terminal, a socket."""
+    """A byte pipe to the controller: a serial port, a pseudo-terminal, a socket.
+
+    One that has a ``baud`` is waited for as long as its bytes take.
+    """
 
     def write(self, data: bytes) -> None:
         """Send all of ``data``."""
@@ -88,6 +95,7 @@ class LinkClient:
     def __init__(self, transport: Transport, timeout: float = 0.5, tries: int = 5) -> None:
         self.transport = transport
         self.exchanges = Exchanges(timeout, tries)
+        self.exchanges.byte_s = LINE_BITS / baud if (baud := getattr(transport, "baud", 0)) else 0.0
         self._reply_s: float | None = None
 
     def ping(self) -> Info:

@@ -32,7 +32,7 @@ class SerialTransport:
     """
 
     def __init__(self, port: str, baud: int) -> None:
-        self.port = port
+        self.port, self.baud = port, baud
         try:
             self._serial = serial.Serial(port, baud, timeout=0, exclusive=True)
         except (OSError, ValueError) as error:

@@ -193,10 +193,15 @@ class Runner(Protocol):
 class ToolRunner:
     """The real thing."""
 
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+
     def versions(self, names: Sequence[str]) -> dict[str, str]:
         found = {name: _tool(name).version() for name in sorted(set(names))}
         for name, version in found.items():
-            log.info("%s is %s", name, version)
+            if self._told.get(name) != version:
+                log.info("%s is %s", name, version)
+        self._told |= found
         return found
 
     def run(self, command: Sequence[str], folder: Path, log: Path) -> int:

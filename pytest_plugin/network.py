@@ -24,7 +24,7 @@ from ..cli.steps.cosimulation import (
     insist_on_prediction,
 )
 from ..cli.steps.inference import first_rows, infer
-from ..cli.steps.targets import card_of, converters_of, link_baud
+from ..cli.steps.targets import afe_of, converters_of, link_baud
 from ..cli.steps.targets import target as controller_of
 from ..compiler.bundle import load_bundle
 from ..compiler.compiled import Compiled
@@ -154,7 +154,7 @@ class Network:
     def _compile(self) -> Path:
         given = self.settings
         geometry, clk_hz = controller_of(given.target, given.rows, given.columns)
-        fixed = {"clk_hz": clk_hz, "card": card_of(given.target)}
+        fixed = {"clk_hz": clk_hz, "afe": afe_of(given.target)}
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{self.name}.ohm"
         with Reporter() as reporter, blaming(given.calibration):

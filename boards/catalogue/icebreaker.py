@@ -82,7 +82,7 @@ ICEBREAKER = Board(
         Programmer("iceprog", ("-S", "{bitstream}"), ("{bitstream}",)),
         Programmer(
             "openFPGALoader",
-            ("-b", "ice40_generic", "{bitstream}"),
+            ("-b", "ice40_generic", "-f", "{bitstream}"),
             ("-b", "ice40_generic", "-f", "{bitstream}"),
         ),
     ),

@@ -9,6 +9,7 @@ by the board's author). It has no USB bridge: the command link is on the header,
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from amaranth.build import Attrs, Connector
@@ -20,12 +21,14 @@ from amaranth_boards.orangecrab_r0_2 import (
 )
 from amaranth_boards.resources import UARTResource
 
+from ...hw.afe.kinds import EMULATED_STEP
 from ...hw.afe.pmod import STEP, PmodCard
-from ...hw.geometry import Geometry
+from ...hw.geometry import MOST_LINES, Geometry
 from ..board import Afe, Board, Header, Programmer, UsbId
 from ..carrier import Carrier
 from ..dfu import with_suffix
 from ..ecp5 import BUDGETS
+from ..emulated import emulated_afe
 from ..tools import ECP5
 
 CLK_HZ = 48_000_000
@@ -80,6 +83,13 @@ HEADER = Header(
 # 18 pins are those of the smallest breadboard; the array card needs more, with its chain too.
 PMOD = Geometry(rows=2, columns=2, tiles=1, step=STEP)
 
+# The digits take eight of its tiles; the block RAMs of the 25F have room for twice as many.
+EMULATED = Geometry(rows=32, columns=32, tiles=16, step=EMULATED_STEP)
+LARGEST = replace(
+    EMULATED, rows=MOST_LINES // 2 * 2, columns=MOST_LINES // 2 * 2, tiles=4096, acc_width=64,
+    program_depth=16384, param_depth=16384, act_depth=32768, single=True, compact=True,
+)  # fmt: skip
+
 
 def orangecrab(size: str, platform: Callable[[], LatticeECP5Platform]) -> Board:
     """The OrangeCrab with one of the FPGAs that it is sold with."""
@@ -91,7 +101,10 @@ def orangecrab(size: str, platform: Callable[[], LatticeECP5Platform]) -> Board:
         clk_hz=CLK_HZ,
         baud=1_000_000,
         serial="header pins 0 (RX) and 1 (TX), 3.3 V: a USB adapter has to be connected",
-        afes={"pmod": Afe(PmodCard, PMOD, PMOD, HEADER)},
+        afes={
+            "emulated": emulated_afe(EMULATED, LARGEST),
+            "pmod": Afe(PmodCard, PMOD, PMOD, HEADER),
+        },
         budget=BUDGETS[size],
         platform=platform,
         connect=Carrier,

@@ -14,9 +14,11 @@ from amaranth.build import Attrs
 from amaranth_boards.tang_nano_9k import TangNano9kPlatform
 
 from ...hw.afe.array_card import ArrayCard
-from ...hw.geometry import Geometry
+from ...hw.afe.kinds import EMULATED_STEP
+from ...hw.geometry import MOST_LINES, Geometry
 from ..board import Afe, Board, Header, Programmer, UsbId
 from ..carrier import Carrier
+from ..emulated import emulated_afe
 from ..gowin import GW1NR_9, ApiculaPlatform
 from ..tools import GOWIN
 
@@ -65,6 +67,14 @@ STANDARD = Geometry(
 )
 
 LARGEST = replace(STANDARD, program_depth=1024, param_depth=1024, act_depth=1024)
+# The digits take 30 tiles, which leave little room for memories, and the array little for a log.
+EMULATED = replace(
+    STANDARD, tiles=30, program_depth=256, param_depth=256, act_depth=256, log_depth=0,
+    step=EMULATED_STEP,
+)  # fmt: skip
+LARGEST_EMULATED = replace(
+    LARGEST, rows=MOST_LINES // 2 * 2, columns=MOST_LINES // 2 * 2, tiles=4096, step=EMULATED_STEP
+)
 
 TANG_NANO_9K = Board(
     name="tang-nano-9k",
@@ -74,7 +84,10 @@ TANG_NANO_9K = Board(
     clk_hz=CLK_HZ,
     baud=1_000_000,
     serial="BL702 on its USB port",
-    afes={"array_card": Afe(ArrayCard, STANDARD, LARGEST, HEADER)},
+    afes={
+        "emulated": emulated_afe(EMULATED, LARGEST_EMULATED),
+        "array_card": Afe(ArrayCard, STANDARD, LARGEST, HEADER),
+    },
     budget=GW1NR_9,
     platform=Platform,
     connect=Carrier,

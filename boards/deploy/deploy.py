@@ -15,6 +15,7 @@ from ...compiler.host import Executor
 from ...hw.isa import CellStatus, Dac, Op, Reg
 from ...sim.numerics import IntArray
 from ..engine import BoardEngine
+from ..identity import identify
 from ..link import LinkClient
 from .book import Windows, read_book
 from .journal import Journal
@@ -111,6 +112,7 @@ def deploy(
             kept.append(began)
         writer = Writer(client, runs, book, kept)
         told("looking at the board", 0, 1)
+        identify(client, compiled)
         writer.open()
         accepted = widened(windows, margin(compiled, runs))
         off = np.zeros(book.done.shape, bool)

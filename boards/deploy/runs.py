@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...compiler.compiled import Compiled
+from ...compiler.report import front_end_of
 from ...errors import OhmloomError
-from ...hw.afe.cards import front_end_cycles
 from ...hw.image import Image
 from ...hw.isa import CellStatus, Instruction, Op, Reg, instruction, pack_pulse, unpack_result
 from ...hw.link.protocol import Space
@@ -198,8 +198,7 @@ class PulseRuns:
         self.image = image = compiled.image
         self.levels = compiled.levels.reshape(image.tiles, -1).astype(np.int64)
         self.registers = setup_registers(image)
-        geometry, clk_hz = image.geometry, compiled.options.clk_hz
-        front_end = front_end_cycles(compiled.options.afe, geometry, clk_hz)
+        geometry, front_end = image.geometry, front_end_of(compiled)
         self._writers = [
             AttemptWriter.of(image, compiled.device, tile, front_end) for tile in range(image.tiles)
         ]

@@ -8,6 +8,7 @@ from ...compiler.compiled import Compiled
 from ...hw.afe.cards import FRONT_ENDS
 from ...hw.afe.kinds import FrontEndKind
 from ...sim.array import SimulatedArray
+from ...sim.cosim.afe import EmulatedBench
 from ...sim.cosim.bench import Bench, lags
 from ...sim.cosim.card import AnalogCard
 from ...sim.cosim.comparison import Progress
@@ -25,7 +26,7 @@ BIT_CYCLES = 8
 def virtual_controller(
     compiled: Compiled,
     board: Board,
-    array: SimulatedArray,
+    array: SimulatedArray | None,
     *,
     bit_cycles: int = BIT_CYCLES,
     progress: Progress | None = None,
@@ -35,6 +36,8 @@ def virtual_controller(
 
     Parameters
     ----------
+    array:
+        The cells; None where they are emulated.
     bit_cycles:
         Clock cycles of a bit on the line, at least four.
     progress:
@@ -55,16 +58,28 @@ def virtual_controller(
             "emulated array: ohmloom cosim runs that"
         )
     board.require_clock(clk_hz)
-    board.check(geometry)
-    front_end = FRONT_ENDS[compiled.options.afe]
-    bench = Bench(geometry, clk_hz, clk_hz // bit_cycles, front_end)
+    board.check(geometry, afe_name(compiled))
+    baud = clk_hz // bit_cycles
+    kind = compiled.options.afe
+    if kind is FrontEndKind.EMULATED:
+        bench = EmulatedBench(geometry, clk_hz, baud, compiled.tables)
+    else:
+        bench = Bench(geometry, clk_hz, baud, FRONT_ENDS[kind])
     path = library(bench, progress or (lambda stage, done, total: None), cache)
     names = ports(bench)
 
-    def pins() -> CardPins:
+    def pins() -> CardPins | None:
+        if array is None:
+            return None
         card = AnalogCard(array, compiled.converters, geometry, clk_hz, lags(clk_hz))
         return CardPins(geometry, card)
 
     return VirtualController(
         lambda: Engine(path, names, bit_cycles), pins, SerialLine(bit_cycles, clk_hz)
     )
+
+
+def afe_name(compiled: Compiled) -> str | None:
+    """What a board calls the front end that a bundle is for; None: its first."""
+    kind = compiled.options.afe
+    return kind.value if kind is FrontEndKind.EMULATED else None

@@ -21,13 +21,17 @@ class VirtualController:
     make_engine:
         Makes the simulation of a controller as its bitstream leaves it.
     make_pins:
-        Makes what is behind its pins; cells in it are the same ones each time.
+        Makes what is behind its pins; cells in it are the same ones each time. None: nothing is,
+        its cells are in itself and go with its supply.
     line:
         Serial line and clock.
     """
 
     def __init__(
-        self, make_engine: Callable[[], Engine], make_pins: Callable[[], CardPins], line: Line
+        self,
+        make_engine: Callable[[], Engine],
+        make_pins: Callable[[], CardPins | None],
+        line: Line,
     ) -> None:
         self._make_engine = make_engine
         self._make_pins = make_pins
@@ -46,10 +50,10 @@ class VirtualController:
 
     def power_down(self) -> None:
         """Its supply fails: what it knew is lost, and a gate that is open closes."""
-        if self._harness is None or self._pins is None:
+        if self._harness is None:
             return
-        now = self._harness.engine.get("now")
-        self._pins.card.set_gate_b(now, False)
+        if self._pins is not None:
+            self._pins.card.set_gate_b(self._harness.engine.get("now"), False)
         self._harness.engine.close()
         self._harness = self._pins = None
 
@@ -76,6 +80,14 @@ class VirtualController:
         harness = self._running
         until = harness.engine.edges + edges
         while harness.engine.edges < until and self.busy:
+            harness.run(until)
+        return harness.engine.received()
+
+    def pass_time(self, edges: int) -> bytes:
+        """Let so many clock edges pass, idle or not; what it has sent meanwhile."""
+        harness = self._running
+        until = harness.engine.edges + edges
+        while harness.engine.edges < until:
             harness.run(until)
         return harness.engine.received()
 

@@ -164,7 +164,7 @@ def compile_model(
             with blaming(calib):
                 options, converters, search = choose_knobs(
                     model, device, samples, classes, geometry, options, target_drop, reporter,
-                    converters, sizes, kind,
+                    converters, sizes,
                 )  # fmt: skip
         stuck = None if faults is None else load_array(faults)
         with blaming(calib):
@@ -184,7 +184,6 @@ def compile_model(
                 shape=sizes,
                 search=search,
                 baud=link_baud(target),
-                afe=kind,
             )
     emit(as_json, data, key_table(f"Compiled {model.name}", data))
 

@@ -43,6 +43,13 @@ def deploy(
         Path | None,
         typer.Option(help="Journal of the array [beside the bundle; with --state, beside that]."),
     ] = None,
+    program: Annotated[
+        bool,
+        typer.Option(
+            "--program",
+            help="Program the FPGA even if it holds the bundle's controller; else if it does not.",
+        ),
+    ] = False,
     agreement: Annotated[
         float,
         typer.Option(min=0, max=1, help="Golden samples whose largest output has to be the same."),
@@ -59,7 +66,7 @@ def deploy(
         from ...boards.catalogue import board as find_board
         from ...boards.deploy.deploy import deploy as deploy_bundle
         from ...compiler.bundle import load_bundle
-        from ..steps.boarding import bundle_hash, journal_of, port_link, virtual_link
+        from ..steps.boarding import bundle_hash, journal_of, port_link, prepare, virtual_link
 
         if virtual == (port is not None):
             raise DeployUsage("--port PORT or --virtual: one of them says where the board is")
@@ -74,15 +81,20 @@ def deploy(
                     kept = journal_of(bundle, chosen)
                     journal = Path(scratch) / kept.name if virtual else kept
             link: AbstractContextManager[LinkClient]
+            tool = None
             if port is None:
                 link = virtual_link(compiled, chosen, reporter, state)
             else:
+                tool = prepare(compiled, chosen, bundle, port, program, reporter)
                 link = port_link(port, chosen)
             with link as client:
                 done = deploy_bundle(
                     compiled, bundle_hash(bundle), chosen.name, client, journal, reporter.update
                 )
-        data = {"bundle": str(bundle), "board": chosen.name, **summary(done)}
+        data = {"bundle": str(bundle), "board": chosen.name}
+        if tool is not None:
+            data["programmed_by"] = tool
+        data |= summary(done)
         if not virtual or state is not None:
             data["journal"] = str(journal)
     emit(as_json, data, key_table(f"{bundle.name} on {chosen.name}", data))

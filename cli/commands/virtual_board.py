@@ -57,11 +57,12 @@ def virtual_board(
         from ...compiler.bundle import load_bundle
         from ...sim.array.store import save
         from ..arrays import load_array
-        from ..steps.boarding import virtual_array
+        from ..steps.boarding import cells_of
 
         compiled, chosen = load_bundle(bundle), find_board(board)
         faults = Faults(LineFaults(dropped, doubled, flipped), brown_outs, every, slow, seed)
-        array = virtual_array(compiled, state, None if stuck is None else load_array(stuck))
+        given = None if stuck is None else load_array(stuck)
+        array = cells_of(compiled, state, given)
         controller = virtual_controller(
             compiled,
             chosen,
@@ -81,5 +82,5 @@ def virtual_board(
         try:
             virtual.serve()
         finally:
-            if state is not None:
+            if state is not None and array is not None:
                 save(array, state)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from time import monotonic, sleep
 
 import numpy as np
 
 from ...boards.board import Board
 from ...boards.catalogue import board as find_board
 from ...boards.engine import BoardEngine, BoardTrace
-from ...boards.link import LinkClient
+from ...boards.identity import identify
+from ...boards.link import LinkClient, LinkError, LinkTimeout
 from ...boards.loader import is_loaded, load
-from ...boards.serial_port import SerialTransport
-from ...boards.virtual.assemble import virtual_controller
+from ...boards.programmer import program_fpga
+from ...boards.serial_port import PortError, SerialTransport
+from ...boards.virtual.assemble import afe_name, virtual_controller
 from ...boards.virtual.board import Faults
 from ...boards.virtual.thread import serving
 from ...compiler.bundle import MANIFEST
@@ -23,9 +26,14 @@ from ...compiler.cells import check_faults
 from ...compiler.compiled import Compiled
 from ...compiler.host import Executor
 from ...errors import OhmloomError
+from ...hw.afe.kinds import FrontEndKind
 from ...sim.array import SimulatedArray
 from ...sim.array.store import restore, save
 from ..output import Reporter
+from .building import build
+
+START_S = 10.0
+"""How long a board may take to answer after it has been programmed."""
 
 
 class BoardingError(OhmloomError):
@@ -42,10 +50,10 @@ def journal_of(bundle: Path, board: Board) -> Path:
     return bundle.parent / f"{bundle.stem}.{board.name}.journal"
 
 
-def virtual_array(
+def cells_of(
     compiled: Compiled, state: Path | None, faults: np.ndarray | None = None
-) -> SimulatedArray:
-    """The cells of a virtual board: as made, or as ``state`` has kept them.
+) -> SimulatedArray | None:
+    """The cells of a virtual board: as made, or as ``state`` has kept them; None: emulated ones.
 
     Parameters
     ----------
@@ -53,6 +61,12 @@ def virtual_array(
         Conductances of stuck cells [S] and NaN of the others, shape (tiles, rows, columns).
     """
     image, geometry, options = compiled.image, compiled.image.geometry, compiled.options
+    if options.afe is FrontEndKind.EMULATED:
+        if state is not None or faults is not None:
+            raise BoardingError(
+                "an emulated array has no stuck cells, and is gone with the supply of its FPGA"
+            )
+        return None
     array = SimulatedArray(
         compiled.device, image.tiles, geometry.rows, geometry.columns, options.seed,
         wires=options.wires, passive=geometry.passive,
@@ -78,7 +92,7 @@ def virtual_link(
 
     Its cells are written to ``state`` at the end, whatever has happened.
     """
-    array = virtual_array(compiled, state)
+    array = cells_of(compiled, state)
     controller = virtual_controller(
         compiled,
         board,
@@ -92,7 +106,7 @@ def virtual_link(
         ):
             yield LinkClient(transport)
     finally:
-        if state is not None:
+        if state is not None and array is not None:
             save(array, state)
 
 
@@ -134,13 +148,49 @@ def infer_on_board(
             )
         link = virtual_link(compiled, chosen, reporter, state)
     with link as client:
-        client.require(compiled.image)
+        identify(client, compiled)
         if not is_loaded(client, compiled.image):
             load(client, compiled.image)
         engine = BoardEngine(client, compiled.image, Executor(compiled.host))
         return engine.infer(
             drives, told=lambda done, total: reporter.update("running on the board", done, total)
         )
+
+
+def prepare(
+    compiled: Compiled, board: Board, bundle: Path, port: str, force: bool, reporter: Reporter
+) -> str | None:
+    """Have the board at a port hold the bundle's controller; the tool that programmed it, if any.
+
+    One that holds it already is left alone, unless ``force`` asks for it. The bitstream is built
+    if the bundle has none.
+
+    Raises
+    ------
+    BoardError, BuildError, ProgramError, ToolError
+        If there is no bitstream for it, or no tool.
+    LinkError
+        If the board does not answer as that controller afterwards.
+    """
+    if not force:
+        with suppress(LinkError), SerialTransport(port, board.baud) as transport:
+            identify(LinkClient(transport, tries=2), compiled)
+            return None
+    built = build(compiled, board, bundle, reporter, afe_name(compiled))
+    if built.path is None:
+        raise BoardingError(f"there is no bitstream for {board.name}")
+    reporter.update(f"programming {board.name}")
+    tool = program_fpga(board.programmers, built.path).tool
+    end = monotonic() + START_S
+    while True:
+        try:
+            with SerialTransport(port, board.baud) as transport:
+                identify(LinkClient(transport, tries=2), compiled)
+                return tool
+        except (LinkTimeout, PortError):  # its serial port comes back when it is configured
+            if monotonic() > end:
+                raise
+            sleep(0.2)
 
 
 @contextmanager

@@ -38,7 +38,6 @@ def choose_knobs(
     reporter: Reporter,
     converters: Converters,
     shape: Sequence[int] | None = None,
-    afe: FrontEndKind = FrontEndKind.ARRAY_CARD,
 ) -> tuple[Options, Converters, Outcome]:
     """The cheapest options and ADC bits that lose at most ``target``, and what was tried.
 
@@ -53,18 +52,19 @@ def choose_knobs(
     def told(trial: Trial) -> None:
         reporter.update(f"tried {_words(trial)}")
 
+    cells = _cells(device, options, converters)
     search = Search(
-        source, _cells(device, afe, converters), geometry, options, converters, source.x, labels,
-        target, progress=told,
-    )  # fmt: skip
+        source, cells, geometry, options, converters, source.x, labels, target, progress=told
+    )
     outcome = search.run()
     return *search.chosen(outcome.chosen), outcome
 
 
-def _cells(device: str, afe: FrontEndKind, converters: Converters | None) -> Device:
+def _cells(device: str, options: Options | None, converters: Converters | None) -> Device:
     """A device as the cells of a front end."""
     found = load(device)
-    return emulate(found, converters) if afe is FrontEndKind.EMULATED else found
+    emulated = options is not None and options.afe is FrontEndKind.EMULATED
+    return emulate(found, converters) if emulated else found
 
 
 def _words(trial: Trial) -> str:
@@ -101,7 +101,6 @@ def compile_bundle(
     shape: Sequence[int] | None = None,
     search: Outcome | None = None,
     baud: int | None = None,
-    afe: FrontEndKind = FrontEndKind.ARRAY_CARD,
 ) -> tuple[Compiled, dict[str, object]]:
     """Compile a network into a bundle; also returns the figures that are shown.
 
@@ -115,7 +114,14 @@ def compile_bundle(
     """
     reporter.update("compiling")
     compiled = compile_model(
-        model, _cells(device, afe, converters), calib, geometry, options, converters, faults, shape
+        model,
+        _cells(device, options, converters),
+        calib,
+        geometry,
+        options,
+        converters,
+        faults,
+        shape,
     )
     errors: tuple[LayerBudget, ...] = ()
     found: Sensitivity | None = None

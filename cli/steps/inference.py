@@ -30,8 +30,8 @@ class Inference:
 
     Attributes
     ----------
-    scores:
-        The network's outputs, float32, shape (n, outputs).
+    scores, output:
+        The network's outputs, float32, and their integers, shape (n, outputs).
     saturations, conversions:
         ADC codes at a rail, and in all.
     programming, energy:
@@ -40,6 +40,7 @@ class Inference:
     """
 
     scores: np.ndarray
+    output: np.ndarray
     saturations: int
     conversions: int
     programming: dict[str, Any] | None
@@ -105,13 +106,14 @@ def infer(
         outputs.append(trace.output)
         saturations += trace.saturations
         conversions += trace.conversions
-    scores = dequantise_output(compiled, np.concatenate(outputs))
+    output = np.concatenate(outputs)
     energy, front_end = None, front_end_of(compiled)
     if front_end is not None:
         cells = metered_cell_energy(compiled, array, len(drives), front_end)
         energy = energy_report(compiled, cells=cells)
     programming = programming_report(compiled, written) if written else None
-    return Inference(scores, saturations, conversions, programming, energy)
+    scores = dequantise_output(compiled, output)
+    return Inference(scores, output, saturations, conversions, programming, energy)
 
 
 def costs(result: Inference) -> dict[str, object]:

@@ -88,7 +88,7 @@ def afe_of(name: str, afe: str | None = None) -> FrontEndKind:
     BoardError
         If there is no such board.
     """
-    if afe == FrontEndKind.EMULATED:
+    if (afe if name == SIMULATED else board(name).afe_name(afe)) == FrontEndKind.EMULATED:
         return FrontEndKind.EMULATED
     found = None if name == SIMULATED else board(name).afe(afe).front_end
     kinds = (kind for kind, each in FRONT_ENDS.items() if each is found)

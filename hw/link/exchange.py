@@ -65,6 +65,9 @@ MIN_PIECE, GROW_AFTER = 32, 8
 PATIENCE = 4 * (MAX_ENCODED + 1)
 """Bytes without the reply after which a try has failed, so that noise cannot hold it up."""
 
+FRAMING = 16
+"""Bytes of a frame beside those of its words, at most."""
+
 T = TypeVar("T")
 
 
@@ -329,6 +332,8 @@ class Exchanges:
     first : float
         Wait for a reply the first time [s], which is doubled each time up to ``timeout``; whoever
         knows how long replies take may set it.
+    byte_s : float
+        How long a byte is on the line [s], which is waited for each one that is on its way.
     window : int
         Requests that may be on their way at once; what the controller says to ``ping``.
     piece : int
@@ -339,6 +344,7 @@ class Exchanges:
     def __init__(self, timeout: float = 0.5, tries: int = 5) -> None:
         self.timeout = timeout
         self.first = timeout
+        self.byte_s = 0.0
         self.tries = tries
         self.window = 1
         self.piece = MAX_READ
@@ -434,7 +440,8 @@ class Exchanges:
                 if not flight:
                     break
                 self._unsure |= kind in CHANGES
-                received = yield Step(send, self._wait(failures))
+                on_line = len(flight) * (self.piece + FRAMING)
+                received = yield Step(send, self._wait(failures, on_line))
                 patience -= len(received)
                 if not received or patience <= 0:
                     lost = True
@@ -563,9 +570,9 @@ class Exchanges:
             payload = bytes([limit]) + value.to_bytes(LIMIT_VALUE_BYTES, "little")
             yield from self._request(Kind.LIMIT, payload)
 
-    def _wait(self, failures: int) -> float:
-        """How long to wait for a reply after so many tries without one [s]."""
-        return min(self.timeout, self.first * 2 ** min(failures, 32))
+    def _wait(self, failures: int, on_line: int = 0) -> float:
+        """How long to wait [s] after so many tries without a reply, with so many bytes to come."""
+        return min(self.timeout, self.first * 2 ** min(failures, 32)) + on_line * self.byte_s
 
     def _tries(self) -> int:
         """Tries in all: those with the longest wait, and the shorter ones before."""
@@ -601,7 +608,7 @@ class Exchanges:
         for attempt in range(self._tries()):
             send, patience = request, PATIENCE
             while patience > 0:
-                received = yield Step(send, self._wait(attempt))
+                received = yield Step(send, self._wait(attempt, len(send)))
                 if not received:
                     break
                 send, patience = b"", patience - len(received)

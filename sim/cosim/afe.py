@@ -28,7 +28,7 @@ class EmulatedBench(wiring.Component):
 
     Members
     -------
-    rx, tx, jump, now, skipped
+    rx, tx, jump, now, skipped, busy
         Of :class:`~ohmloom.hw.top.Top`.
     """
 
@@ -42,6 +42,7 @@ class EmulatedBench(wiring.Component):
                 "jump": In(1),
                 "now": Out(64),
                 "skipped": Out(64),
+                "busy": Out(1),
             }
         )
 
@@ -54,6 +55,7 @@ class EmulatedBench(wiring.Component):
             top.jump.eq(self.jump),
             self.now.eq(top.now),
             self.skipped.eq(top.skipped),
+            self.busy.eq(top.busy),
         ]
         return m
 

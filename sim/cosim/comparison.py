@@ -235,7 +235,7 @@ class Comparison:
         space = Space.TARGET if self.reference.registers[Reg.LINE] else Space.LEVEL
         if job.image.geometry.verify:
             await link.write_words(space, 0, job.levels[tile].ravel().tolist())
-        if job.image.geometry.wear and self.emulated:
+        if job.image.geometry.wear and len(job.programmed) > 1:
             # The controller has the cycles of one tile; these cells have had none.
             await link.write_words(Space.WEAR, 0, [0] * total)
         limit = RUN_CYCLES / job.clk_hz

@@ -65,3 +65,21 @@ def test_what_is_no_netlist_is_refused(tmp_path: Path, text: str, complaint: str
         count_blocks(path, "top", ())
     with pytest.raises(NetlistError, match="no netlist"):
         count_blocks(tmp_path / "none.json", "top", ())
+
+
+def test_cells_of_a_gowin(tmp_path: Path) -> None:
+    cells = {
+        "top.guard.credit_DFFRE_Q": "DFFRE",
+        "top.guard.credit_DFFRE_Q_D_LUT3_F": "LUT3",
+        "top.guard.sum_ALU_SUM": "ALU",
+        "top.guard.sum_MUX2_LUT5_O": "MUX2_LUT5",
+        "top.link.memory.0.0": "SPX9",
+        "top.link.queue.0.0": "RAM16SDP4",
+        "top.link.power_MULT18X18_DOUT": "MULT18X18",
+        "gnd": "GND",
+    }
+    found = count_blocks(netlist(tmp_path / "top.json", cells), "top", ("guard", "link"))
+    assert found == {
+        "guard": Cells(luts=2, flip_flops=1),
+        "link": Cells(luts=4, block_rams=1, multipliers=1),
+    }

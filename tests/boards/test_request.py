@@ -52,7 +52,12 @@ def test_whatever_goes_in_changes_it(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     "name", ["hw/afe/array_card.py", "boards/ice40.v", "boards/new.py", "sim/devices/cell.toml"]
 )
 def test_so_does_every_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
-    for part in ("hw/afe/array_card.py", "boards/ice40.v", "compiler/emitter.py"):
+    for part in (
+        "hw/afe/array_card.py",
+        "boards/ice40.v",
+        "compiler/emitter.py",
+        "sim/devices/cell.toml",
+    ):
         (tmp_path / part).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / part).write_text("before")
     monkeypatch.setattr(request, "ROOT", tmp_path)

@@ -19,4 +19,5 @@ def test_demo(command: Any, tmp_path: Path) -> None:
     assert data["cycles_per_inference"] == data["predicted_cycles"] > 0
     assert data["afe_utilisation"] >= 1 / 1.3
     assert data["fmax_mhz"] >= 48
+    assert data["samples_on_the_board"] == 100 and data["board_outputs_different"] == 0
     assert Path(data["bitstream"]).is_file() and Path(data["report"]).is_file()

@@ -92,8 +92,8 @@ class FastHarness(Harness):
             for output in pins.watched:
                 engine.watch(output.name, output.at_once)
             engine.watch(SAMPLE, True)
-            engine.watch(BUSY, True)
             self._outputs = {output.name: output for output in pins.watched}
+        engine.watch(BUSY, True)
         self._pins = pins
         engine.set("rst", 0)
 

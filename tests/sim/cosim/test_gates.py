@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -26,10 +27,20 @@ BOARD = board("icebreaker")
 GEOMETRY = replace(BOARD.standard, rows=8, columns=8, tiles=4)
 
 
-@pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
-    """Two layers on four tiles, in two TIA ranges."""
-    rng, path = np.random.default_rng(3), tmp_path_factory.mktemp("gates") / "small.onnx"
+@pytest.fixture
+def make_job(tmp_path: Path) -> Callable[[bool], Job]:
+    """Two layers on four tiles, in two TIA ranges; whether cells are verified."""
+    return lambda verify: small(tmp_path / "small.onnx", verify)
+
+
+@pytest.fixture
+def job(make_job: Callable[[bool], Job]) -> Job:
+    """With cells that are verified."""
+    return make_job(True)
+
+
+def small(path: Path, verify: bool) -> Job:
+    rng = np.random.default_rng(3)
     weights = [
         numpy_helper.from_array(rng.normal(size=size).astype(np.float32), name)
         for name, size in (("w1", (10, 6)), ("w2", (6, 4)))
@@ -49,7 +60,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
         load("cspbbr3_ogb"),
         rng.uniform(0, 1, (16, 10)).astype(np.float32),
         GEOMETRY,
-        Options(clk_hz=BOARD.clk_hz, afe=FrontEndKind.CHAINED_CARD),
+        Options(verify=verify, clk_hz=BOARD.clk_hz, afe=FrontEndKind.CHAINED_CARD),
     )
     return Job(
         image=made.image,
@@ -104,7 +115,9 @@ def test_gates_do_what_the_rtl_does(job, gates):
 
 
 @pytest.mark.slow
-def test_one_wrong_bit_of_a_table_is_found(job, gates):
+def test_one_wrong_bit_of_a_table_is_found(make_job, gates):
+    """With one attempt a cell: otherwise each of them would have all its tries."""
+    job = make_job(False)
     assert with_table(gates.verilog, lambda init: init) == gates.verilog
     broken = modelled(with_table(gates.verilog, lambda init: init ^ 1))
     found = run(job, broken).report.first_mismatch

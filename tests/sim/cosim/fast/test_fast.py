@@ -73,6 +73,7 @@ def test_python_is_woken_once_for_a_conversion(make_fast_job, engine):
         asked = 0
 
         async def begin(self, pins):
+            assert pins is not None
             self.card = pins.card
             await super().begin(pins)
 

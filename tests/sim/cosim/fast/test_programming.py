@@ -217,9 +217,9 @@ def test_a_cycle_that_is_not_counted_is_found(shared, monkeypatch):
     job, _ = small_job(conversions=4, tries=2)
 
     class Forgetful(Comparison):
-        async def _program_tile(self, link, card, tile, expected):
+        async def _program_tile(self, link, tile, expected):
             self.reference.wear[0, 5] -= 1
-            await super()._program_tile(link, card, tile, expected)
+            await super()._program_tile(link, tile, expected)
 
     monkeypatch.setattr(f"{MODULE}.Comparison", Forgetful)
     assert "cycles of tile 0, row 0, column 5" in str(run(job).report.first_mismatch)

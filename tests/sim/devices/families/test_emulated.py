@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def written(i_cc, seed=1):
 def test_a_set_has_mean_and_spread_of_the_line(gate_code):
     i_cc = float(CARD.i_cc(gate_code))
     low, g, _ = written(i_cc)
-    p = BASE.mode("nonvolatile").p
+    p: Any = BASE.mode("nonvolatile").p
     assert g.mean() == pytest.approx(float(icc_line.mean(p, i_cc)), abs=1.2 * DEVICE.g_lsb)
     assert g.std() == pytest.approx(float(icc_line.sigma(p, i_cc)), rel=0.04)
     assert low.mean() == pytest.approx(p.hrs.conductance.value, rel=0.1)
@@ -89,7 +90,8 @@ def test_conversions_are_numbered_within_their_read():
 
 
 def test_thresholds_are_those_of_the_device():
-    tables, p = emulated_tables(DEVICE, CARD, 1), BASE.mode("nonvolatile").p.pulses
+    tables, section = emulated_tables(DEVICE, CARD, 1), cast(Any, BASE.mode("nonvolatile").p)
+    p = section.pulses
     volts = CARD.dac_volts
     assert volts(tables.rail_set - 1) < p.v_set_threshold.value <= volts(tables.rail_set)
     assert volts(tables.rail_reset) <= p.v_reset_threshold.value < volts(tables.rail_reset + 1)
