@@ -16,7 +16,7 @@ from ...sim.cosim.fast.build import library, ports
 from ...sim.cosim.fast.engine import Engine
 from ...sim.cosim.fast.plugged import SerialLine
 from ...sim.cosim.pins import CardPins
-from ..board import Board, BoardError
+from ..board import Board
 from .controller import VirtualController
 
 BIT_CYCLES = 8
@@ -48,15 +48,9 @@ def virtual_controller(
     Raises
     ------
     BoardError
-        If the network is for another clock, or does not fit the board, or is for an emulated
-        array.
+        If the network is for another clock, or does not fit the board.
     """
     geometry, clk_hz = compiled.image.geometry, compiled.options.clk_hz
-    if compiled.options.afe is FrontEndKind.EMULATED:
-        raise BoardError(
-            "a virtual board has cells at a card's pins, and the network is compiled for an "
-            "emulated array: ohmloom cosim runs that"
-        )
     board.require_clock(clk_hz)
     board.check(geometry, afe_name(compiled))
     baud = clk_hz // bit_cycles

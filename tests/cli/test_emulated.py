@@ -57,10 +57,3 @@ def test_what_an_emulated_array_has_not_is_refused(command, digits, tmp_path, op
     result = compiled(command, digits, tmp_path, *options)
     assert result.code == 2
     assert told in result.sentence
-
-
-def test_a_virtual_board_has_cells_at_a_card(command, digits, tmp_path):
-    assert compiled(command, digits, tmp_path).code == 0
-    result = command("virtual-board", tmp_path / "d.ohm")
-    assert result.code == 2
-    assert "ohmloom cosim runs that" in result.sentence
