@@ -35,7 +35,7 @@ def list_boards(as_json: Json = False) -> None:
                 board["name"],
                 board["fpga"],
                 _mhz(board["clk_hz"]),
-                ", ".join(board["afes"]),
+                ",\n".join(board["afes"]),
                 board["standard"],
                 "yes" if board["builds_here"] else f"no, needs {', '.join(board['missing'])}",
             )

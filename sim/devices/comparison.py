@@ -97,10 +97,12 @@ class _Columns:
     off: str | None = None
 
 
+_ICC_LINE = _Columns(
+    "pulses.v_set_threshold", "pulses.v_reset_threshold", "levels.g_max", "hrs.conductance"
+)
 COLUMNS: Final[dict[str, _Columns]] = {
-    "icc_line": _Columns(
-        "pulses.v_set_threshold", "pulses.v_reset_threshold", "levels.g_max", "hrs.conductance"
-    ),
+    "icc_line": _ICC_LINE,
+    "emulated": _ICC_LINE,
     "filament": _Columns("set.threshold", "reset.threshold", "lrs.conductance", "hrs.conductance"),
     "diffusive": _Columns(
         "switching.v_threshold", "switching.v_hold", "conductance.on", "conductance.off"
