@@ -1,9 +1,10 @@
 """The digits on the virtual board of each board: deployed over its pseudo-terminal, and run.
 
 Compiles the network for each board, writes every cell by the RTL, reads it back, and runs the
-held-out digits. Every output has to be that of the numpy engine, bit for bit.
+held-out digits. Every output has to be that of the numpy engine, bit for bit. With MNIST's four
+files it is the perceptron 784-100-10 on the emulated array of the ULX3S, and 100 test images.
 
-    python bench/boards.py [--board NAME ...] [--samples N]
+    python bench/boards.py [--board NAME ...] [--samples N] [--mnist DATA]
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import json
 import sys
 import tempfile
 from contextlib import redirect_stdout
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 
@@ -28,30 +31,57 @@ from ohmloom.compiler.bundle import load_bundle
 from ohmloom.compiler.runner import build_engine, quantise_input
 from ohmloom.hw.isa import CellStatus
 
-DIGITS = Path(__file__).parents[1] / "examples" / "digits"
+EXAMPLES = Path(__file__).parents[1] / "examples"
+DIGITS, MNIST = EXAMPLES / "digits", EXAMPLES / "mnist"
 DEVICE = "cspbbr3_ogb"
 BOARDS = ("ulx3s-85f", "icebreaker", "orangecrab-25f", "tang-nano-9k")
 
 
-def compile_for(name: str, bundle: Path) -> None:
-    """The digits network for a board, by the command that a user has."""
+@dataclass(frozen=True)
+class Network:
+    """A model, its calibration samples, what is run, and what it is compiled with."""
+
+    model: Path
+    calib: Path
+    x: np.ndarray
+    options: tuple[str, ...] = ()
+
+
+def digits() -> Network:
+    """The handwritten digits, all that are held out."""
+    return Network(DIGITS / "digits.onnx", DIGITS / "calib_x.npy", np.load(DIGITS / "test_x.npy"))
+
+
+def mnist(data: Path) -> Network:
+    """The perceptron, and the first 100 test images."""
+    sys.path.insert(0, str(MNIST))
+    load_split = import_module("common").load_split  # as the example's own scripts have it
+
+    images, _ = load_split(data, "t10k")
+    options = ("--afe", "emulated")
+    return Network(MNIST / "perceptron.onnx", MNIST / "calib_x.npy", images[:100], options)
+
+
+def compile_for(network: Network, name: str, bundle: Path) -> None:
+    """A network for a board, by the command that a user has."""
     arguments = [
-        *("compile", DIGITS / "digits.onnx", "--device", DEVICE, "--target", name),
-        *("--calib", DIGITS / "calib_x.npy", "-o", bundle, "--json"),
+        *("compile", network.model, "--device", DEVICE, "--target", name, *network.options),
+        *("--calib", network.calib, "-o", bundle, "--json"),
     ]
     with redirect_stdout(sys.stderr):
         if code := cli([str(argument) for argument in arguments]):
             sys.exit(code)
 
 
-def measure(name: str, samples: int | None, reporter: Reporter) -> dict[str, object]:
+def measure(
+    network: Network, name: str, samples: int | None, reporter: Reporter
+) -> dict[str, object]:
     """One board's figures."""
-    x = np.load(DIGITS / "test_x.npy")
     with tempfile.TemporaryDirectory() as folder:
-        bundle = Path(folder) / "digits.ohm"
-        compile_for(name, bundle)
+        bundle = Path(folder) / "network.ohm"
+        compile_for(network, name, bundle)
         compiled = load_bundle(bundle)
-        drives = quantise_input(compiled, x)[:samples]
+        drives = quantise_input(compiled, network.x)[:samples]
         board = find_board(name)
         with virtual_link(compiled, board, reporter) as client:
             begun = perf_counter()
@@ -60,12 +90,16 @@ def measure(name: str, samples: int | None, reporter: Reporter) -> dict[str, obj
                 reporter.update,
             )  # fmt: skip
             deployed = perf_counter()
-            reporter.update("running on the board", 0, len(drives))
-            trace = BoardEngine(client, compiled.image).infer(drives)
+            trace = BoardEngine(client, compiled.image).infer(
+                drives,
+                told=lambda done, total: reporter.update("running on the board", done, total),
+            )
             ended = perf_counter()
     wanted = build_engine(compiled).infer(drives).output
     return {
+        "network": network.model.stem,
         "board": name,
+        "afe": compiled.options.afe.value,
         "tiles": compiled.image.tiles,
         "cells": done.cells,
         "on_level": done.count(CellStatus.DONE),
@@ -83,11 +117,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--board", action="append", choices=BOARDS)
     parser.add_argument("--samples", type=int)
+    parser.add_argument("--mnist", type=Path, metavar="DATA")
     asked = parser.parse_args()
     wrong = False
-    for name in asked.board or BOARDS:
+    network = digits() if asked.mnist is None else mnist(asked.mnist)
+    for name in asked.board or (BOARDS if asked.mnist is None else BOARDS[:1]):
         with Reporter() as reporter:
-            found = measure(name, asked.samples, reporter)
+            found = measure(network, name, asked.samples, reporter)
         print(json.dumps(found), flush=True)
         wrong |= bool(found["different"]) or not found["golden_exact"]
     return int(wrong)

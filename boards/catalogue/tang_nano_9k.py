@@ -73,8 +73,9 @@ EMULATED = replace(
     step=EMULATED_STEP,
 )  # fmt: skip
 LARGEST_EMULATED = replace(
-    LARGEST, rows=MOST_LINES // 2 * 2, columns=MOST_LINES // 2 * 2, tiles=4096, step=EMULATED_STEP
-)
+    EMULATED, rows=MOST_LINES // 2 * 2, columns=MOST_LINES // 2 * 2, tiles=4096,
+    program_depth=512, param_depth=512, act_depth=512,
+)  # fmt: skip
 
 TANG_NANO_9K = Board(
     name="tang-nano-9k",

@@ -80,6 +80,7 @@ def front_end_cycles(geometry: Geometry, clk_hz: int, tables: EmulatedTables) ->
         dac_settle=WEIGHING_CYCLES,
         drive=WEIGHING_CYCLES,
         pulse=widths.pulse,
+        closing=widths.pulse,
     )
 
 

@@ -35,6 +35,8 @@ class FrontEndCycles:
         have settled.
     pulse:
         The shortest pulse.
+    closing:
+        From the closing of a pulse until ``loaded`` is no longer held back.
     hold:
         From ``convert`` until ``loaded`` is no longer held back: the columns have been
         sampled.
@@ -60,6 +62,7 @@ class FrontEndCycles:
     drive: int = 1
     pulse: int = 1
     hold: int = 1
+    closing: int = 0
 
     def __post_init__(self) -> None:
         if len(self.settle) != 1 << RANGE_BITS or len(self.write) != len(Dac):
@@ -75,7 +78,8 @@ class FrontEndCycles:
 
     def read_after(self, tia_range: int) -> int:
         """From the closing of a pulse to a read that is surely ready (``after_delay``)."""
-        return 3 * (self.load + self.recover) + self.settle[tia_range] + _READ_STEPS
+        switching = 3 * (self.load + self.recover) + self.settle[tia_range]
+        return self.closing + switching + _READ_STEPS
 
     def read_spacing(self, geometry: Geometry) -> int:
         """From one conversion of a mean to the next (``after_spacing``)."""
