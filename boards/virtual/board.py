@@ -25,6 +25,8 @@ SLICE_EDGES = 50_000
 """Clock edges between two looks at the terminal."""
 IDLE_S = 0.1
 """How long the loop waits for bytes before it looks whether it is to end."""
+LEAST_S = 1e-3
+"""A wait for the host's clock is no shorter."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,10 @@ class VirtualBoard:
             self._power_cycle()
         controller = self.controller
         ahead = self._ahead()
-        data = self.terminal.read(min(max(ahead, 0.0), IDLE_S) if controller.busy else IDLE_S)
+        patience = IDLE_S
+        if controller.busy:
+            patience = 0.0 if ahead < 0 else min(max(ahead, LEAST_S), IDLE_S)
+        data = self.terminal.read(patience)
         if data:
             self._linger()
             controller.send(self._down.carry(data))
