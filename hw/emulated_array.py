@@ -269,6 +269,7 @@ class EmulatedArray(wiring.Component):
                 m.d.comb += [first_column.eq(1), next_row.eq(1)]
                 m.next = "ROW"
                 with m.If(last_row):
+                    move(0)  # nothing is behind the last cell of all
                     m.d.sync += pulsing.eq(0)
                     m.next = "IDLE"
 
@@ -356,6 +357,7 @@ class EmulatedArray(wiring.Component):
                     move(columns)
                     m.d.comb += next_row.eq(1)
                     with m.If(last_row):
+                        move(0)
                         m.d.sync += pulsing.eq(0)
                         m.next = "IDLE"
             with m.State("CELL"):
