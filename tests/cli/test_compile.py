@@ -110,7 +110,9 @@ def test_knobs_for_an_accuracy(command: Any, digits: Path, tmp_path: Path) -> No
 
 
 def test_an_accuracy_that_no_knob_keeps(compile_with: Any) -> None:
-    result = compile_with(None, None, "--target", "icebreaker", "--target-drop", 0.01)
+    result = compile_with(
+        None, None, "--target", "icebreaker", "--rows", 8, "--columns", 8, "--target-drop", 0.01
+    )
     assert result.code == 2 and "no setting for ideal fits the target" in result.sentence
 
 
