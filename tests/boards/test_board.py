@@ -40,7 +40,7 @@ def test_too_much_memory_is_refused_with_the_numbers() -> None:
     ) in str(refused.value)
 
 
-@pytest.mark.parametrize("entry", boards().values(), ids=str)
+@pytest.mark.parametrize("entry", boards().values(), ids=lambda entry: entry.name)
 def test_every_board_says_what_it_is(entry: Board) -> None:
     for name, afe in entry.afes.items():
         assert name in ("array_card", "pmod", "emulated")
