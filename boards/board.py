@@ -152,6 +152,9 @@ class Board:
         Only its build plan can be made: the tools are not ours to run.
     file:
         The file that it is from, where it is not of the catalogue.
+    parent, variant:
+        The board that it is but for the cells of its emulated array, and all that tells these
+        apart; None and nothing for a board as it is written.
     """
 
     name: str
@@ -175,6 +178,8 @@ class Board:
     seed: int = 1
     plan_only: bool = False
     file: Path | None = None
+    parent: Board | None = None
+    variant: str = ""
 
     def afe(self, name: str | None = None) -> Afe:
         """The front end of that name, by default the first; a dash counts as an underscore.

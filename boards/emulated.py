@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import cache, partial
 from typing import cast
 
@@ -51,4 +51,6 @@ def with_tables(board: Board, tables: EmulatedTables) -> Board:
     """
     kind = FrontEndKind.EMULATED.value
     own = replace(board.afe(kind), front_end=cast(Make, partial(Emulated, tables=tables)))
-    return replace(board, afes={**board.afes, kind: own})
+    variant = repr(astuple(tables))
+    parent = board.parent or board
+    return replace(board, afes={**board.afes, kind: own}, parent=parent, variant=variant)

@@ -38,11 +38,12 @@ def request_key(
     versions:
         Of the tools that build for the board.
     """
-    if boards().get(board.name) is not board:
+    if boards().get(board.name) is not (board.parent or board):
         return None
     asked = (
         ("geometry", repr(geometry)),
         ("board", board.name),
+        ("variant", board.variant),
         ("afe", board.afe_name(afe)),
         ("python", platform.python_version()),
     )

@@ -10,6 +10,7 @@ from ohmloom.boards import request
 from ohmloom.boards.board import Board
 from ohmloom.boards.build import build_controller
 from ohmloom.boards.catalogue import board
+from ohmloom.boards.emulated import standard_tables, with_tables
 from ohmloom.boards.request import recall, remember, request_key
 from ohmloom.hw.geometry import Geometry
 
@@ -46,6 +47,15 @@ def test_whatever_goes_in_changes_it(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr("platform.python_version", lambda: "3.99")
     keys.append(key())
     assert None not in keys and len(set(keys)) == len(keys)
+
+
+def test_so_do_the_cells_of_a_bundle() -> None:
+    tables = standard_tables()
+    others = replace(tables, reset_mean=tables.reset_mean + 1)
+    asked = [with_tables(ULX3S, each) for each in (tables, others)]
+    keys = [key(asked=each, afe="emulated") for each in (*asked, ULX3S)]
+    assert None not in keys and len(set(keys)) == 3
+    assert key(asked=with_tables(asked[1], tables), afe="emulated") == keys[0]
 
 
 @pytest.mark.parametrize(
