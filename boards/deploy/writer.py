@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Iterator
+from enum import Enum
 from time import monotonic, sleep
 from typing import TypeVar
 
@@ -238,12 +239,13 @@ class Writer:
 
     def _resolve(self, intent: Intent, last: RunResult) -> None:
         """What has become of a run that was asked for, on a controller that has lived on."""
-        if last.stopped and intent.writes:
-            self._note(Lost(number=intent.number))
-        elif last.address == self._halt(intent) and not (last.stopped or last.illegal):
-            self._note(self._results(intent))
-        else:  # it never came, or was refused before anything was driven
-            self._note(self._void())
+        match fate(intent.writes, last, self._halt(intent)):
+            case Fate.ENDED:
+                self._note(self._results(intent))
+            case Fate.LOST:
+                self._note(Lost(number=intent.number))
+            case Fate.VOID:
+                self._note(self._void())
 
     def _load(self) -> None:
         load(self.client, self.image)
@@ -313,6 +315,34 @@ class Writer:
     @property
     def _nonce_at(self) -> int:
         return self._room + SLOTS * SLOT_WORDS
+
+
+class Fate(Enum):
+    """What has become of a run that was asked for."""
+
+    ENDED = "ended"
+    """It has ended, and the controller has its results."""
+    LOST = "lost"
+    """It has begun, and nobody knows how much of it was done."""
+    VOID = "void"
+    """It has never begun, or has changed nothing."""
+
+
+def fate(writes: bool, last: RunResult, halt: int) -> Fate:
+    """The fate of a run whose ``HALT`` is at ``halt``, on a controller that has lived on.
+
+    Parameters
+    ----------
+    writes:
+        Whether it drives cells.
+    last:
+        How the controller's last run ended.
+    """
+    if last.address == halt and not (last.stopped or last.illegal):
+        return Fate.ENDED
+    # A stop does not say where; a refusal may come behind a pulse.
+    ours = last.stopped or (last.illegal and halt - SLOT_WORDS < last.address <= halt)
+    return Fate.LOST if writes and ours else Fate.VOID
 
 
 def _passes(error: LinkError) -> bool:
