@@ -8,8 +8,8 @@ from ohmloom.boards.link import RunResult
 HALT = 100
 
 
-def ended(address: int, **how: bool) -> RunResult:
-    return RunResult(0 if how.get("stopped") else 7, 0, address=address, **how)
+def ended(address: int, illegal: bool = False, stopped: bool = False) -> RunResult:
+    return RunResult(0 if stopped else 7, 0, illegal, stopped, address=address)
 
 
 @pytest.mark.parametrize(
