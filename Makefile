@@ -75,6 +75,8 @@ bench: setup
 	$(PYTHON) bench/devices.py
 	$(PYTHON) bench/cosim.py
 	$(PYTHON) bench/mvm.py
+	$(PYTHON) bench/link.py
+	$(PYTHON) bench/boards.py
 	$(PYTHON) bench/write_verify.py
 	$(PYTHON) bench/onnx_conformance.py
 	$(PYTHON) bench/qdq.py
