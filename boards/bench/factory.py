@@ -11,7 +11,7 @@ from ...sim.devices import Device
 from ..link import LinkClient
 from .array import LinkArray
 from .errors import BenchError
-from .virtual import GEOMETRY, simulated_cells, virtual_terminal
+from .virtual import BEAT_S, GEOMETRY, simulated_cells, virtual_board, virtual_terminal
 
 Progress = Callable[[str, int, int], None]
 
@@ -23,10 +23,14 @@ class VirtualArrays:
     ----------
     progress:
         Called with (stage, done, total) while the engine is compiled.
+    terminal:
+        Each is behind a pseudo-terminal, and this process is its host in its own time: what is
+        driven for longer than the guard waits for a host is then stopped.
     """
 
-    def __init__(self, progress: Progress | None = None) -> None:
+    def __init__(self, progress: Progress | None = None, *, terminal: bool = False) -> None:
         self._progress = progress
+        self._terminal = terminal
         self._open = ExitStack()
 
     def __enter__(self) -> VirtualArrays:
@@ -51,10 +55,12 @@ class VirtualArrays:
         there = GEOMETRY.tiles * GEOMETRY.cells
         if rows * columns > there:
             raise BenchError(f"an array of {rows} x {columns} cells, the virtual board has {there}")
-        wire = self._open.enter_context(
-            virtual_terminal(simulated_cells(device, seed), self._progress)
+        plugged = virtual_terminal if self._terminal else virtual_board
+        wire = self._open.enter_context(plugged(simulated_cells(device, seed), self._progress))
+        beat_s = None if self._terminal else BEAT_S
+        return LinkArray(
+            LinkClient(wire), device, shape=(1, rows, columns), armed=True, beat_s=beat_s
         )
-        return LinkArray(LinkClient(wire), device, shape=(1, rows, columns), armed=True)
 
 
 class BoardArrays:

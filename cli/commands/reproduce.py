@@ -45,6 +45,10 @@ def reproduce(
         typer.Option(help="Use your own entry for a device.", metavar="NAME=FILE.toml"),
     ] = None,
     virtual: Virtual = False,
+    terminal: Annotated[
+        bool,
+        typer.Option("--terminal", help="With --virtual: behind a pseudo-terminal, like a board."),
+    ] = False,
     port: Port = None,
     baud: Baud = BAUD,
     arm: Annotated[
@@ -58,6 +62,8 @@ def reproduce(
     """
     if virtual or port is not None:
         require_one(virtual, port)
+    if terminal and not virtual:
+        raise ReproduceError("--terminal says where the controller of --virtual is")
     with working(), Reporter() as reporter:
         from ...sim.experiments import EXPERIMENTS, select
 
@@ -68,7 +74,7 @@ def reproduce(
         found = []
         for definition in chosen:
             reporter.update(definition.path)
-            with _arrays(virtual, port, baud, arm, reporter) as make:
+            with _arrays(virtual, terminal, port, baud, arm, reporter) as make:
                 found.append(_run(definition, replaced, make, output))
         data = _data(found)
         report = _report(found)
@@ -79,7 +85,7 @@ def reproduce(
 
 @contextmanager
 def _arrays(
-    virtual: bool, port: str | None, baud: int, arm: bool, reporter: Reporter
+    virtual: bool, terminal: bool, port: str | None, baud: int, arm: bool, reporter: Reporter
 ) -> Iterator[MakeArray | None]:
     """Where the arrays of an experiment come from; None: from the model."""
     if not virtual and port is None:
@@ -89,9 +95,11 @@ def _arrays(
     from ...boards.link import LinkClient
 
     if virtual:
-        with VirtualArrays(
-            lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total)
-        ) as arrays:
+
+        def told(stage: str, done: int, total: int) -> None:
+            reporter.update(f"RTL: {stage}", done, total)
+
+        with VirtualArrays(told, terminal=terminal) as arrays:
             yield arrays
         return
     with connect(virtual, port, baud, None, reporter) as transport:

@@ -66,7 +66,7 @@ def opened(asked: Asked, reporter: Reporter) -> Iterator[LinkArray]:
     """The array on the bench, or on a new virtual board."""
     require_one(asked.virtual, asked.port)
     from ...boards.bench import LinkArray
-    from ...boards.bench.virtual import simulated_cells
+    from ...boards.bench.virtual import BEAT_S, simulated_cells
     from ...boards.link import LinkClient
     from ...sim.devices import load
 
@@ -79,7 +79,8 @@ def opened(asked: Asked, reporter: Reporter) -> Iterator[LinkArray]:
             client.clear()
         yield LinkArray(
             client, device, mode=asked.mode, armed=asked.armed, tia_range=asked.tia_range,
-            average=asked.average, forming=asked.forming,
+            average=asked.average, beat_s=BEAT_S if asked.virtual else None,
+            forming=asked.forming,
         )  # fmt: skip
 
 

@@ -70,10 +70,10 @@ def connect(
         with SerialTransport(port, baud) as transport:
             yield transport
         return
-    from ...boards.bench.virtual import virtual_terminal
+    from ...boards.bench.virtual import virtual_board
 
     assert cells is not None
-    with virtual_terminal(
+    with virtual_board(
         cells, lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total)
     ) as wire:
         yield wire

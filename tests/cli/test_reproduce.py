@@ -81,6 +81,17 @@ def test_more_over_the_link(command: Any, tmp_path: Path, name: str) -> None:
     assert result.code == 0, result.out
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["000/resistance", "001/states", "003/relearning"])
+def test_behind_a_pseudo_terminal(command: Any, tmp_path: Path, name: str) -> None:
+    result = command("reproduce", name, "--virtual", "--terminal", "-o", tmp_path)
+    assert result.code == 0, result.out
+
+
+def test_a_terminal_is_that_of_a_virtual_board(command: Any) -> None:
+    assert "--terminal says where" in command("reproduce", "001", "--terminal").sentence
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [
