@@ -172,9 +172,9 @@ def prepare(
     LinkError
         If the board does not answer as that controller afterwards.
     """
-    if not force:
-        with suppress(LinkError), SerialTransport(port, board.baud) as transport:
-            identify(LinkClient(transport, tries=2), compiled)
+    with SerialTransport(port, board.baud) as transport, suppress(LinkError):
+        identify(LinkClient(transport, tries=2), compiled)
+        if not force:
             return None
     built = build(compiled, board, bundle, reporter, afe_name(compiled))
     if built.path is None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -50,6 +51,8 @@ def run_pytest(tmp_path: Path) -> Callable[..., Outcome]:
                 *map(str, arguments),
             ],
             cwd=folder,
+            # It is no worker of the run that it is inside of.
+            env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_XDIST")},
             capture_output=True,
             text=True,
             check=False,

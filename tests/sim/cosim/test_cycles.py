@@ -328,7 +328,7 @@ def test_a_constant_that_is_off_by_one_is_found(measured, monkeypatch, module, n
     assert found.differences()
 
 
-OF_WRITING = ("drive", "pulse")
+OF_WRITING = ("closing", "drive", "pulse")
 """Times that only the cycles of writing have in them (fast/test_programming.py)."""
 
 

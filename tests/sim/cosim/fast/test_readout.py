@@ -252,6 +252,7 @@ def test_a_multiplexer_that_is_not_written_gives_no_temperature(plug, monkeypatc
             self.card.adc.sensing = tuple(frames)
 
     monkeypatch.setattr("ohmloom.sim.cosim.fast.plugged.Bench", Forgetful)
+    monkeypatch.setattr("ohmloom.sim.cosim.fast.plugged._BENCHES", {})
     reads = plug(card=WARM)
     codes = [reading.code for reading in reads.read(0, 0, COLUMNS, TEST_V, TEMPERATURE_RANGE)]
     wanted = [reading.code for reading in reference(0, 0, 0.0, cells=COLUMNS)]
