@@ -176,14 +176,24 @@ def read_book(records: Iterable[Record], began: Began, windows: Windows) -> tupl
     book: Book | None = None
     for record in records:
         if isinstance(record, Began):
-            book = Book(record, _of(record, began, windows), None if book is None else book.wear)
+            book = Book(record, _of(record, began, windows), _left(book))
         elif book is None:
             raise BookError("the journal does not begin with a deployment")
         else:
             book.apply(record)
     if book is not None and book.began == began:
         return book, True
-    return Book(began, windows, None if book is None else book.wear), False
+    return Book(began, windows, _left(book)), False
+
+
+def _left(book: Book | None) -> NDArray[np.uint32] | None:
+    """The wear that a deployment leaves behind; nobody will learn of what it had in flight."""
+    if book is None:
+        return None
+    wear = book.wear.copy()
+    if book.open is not None and book.open.writes:
+        wear[book.open.tile, np.array(book.open.cells)] += np.uint32(1)
+    return wear
 
 
 def _of(record: Began, began: Began, windows: Windows) -> Windows:

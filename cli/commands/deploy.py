@@ -98,7 +98,7 @@ def deploy(
         if not virtual or state is not None:
             data["journal"] = str(journal)
     emit(as_json, data, key_table(f"{bundle.name} on {chosen.name}", data))
-    judge(done, agreement)
+    judge(done, agreement, exact=virtual and state is None)
 
 
 def summary(done: Deployment) -> dict[str, Any]:
@@ -129,8 +129,15 @@ def summary(done: Deployment) -> dict[str, Any]:
     }
 
 
-def judge(done: Deployment, agreement: float) -> None:
+def judge(done: Deployment, agreement: float, exact: bool = False) -> None:
     """Refuse a deployment that has not come to its end.
+
+    Parameters
+    ----------
+    agreement:
+        Part of the golden samples whose largest output has to be the same.
+    exact:
+        The cells are as made with the bundle's seed: every integer has to be the golden one.
 
     Raises
     ------
@@ -146,4 +153,8 @@ def judge(done: Deployment, agreement: float) -> None:
         raise NotDeployed(
             f"the board agrees with {golden.agreed:.0%} of the golden samples, "
             f"accepted is {agreement:.0%}"
+        )
+    if exact and not golden.exact:
+        raise NotDeployed(
+            f"{golden.different} of {golden.values} golden integers differ on a virtual board"
         )

@@ -89,6 +89,17 @@ def test_another_deployment_keeps_the_wear_alone() -> None:
     assert not resumed and again.wear[1].tolist() == [1, 1, 0, 0]
 
 
+def test_cells_in_flight_count_for_the_next_deployment() -> None:
+    other = BEGAN.model_copy(update={"bundle": "1" * 64})
+    intent, _ = attempt(1, (15, 15))
+    for records in ([], [other]):
+        found, _ = read_book([BEGAN, *attempt(0, (15,)), intent, *records], other, WINDOWS)
+        assert found.wear[0].tolist() == [2, 1, 0, 0] and found.open is None
+    read = intent.model_copy(update={"writes": False})
+    found, _ = read_book([BEGAN, *attempt(0, (15,)), read], other, WINDOWS)
+    assert found.wear[0].tolist() == [1, 0, 0, 0]
+
+
 def test_the_same_deployment_goes_on() -> None:
     found, resumed = read_book([BEGAN, *attempt(0, (15,))], BEGAN, WINDOWS)
     assert resumed and found.done[0, 0]
