@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,10 +10,10 @@ import typer
 
 from ...errors import OhmloomError
 from ..output import Json, Reporter, emit, key_table, working
+from ..steps.recording import Record, Replay, conversation
 
 if TYPE_CHECKING:
     from ...boards.deploy.deploy import Deployment
-    from ...boards.link import LinkClient
 
 
 class NotDeployed(OhmloomError):
@@ -54,19 +54,31 @@ def deploy(
         float,
         typer.Option(min=0, max=1, help="Golden samples whose largest output has to be the same."),
     ] = 0.5,
+    record: Record = None,
+    replay: Replay = None,
     as_json: Json = False,
 ) -> None:
     """Write a bundle's cells through a board and test it. The same command goes on where one ended.
 
-    Exit code 1 if the self-test fails, or cells are off their level.
+    Exit code 1 if the self-test fails, or cells are off their level. A replay is the same command
+    with --replay in place of --record; it opens no port and leaves the journal as it is.
     """
     with working(), Reporter() as reporter:
         from tempfile import TemporaryDirectory
 
         from ...boards.catalogue import board as find_board
         from ...boards.deploy.deploy import deploy as deploy_bundle
+        from ...boards.link import LinkClient
+        from ...boards.recording import random_bits
         from ...compiler.bundle import load_bundle
-        from ..steps.boarding import bundle_hash, journal_of, port_link, prepare, virtual_link
+        from ..steps.boarding import (
+            begun_from,
+            bundle_hash,
+            journal_copy,
+            journal_of,
+            port_of,
+            prepare,
+        )
 
         if virtual == (port is not None):
             raise DeployUsage("--port PORT or --virtual: one of them says where the board is")
@@ -74,28 +86,31 @@ def deploy(
             raise DeployUsage("--state is for --virtual: a board keeps its own cells")
         compiled, chosen = load_bundle(bundle), find_board(board)
         with TemporaryDirectory() as scratch:
-            if journal is None:
+            if replay is not None:
+                journal = journal_copy(journal, Path(scratch))
+            elif journal is None:
                 if state is not None:
                     journal = state.with_suffix(".journal")
                 else:  # cells that end with this process need none that is kept
                     kept = journal_of(bundle, chosen)
                     journal = Path(scratch) / kept.name if virtual else kept
-            link: AbstractContextManager[LinkClient]
             tool = None
-            if port is None:
-                link = virtual_link(compiled, chosen, reporter, state)
-            else:
+            if port is not None and replay is None:
                 tool = prepare(compiled, chosen, bundle, port, program, reporter)
-                link = port_link(port, chosen)
-            with link as client:
+            hashed = bundle_hash(bundle)
+            about = f"bundle {hashed[:16]} onto {chosen.name} from {begun_from(journal)}"
+            connect = partial(port_of, compiled, chosen, reporter, port, state)
+            with conversation(connect, record, replay, about, seeded=True) as transport:
+                client = LinkClient(transport)
                 done = deploy_bundle(
-                    compiled, bundle_hash(bundle), chosen.name, client, journal, reporter.update
-                )
+                    compiled, hashed, chosen.name, client, journal, reporter.update,
+                    random_bits(transport),
+                )  # fmt: skip
         data = {"bundle": str(bundle), "board": chosen.name}
         if tool is not None:
             data["programmed_by"] = tool
         data |= summary(done)
-        if not virtual or state is not None:
+        if replay is None and (not virtual or state is not None):
             data["journal"] = str(journal)
     emit(as_json, data, key_table(f"{bundle.name} on {chosen.name}", data))
     judge(done, agreement, exact=virtual and state is None)
