@@ -4,7 +4,8 @@ The controller's time passes only while it has something to do, and much faster 
 clock's where nothing but timers runs. A host's time does not: it asks for the status now and
 then, and a controller that hears nothing for ten of its seconds takes it for dead. So the
 controller's time since it heard from the host never runs ahead of the host's by more than
-:data:`AHEAD_S`: a longer jump is cut there, and goes on as the host's time does or when it is heard.
+:data:`AHEAD_S`: a longer jump is cut there, and goes on as the host's time does or when it is
+heard.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SLICE_EDGES = 50_000
 IDLE_S = 0.1
 """How long the loop waits for bytes before it looks whether it is to end."""
 WAIT_S = 0.05
-"""How long it waits for bytes where the controller is ahead of the host's clock by all it may be."""
+"""How long it waits for bytes where the controller is as far ahead of the host as it may be."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from ...boards.link import LinkClient, LinkError, LinkTimeout, Transport
 from ...boards.loader import is_loaded, load
 from ...boards.programmer import program_fpga
 from ...boards.serial_port import PortError, SerialTransport
-from ...boards.virtual.assemble import afe_name, virtual_controller
+from ...boards.virtual.assemble import virtual_controller
 from ...boards.virtual.board import Faults
 from ...boards.virtual.thread import serving
 from ...compiler.bundle import MANIFEST
@@ -224,7 +224,7 @@ def prepare(
         identify(LinkClient(transport, tries=2), compiled)
         if not force:
             return None
-    built = build(compiled, board, bundle, reporter, afe_name(compiled))
+    built = build(compiled, board, bundle, reporter)
     if built.path is None:
         raise BoardingError(f"there is no bitstream for {board.name}")
     reporter.update(f"programming {board.name}")
