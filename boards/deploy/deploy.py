@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,7 @@ def deploy(
     client: LinkClient,
     journal: Path,
     told: Told = lambda stage, done, total: None,
+    randbits: Callable[[int], int] = secrets.randbits,
 ) -> Deployment:
     """Load, write, read back and test; go on where an earlier deployment has ended.
 
@@ -92,6 +94,8 @@ def deploy(
         Its name.
     journal:
         The file of the array's cells; made where there is none.
+    randbits:
+        Draws as many random bits as it is asked for.
 
     Raises
     ------
@@ -106,7 +110,7 @@ def deploy(
         book, resumed = read_book(kept.records, began, windows, runs.endurance)
         if not resumed:
             kept.append(began)
-        writer = Writer(client, runs, book, kept)
+        writer = Writer(client, runs, book, kept, randbits)
         told("looking at the board", 0, 1)
         identify(client, compiled)
         writer.open()

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..output import Json, Reporter, emit, key_table, save_json, working
+from ..steps.recording import Record, Replay
 
 
 class EngineName(StrEnum):
@@ -68,6 +69,8 @@ def run(
         Path | None,
         typer.Option(help="In place of a port: a virtual board with these cells, .npz."),
     ] = None,
+    record: Record = None,
+    replay: Replay = None,
     figures: Annotated[
         Path | None,
         typer.Option(help="Where the figures go, .json; with numpy, writing and energy by layer."),
@@ -92,6 +95,8 @@ def run(
         for option, given in only.items():
             if given is not None and engine is not EngineName.NUMPY:
                 raise InputError(f"{option} is for the numpy engine, not for {engine.value}")
+        if engine is not EngineName.BOARD and (record is not None or replay is not None):
+            raise InputError(f"--record and --replay are for the engine board, not {engine.value}")
         with blaming(samples):
             drives = quantise_input(compiled, x)
         if labels is not None and classes is not None:
@@ -108,7 +113,9 @@ def run(
 
             if stuck is not None:
                 raise InputError("--faults are for simulated cells: a board has its own")
-            trace = infer_on_board(compiled, board, drives, reporter, port, state)
+            trace = infer_on_board(
+                compiled, bundle, board, drives, reporter, port, state, record, replay
+            )
             scores = dequantise_output(compiled, trace.output)
             data["saturations"] = trace.saturations
             data["cycles_per_inference"] = int(trace.cycles.max(initial=0))
