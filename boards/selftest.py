@@ -11,7 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import OhmloomError
+from ..hw.afe.cards import FRONT_ENDS
 from ..hw.afe.tia import RANGES, VOLTS_PER_CODE, uncertainty
+from ..hw.geometry import OPTIONAL
+from ..hw.isa import Op
+from ..hw.link.protocol import Info
 from ..hw.ranges import RANGE_BITS
 from ..hw.tables import ENTRY_FIELDS, GAIN_FRACTION_BITS, IDENTITY, pack_entry, table_columns
 from .reader import Reading, Reads
@@ -28,6 +32,8 @@ REFERENCES = (1e-4, 1e-4, 1e-4, 1e-3, 1e-3, 5e-3)
 """assumed: tolerance of the resistor for each range; metal foil up to 156 kohm."""
 RAIL = 1e-3
 """assumed: of rail A at ``TEST_V``; AD5754R with its own reference."""
+READ_NOISE = 2e-5
+"""assumed: noise of a resistor's reading, relative, beside the front end's own."""
 AVERAGE = 6
 OPEN_ROW = len(RANGES)
 
@@ -89,6 +95,39 @@ class Check:
         )
 
 
+def has_table(info: Info) -> bool:
+    """Whether a controller has a calibration table."""
+    return bool(info.features >> len(OPTIONAL) + 3 & 1)
+
+
+def require(info: Info, table: bool) -> None:
+    """Refuse a controller that the card of resistors cannot be read through.
+
+    Parameters
+    ----------
+    table:
+        A calibration table is wanted.
+
+    Raises
+    ------
+    CalibrationError
+        Says what it lacks.
+    """
+    cards = [card.__name__ for card in FRONT_ENDS.values()]
+    if info.front_end not in cards:
+        raise CalibrationError(
+            f"the controller's front end is {info.front_end}, the card of resistors is read by "
+            f"{' or '.join(cards)}"
+        )
+    if not info.features >> list(OPTIONAL).index(Op.READ) & 1:
+        raise CalibrationError("the controller lacks READ, by which the resistors are read")
+    if table and not has_table(info):
+        raise CalibrationError(
+            "the controller has no calibration table: that of a bundle which "
+            "`ohmloom compile --calibrated` makes has one"
+        )
+
+
 def self_test(reads: Reads, calibrated: bool = False) -> list[Check]:
     """Read every resistor in its range, and the open row in every range.
 
@@ -123,7 +162,7 @@ def calibrate(reads: Reads) -> list[int]:
         table. The table stays empty then.
     """
     columns = table_columns(reads.info.columns)
-    table = [IDENTITY] * (columns << RANGE_BITS)
+    table = neutral(reads.info)
     reads.write_table(table)
     measured = {(tia_range, driven): found for tia_range, driven, found in _measure(reads)}
     broken = []
@@ -152,6 +191,11 @@ def calibrate(reads: Reads) -> list[int]:
         )
     reads.write_table(table)
     return table
+
+
+def neutral(info: Info) -> list[int]:
+    """The table of a controller that changes nothing."""
+    return [IDENTITY] * (table_columns(info.columns) << RANGE_BITS)
 
 
 def failures(checks: Sequence[Check]) -> list[Check]:

@@ -14,6 +14,7 @@ from ...compiler.compiled import Compiled
 from ...compiler.host import Executor
 from ...hw.isa import CellStatus, Dac, Op, Reg
 from ...sim.numerics import IntArray
+from ..calibration import Calibration
 from ..engine import BoardEngine
 from ..identity import identify
 from ..link import LinkClient
@@ -80,6 +81,7 @@ def deploy(
     client: LinkClient,
     journal: Path,
     told: Told = lambda stage, done, total: None,
+    calibration: Calibration | None = None,
 ) -> Deployment:
     """Load, write, read back and test; go on where an earlier deployment has ended.
 
@@ -91,6 +93,9 @@ def deploy(
         Its name.
     journal:
         The file of the array's cells; made where there is none.
+    calibration:
+        Of the card's channels, for a controller with a calibration table; without it the table
+        changes nothing.
 
     Raises
     ------
@@ -110,7 +115,7 @@ def deploy(
         book, resumed = read_book(kept.records, began, windows)
         if not resumed:
             kept.append(began)
-        writer = Writer(client, runs, book, kept)
+        writer = Writer(client, runs, book, kept, calibration)
         told("looking at the board", 0, 1)
         identify(client, compiled)
         writer.open()

@@ -43,6 +43,12 @@ def deploy(
         Path | None,
         typer.Option(help="Journal of the array [beside the bundle; with --state, beside that]."),
     ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="Calibration of the card, of `ohmloom selftest --calibrate`.", metavar="FILE"
+        ),
+    ] = None,
     program: Annotated[
         bool,
         typer.Option(
@@ -66,13 +72,21 @@ def deploy(
         from ...boards.catalogue import board as find_board
         from ...boards.deploy.deploy import deploy as deploy_bundle
         from ...compiler.bundle import load_bundle
-        from ..steps.boarding import bundle_hash, journal_of, port_link, prepare, virtual_link
+        from ..steps.boarding import (
+            bundle_hash,
+            calibration_of,
+            journal_of,
+            port_link,
+            prepare,
+            virtual_link,
+        )
 
         if virtual == (port is not None):
             raise DeployUsage("--port PORT or --virtual: one of them says where the board is")
         if state is not None and not virtual:
             raise DeployUsage("--state is for --virtual: a board keeps its own cells")
         compiled, chosen = load_bundle(bundle), find_board(board)
+        mended = calibration_of(compiled, calibration)
         with TemporaryDirectory() as scratch:
             if journal is None:
                 if state is not None:
@@ -89,16 +103,19 @@ def deploy(
                 link = port_link(port, chosen)
             with link as client:
                 done = deploy_bundle(
-                    compiled, bundle_hash(bundle), chosen.name, client, journal, reporter.update
-                )
+                    compiled, bundle_hash(bundle), chosen.name, client, journal, reporter.update,
+                    mended,
+                )  # fmt: skip
         data = {"bundle": str(bundle), "board": chosen.name}
         if tool is not None:
             data["programmed_by"] = tool
+        if compiled.image.geometry.calibration:
+            data["calibration"] = "none" if calibration is None else str(calibration)
         data |= summary(done)
         if not virtual or state is not None:
             data["journal"] = str(journal)
     emit(as_json, data, key_table(f"{bundle.name} on {chosen.name}", data))
-    judge(done, agreement, exact=virtual and state is None)
+    judge(done, agreement, exact=virtual and state is None and calibration is None)
 
 
 def summary(done: Deployment) -> dict[str, Any]:

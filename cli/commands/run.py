@@ -68,6 +68,13 @@ def run(
         Path | None,
         typer.Option(help="In place of a port: a virtual board with these cells, .npz."),
     ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="With the engine board: the calibration that it has been deployed with.",
+            metavar="FILE",
+        ),
+    ] = None,
     figures: Annotated[
         Path | None,
         typer.Option(help="Where the figures go, .json; with numpy, writing and energy by layer."),
@@ -92,6 +99,8 @@ def run(
         for option, given in only.items():
             if given is not None and engine is not EngineName.NUMPY:
                 raise InputError(f"{option} is for the numpy engine, not for {engine.value}")
+        if calibration is not None and engine is not EngineName.BOARD:
+            raise InputError(f"--calibration is for the engine board, not for {engine.value}")
         with blaming(samples):
             drives = quantise_input(compiled, x)
         if labels is not None and classes is not None:
@@ -104,11 +113,12 @@ def run(
         }
         details: dict[str, object] = {}
         if engine is EngineName.BOARD:
-            from ..steps.boarding import infer_on_board
+            from ..steps.boarding import calibration_of, infer_on_board
 
             if stuck is not None:
                 raise InputError("--faults are for simulated cells: a board has its own")
-            trace = infer_on_board(compiled, board, drives, reporter, port, state)
+            mended = calibration_of(compiled, calibration)
+            trace = infer_on_board(compiled, board, drives, reporter, port, state, mended)
             scores = dequantise_output(compiled, trace.output)
             data["saturations"] = trace.saturations
             data["cycles_per_inference"] = int(trace.cycles.max(initial=0))

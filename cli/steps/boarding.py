@@ -11,12 +11,14 @@ from time import monotonic, sleep
 import numpy as np
 
 from ...boards.board import Board
+from ...boards.calibration import Calibration, calibration_for
 from ...boards.catalogue import board as find_board
 from ...boards.engine import BoardEngine, BoardTrace
 from ...boards.identity import identify
 from ...boards.link import LinkClient, LinkError, LinkTimeout
-from ...boards.loader import is_loaded, load
+from ...boards.loader import is_loaded, is_mended, load
 from ...boards.programmer import program_fpga
+from ...boards.selftest import READ_NOISE, card_ohms
 from ...boards.serial_port import PortError, SerialTransport
 from ...boards.virtual.assemble import afe_name, virtual_controller
 from ...boards.virtual.board import Faults
@@ -29,6 +31,8 @@ from ...errors import OhmloomError
 from ...hw.afe.kinds import FrontEndKind
 from ...sim.array import SimulatedArray
 from ...sim.array.store import restore, save
+from ...sim.converters import Channels
+from ...sim.cosim.resistors import Resistors
 from ..output import Reporter
 from .building import build
 
@@ -80,6 +84,46 @@ def cells_of(
     return array
 
 
+def resistors_of(compiled: Compiled, seed: int) -> Resistors:
+    """The card of known resistors for a virtual board, in place of cells.
+
+    Raises
+    ------
+    BoardingError
+        If its cells are emulated.
+    """
+    if compiled.options.afe is FrontEndKind.EMULATED:
+        raise BoardingError("an emulated array has no card that resistors could be plugged into")
+    geometry = compiled.image.geometry
+    return Resistors(card_ohms(geometry.rows, geometry.columns), READ_NOISE, seed)
+
+
+def channels_of(compiled: Compiled, tolerance: float, seed: int) -> Channels | None:
+    """Errors of a virtual card's channels, in multiples of what its parts allow; None: it has none.
+
+    Raises
+    ------
+    BoardingError
+        If cells are emulated.
+    """
+    if not tolerance:
+        return None
+    if compiled.options.afe is FrontEndKind.EMULATED:
+        raise BoardingError("an emulated array has no channels with errors")
+    return Channels.drawn(compiled.image.geometry.columns, seed, tolerance)
+
+
+def calibration_of(compiled: Compiled, path: Path | None) -> Calibration | None:
+    """The calibration that the command line names, if a bundle's controller has a table for it.
+
+    Raises
+    ------
+    CalibrationFileError
+        If it has none, or the file is none or is for another card.
+    """
+    return None if path is None else calibration_for(path, compiled.image.geometry)
+
+
 @contextmanager
 def virtual_link(
     compiled: Compiled,
@@ -117,6 +161,7 @@ def infer_on_board(
     reporter: Reporter,
     port: str | None,
     state: Path | None,
+    calibration: Calibration | None = None,
 ) -> BoardTrace:
     """Integer inputs (n, inputs) on a board that a bundle has been deployed to.
 
@@ -126,11 +171,14 @@ def infer_on_board(
     ----------
     port, state:
         The board's serial port, or the cells of a virtual one; one of them.
+    calibration:
+        The one that the bundle has been deployed with.
 
     Raises
     ------
     BoardingError
-        If it is none of them, or both, or there are no such cells.
+        If it is none of them, or both, or there are no such cells, or the controller has a
+        calibration and none is given.
     """
     if (port is None) == (state is None):
         raise BoardingError(
@@ -149,8 +197,12 @@ def infer_on_board(
         link = virtual_link(compiled, chosen, reporter, state)
     with link as client:
         identify(client, compiled)
-        if not is_loaded(client, compiled.image):
-            load(client, compiled.image)
+        if calibration is None and not is_mended(client, compiled.image, None):
+            raise BoardingError(
+                "the controller has a calibration: give it by --calibration, or deploy without one"
+            )
+        if not is_loaded(client, compiled.image, calibration):
+            load(client, compiled.image, calibration)
         engine = BoardEngine(client, compiled.image, Executor(compiled.host))
         return engine.infer(
             drives, told=lambda done, total: reporter.update("running on the board", done, total)
