@@ -22,6 +22,10 @@ from .reader import Reading, Reads
 
 TEST_V = 2.5
 """On rail A: the highest that the guard lets through, so that the path counts least."""
+GLIMPSE_V = 0.1
+"""On rail A while nobody knows whether these are resistors: no cell is disturbed by it."""
+ALIKE = 0.5
+"""Of a resistor's current, by which a glimpse may be off: offsets and all."""
 USED = 0.8
 """Part of full scale that a resistor uses."""
 PATH_OHMS = 4.0
@@ -128,6 +132,28 @@ def require(info: Info, table: bool) -> None:
         )
 
 
+def require_resistors(reads: Reads) -> None:
+    """Refuse what is no card of resistors, before the test's voltage is on it.
+
+    A row counts as the card's when more than half of its columns do: a broken channel is for
+    the self-test to find.
+
+    Raises
+    ------
+    CalibrationError
+        Names the first row that is not the card's.
+    """
+    for tia_range, driven, readings in _measure(reads, GLIMPSE_V):
+        expected = expected_code(tia_range) * GLIMPSE_V / TEST_V
+        alike = [abs(each.code - expected) <= ALIKE * expected for each in readings]
+        if driven and 2 * sum(alike) <= len(alike):
+            raise CalibrationError(
+                f"this is not the card of resistors: {len(alike) - sum(alike)} of {len(alike)} "
+                f"crossings of row {tia_range} are not {reference_ohms(tia_range):g} ohm at "
+                f"{GLIMPSE_V:g} V"
+            )
+
+
 def self_test(reads: Reads, calibrated: bool = False) -> list[Check]:
     """Read every resistor in its range, and the open row in every range.
 
@@ -203,7 +229,7 @@ def failures(checks: Sequence[Check]) -> list[Check]:
     return [check for check in checks if not check.passed]
 
 
-def _measure(reads: Reads) -> Iterator[tuple[int, bool, list[Reading]]]:
+def _measure(reads: Reads, volts: float = TEST_V) -> Iterator[tuple[int, bool, list[Reading]]]:
     """Every range: its resistors, then the open row."""
     columns = reads.info.columns
     if reads.info.rows <= OPEN_ROW:
@@ -216,5 +242,5 @@ def _measure(reads: Reads) -> Iterator[tuple[int, bool, list[Reading]]]:
             yield (
                 tia_range,
                 driven,
-                reads.read(0, row * columns, columns, TEST_V, tia_range, AVERAGE),
+                reads.read(0, row * columns, columns, volts, tia_range, AVERAGE),
             )

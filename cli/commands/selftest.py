@@ -91,7 +91,7 @@ def selftest(
         from ...boards.loader import wait_open
         from ...boards.reader import LinkReader
         from ...boards.selftest import calibrate as make_table
-        from ...boards.selftest import has_table, neutral, require, self_test
+        from ...boards.selftest import has_table, neutral, require, require_resistors, self_test
         from ...boards.temperature import TemperatureLog, measure
 
         if real:
@@ -117,6 +117,8 @@ def selftest(
                 wait_open(client)
                 if has_table(reads.info):  # whatever an earlier host has left there
                     reads.write_table(neutral(reads.info))
+                reporter.update("looking for the resistors")
+                require_resistors(reads)
             log = None if temperature_log is None else TemperatureLog(temperature_log)
 
             def temperature(doing: str) -> Temperatures:
