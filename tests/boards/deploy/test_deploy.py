@@ -24,6 +24,8 @@ from ohmloom.compiler.compiled import Compiled
 from ohmloom.compiler.runner import quantise_input
 from ohmloom.hw.isa import CellStatus
 from ohmloom.sim.array import SimulatedArray
+from ohmloom.sim.converters import Channels
+from ohmloom.sim.cosim.resistors import Resistors
 from ohmloom.sim.engine import NumpyEngine
 
 from ..small import BOARD, Direct, array_of, controller_of, samples, written
@@ -72,8 +74,10 @@ class Failing(Direct):
 
 
 @contextmanager
-def powered(compiled: Compiled, array: SimulatedArray) -> Iterator[VirtualController]:
-    controller = controller_of(compiled, array)
+def powered(
+    compiled: Compiled, array: SimulatedArray | Resistors, channels: Channels | None = None
+) -> Iterator[VirtualController]:
+    controller = controller_of(compiled, array, channels)
     controller.power_up()
     try:
         yield controller
