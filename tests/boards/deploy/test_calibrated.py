@@ -82,12 +82,24 @@ def deployed(
     return array, done, trace
 
 
-@pytest.mark.parametrize("mended", [False, True])
+Boards = dict[str, tuple[Calibration | None, SimulatedArray, Deployment, BoardTrace]]
+
+
+@pytest.fixture(scope="module")
+def boards(
+    mendable: Compiled, calibration: Calibration, tmp_path_factory: pytest.TempPathFactory
+) -> Boards:
+    """What has become of a board without a table, with its own, and with that of another card."""
+    given = {"none": None, "its": calibration, "another": other(calibration)}
+    folder = tmp_path_factory.mktemp("boards")
+    return {name: (each, *deployed(mendable, folder / name, each)) for name, each in given.items()}
+
+
+@pytest.mark.parametrize("name", ["none", "its", "another"])
 def test_cells_and_integers_are_those_of_the_numpy_engine(
-    mendable: Compiled, calibration: Calibration, tmp_path: Path, mended: bool
+    mendable: Compiled, boards: Boards, name: str
 ) -> None:
-    given = calibration if mended else None
-    array, _, trace = deployed(mendable, tmp_path / "journal", given)
+    given, array, _, trace = boards[name]
     engine = NumpyEngine(
         mendable.image, array_of(mendable), mendable.converters, mendable.options.clk_hz,
         mendable.options.seed, channels=CHANNELS,
@@ -100,24 +112,20 @@ def test_cells_and_integers_are_those_of_the_numpy_engine(
     np.testing.assert_array_equal(trace.output, wanted.output)
 
 
-def test_cycles_are_those_of_the_cost_model(mendable: Compiled, tmp_path: Path) -> None:
-    _, _, trace = deployed(mendable, tmp_path / "journal", None)
+def test_cycles_are_those_of_the_cost_model(mendable: Compiled, boards: Boards) -> None:
     cycles = predict(mendable)
     assert cycles is not None
-    assert trace.cycles.tolist() == [cycles["later"]] * len(trace.cycles)
+    for _, _, _, trace in boards.values():
+        assert trace.cycles.tolist() == [cycles["later"]] * len(trace.cycles)
 
 
-def test_a_calibrated_board_is_nearer_to_the_golden_integers(
-    mendable: Compiled, calibration: Calibration, tmp_path: Path
-) -> None:
-    found = {}
-    for name, given in (("none", None), ("its", calibration), ("another", other(calibration))):
-        _, done, _ = deployed(mendable, tmp_path / name, given)
+def test_a_calibrated_board_is_nearer_to_the_golden_integers(boards: Boards) -> None:
+    its, *others = (boards[name][2] for name in ("its", "none", "another"))
+    for done in (its, *others):
         assert done.count(CellStatus.DONE) == done.cells and not done.off.any()
-        found[name] = (done.golden.different, done.golden.worst)
-    its = found.pop("its")
-    for each in found.values():
-        assert all(mine < theirs for mine, theirs in zip(its, each, strict=True)), (its, found)
+    for done in others:
+        assert its.golden.different < done.golden.different
+        assert its.golden.worst < done.golden.worst
 
 
 def test_a_controller_that_is_reset_gets_its_table_again(
