@@ -201,7 +201,9 @@ def infer_on_board(
             raise BoardingError(
                 "the controller has a calibration: give it by --calibration, or deploy without one"
             )
-        if not is_loaded(client, compiled.image, calibration):
+        if is_loaded(client, compiled.image, calibration):
+            client.run(compiled.image.entries["setup"], 0)  # whoever had it since
+        else:
             load(client, compiled.image, calibration)
         engine = BoardEngine(client, compiled.image, Executor(compiled.host))
         return engine.infer(

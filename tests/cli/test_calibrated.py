@@ -98,15 +98,18 @@ def test_a_board_is_deployed_to_through_its_calibration(
         "--json",
     )  # fmt: skip
     with board(mendable, port, *ERRORS):
+        deploy = ("deploy", mendable, "--port", port, "--journal", tmp_path / "j", "--json")
+        without = command(*deploy).data
+        assert without["calibration"] == "none"
+        assert command(*runs, "--output", tmp_path / "before.npy").code == 0
         # Cells are no resistors: the test's voltage never gets to them.
         refused = command("selftest", "--port", port)
         assert refused.code == 2
         assert "this is not the card of resistors: 8 of 8 crossings of row 0" in refused.sentence
-
-        deploy = ("deploy", mendable, "--port", port, "--journal", tmp_path / "j", "--json")
-        without = command(*deploy).data
-        assert without["calibration"] == "none"
-        assert command(*runs).code == 0
+        assert command(*runs, "--output", tmp_path / "after.npy").code == 0
+        np.testing.assert_array_equal(
+            *(np.load(tmp_path / f"{n}.npy") for n in ("before", "after"))
+        )
         found = command(*deploy, *given).data
         assert found["calibration"] == str(card) and found["went_on"]
         assert found["self_test"]["different"] < without["self_test"]["different"]
