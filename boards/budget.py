@@ -10,12 +10,14 @@ from ..hw.isa import WORD_BITS
 from ..hw.link.frame import ROOM
 from ..hw.modes.engine import TILE_BITS
 from ..hw.profile import PROFILE_QUARTERS, QUARTER_BITS
+from ..hw.tables import ENTRY_FIELDS, table_depth
 from ..hw.verify import WEAR_BITS
 
 Memories = Mapping[str, tuple[int, int]]
 """Bits of a word and number of words, by a memory's name."""
 
 CELL_BITS = 32
+ENTRY_BITS = sum(field.width for field in ENTRY_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ def memories(geometry: Geometry) -> dict[str, tuple[int, int]]:
         sizes["lock_memory"] = (1, geometry.lock_depth)
     if geometry.wear:
         sizes["wear_memory"] = (WEAR_BITS, geometry.cells)
+    if geometry.calibration:
+        sizes["calibration_memory"] = (ENTRY_BITS, table_depth(geometry))
     if geometry.log_depth:
         sizes["log_memory"] = (64, geometry.log_depth)
     return {name: (width, 1 << (words - 1).bit_length()) for name, (width, words) in sizes.items()}

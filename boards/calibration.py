@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from ..errors import OhmloomError
+from ..hw.geometry import Geometry
 from ..hw.ranges import RANGE_BITS
-from ..hw.tables import table_columns, unpack_entry
+from ..hw.tables import IDENTITY, table_columns, table_depth, unpack_entry
 
 
 class CalibrationFileError(OhmloomError, ValueError):
@@ -50,6 +52,12 @@ class Calibration(BaseModel):
         """Gain and offset of a channel, as ``unpack_entry`` gives them."""
         return unpack_entry(self.words[tia_range * table_columns(self.columns) + column])
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its words, as a journal names it."""
+        packed = b"".join(word.to_bytes(4, "little") for word in self.words)
+        return hashlib.sha256(packed).hexdigest()
+
     def save(self, path: Path) -> None:
         """Write it; an old file is replaced only by a whole new one."""
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,3 +83,29 @@ def load_calibration(path: Path, columns: int) -> Calibration:
     if found.columns != columns:
         raise CalibrationFileError(f"{path} is for {found.columns} columns, the card has {columns}")
     return found
+
+
+def calibration_for(path: Path, geometry: Geometry) -> Calibration:
+    """Read a file, for the controller of a bundle.
+
+    Raises
+    ------
+    CalibrationFileError
+        If it is none, is for another number of columns, or the controller has no table.
+    """
+    if not geometry.calibration:
+        raise CalibrationFileError(
+            f"the bundle's controller has no calibration table that {path} could go into: "
+            "`ohmloom compile --calibrated` makes one"
+        )
+    return load_calibration(path, geometry.columns)
+
+
+def table_words(geometry: Geometry, calibration: Calibration | None) -> list[int]:
+    """What a controller's table is to hold: without a calibration words that change nothing.
+
+    Empty where the controller has no table.
+    """
+    if not geometry.calibration:
+        return []
+    return [IDENTITY] * table_depth(geometry) if calibration is None else calibration.words

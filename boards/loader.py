@@ -10,6 +10,7 @@ from ..hw.image import Image
 from ..hw.isa import assemble
 from ..hw.link.protocol import GuardState, Space, Status
 from ..hw.profile import quarters
+from .calibration import Calibration, table_words
 from .link import LinkClient, LinkError, LinkRefused
 
 START_S, LOOK_S = 30.0, 0.01
@@ -17,8 +18,13 @@ START_S, LOOK_S = 30.0, 0.01
 timed, so that a recorded host and its replay look as often."""
 
 
-def load(client: LinkClient, image: Image) -> None:
+def load(client: LinkClient, image: Image, calibration: Calibration | None = None) -> None:
     """Load an image and run its setup; no cell is driven.
+
+    Parameters
+    ----------
+    calibration:
+        What a controller with a calibration table gets; None: a table that changes nothing.
 
     Raises
     ------
@@ -28,18 +34,26 @@ def load(client: LinkClient, image: Image) -> None:
     client.require(image)
     client.write_words(Space.PROGRAM, 0, words(image))
     client.write_words(Space.PARAM, 0, image.params.tolist())
+    client.write_words(Space.CALIBRATION, 0, table_words(image.geometry, calibration))
     _adopt(client, image)
     wait_open(client)
     client.run(image.entries["setup"], 0)
 
 
-def is_loaded(client: LinkClient, image: Image) -> bool:
-    """Whether the controller has the program and the parameters of an image."""
+def is_loaded(client: LinkClient, image: Image, calibration: Calibration | None = None) -> bool:
+    """Whether the controller has the program and the parameters of an image, and the table."""
     code, params = words(image), image.params.tolist()
     return (
         client.read_words(Space.PROGRAM, 0, len(code)) == code
         and client.read_words(Space.PARAM, 0, len(params)) == params
+        and is_mended(client, image, calibration)
     )
+
+
+def is_mended(client: LinkClient, image: Image, calibration: Calibration | None) -> bool:
+    """Whether a controller's calibration table is that; one without a table has none to compare."""
+    table = table_words(image.geometry, calibration)
+    return client.read_words(Space.CALIBRATION, 0, len(table)) == table
 
 
 def words(image: Image) -> list[int]:

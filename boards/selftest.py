@@ -11,13 +11,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import OhmloomError
+from ..hw.afe.cards import FRONT_ENDS
 from ..hw.afe.tia import RANGES, VOLTS_PER_CODE, uncertainty
+from ..hw.geometry import OPTIONAL
+from ..hw.isa import Op
+from ..hw.link.protocol import Info
 from ..hw.ranges import RANGE_BITS
 from ..hw.tables import ENTRY_FIELDS, GAIN_FRACTION_BITS, IDENTITY, pack_entry, table_columns
 from .reader import Reading, Reads
 
 TEST_V = 2.5
 """On rail A: the highest that the guard lets through, so that the path counts least."""
+GLIMPSE_V = 0.1
+"""On rail A while nobody knows whether these are resistors: no cell is disturbed by it."""
+ALIKE = 0.5
+"""Of a resistor's current, by which a glimpse may be off: offsets and all."""
 USED = 0.8
 """Part of full scale that a resistor uses."""
 PATH_OHMS = 4.0
@@ -28,6 +36,8 @@ REFERENCES = (1e-4, 1e-4, 1e-4, 1e-3, 1e-3, 5e-3)
 """assumed: tolerance of the resistor for each range; metal foil up to 156 kohm."""
 RAIL = 1e-3
 """assumed: of rail A at ``TEST_V``; AD5754R with its own reference."""
+READ_NOISE = 2e-5
+"""assumed: noise of a resistor's reading, relative, beside the front end's own."""
 AVERAGE = 6
 OPEN_ROW = len(RANGES)
 
@@ -89,6 +99,61 @@ class Check:
         )
 
 
+def has_table(info: Info) -> bool:
+    """Whether a controller has a calibration table."""
+    return bool(info.features >> len(OPTIONAL) + 3 & 1)
+
+
+def require(info: Info, table: bool) -> None:
+    """Refuse a controller that the card of resistors cannot be read through.
+
+    Parameters
+    ----------
+    table:
+        A calibration table is wanted.
+
+    Raises
+    ------
+    CalibrationError
+        Says what it lacks.
+    """
+    cards = [card.__name__ for card in FRONT_ENDS.values()]
+    if info.front_end not in cards:
+        raise CalibrationError(
+            f"the controller's front end is {info.front_end}, the card of resistors is read by "
+            f"{' or '.join(cards)}"
+        )
+    if not info.features >> list(OPTIONAL).index(Op.READ) & 1:
+        raise CalibrationError("the controller lacks READ, by which the resistors are read")
+    if table and not has_table(info):
+        raise CalibrationError(
+            "the controller has no calibration table: that of a bundle which "
+            "`ohmloom compile --calibrated` makes has one"
+        )
+
+
+def require_resistors(reads: Reads) -> None:
+    """Refuse what is no card of resistors, before the test's voltage is on it.
+
+    A row counts as the card's when more than half of its columns do: a broken channel is for
+    the self-test to find.
+
+    Raises
+    ------
+    CalibrationError
+        Names the first row that is not the card's.
+    """
+    for tia_range, driven, readings in _measure(reads, GLIMPSE_V):
+        expected = expected_code(tia_range) * GLIMPSE_V / TEST_V
+        alike = [abs(each.code - expected) <= ALIKE * expected for each in readings]
+        if driven and 2 * sum(alike) <= len(alike):
+            raise CalibrationError(
+                f"this is not the card of resistors: {len(alike) - sum(alike)} of {len(alike)} "
+                f"crossings of row {tia_range} are not {reference_ohms(tia_range):g} ohm at "
+                f"{GLIMPSE_V:g} V"
+            )
+
+
 def self_test(reads: Reads, calibrated: bool = False) -> list[Check]:
     """Read every resistor in its range, and the open row in every range.
 
@@ -123,7 +188,7 @@ def calibrate(reads: Reads) -> list[int]:
         table. The table stays empty then.
     """
     columns = table_columns(reads.info.columns)
-    table = [IDENTITY] * (columns << RANGE_BITS)
+    table = neutral(reads.info)
     reads.write_table(table)
     measured = {(tia_range, driven): found for tia_range, driven, found in _measure(reads)}
     broken = []
@@ -154,12 +219,17 @@ def calibrate(reads: Reads) -> list[int]:
     return table
 
 
+def neutral(info: Info) -> list[int]:
+    """The table of a controller that changes nothing."""
+    return [IDENTITY] * (table_columns(info.columns) << RANGE_BITS)
+
+
 def failures(checks: Sequence[Check]) -> list[Check]:
     """The checks that failed."""
     return [check for check in checks if not check.passed]
 
 
-def _measure(reads: Reads) -> Iterator[tuple[int, bool, list[Reading]]]:
+def _measure(reads: Reads, volts: float = TEST_V) -> Iterator[tuple[int, bool, list[Reading]]]:
     """Every range: its resistors, then the open row."""
     columns = reads.info.columns
     if reads.info.rows <= OPEN_ROW:
@@ -172,5 +242,5 @@ def _measure(reads: Reads) -> Iterator[tuple[int, bool, list[Reading]]]:
             yield (
                 tia_range,
                 driven,
-                reads.read(0, row * columns, columns, TEST_V, tia_range, AVERAGE),
+                reads.read(0, row * columns, columns, volts, tia_range, AVERAGE),
             )

@@ -17,7 +17,7 @@ from ...sim.cosim.metered import MeteredCells
 from ...sim.cosim.resistors import Resistors
 from ...sim.cosim.session import BEAT_CYCLES
 from ...sim.devices import Device
-from ..selftest import card_ohms
+from ..selftest import READ_NOISE, card_ohms
 from ..serial_port import SerialTransport
 from ..virtual.controller import VirtualController
 from ..virtual.thread import serving
@@ -36,8 +36,6 @@ BIT_CYCLES = 4
 BEAT_S = BEAT_CYCLES / CLK_HZ
 """``beat_s`` of an array behind it: its time jumps, without regard to the host's, and a charge
 lasts longer than the guard waits for the host."""
-READ_NOISE = 2e-5
-"""assumed: noise of a resistor's reading, relative, beside the front end's own."""
 
 
 def simulated_cells(device: Device, seed: int) -> SimulatedArray:

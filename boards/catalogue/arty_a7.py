@@ -52,6 +52,7 @@ LARGEST = replace(
     param_depth=8192,
     act_depth=16384,
     single=True,
+    calibration=True,
     passive=True,
     compact=True,
 )

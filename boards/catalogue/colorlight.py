@@ -78,6 +78,7 @@ LARGEST = replace(
     param_depth=4096,
     act_depth=16384,
     single=True,
+    calibration=True,
     passive=True,
     compact=True,
 )

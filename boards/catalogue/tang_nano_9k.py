@@ -66,7 +66,7 @@ STANDARD = Geometry(
     compact=True,
 )
 
-LARGEST = replace(STANDARD, program_depth=1024, param_depth=1024, act_depth=1024)
+LARGEST = replace(STANDARD, program_depth=1024, param_depth=1024, act_depth=1024, calibration=True)
 # The digits take 30 tiles, which leave little room for memories, and the array little for a log.
 EMULATED = replace(
     STANDARD, tiles=30, program_depth=256, param_depth=256, act_depth=256, log_depth=0,

@@ -114,6 +114,7 @@ LARGEST = Geometry(
     param_depth=16384,
     act_depth=32768,
     single=True,
+    calibration=True,
     passive=True,
     compact=True,
 )
@@ -128,7 +129,7 @@ EMULATED = Geometry(rows=112, columns=20, tiles=72, step=EMULATED_STEP)
 # No pins bound the lines; whether all of it fits together is for the block RAMs to say.
 LARGEST_EMULATED = replace(
     LARGEST, rows=MOST_LINES // 2 * 2, columns=MOST_LINES // 2 * 2, step=EMULATED_STEP,
-    passive=False,
+    calibration=False, passive=False,
 )  # fmt: skip
 
 ULX3S_85F = ulx3s(

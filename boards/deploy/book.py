@@ -58,8 +58,8 @@ class Book:
         Whether cells are being read for that.
     open:
         What has been asked for and has not been answered.
-    nonce:
-        What the controller has that was loaded last.
+    nonce, calibration:
+        What the controller has that was loaded last; None: no calibration.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Book:
             self.worn |= self.wear[: len(self.worn)] >= endurance
         self.open: Intent | None = None
         self.nonce: int | None = None
+        self.calibration: str | None = None
         self.next = 0
         self.checking = False
         self.finished = False
@@ -95,6 +96,9 @@ class Book:
         match record:
             case Loaded():
                 self.nonce = record.nonce
+                if record.calibration != self.calibration:  # so far cells were read otherwise
+                    self.calibration = record.calibration
+                    self.checking = self.finished = False
             case Intent():
                 self._expect(self.open is None and record.number == self.next, record)
                 self._expect(record.tile < len(self.done), record)

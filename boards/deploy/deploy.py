@@ -16,6 +16,7 @@ from ...compiler.host import Executor
 from ...hw.isa import CellStatus, Dac, Op, Reg
 from ...sim.engine.attempts import setup_registers
 from ...sim.numerics import IntArray
+from ..calibration import Calibration
 from ..engine import BoardEngine
 from ..identity import identify
 from ..link import LinkClient
@@ -83,6 +84,7 @@ def deploy(
     journal: Path,
     told: Told = lambda stage, done, total: None,
     randbits: Callable[[int], int] = secrets.randbits,
+    calibration: Calibration | None = None,
 ) -> Deployment:
     """Load, write, read back and test; go on where an earlier deployment has ended.
 
@@ -96,6 +98,9 @@ def deploy(
         The file of the array's cells; made where there is none.
     randbits:
         Draws as many random bits as it is asked for.
+    calibration:
+        Of the card's channels, for a controller with a calibration table; without it the table
+        changes nothing.
 
     Raises
     ------
@@ -110,7 +115,7 @@ def deploy(
         book, resumed = read_book(kept.records, began, windows, runs.endurance)
         if not resumed:
             kept.append(began)
-        writer = Writer(client, runs, book, kept, randbits)
+        writer = Writer(client, runs, book, kept, randbits, calibration)
         told("looking at the board", 0, 1)
         identify(client, compiled)
         writer.open()

@@ -64,7 +64,7 @@ class Journal:
         JournalError
             If it cannot be written.
         """
-        text = record.model_dump_json().encode()
+        text = record.model_dump_json(exclude_none=True).encode()
         try:
             self._file.write(b"%08x %s\n" % (crc32(text), text))
             self._file.flush()

@@ -7,8 +7,9 @@ made: a test goes on where one has ended, and no cycle of a cell is lost count o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from ...compiler.compiled import Compiled
 from ...sim.numerics import IntArray
+from ..calibration import Calibration
 from ..identity import identify
 from ..link import LinkClient
 from .book import Book, read_book
@@ -52,6 +54,7 @@ def march(
     client: LinkClient,
     journal: Path,
     told: Told = lambda stage, done, total: None,
+    calibration: Calibration | None = None,
 ) -> NDArray[np.float64]:
     """Conductances of stuck cells [S] and NaN of the others, shape (tiles, rows, columns).
 
@@ -64,7 +67,7 @@ def march(
     ----------
     compiled, bundle:
         The network whose tiles are tested, and what its journal knows it by.
-    board, journal:
+    board, journal, calibration:
         As of :func:`~ohmloom.boards.deploy.deploy.deploy`.
 
     Raises
@@ -80,7 +83,8 @@ def march(
     stuck, codes = np.zeros(compiled.levels.shape, bool), np.zeros(compiled.levels.shape)
     for number, element in enumerate(elements):
         with Journal(journal) as kept:
-            found, read = _written(element, elements[number + 1 :], kept, client, told)
+            writer = partial(Writer, client, journal=kept, calibration=calibration)
+            found, read = _written(element, elements[number + 1 :], kept, writer, told)
         stuck |= found.reshape(stuck.shape)
         codes = read.reshape(stuck.shape)
     return np.where(stuck, siemens(compiled, codes), np.nan)
@@ -107,7 +111,11 @@ def siemens(compiled: Compiled, codes: IntArray | NDArray[np.float64]) -> NDArra
 
 
 def _written(
-    element: Element, later: Sequence[Element], kept: Journal, client: LinkClient, told: Told
+    element: Element,
+    later: Sequence[Element],
+    kept: Journal,
+    make_writer: Callable[..., Writer],
+    told: Told,
 ) -> tuple[NDArray[np.bool_], IntArray]:
     """Which cells are not on an element's level, and their codes, shape (tiles, cells)."""
     runs = runs_of(element.compiled)
@@ -119,7 +127,7 @@ def _written(
     book, resumed = read_book(kept.records, element.began, windows, runs.endurance)
     if not resumed:
         kept.append(element.began)
-    writer = Writer(client, runs, book, kept)
+    writer = make_writer(runs=runs, book=book)
     writer.open()
     writer.write(lambda done, total: told(element.name, done, total))
     writer.check(lambda done, total: told("march test: reading", done, total))

@@ -10,6 +10,7 @@ VERSION = 1
 
 Count = Annotated[int, Field(ge=0)]
 Cells = Annotated[tuple[Count, ...], Field(min_length=1)]
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Word = Annotated[int, Field(ge=0, lt=1 << 64)]
 
 
@@ -22,7 +23,7 @@ class Began(_Record):
 
     kind: Literal["began"] = "began"
     version: Literal[1] = VERSION
-    bundle: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    bundle: Hash
     board: str
     tiles: Annotated[int, Field(ge=1)]
     rows: Annotated[int, Field(ge=1)]
@@ -30,10 +31,12 @@ class Began(_Record):
 
 
 class Loaded(_Record):
-    """The controller has been loaded and set up; it has this word as long as it lives."""
+    """The controller has been loaded and set up; it has this word as long as it lives, and the
+    calibration of that digest. None: one that changes nothing, or no table."""
 
     kind: Literal["loaded"] = "loaded"
     nonce: Word
+    calibration: Hash | None = None
 
 
 class Intent(_Record):

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ...errors import OhmloomError
 from ...hw.isa import Op, Reg, encode, instruction
 from ...hw.link.protocol import GuardState, Reason, Space
+from ..calibration import Calibration
 from ..link import (
     GuardStopped,
     LinkClient,
@@ -32,7 +33,7 @@ from ..link import (
     RunRefused,
     RunResult,
 )
-from ..loader import load, wait_open
+from ..loader import is_mended, load, wait_open
 from .book import Book
 from .journal import Journal
 from .records import Checking, Finished, Found, Intent, Loaded, Lost, Missed, Record, Void
@@ -79,6 +80,8 @@ class Writer:
         What is known of the cells; everything that is done is put into both.
     randbits:
         Draws as many random bits as it is asked for.
+    calibration:
+        What the controller's table gets; None: nothing is mended.
     """
 
     def __init__(
@@ -88,12 +91,14 @@ class Writer:
         book: Book,
         journal: Journal,
         randbits: Callable[[int], int] = secrets.randbits,
+        calibration: Calibration | None = None,
     ) -> None:
         self._randbits = randbits
         self.client = client
         self.runs = runs
         self.book = book
         self.journal = journal
+        self.calibration = calibration
         self.image = runs.image
         self.tries = runs.registers[Reg.TRIES]
         self._room = 0
@@ -230,6 +235,8 @@ class Writer:
             return False
         if book.open is not None:
             self._resolve(book.open, last)
+        if book.calibration != self._digest or not is_mended(client, self.image, self.calibration):
+            self._load()
         if client.health().state is not GuardState.OPEN:
             wait_open(client)
             self._set_up()
@@ -257,13 +264,13 @@ class Writer:
                 self._note(self._void())
 
     def _load(self) -> None:
-        load(self.client, self.image)
+        load(self.client, self.image, self.calibration)
         nonce = self._randbits(64) | 1
         self.client.write_words(Space.PROGRAM, self._nonce_at, [nonce])
         # It says that all the rest is there: a reset between the two must not go unseen.
         if self.client.status().last.address != self._end_of_setup():
             raise Interrupted("the controller has been reset while it was loaded")
-        self._note(Loaded(nonce=nonce))
+        self._note(Loaded(nonce=nonce, calibration=self._digest))
 
     def _end_of_setup(self) -> int:
         code, entry = self.image.code, self.image.entries["setup"]
@@ -320,6 +327,10 @@ class Writer:
     def _halt(self, intent: Intent) -> int:
         """Where its run ends, other than the one before."""
         return self._room + (intent.number % SLOTS + 1) * SLOT_WORDS - 1
+
+    @property
+    def _digest(self) -> str | None:
+        return None if self.calibration is None else self.calibration.digest
 
     @property
     def _nonce_at(self) -> int:

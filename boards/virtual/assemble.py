@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ...compiler.compiled import Compiled
 from ...hw.afe.cards import FRONT_ENDS
 from ...hw.afe.kinds import FrontEndKind
 from ...sim.array import SimulatedArray
+from ...sim.converters import Channels
 from ...sim.cosim.afe import EmulatedBench
 from ...sim.cosim.bench import Bench, lags
 from ...sim.cosim.card import AnalogCard
@@ -16,6 +18,7 @@ from ...sim.cosim.fast.build import library, ports
 from ...sim.cosim.fast.engine import Engine
 from ...sim.cosim.fast.plugged import SerialLine
 from ...sim.cosim.pins import CardPins
+from ...sim.cosim.resistors import Resistors
 from ..board import Board
 from .controller import VirtualController
 
@@ -26,8 +29,9 @@ BIT_CYCLES = 8
 def virtual_controller(
     compiled: Compiled,
     board: Board,
-    array: SimulatedArray | None,
+    array: SimulatedArray | Resistors | None,
     *,
+    channels: Channels | None = None,
     bit_cycles: int = BIT_CYCLES,
     progress: Progress | None = None,
     cache: Path | None = None,
@@ -37,7 +41,9 @@ def virtual_controller(
     Parameters
     ----------
     array:
-        The cells; None where they are emulated.
+        The cells, or the card of resistors in their place; None where cells are emulated.
+    channels:
+        Gain errors and offsets of the card's channels; None: it has none.
     bit_cycles:
         Clock cycles of a bit on the line, at least four.
     progress:
@@ -65,7 +71,8 @@ def virtual_controller(
     def pins() -> CardPins | None:
         if array is None:
             return None
-        card = AnalogCard(array, compiled.converters, geometry, clk_hz, lags(clk_hz))
+        cells: Any = array  # resistors have what a read asks of them
+        card = AnalogCard(cells, compiled.converters, geometry, clk_hz, lags(clk_hz), channels)
         return CardPins(geometry, card)
 
     return VirtualController(

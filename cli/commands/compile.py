@@ -93,6 +93,13 @@ def compile_model(
     one_shot: Annotated[
         bool, typer.Option("--one-shot", help="Write cells once, without verify.")
     ] = False,
+    calibrated: Annotated[
+        bool,
+        typer.Option(
+            "--calibrated",
+            help="With a calibration table in the controller: gain and offset of each channel.",
+        ),
+    ] = False,
     wire_ohms: Annotated[
         float,
         typer.Option(
@@ -139,7 +146,7 @@ def compile_model(
         from ..steps.targets import afe_of, converters_of, link_baud
         from ..steps.targets import target as geometry_of
 
-        geometry, clk_hz = geometry_of(target, rows, columns, afe)
+        geometry, clk_hz = geometry_of(target, rows, columns, afe, calibrated)
         converters = converters_of(target, adc_bits, input_bits, sensing.value)
         kind = afe_of(target, afe)
         options = Options(

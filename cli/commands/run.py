@@ -69,6 +69,13 @@ def run(
         Path | None,
         typer.Option(help="In place of a port: a virtual board with these cells, .npz."),
     ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="With the engine board: the calibration that it has been deployed with.",
+            metavar="FILE",
+        ),
+    ] = None,
     record: Record = None,
     replay: Replay = None,
     figures: Annotated[
@@ -97,6 +104,8 @@ def run(
                 raise InputError(f"{option} is for the numpy engine, not for {engine.value}")
         if engine is not EngineName.BOARD and (record is not None or replay is not None):
             raise InputError(f"--record and --replay are for the engine board, not {engine.value}")
+        if calibration is not None and engine is not EngineName.BOARD:
+            raise InputError(f"--calibration is for the engine board, not for {engine.value}")
         with blaming(samples):
             drives = quantise_input(compiled, x)
         if labels is not None and classes is not None:
@@ -109,12 +118,13 @@ def run(
         }
         details: dict[str, object] = {}
         if engine is EngineName.BOARD:
-            from ..steps.boarding import infer_on_board
+            from ..steps.boarding import calibration_of, infer_on_board
 
             if stuck is not None:
                 raise InputError("--faults are for simulated cells: a board has its own")
+            mended = calibration_of(compiled, calibration)
             trace = infer_on_board(
-                compiled, bundle, board, drives, reporter, port, state, record, replay
+                compiled, bundle, board, drives, reporter, port, state, mended, record, replay
             )
             scores = dequantise_output(compiled, trace.output)
             data["saturations"] = trace.saturations

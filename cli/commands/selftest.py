@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from rich.console import Group, RenderableType
 
 from ...errors import OhmloomError
 from ..output import Json, Reporter, emit, plain_table, short_number, working
+from ..steps.connecting import Port
 from ..steps.recording import Record, Replay, conversation
 
 if TYPE_CHECKING:
@@ -20,8 +22,11 @@ if TYPE_CHECKING:
 
 CLK_HZ = 48_000_000
 BIT_CYCLES = 48
-READ_NOISE = 2e-5
-"""assumed: noise of a resistor's reading, relative, beside the front end's own."""
+BOARD = "ulx3s-85f"
+
+
+class SelfTestUsage(OhmloomError):
+    """A command line that is about a board and about the virtual card."""
 
 
 class SelfTestFailed(OhmloomError):
@@ -31,16 +36,24 @@ class SelfTestFailed(OhmloomError):
 
 
 def selftest(
+    port: Port = None,
+    board: Annotated[
+        str | None,
+        typer.Option(help="Board at the port, a name or a file [with --port: ulx3s-85f]."),
+    ] = None,
     columns: Annotated[
-        int, typer.Option(min=8, max=32, help="Columns of the card, a multiple of 8.")
-    ] = 8,
+        int | None,
+        typer.Option(min=8, max=32, help="Columns of the virtual card, a multiple of 8 [8]."),
+    ] = None,
     tolerance: Annotated[
-        float,
+        float | None,
         typer.Option(
-            min=0, help="Errors of the virtual card, as a multiple of what its parts allow."
+            min=0, help="Errors of the virtual card, as a multiple of what its parts allow [1]."
         ),
-    ] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, max=(1 << 32) - 1, help="Seed of the errors.")] = 1,
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=(1 << 32) - 1, help="Seed of these errors [1].")
+    ] = None,
     table: Annotated[
         Path | None,
         typer.Option(help="Calibration to load first: judge by what a calibrated card keeps to."),
@@ -56,49 +69,60 @@ def selftest(
         ),
     ] = None,
     celsius: Annotated[
-        float, typer.Option(help="Temperature of the virtual card's converters.")
-    ] = 25.0,
+        float | None, typer.Option(help="Temperature of the virtual card's converters [25].")
+    ] = None,
     record: Record = None,
     replay: Replay = None,
     as_json: Json = False,
 ) -> None:
-    """Read the card of known resistors in every TIA range and channel, on the virtual board.
+    """Read the card of known resistors in every TIA range and channel, of a board or virtual.
 
     Exit code 1 if a channel is further off than its parts allow. Nothing is read of a card
     whose converters are too hot.
     """
+    real = port is not None or board is not None
+    virtual = {
+        "--columns": columns, "--tolerance": tolerance, "--seed": seed, "--celsius": celsius,
+    }  # fmt: skip
     with working(), Reporter() as reporter:
         from ...boards.calibration import Calibration, load_calibration
+        from ...boards.catalogue import board as find_board
         from ...boards.link import LinkClient
+        from ...boards.loader import wait_open
         from ...boards.reader import LinkReader
         from ...boards.selftest import calibrate as make_table
-        from ...boards.selftest import card_ohms, self_test
+        from ...boards.selftest import has_table, neutral, require, require_resistors, self_test
         from ...boards.temperature import TemperatureLog, measure
-        from ...hw.geometry import Geometry
-        from ...sim.converters import Channels, Converters
-        from ...sim.cosim.fast.plugged import plugged
-        from ...sim.cosim.resistors import Resistors
 
-        given = None if table is None else load_calibration(table, columns)
-        geometry = Geometry(rows=8, columns=columns, tiles=1, calibration=True)
-
-        def virtual_board() -> AbstractContextManager[Transport]:
-            return plugged(
-                geometry,
-                CLK_HZ,
-                BIT_CYCLES,
-                Resistors(card_ohms(geometry.rows, columns), READ_NOISE, seed),
-                Converters(celsius=celsius),
-                channels=Channels.drawn(columns, seed, tolerance),
-                progress=lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total),
-            )
-
-        with conversation(virtual_board, record, replay, f"selftest, {columns} columns") as wire:
-            reads = LinkReader(LinkClient(wire))
+        if real:
+            if given := [option for option, value in virtual.items() if value is not None]:
+                raise SelfTestUsage(f"{given[0]} is for the virtual card: a board has its own")
+            chosen = find_board(board or BOARD)
+            about = f"selftest, {chosen.name}"
+            card = partial(_card_at, port, chosen.baud)
+        else:
+            size = 8 if columns is None else columns
+            about = f"selftest, {size} columns"
+            card = partial(
+                _virtual_card, size, 1.0 if tolerance is None else tolerance,
+                1 if seed is None else seed, 25.0 if celsius is None else celsius, reporter,
+            )  # fmt: skip
+        with conversation(card, record, replay, about) as wire:
+            client = LinkClient(wire)
+            reads = LinkReader(client)
+            columns = reads.info.columns
+            require(reads.info, table is not None or calibrate is not None)
+            given = None if table is None else load_calibration(table, columns)
+            if real:
+                wait_open(client)
+                if has_table(reads.info):  # whatever an earlier host has left there
+                    reads.write_table(neutral(reads.info))
+                reporter.update("looking for the resistors")
+                require_resistors(reads)
             log = None if temperature_log is None else TemperatureLog(temperature_log)
 
             def temperature(doing: str) -> Temperatures:
-                reporter.update("RTL: temperature")
+                reporter.update("temperature")
                 found = measure(reads, doing)
                 if log is not None:
                     log.append(found)
@@ -109,10 +133,10 @@ def selftest(
             if given is not None:
                 reads.write_table(given.words)
             if calibrate is not None:
-                reporter.update("RTL: calibration")
+                reporter.update("calibration")
                 found = Calibration(columns=columns, words=make_table(reads))
                 found.save(calibrate)
-            reporter.update("RTL: self-test")
+            reporter.update("self-test")
             calibrated = given is not None or calibrate is not None
             checks = self_test(reads, calibrated)
             after = temperature("after the self-test")
@@ -127,6 +151,37 @@ def selftest(
             f"{len(failed)} of {len(checks)} readings are further off than the parts allow, "
             f"the first one: {failed[0]}"
         )
+
+
+def _card_at(port: str | None, baud: int) -> AbstractContextManager[Transport]:
+    """The serial line of a board whose card has the resistors."""
+    from ...boards.serial_port import SerialTransport
+
+    if port is None:
+        raise SelfTestUsage("--board without --port: it is the serial port that finds a board")
+    return SerialTransport(port, baud)
+
+
+def _virtual_card(
+    columns: int, tolerance: float, seed: int, celsius: float, reporter: Reporter
+) -> AbstractContextManager[Transport]:
+    """The serial line of a virtual board with the resistors."""
+    from ...boards.selftest import READ_NOISE, card_ohms
+    from ...hw.geometry import Geometry
+    from ...sim.converters import Channels, Converters
+    from ...sim.cosim.fast.plugged import plugged
+    from ...sim.cosim.resistors import Resistors
+
+    geometry = Geometry(rows=8, columns=columns, tiles=1, calibration=True)
+    return plugged(
+        geometry,
+        CLK_HZ,
+        BIT_CYCLES,
+        Resistors(card_ohms(geometry.rows, columns), READ_NOISE, seed),
+        Converters(celsius=celsius),
+        channels=Channels.drawn(columns, seed, tolerance),
+        progress=lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total),
+    )
 
 
 def _data(columns: int, calibrated: bool, checks: list[Check]) -> dict[str, Any]:

@@ -9,7 +9,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ...errors import OhmloomError
 from ..output import Json, Reporter, emit, key_table, working
+
+
+class VirtualBoardUsage(OhmloomError):
+    """A command line that plugs in two things."""
 
 
 def virtual_board(
@@ -26,6 +31,17 @@ def virtual_board(
         Path | None,
         typer.Option(help="Stuck cells, .npy (tiles, rows, columns) of siemens, else NaN."),
     ] = None,
+    resistors: Annotated[
+        bool, typer.Option("--resistors", help="The card of known resistors in place of cells.")
+    ] = False,
+    channel_errors: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Gain errors and offsets of the card's channels, as a multiple of what its "
+            "parts allow; 1 is a sound card.",
+        ),
+    ] = 0.0,
     dropped: Annotated[
         float, typer.Option(min=0, max=1, help="Bytes that are lost on the line, of one.")
     ] = 0.0,
@@ -57,16 +73,19 @@ def virtual_board(
         from ...compiler.bundle import load_bundle
         from ...sim.array.store import save
         from ..arrays import load_array
-        from ..steps.boarding import cells_of
+        from ..steps.boarding import cells_of, channels_of, resistors_of
 
         compiled, chosen = load_bundle(bundle), find_board(board)
         faults = Faults(LineFaults(dropped, doubled, flipped), brown_outs, every, slow, seed)
+        if resistors and (state is not None or stuck is not None):
+            raise VirtualBoardUsage("--state and --stuck are for cells, which --resistors replaces")
         given = None if stuck is None else load_array(stuck)
-        array = cells_of(compiled, state, given)
+        array = None if resistors else cells_of(compiled, state, given)
         controller = virtual_controller(
             compiled,
             chosen,
-            array,
+            resistors_of(compiled, seed) if resistors else array,
+            channels=channels_of(compiled, channel_errors, seed),
             progress=lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total),
         )
     with Terminal(link) as terminal:

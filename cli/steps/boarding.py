@@ -13,12 +13,14 @@ from time import monotonic, sleep
 import numpy as np
 
 from ...boards.board import Board
+from ...boards.calibration import Calibration, calibration_for
 from ...boards.catalogue import board as find_board
 from ...boards.engine import BoardEngine, BoardTrace
 from ...boards.identity import identify
 from ...boards.link import LinkClient, LinkError, LinkTimeout, Transport
-from ...boards.loader import is_loaded, load
+from ...boards.loader import is_loaded, is_mended, load
 from ...boards.programmer import program_fpga
+from ...boards.selftest import READ_NOISE, card_ohms
 from ...boards.serial_port import PortError, SerialTransport
 from ...boards.virtual.assemble import virtual_controller
 from ...boards.virtual.board import Faults
@@ -31,6 +33,8 @@ from ...errors import OhmloomError
 from ...hw.afe.kinds import FrontEndKind
 from ...sim.array import SimulatedArray
 from ...sim.array.store import restore, save, tiles_of
+from ...sim.converters import Channels
+from ...sim.cosim.resistors import Resistors
 from ..output import Reporter
 from .building import build
 from .recording import conversation
@@ -134,6 +138,46 @@ def journal_copy(journal: Path | None, folder: Path) -> Path:
     return copy
 
 
+def resistors_of(compiled: Compiled, seed: int) -> Resistors:
+    """The card of known resistors for a virtual board, in place of cells.
+
+    Raises
+    ------
+    BoardingError
+        If its cells are emulated.
+    """
+    if compiled.options.afe is FrontEndKind.EMULATED:
+        raise BoardingError("an emulated array has no card that resistors could be plugged into")
+    geometry = compiled.image.geometry
+    return Resistors(card_ohms(geometry.rows, geometry.columns), READ_NOISE, seed)
+
+
+def channels_of(compiled: Compiled, tolerance: float, seed: int) -> Channels | None:
+    """Errors of a virtual card's channels, in multiples of what its parts allow; None: it has none.
+
+    Raises
+    ------
+    BoardingError
+        If cells are emulated.
+    """
+    if not tolerance:
+        return None
+    if compiled.options.afe is FrontEndKind.EMULATED:
+        raise BoardingError("an emulated array has no channels with errors")
+    return Channels.drawn(compiled.image.geometry.columns, seed, tolerance)
+
+
+def calibration_of(compiled: Compiled, path: Path | None) -> Calibration | None:
+    """The calibration that the command line names, if a bundle's controller has a table for it.
+
+    Raises
+    ------
+    CalibrationFileError
+        If it has none, or the file is none or is for another card.
+    """
+    return None if path is None else calibration_for(path, compiled.image.geometry)
+
+
 @contextmanager
 def virtual_port(
     compiled: Compiled,
@@ -188,6 +232,7 @@ def infer_on_board(
     reporter: Reporter,
     port: str | None,
     state: Path | None,
+    calibration: Calibration | None = None,
     record: Path | None = None,
     replay: Path | None = None,
 ) -> BoardTrace:
@@ -199,13 +244,16 @@ def infer_on_board(
     ----------
     port, state:
         The board's serial port, or the cells of a virtual one; one of them.
+    calibration:
+        The one that the bundle has been deployed with.
     record, replay:
         Where the conversation is kept, or one that takes the board's part.
 
     Raises
     ------
     BoardingError
-        If it is none of them, or both, or there are no such cells.
+        If it is none of them, or both, or there are no such cells, or the controller has a
+        calibration and none is given.
     RecordAndReplay, RecordingError, ReplayError
         As of :func:`~.recording.conversation`.
     """
@@ -221,8 +269,14 @@ def infer_on_board(
     with conversation(connect, record, replay, about) as transport:
         client = LinkClient(transport)
         identify(client, compiled)
-        if not is_loaded(client, compiled.image):
-            load(client, compiled.image)
+        if calibration is None and not is_mended(client, compiled.image, None):
+            raise BoardingError(
+                "the controller has a calibration: give it by --calibration, or deploy without one"
+            )
+        if is_loaded(client, compiled.image, calibration):
+            client.run(compiled.image.entries["setup"], 0)  # whoever had it since
+        else:
+            load(client, compiled.image, calibration)
         engine = BoardEngine(client, compiled.image, Executor(compiled.host))
         return engine.infer(
             drives, told=lambda done, total: reporter.update("running on the board", done, total)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ...boards.board import Board
+from ...boards.calibration import Calibration
 from ...boards.deploy.deploy import Deployment, deploy
 from ...boards.deploy.march import march
 from ...boards.link import LinkClient, Transport
@@ -106,6 +107,7 @@ def place(
     *,
     source: Source | None = None,
     test: bool = False,
+    calibration: Calibration | None = None,
 ) -> Placed:
     """Deploy a bundle; test the array where asked for or needed, and go around its stuck cells.
 
@@ -118,6 +120,8 @@ def place(
         The map of the array's stuck cells, ``.npy``.
     test:
         Make the map first, where there is none.
+    calibration:
+        As of :func:`~ohmloom.boards.deploy.deploy.deploy`.
 
     Raises
     ------
@@ -134,7 +138,7 @@ def place(
         with connect(network, where) as transport:
             return deploy(
                 network, bundle_hash(where), board.name, LinkClient(transport), journal,
-                reporter.update, random_bits(transport),
+                reporter.update, random_bits(transport), calibration,
             )  # fmt: skip
 
     def tested() -> np.ndarray:
@@ -143,7 +147,7 @@ def place(
         roomy = compiled if source is None else source.compile(compiled, nothing)
         with connect(roomy, bundle) as transport:
             client = LinkClient(transport)
-            found = march(roomy, key, board.name, client, journal, reporter.update)
+            found = march(roomy, key, board.name, client, journal, reporter.update, calibration)
         save_array(fault_map, found)
         return found
 

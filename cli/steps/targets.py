@@ -19,7 +19,11 @@ CLK_HZ = 48_000_000
 
 
 def target(
-    name: str, rows: int | None, columns: int | None, afe: str | None = None
+    name: str,
+    rows: int | None,
+    columns: int | None,
+    afe: str | None = None,
+    calibrated: bool = False,
 ) -> tuple[Geometry, int]:
     """The largest controller of a target, and its clock [Hz].
 
@@ -33,12 +37,16 @@ def target(
         Lines of a tile; None: those of the board's standard controller.
     afe:
         Front end of the board; None: its first. ``emulated`` is one of :data:`SIMULATED` too.
+    calibrated:
+        With a calibration table.
 
     Raises
     ------
     BoardError, GeometryError
-        If there is no such board, or no such tile.
+        If there is no such board, or no such tile, or it has no room for a calibration table.
     """
+    if calibrated and afe_of(name, afe) is FrontEndKind.EMULATED:
+        raise BoardError("an emulated array has no channels that a calibration table could mend")
     step = EMULATED_STEP if afe == FrontEndKind.EMULATED else Geometry.step
     if name == SIMULATED:
         return Geometry(
@@ -50,10 +58,16 @@ def target(
             program_depth=BANKED_DEPTH,
             param_depth=BANKED_DEPTH,
             act_depth=SIMULATED_WORDS,
+            calibration=calibrated,
             banks=True,
         ), CLK_HZ
     chosen = board(name)
     standard, most = chosen.afe(afe).standard, chosen.afe(afe).largest
+    if calibrated and not most.calibration:
+        raise BoardError(
+            f"the controller of board {chosen.name} with front end {chosen.afe_name(afe)} is built "
+            "without a calibration table"
+        )
     return replace(
         standard,
         rows=rows or standard.rows,
@@ -62,6 +76,7 @@ def target(
         program_depth=most.program_depth,
         param_depth=most.param_depth,
         act_depth=most.act_depth,
+        calibration=calibrated or standard.calibration,
     ), chosen.clk_hz
 
 

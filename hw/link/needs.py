@@ -11,8 +11,9 @@ from .protocol import Info
 def lacking(image: Image, info: Info) -> list[str]:
     """What ``image`` needs and the controller that says ``info`` does not have.
 
-    Cells are numbered by row, so the columns must be as many, and single columns are there
-    where the image has them and nowhere else; of everything else the controller may have more.
+    Cells are numbered by row, so the columns must be as many; single columns and a calibration
+    table are there where the image has them and nowhere else; of everything else the controller
+    may have more.
     """
     geometry = image.geometry
     found = []
@@ -35,6 +36,11 @@ def lacking(image: Image, info: Info) -> list[str]:
         kinds = ("with transistors", "without transistors")
         mine, other = kinds if not geometry.passive else reversed(kinds)
         found.append(f"it was made for an array {mine}, the board is for one {other}")
+    if geometry.calibration != bool(info.features >> len(OPTIONAL) + 3 & 1):
+        # A pulse's reads are as far apart as the table lets them be, and it may hold anything.
+        kinds = ("with a calibration table", "without one")
+        mine, other = kinds if geometry.calibration else reversed(kinds)
+        found.append(f"it was made for a controller {mine}, the board's is {other}")
     used = {instr.op for instr in image.code}
     for bit, op in enumerate(OPTIONAL):
         if op in used and not info.features >> bit & 1:

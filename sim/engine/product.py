@@ -190,8 +190,9 @@ class Product:
         if self.array.listens:
             driven = np.square(x, dtype=np.float64).sum(axis=0) / 4.0**digit.share
             self.array.drives(lines.tile, lines.first, driven)
-        # Lanes whose rows are all at 0 V give code 0, without noise.
-        lane = np.flatnonzero(x.any(axis=1))
+        # Lanes whose rows are all at 0 V give code 0, without noise, but for a channel's offset.
+        silent = self.readout.scales(gain, exponent) is not None
+        lane = np.flatnonzero(x.any(axis=1)) if silent else np.arange(len(x))
         x = x[lane].astype(operands.total.dtype)
         total = x @ operands.total
         columns, epochs, index = lines.columns, lanes.epochs[lane], lanes.index[lane] + digit.plane

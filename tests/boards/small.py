@@ -20,6 +20,8 @@ from ohmloom.compiler.pipeline import compile_model
 from ohmloom.compiler.runner import build_engine
 from ohmloom.hw.geometry import Geometry
 from ohmloom.sim.array import SimulatedArray
+from ohmloom.sim.converters import Channels
+from ohmloom.sim.cosim.resistors import Resistors
 from ohmloom.sim.devices import load
 from ohmloom.sim.engine import NumpyEngine
 
@@ -62,10 +64,10 @@ def samples(count: int) -> np.ndarray:
     return drawn.astype(np.float32)
 
 
-def compile_small(folder: Path) -> Compiled:
+def compile_small(folder: Path, geometry: Geometry = GEOMETRY) -> Compiled:
     """The network for a noisy device."""
     device, options = load("cspbbr3_ogb"), Options(golden_samples=4)
-    return compile_model(network(folder), device, samples(16), GEOMETRY, options)
+    return compile_model(network(folder), device, samples(16), geometry, options)
 
 
 def board() -> Board:
@@ -81,9 +83,11 @@ def array_of(compiled: Compiled) -> SimulatedArray:
     )
 
 
-def controller_of(compiled: Compiled, array: SimulatedArray) -> VirtualController:
-    """A controller without supply, with those cells."""
-    return virtual_controller(compiled, board(), array)
+def controller_of(
+    compiled: Compiled, array: SimulatedArray | Resistors, channels: Channels | None = None
+) -> VirtualController:
+    """A controller without supply, with those cells behind channels with errors."""
+    return virtual_controller(compiled, board(), array, channels=channels)
 
 
 def written(compiled: Compiled) -> NumpyEngine:
@@ -139,8 +143,11 @@ class Mortal(Direct):
 
 
 @contextmanager
-def powered(compiled: Compiled, array: SimulatedArray) -> Iterator[VirtualController]:
-    controller = controller_of(compiled, array)
+def powered(
+    compiled: Compiled, array: SimulatedArray | Resistors, channels: Channels | None = None
+) -> Iterator[VirtualController]:
+    """A controller that has been powered up, as long as the block."""
+    controller = controller_of(compiled, array, channels)
     controller.power_up()
     try:
         yield controller

@@ -18,6 +18,7 @@ ULX3S = board("ulx3s-85f")
     "geometry",
     [
         Geometry(rows=8, columns=8, tiles=3, program_depth=48),
+        Geometry(rows=8, columns=24, tiles=3, calibration=True),
         Geometry(rows=16, columns=8, wear=False, locks=0, log_depth=0, window=1),
     ],
 )

@@ -465,6 +465,7 @@ PAIRS, COLUMNS = (instruction(Op.SET, reg=Reg.SCHEME, value=value) for value in 
         ({"single": False}, (PAIRS,), "it needs single columns"),  # which it refuses to set
         ({"single": True}, (), "it was made for pairs of columns alone"),
         ({"passive": True}, (), "an array with transistors, the board is for one without"),
+        ({"calibration": True}, (), "without one, the board's is with a calibration table"),
         ({"line": False}, (instruction(Op.SET, reg=Reg.LINE, value=1),), "it needs targets"),
         ({"wear": False}, (instruction(Op.SET, reg=Reg.ENDURANCE, value=9),), "count of wear"),
     ],

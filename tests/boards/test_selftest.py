@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,12 +21,15 @@ from ohmloom.boards.selftest import (
     failures,
     limit_codes,
     reference_ohms,
+    require,
+    require_resistors,
     self_test,
 )
 from ohmloom.hw.afe.tia import RANGES
 from ohmloom.hw.geometry import Geometry
 from ohmloom.hw.image import Image, Span
 from ohmloom.hw.isa import Dac, Op, Reg, instruction, unpack_reading
+from ohmloom.hw.link.protocol import Info
 from ohmloom.hw.ranges import AUTO
 from ohmloom.hw.tables import IDENTITY, unpack_entry
 from ohmloom.sim.converters import Channels, ConverterError, Converters
@@ -167,3 +171,46 @@ def test_a_card_of_too_few_rows_is_refused():
 def test_errors_of_two_shapes_are_refused():
     with pytest.raises(ConverterError, match="expected \\(ranges, columns\\) twice"):
         Channels.of(np.zeros((6, 8)), np.zeros((6, 9)))
+
+
+@pytest.mark.parametrize(
+    ("change", "front_end", "table", "said"),
+    [
+        (
+            {},
+            "PmodCard",
+            False,
+            "front end is PmodCard, the card of resistors is read by A",
+        ),
+        ({"verify": False}, "ChainedCard", False, "lacks READ"),
+        ({"calibration": False}, "ArrayCard", True, "has no calibration table"),
+    ],
+)
+def test_controllers_that_read_no_resistors(change, front_end, table, said):
+    info = Info.of(replace(GEOMETRY, **change), 48_000_000, front_end)
+    with pytest.raises(CalibrationError, match=said):
+        require(info, table)
+    require(Info.of(GEOMETRY, 48_000_000, "ArrayCard"), table)
+    if table:
+        require(info, not table)
+
+
+def test_cells_are_not_taken_for_resistors():
+    gain, offset = errors()
+    gain[2, 5], offset[4, 1] = 0.4, 3000  # for the self-test to find
+    require_resistors(Engine(gain, offset))
+    cells = ohms()
+    cells[3] /= 1.6
+    with pytest.raises(CalibrationError, match=r"8 of 8 crossings of row 3 are not 1\.5625e\+06"):
+        require_resistors(Engine(card=cells))
+    # Whatever it is, it never gets more than a read's voltage.
+    seen = []
+
+    class Watched(Engine):
+        def read(self, tile, cell, count, volts, tia_range=None, average=0):
+            seen.append(volts)
+            return super().read(tile, cell, count, volts, tia_range, average)
+
+    with pytest.raises(CalibrationError, match="row 0"):
+        require_resistors(Watched(card=np.full_like(cells, 1e4)))
+    assert set(seen) == {0.1}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,30 @@ def test_a_card_with_other_parts_is_one_by_its_name(tmp_path: Path) -> None:
         "BOARDS = (replace(ULX3S, name='mine', afes={'array_card': CARD}),)\n"
     )
     assert afe_of(str(path)) is FrontEndKind.ARRAY_CARD
+
+
+@pytest.mark.parametrize("name", ["ulx3s-12f", "tang-nano-9k", "simulated"])
+def test_a_controller_may_have_a_calibration_table(name: str) -> None:
+    afe = None if name == "simulated" else "array_card"
+    plain, _ = target(name, None, None, afe)
+    calibrated, _ = target(name, None, None, afe, calibrated=True)
+    assert calibrated == replace(plain, calibration=True) != plain
+    if name != "simulated":
+        board(name).check(replace(board(name).afe(afe).standard, calibration=True), afe)
+
+
+@pytest.mark.parametrize(
+    ("name", "afe", "said"),
+    [
+        ("icebreaker", None, "icebreaker with front end array_card is built without a cal"),
+        ("ulx3s-85f", "emulated", "an emulated array has no channels"),
+        ("tang-nano-9k", None, "an emulated array has no channels"),
+        ("simulated", "emulated", "an emulated array has no channels"),
+    ],
+)
+def test_where_there_is_no_calibration_table(name: str, afe: str | None, said: str) -> None:
+    with pytest.raises(BoardError, match=said):
+        target(name, None, None, afe, calibrated=True)
 
 
 def test_a_board_of_the_users_own_is_a_target(tmp_path: Path) -> None:

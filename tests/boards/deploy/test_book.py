@@ -86,6 +86,19 @@ def test_read_of_a_cell_changes_no_verdict_and_counts_as_a_check() -> None:
     assert missed.tries[0, 0] == 0 and missed.wear[0, 0] == 1
 
 
+def test_another_calibration_begins_the_check_anew() -> None:
+    def loaded(calibration: str | None) -> Loaded:
+        return Loaded(nonce=1, calibration=calibration)
+
+    checked = (*attempt(0, (15,)), Checking())
+    assert book(loaded("5" * 64), *checked, loaded("5" * 64)).checking
+    for other in ("6" * 64, None):
+        found = book(loaded("5" * 64), *checked, loaded(other))
+        assert not found.checking and found.calibration == other and found.done[0, 0]
+    finished = book(loaded(None), *checked, Finished(), loaded("5" * 64))
+    assert not finished.finished
+
+
 def test_cell_that_no_attempt_moves_is_stuck() -> None:
     found = book(*attempt(0, (3, 3)), *attempt(1, (5, 40)))
     assert found.status(2)[0, :2].tolist() == [CellStatus.STUCK, CellStatus.NOT_CONVERGED]

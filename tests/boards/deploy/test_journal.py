@@ -27,7 +27,11 @@ numbers = st.integers(0, 1 << 20)
 cells = st.lists(st.integers(0, 63), min_size=1, max_size=8).map(tuple)
 records: st.SearchStrategy[Record] = st.one_of(
     st.just(BEGAN),
-    st.integers(0, (1 << 64) - 1).map(lambda nonce: Loaded(nonce=nonce)),
+    st.builds(
+        Loaded,
+        nonce=st.integers(0, (1 << 64) - 1),
+        calibration=st.none() | st.just("5" * 64),
+    ),
     st.builds(Intent, number=numbers, tile=numbers, cells=cells, writes=st.booleans()),
     st.builds(
         Found, number=numbers, codes=st.lists(st.integers(-32768, 32767)).map(tuple), worn=cells

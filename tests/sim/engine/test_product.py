@@ -222,6 +222,15 @@ def test_channels_with_errors_are_made_without_compiled_loops() -> None:
     )
 
 
+def test_undriven_rows_leave_the_offsets_of_channels() -> None:
+    channels = Channels.drawn(COLUMNS, 4, scale=5.0)
+    wanted = made(mvm(SOURCE, 8), channels=channels)
+    found, _ = wanted.sums(Drives.of(np.zeros((LANES, 8), int)), EPOCHS, INDEX, 2)
+    offset = channels.offset[0]
+    each = (offset[[0, 2]] - offset[[1, 3]]) * sum(digit.weight for digit in wanted.digits)
+    assert each.any() and found.tolist() == [each.tolist()] * LANES
+
+
 @pytest.mark.parametrize("bits", [1, 3, 8])
 def test_rows_are_driven_as_often_in_every_way(bits: int) -> None:
     """Digits of one bit, with squares of one byte and of two, bipolar ones among them."""
