@@ -63,7 +63,7 @@ def load_model(
     Parameters
     ----------
     shape:
-        Of the input, the batch included, where the model leaves dimensions open.
+        Of the input, with or without the batch, where the model leaves dimensions open.
     host:
         Whether nodes that have no lowering run on the host; else they are refused.
 
@@ -237,15 +237,16 @@ def _set_shape(
     for value in _inputs(proto, weights)[:1]:
         dims = value.type.tensor_type.shape.dim
         given = [dim.dim_value for dim in dims]
-        fits = len(shape) == len(given) and all(
-            want > 0 and have in (0, want) for want, have in zip(shape, given, strict=False)
+        whole = [1, *shape] if len(shape) == len(given) - 1 else shape
+        fits = len(whole) == len(given) and all(
+            want > 0 and have in (0, want) for want, have in zip(whole, given, strict=False)
         )
         if not fits:
             raise ModelError(
                 f"{source} input '{value.name}' has shape {given}, 0 where it is open, "
                 f"which {list(shape)} is not"
             )
-        for dim, size in zip(dims, shape, strict=True):
+        for dim, size in zip(dims, whole, strict=True):
             dim.dim_value = size
 
 

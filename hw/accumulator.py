@@ -65,7 +65,8 @@ class Accumulator(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         width, last = self.geometry.acc_width, self.geometry.accumulators - 1
-        m.submodules.mem = mem = Ram(signed(width), last + 1, transparent=True)
+        # All words that there are addresses of: post-processing looks one ahead.
+        m.submodules.mem = mem = Ram(signed(width), 1 << last.bit_length(), transparent=True)
         read, write = mem.read, mem.write
 
         code = self.samples.payload["code"].as_signed()

@@ -181,6 +181,8 @@ class PulseSequencer(wiring.Component):
             m.d.comb += [
                 fe.source.eq(selected),
                 fe.source_range.eq(Mux(selected, source_range, 0)),
+                # What an earlier instruction has left of its last interval is no reaction's time.
+                pace.stop.eq(self.start),
             ]
             m.d.sync += [
                 mean.eq(readout.result[:CODE_BITS]),

@@ -66,9 +66,6 @@ class Controller:
         What the card takes at its clock.
     profile, told:
         The profile that is adopted, and what the catalogue says of it.
-    unfinished:
-        Clock cycles of the last step of a sweep that are not over when it ends. The timer of
-        its steps runs on, and until it is done no sample is taken under the current source.
 
     Raises
     ------
@@ -99,7 +96,6 @@ class Controller:
         self.cycles = front_end_cycles(self.geometry, info.clk_hz)
         self.converters = converters
         self.told = make_profile(device, converters, info.clk_hz)
-        self.unfinished = 0
         self._sent: dict[tuple[Space, int], int] = {}
         health = client.health()
         if health.state is GuardState.SAFE:

@@ -155,4 +155,3 @@ class Modes:
             code.append(instruction(Op.MODE, tile=tile, to=way.to))
         cycles = len(stairs.codes()) * stairs.interval * controller.info.rows * len(self.tiles)
         controller.run(code, cycles / controller.info.clk_hz)
-        controller.unfinished = stairs.interval - stairs.width

@@ -100,7 +100,5 @@ class Stores:
         pulse = instruction(
             Op.PULSE, tile=tile, row=row, column=column, count=1, down=0, param=controller.base
         )
-        wait = instruction(Op.WAIT, cycles=controller.unfinished)
-        controller.run([wait, pulse] if controller.unfinished else [pulse], seconds)
-        controller.unfinished = 0
+        controller.run([pulse], seconds)
         return controller.outcome()[1]

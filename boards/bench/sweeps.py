@@ -195,7 +195,6 @@ class Sweeper:
             [instruction(Op.SET, reg=Reg.TIA_RANGE, value=tia_range), sweep],
             steps * stairs.interval / self.codes.clk_hz,
         )
-        controller.unfinished = stairs.interval - stairs.width
         words = controller.samples(steps if down else steps * count)
         samples = [unpack_sample(word) for word in words]
         amperes = np.array([self.codes.amperes(code, tia_range) for code, _ in samples])

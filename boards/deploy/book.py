@@ -37,6 +37,8 @@ class Book:
         What its cells aim at.
     wear:
         What cells have had before, shape (tiles, cells); None: nothing is known.
+    endurance:
+        Cycles of a cell that the host holds to; 0: it holds to none.
 
     Attributes
     ----------
@@ -61,14 +63,21 @@ class Book:
     """
 
     def __init__(
-        self, began: Began, windows: Windows, wear: NDArray[np.uint32] | None = None
+        self,
+        began: Began,
+        windows: Windows,
+        wear: NDArray[np.uint32] | None = None,
+        endurance: int = 0,
     ) -> None:
         shape = (began.tiles, began.rows * began.columns)
         self.began = began
         self.windows = windows
         self.wear = _grown(wear, shape)
+        self.endurance = endurance
         self.tries, self.code, self.least, self.most = (np.zeros(shape, np.int64) for _ in range(4))
         self.done, self.worn, self.unread, self.checked = (np.zeros(shape, bool) for _ in range(4))
+        if endurance:
+            self.worn |= self.wear[: len(self.worn)] >= endurance
         self.open: Intent | None = None
         self.nonce: int | None = None
         self.calibration: str | None = None
@@ -103,8 +112,7 @@ class Book:
                 intent = self._closed(record.number, record)
                 if intent.writes:
                     at = intent.tile, np.array(intent.cells)
-                    self.wear[at] += np.uint32(1)
-                    self.tries[at] += 1
+                    self._pulsed(*at)
                     self.done[at], self.checked[at], self.unread[at] = False, False, True
             case Missed():
                 at = record.tile, np.array(record.cells)
@@ -125,8 +133,7 @@ class Book:
         worn = np.isin(cells, record.worn)
         self.worn[tile, cells] |= worn
         if intent.writes:
-            self.wear[tile, cells[~worn]] += np.uint32(1)
-            self.tries[tile, cells[~worn]] += 1
+            self._pulsed(tile, cells[~worn])
             self.checked[tile, cells] = False
         elif not self.unread[tile, cells].any():
             self.code[tile, cells], self.checked[tile, cells] = codes, True
@@ -140,6 +147,13 @@ class Book:
         )
         self.done[tile, cells] = inside & ~worn
         self.unread[tile, cells] = False
+
+    def _pulsed(self, tile: int, cells: IntArray) -> None:
+        """Cells have had an attempt."""
+        self.wear[tile, cells] += np.uint32(1)
+        self.tries[tile, cells] += 1
+        if self.endurance:
+            self.worn[tile, cells] |= self.wear[tile, cells] >= self.endurance
 
     def status(self, stuck: int) -> IntArray:
         """The verdict on each cell (:class:`~ohmloom.hw.isa.CellStatus`), shape (tiles, cells).
@@ -164,8 +178,12 @@ class Book:
             raise BookError(f"record {record.kind!r} does not follow from those before it")
 
 
-def read_book(records: Iterable[Record], began: Began, windows: Windows) -> tuple[Book, bool]:
+def read_book(
+    records: Iterable[Record], began: Began, windows: Windows, endurance: int = 0
+) -> tuple[Book, bool]:
     """The book of a deployment after the records of its array.
+
+    ``endurance`` is the cycles of a cell that the host holds to; 0: none.
 
     Returns
     -------
@@ -180,14 +198,14 @@ def read_book(records: Iterable[Record], began: Began, windows: Windows) -> tupl
     book: Book | None = None
     for record in records:
         if isinstance(record, Began):
-            book = Book(record, _of(record, began, windows), _left(book))
+            book = Book(record, _of(record, began, windows), _left(book), endurance)
         elif book is None:
             raise BookError("the journal does not begin with a deployment")
         else:
             book.apply(record)
     if book is not None and book.began == began:
         return book, True
-    return Book(began, windows, _left(book)), False
+    return Book(began, windows, _left(book), endurance), False
 
 
 def _left(book: Book | None) -> NDArray[np.uint32] | None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...compiler.compiled import Compiled
 from ...compiler.host import Executor
 from ...hw.isa import CellStatus, Dac, Op, Reg
+from ...sim.engine.attempts import setup_registers
 from ...sim.numerics import IntArray
 from ..calibration import Calibration
 from ..engine import BoardEngine
@@ -21,7 +22,7 @@ from ..link import LinkClient
 from .book import Windows, read_book
 from .journal import Journal
 from .records import Began
-from .runs import Runs, runs_of
+from .runs import runs_of
 from .selftest import GoldenTest, golden_test
 from .writer import Writer
 
@@ -104,22 +105,17 @@ def deploy(
     DeployError, JournalError, BookError
         If it cannot go on.
     """
-    runs = runs_of(compiled)
-    geometry = compiled.image.geometry
-    began = Began(
-        bundle=bundle, board=board, tiles=compiled.image.tiles, rows=geometry.rows,
-        columns=geometry.columns,
-    )  # fmt: skip
+    runs, began = runs_of(compiled), began_of(compiled, bundle, board)
     with Journal(journal) as kept:
         windows = runs.windows()
-        book, resumed = read_book(kept.records, began, windows)
+        book, resumed = read_book(kept.records, began, windows, runs.endurance)
         if not resumed:
             kept.append(began)
         writer = Writer(client, runs, book, kept, calibration)
         told("looking at the board", 0, 1)
         identify(client, compiled)
         writer.open()
-        accepted = widened(windows, margin(compiled, runs))
+        accepted = accepted_when_read(compiled, windows)
         off = np.zeros(book.done.shape, bool)
         for left in reversed(range(ROUNDS)):
             writer.write(lambda done, total: told("writing cells", done, total))
@@ -144,26 +140,35 @@ def deploy(
         )
 
 
-def margin(compiled: Compiled, runs: Runs) -> int:
-    """Codes that a second read of an accepted cell may be outside of its window."""
-    device, converters = compiled.device, compiled.converters
-    gain = converters.gain(
-        device.g_lsb, converters.dac_volts(rail_a(compiled)), compiled.verify_range
+def began_of(compiled: Compiled, bundle: str, board: str) -> Began:
+    """How a deployment begins in a journal."""
+    image, geometry = compiled.image, compiled.image.geometry
+    return Began(
+        bundle=bundle, board=board, tiles=image.tiles, rows=geometry.rows, columns=geometry.columns
     )
+
+
+def accepted_when_read(compiled: Compiled, windows: Windows) -> Windows:
+    """Windows of a second read, whose noise is not that of the one that found cells on a level."""
+    device = compiled.device
     largest = int(device.var_codes(device.levels).max())
-    sigma = math.sqrt(largest) * 0.5**device.var_exponent * float(gain)
-    return math.ceil(SIGMAS * sigma / math.sqrt(1 << runs.registers[Reg.AVERAGE]))
+    sigma = math.sqrt(largest) * 0.5**device.var_exponent * read_gain(compiled)
+    average = setup_registers(compiled.image)[Reg.AVERAGE]
+    codes = math.ceil(SIGMAS * sigma / math.sqrt(1 << average))
+    return Windows(windows.low - codes, windows.high + codes)
 
 
-def rail_a(compiled: Compiled) -> int:
+def read_gain(compiled: Compiled) -> float:
+    """ADC codes of a cell's read for each of its conductance codes."""
+    converters = compiled.converters
+    volts = converters.dac_volts(_rail_a(compiled))
+    return float(converters.gain(compiled.device.g_lsb, volts, compiled.verify_range))
+
+
+def _rail_a(compiled: Compiled) -> int:
     """Code of the rail that cells are read with."""
     image = compiled.image
     for each in image.code[image.entries["setup"] :]:
         if each.op is Op.DAC and each["channel"] == Dac.RAIL_A:
             return each["code"]
     return 0x8000
-
-
-def widened(windows: Windows, codes: int) -> Windows:
-    """Windows with so many codes more on either side."""
-    return Windows(windows.low - codes, windows.high + codes)

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ...compiler.analog import endurance_cycles
 from ...compiler.compiled import Compiled
 from ...compiler.report import front_end_of
 from ...errors import OhmloomError
@@ -81,12 +82,15 @@ class Runs(Protocol):
         Cells of one run that writes, at most.
     reads:
         Whether the controller reads cells without a pulse.
+    endurance:
+        Cycles of a cell that the host has to hold to, since the controller counts none; 0: none.
     """
 
     image: Image
     registers: dict[Reg, int]
     most: int
     reads: bool
+    endurance: int
 
     def windows(self) -> Windows:
         """What every cell aims at."""
@@ -138,6 +142,7 @@ class ProgramRuns:
         self.image = compiled.image
         self.levels = compiled.levels.reshape(self.image.tiles, -1).astype(np.int64)
         self.registers = setup_registers(self.image)
+        self.endurance = _endurance(compiled)
 
     def windows(self) -> Windows:
         line, params = self.registers[Reg.LINE], self.image.params
@@ -198,6 +203,7 @@ class PulseRuns:
         self.image = image = compiled.image
         self.levels = compiled.levels.reshape(image.tiles, -1).astype(np.int64)
         self.registers = setup_registers(image)
+        self.endurance = _endurance(compiled)
         geometry, front_end = image.geometry, front_end_of(compiled)
         self._writers = [
             AttemptWriter.of(image, compiled.device, tile, front_end) for tile in range(image.tiles)
@@ -244,6 +250,11 @@ class PulseRuns:
             return Results((code_of(words),))
         except (EngineError, ValueError):
             return None
+
+
+def _endurance(compiled: Compiled) -> int:
+    """Cycles that the host holds a cell to: all that it is good for, if nobody else counts."""
+    return 0 if compiled.image.geometry.wear else endurance_cycles(compiled.device)
 
 
 def _plausible(writes: bool, tries: int, status: CellStatus) -> bool:

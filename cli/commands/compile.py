@@ -50,7 +50,7 @@ def compile_model(
     ] = "ulx3s-85f",
     afe: Annotated[str | None, typer.Option(help="Front end [the board's first].")] = None,
     shape: Annotated[
-        str | None, typer.Option(help="Of the input, like 1,3,224,224, where it is open.")
+        str | None, typer.Option(help="Of the input, like 3,224,224, where it is open.")
     ] = None,
     rows: Annotated[int | None, typer.Option(help="Rows of a tile [the target's].")] = None,
     columns: Annotated[

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from ..output import Json, Reporter, emit, key_table, working
 if TYPE_CHECKING:
     from ...boards.deploy.deploy import Deployment
     from ...boards.link import LinkClient
+    from ...compiler.compiled import Compiled
 
 
 class NotDeployed(OhmloomError):
@@ -39,6 +41,12 @@ def deploy(
         Path | None,
         typer.Option(help="With --virtual: cells come from here and go here, .npz."),
     ] = None,
+    stuck: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --virtual: stuck cells, .npy (tiles, rows, columns) of siemens, else NaN."
+        ),
+    ] = None,
     journal: Annotated[
         Path | None,
         typer.Option(help="Journal of the array [beside the bundle; with --state, beside that]."),
@@ -48,6 +56,30 @@ def deploy(
         typer.Option(
             help="Calibration of the card, of `ohmloom selftest --calibrate`.", metavar="FILE"
         ),
+    ] = None,
+    march: Annotated[
+        bool,
+        typer.Option(
+            "--march", help="Test the array first: every cell to its largest and lowest level."
+        ),
+    ] = False,
+    fault_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--faults",
+            help="Where the test keeps its map of stuck cells; one that is there counts as the "
+            "test [beside the journal].",
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="ONNX file of the bundle: test if cells are not on their level, place the "
+            "network around stuck ones."
+        ),
+    ] = None,
+    calib: Annotated[
+        Path | None, typer.Option(help="With --model: its calibration samples, .npy.")
     ] = None,
     program: Annotated[
         bool,
@@ -70,52 +102,68 @@ def deploy(
         from tempfile import TemporaryDirectory
 
         from ...boards.catalogue import board as find_board
-        from ...boards.deploy.deploy import deploy as deploy_bundle
         from ...compiler.bundle import load_bundle
-        from ..steps.boarding import (
-            bundle_hash,
-            calibration_of,
-            journal_of,
-            port_link,
-            prepare,
-            virtual_link,
-        )
+        from ...hw.afe.kinds import FrontEndKind
+        from ..arrays import load_array
+        from ..steps.boarding import calibration_of, journal_of, port_link, prepare, virtual_link
+        from ..steps.deploying import Source, place
 
         if virtual == (port is not None):
             raise DeployUsage("--port PORT or --virtual: one of them says where the board is")
-        if state is not None and not virtual:
-            raise DeployUsage("--state is for --virtual: a board keeps its own cells")
+        for option, given in {"--state": state, "--stuck": stuck}.items():
+            if given is not None and not virtual:
+                raise DeployUsage(f"{option} is for --virtual: a board has its own cells")
+        if (model is None) != (calib is None):
+            raise DeployUsage("--model and --calib: a network is placed again from both of them")
+        source = None if model is None or calib is None else Source(model, calib)
         compiled, chosen = load_bundle(bundle), find_board(board)
         mended = calibration_of(compiled, calibration)
-        with TemporaryDirectory() as scratch:
-            if journal is None:
-                if state is not None:
-                    journal = state.with_suffix(".journal")
-                else:  # cells that end with this process need none that is kept
-                    kept = journal_of(bundle, chosen)
-                    journal = Path(scratch) / kept.name if virtual else kept
-            link: AbstractContextManager[LinkClient]
-            tool = None
-            if port is None:
-                link = virtual_link(compiled, chosen, reporter, state)
-            else:
-                tool = prepare(compiled, chosen, bundle, port, program, reporter)
-                link = port_link(port, chosen)
-            with link as client:
-                done = deploy_bundle(
-                    compiled, bundle_hash(bundle), chosen.name, client, journal, reporter.update,
-                    mended,
-                )  # fmt: skip
-        data = {"bundle": str(bundle), "board": chosen.name}
-        if tool is not None:
-            data["programmed_by"] = tool
+        faults = None if stuck is None else load_array(stuck)
+        fresh = virtual and not (state is not None and state.exists()) and stuck is None
+        tools = list[str]()
+        with TemporaryDirectory() as folder:
+            # Cells that end with this process need neither a journal nor a map that are kept.
+            scratch = Path(folder) if virtual and state is None else None
+            cells = state
+            if scratch is not None and compiled.options.afe is not FrontEndKind.EMULATED:
+                cells = scratch / "cells.npz"
+            if journal is None and scratch is not None:
+                journal = scratch / "cells.journal"
+            elif journal is None:
+                at = journal_of(bundle, chosen)
+                journal = at if state is None else state.with_suffix(".journal")
+            if fault_map is None:
+                fault_map = journal.with_suffix(".faults.npy")
+
+            @contextmanager
+            def connect(network: Compiled, where: Path) -> Iterator[LinkClient]:
+                if port is None:
+                    with virtual_link(network, chosen, reporter, cells, faults) as client:
+                        yield client
+                    return
+                tool = prepare(network, chosen, where, port, program and not tools, reporter)
+                tools.extend([] if tool is None else [tool])
+                with port_link(port, chosen) as client:
+                    yield client
+
+            placed = place(
+                bundle, compiled, chosen, journal, fault_map, connect, reporter,
+                source=source, test=march, calibration=mended,
+            )  # fmt: skip
+        data: dict[str, Any] = {"bundle": str(placed.bundle), "board": chosen.name}
+        if tools:
+            data["programmed_by"] = tools[-1]
         if compiled.image.geometry.calibration:
             data["calibration"] = "none" if calibration is None else str(calibration)
-        data |= summary(done)
-        if not virtual or state is not None:
+        data |= summary(placed.done)
+        if placed.stuck is not None:
+            data["stuck_cells_known"] = placed.stuck
+        if scratch is None:
             data["journal"] = str(journal)
-    emit(as_json, data, key_table(f"{bundle.name} on {chosen.name}", data))
-    judge(done, agreement, exact=virtual and state is None and calibration is None)
+            if placed.stuck is not None:
+                data["fault_map"] = str(fault_map)
+    emit(as_json, data, key_table(f"{placed.bundle.name} on {chosen.name}", data))
+    judge(placed.done, agreement, exact=fresh and placed.stuck is None and mended is None)
 
 
 def summary(done: Deployment) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from ...boards.programmer import program_fpga
 from ...boards.selftest import READ_NOISE, card_ohms
 from ...boards.serial_port import PortError, SerialTransport
 from ...boards.virtual.assemble import afe_name, virtual_controller
-from ...boards.virtual.board import Faults
 from ...boards.virtual.thread import serving
 from ...compiler.bundle import MANIFEST
 from ...compiler.cells import check_faults
@@ -30,7 +29,7 @@ from ...compiler.host import Executor
 from ...errors import OhmloomError
 from ...hw.afe.kinds import FrontEndKind
 from ...sim.array import SimulatedArray
-from ...sim.array.store import restore, save
+from ...sim.array.store import restore, save, tiles_of
 from ...sim.converters import Channels
 from ...sim.cosim.resistors import Resistors
 from ..output import Reporter
@@ -49,9 +48,21 @@ def bundle_hash(bundle: Path) -> str:
     return hashlib.sha256((bundle / MANIFEST).read_bytes()).hexdigest()
 
 
+def placed_at(bundle: Path, board: Board) -> Path:
+    """Where a bundle goes that is placed around the stuck cells of a board's array."""
+    return bundle.with_name(f"{_stem(bundle, board)}.{board.name}.ohm")
+
+
 def journal_of(bundle: Path, board: Board) -> Path:
-    """Where the journal of a board's array is, unless the user says."""
-    return bundle.parent / f"{bundle.stem}.{board.name}.journal"
+    """Where the journal of a board's array is, unless the user says.
+
+    That of a bundle and of the one that is placed around stuck cells is the same.
+    """
+    return bundle.with_name(f"{_stem(bundle, board)}.{board.name}.journal")
+
+
+def _stem(bundle: Path, board: Board) -> str:
+    return bundle.stem.removesuffix(f".{board.name}")
 
 
 def cells_of(
@@ -62,23 +73,28 @@ def cells_of(
     Parameters
     ----------
     faults:
-        Conductances of stuck cells [S] and NaN of the others, shape (tiles, rows, columns).
+        Conductances of stuck cells [S] and NaN of the others, shape (tiles, rows, columns);
+        tiles that it has not have none.
     """
-    image, geometry, options = compiled.image, compiled.image.geometry, compiled.options
+    geometry, options = compiled.image.geometry, compiled.options
+    tiles = compiled.image.tiles
     if options.afe is FrontEndKind.EMULATED:
         if state is not None or faults is not None:
             raise BoardingError(
                 "an emulated array has no stuck cells, and is gone with the supply of its FPGA"
             )
         return None
+    old = state if state is not None and state.exists() else None
+    if old is not None:
+        tiles = max(tiles, tiles_of(old))
     array = SimulatedArray(
-        compiled.device, image.tiles, geometry.rows, geometry.columns, options.seed,
+        compiled.device, tiles, geometry.rows, geometry.columns, options.seed,
         wires=options.wires, passive=geometry.passive,
     )  # fmt: skip
-    if state is not None and state.exists():
-        restore(array, state)
+    if old is not None:
+        restore(array, old)
     if faults is not None:
-        stuck = check_faults(faults, image.tiles, geometry).reshape(-1)
+        stuck = check_faults(faults, min(tiles, len(faults)), geometry).reshape(-1)
         cells = np.flatnonzero(~np.isnan(stuck))
         array.stick(cells, stuck[cells])
     return array
@@ -130,13 +146,14 @@ def virtual_link(
     board: Board,
     reporter: Reporter,
     state: Path | None = None,
-    faults: Faults | None = None,
+    stuck: np.ndarray | None = None,
 ) -> Iterator[LinkClient]:
     """A link to a virtual board that lives as long as the block.
 
-    Its cells are written to ``state`` at the end, whatever has happened.
+    Its cells are written to ``state`` at the end, whatever has happened; ``stuck`` as ``faults``
+    of :func:`cells_of`.
     """
-    array = cells_of(compiled, state)
+    array = cells_of(compiled, state, stuck)
     controller = virtual_controller(
         compiled,
         board,
@@ -145,7 +162,7 @@ def virtual_link(
     )
     try:
         with (
-            serving(controller, faults) as virtual,
+            serving(controller) as virtual,
             SerialTransport(virtual.terminal.port, board.baud) as transport,
         ):
             yield LinkClient(transport)

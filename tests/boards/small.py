@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -114,3 +116,39 @@ class Direct:
             if self.controller.seconds > until:
                 break
         return b""
+
+
+class Killed(BaseException):
+    """The host is no more."""
+
+
+class Mortal(Direct):
+    """A transport whose host dies at a call."""
+
+    def __init__(self, controller: VirtualController, lives: int) -> None:
+        super().__init__(controller)
+        self.lives = lives
+
+    def write(self, data: bytes) -> None:
+        if self.calls >= self.lives:
+            # Half of it is on the line already.
+            super().write(data[: len(data) // 2])
+            raise Killed
+        super().write(data)
+
+    def read(self, timeout: float) -> bytes:
+        if self.calls >= self.lives:
+            raise Killed
+        return super().read(timeout)
+
+
+@contextmanager
+def powered(
+    compiled: Compiled, array: SimulatedArray | Resistors, channels: Channels | None = None
+) -> Iterator[VirtualController]:
+    controller = controller_of(compiled, array, channels)
+    controller.power_up()
+    try:
+        yield controller
+    finally:
+        controller.power_down()

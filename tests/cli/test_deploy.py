@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnxruntime import InferenceSession
 
 from ohmloom.boards.virtual.board import VirtualBoard
 from ohmloom.boards.virtual.thread import serving
@@ -21,7 +22,7 @@ from ohmloom.compiler.bundle import write_bundle
 from ohmloom.compiler.compiled import Compiled
 from ohmloom.sim.array import SimulatedArray
 
-from ..boards.small import array_of, compile_small, controller_of, samples
+from ..boards.small import array_of, compile_small, controller_of, network, samples
 from .conftest import Command
 
 RUN = "import sys; from ohmloom.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -148,6 +149,8 @@ def test_self_test_that_agrees_too_little_is_exit_code_1(
         (("--virtual", "--port", "x"), "--port PORT or --virtual"),
         (("--port", "/dev/nowhere"), "/dev/nowhere cannot be opened: there is no such port"),
         (("--port", "x", "--state", "y"), "--state is for --virtual"),
+        (("--port", "x", "--stuck", "y"), "--stuck is for --virtual"),
+        (("--virtual", "--model", "y"), "--model and --calib: a network is placed again"),
         (("--virtual", "--board", "icebreaker"), "48000000 Hz, board icebreaker runs at 12000000"),
     ],
 )
@@ -156,6 +159,73 @@ def test_what_cannot_be_is_one_sentence(
 ) -> None:
     found = command("deploy", small, *options)
     assert found.code == 2 and sentence in found.sentence
+
+
+@pytest.fixture
+def stuck(compiled: Compiled, tmp_path: Path) -> tuple[Path, np.ndarray]:
+    """A file of stuck cells, some of them where the network has other levels; and the cells."""
+    faults = np.full(compiled.levels.shape, np.nan)
+    top = compiled.device.levels[-1]
+    for cell, siemens in {(0, 1, 2): top, (1, 3, 3): 0.0, (2, 0, 1): top, (3, 5, 4): 0.0}.items():
+        faults[cell] = siemens
+    np.save(tmp_path / "stuck.npy", faults)
+    return tmp_path / "stuck.npy", ~np.isnan(faults)
+
+
+def test_network_is_placed_around_the_stuck_cells_that_a_test_finds(
+    command: Command, small: Path, stuck, tmp_path: Path
+) -> None:
+    file, where = stuck
+    network(tmp_path)
+    np.save(tmp_path / "calib.npy", samples(16))
+    arguments = ("deploy", small, "--virtual", "--state", tmp_path / "cells.npz", "--stuck", file)
+    source = ("--model", tmp_path / "small.onnx", "--calib", tmp_path / "calib.npy", "--json")
+    done = command(*arguments, *source)
+    assert done.code == 0, done.err
+    assert done.data["bundle"] == str(tmp_path / "small.ulx3s-85f.ohm")
+    assert done.data["stuck_cells_known"] == where.sum()
+    assert not done.data["off_when_read_back"]
+    found = np.load(done.data["fault_map"])
+    tiles = len(where)
+    np.testing.assert_array_equal(~np.isnan(found[:tiles]), where)
+    assert np.isnan(found[tiles:]).all()
+    x = samples(40)
+    np.save(tmp_path / "x.npy", x)
+    floats = InferenceSession(tmp_path / "small.onnx").run(None, {"x": x})[0]
+    errors = list[float]()
+    for each in (small, Path(done.data["bundle"])):
+        options = ("--faults", done.data["fault_map"], "--output", tmp_path / "y.npy")
+        assert command("run", each, "--input", tmp_path / "x.npy", *options).code == 0
+        errors.append(float(np.square(np.load(tmp_path / "y.npy") - floats).mean()))
+    assert errors[1] < errors[0] / 2
+    # As far as the map knows each cell is on its level.
+    assert done.data["verdicts"]["done"] >= done.data["cells"] - done.data["stuck_cells_known"]
+    # The same command finds all of it done.
+    pulses = np.load(tmp_path / "cells.npz")["pulses"]
+    again = command(*arguments, *source)
+    assert again.code == 0 and again.data["went_on"], again.err
+    np.testing.assert_array_equal(np.load(tmp_path / "cells.npz")["pulses"], pulses)
+
+
+def test_test_is_made_where_it_is_asked_for(
+    command: Command, small: Path, stuck, tmp_path: Path
+) -> None:
+    """Without a model the bundle is deployed as it is."""
+    file, where = stuck
+    options = ("--virtual", "--stuck", file, "--march", "--faults", tmp_path / "map.npy")
+    done = command("deploy", small, *options, "--agreement", "0", "--json")
+    assert done.code == 0, done.err
+    assert done.data["bundle"] == str(small) and done.data["stuck_cells_known"] == where.sum()
+    np.testing.assert_array_equal(~np.isnan(np.load(tmp_path / "map.npy")), where)
+
+
+def test_another_networks_model_is_refused(
+    command: Command, small: Path, stuck, digits: Path, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "map.npy", np.load(stuck[0]))
+    options = ("--virtual", "--faults", tmp_path / "map.npy", "--calib", digits / "calib_x.npy")
+    found = command("deploy", small, *options, "--model", digits / "digits.onnx")
+    assert found.code == 2 and "digits" in found.sentence
 
 
 def test_board_engine_needs_a_board(command: Command, small: Path, tmp_path: Path) -> None:

@@ -211,7 +211,8 @@ def test_open_dimensions_by_a_shape(zoo, tmp_path):
     path = zoo.save(proto, tmp_path)
     refused(path, "'x' has shape [0, 1, 0, 0]")
     assert load_model(path, (1, 1, 8, 6)).input_shape == (1, 8, 6)
-    for wrong in ((1, 2, 8, 6), (1, 1, 8), (1, 1, 8, 0)):
+    assert load_model(path, (1, 8, 6)).input_shape == (1, 8, 6)  # of a sample
+    for wrong in ((1, 2, 8, 6), (2, 8, 6), (8, 6), (1, 1, 8, 0)):
         with pytest.raises(ModelError, match=r"0 where it is open, which \["):
             load_model(path, wrong)
 

@@ -44,8 +44,8 @@ OPENS = 17
 class Bench(Elaboratable):
     """Engine, memories and timers, wired as in the top."""
 
-    def __init__(self, words, timing, clk_hz, jump, geometry=GEOMETRY):
-        record = [0] * PARAM + words
+    def __init__(self, words, timing, clk_hz, jump, geometry=GEOMETRY, before=()):
+        record = [*before, *[0] * (PARAM - len(before)), *words]
         depth = GEOMETRY.param_depth
         self.param = memory.Memory(shape=64, depth=depth, init=record)
         self.cell = memory.Memory(shape=32, depth=GEOMETRY.cells, init=[0x55AA] * GEOMETRY.cells)
@@ -111,14 +111,16 @@ def execute(simulate, front_end, front_end_times):
 
     def run(
         record, code_of=None, count=1, down=0, times=None, told=None, jump=False, abort=None,
-        geometry=GEOMETRY, timing=None, **at
+        geometry=GEOMETRY, timing=None, earlier=None, **at
     ):  # fmt: skip
         times = times or front_end_times()
         sweep = isinstance(record, Staircase)
         words = record
         if not isinstance(record, list):
             words = pack_sweep(record) if sweep else pack_pulse(record)
-        dut = Bench(words, timing or (told or times).timing, times.CLK_HZ, jump, geometry)
+        first = pack_pulse(earlier) if earlier else []
+        told_timing = timing or (told or times).timing
+        dut = Bench(words, told_timing, times.CLK_HZ, jump, geometry, first)
         engine, now = dut.engine, dut.timers.now
         numbers = iter(range(1 << 30))
 
@@ -133,8 +135,15 @@ def execute(simulate, front_end, front_end_times):
         operands = {"tile": 77, "row": ROW, "column": COLUMN, "count": count, "down": down}
 
         async def bench(ctx):
-            for name, value in (operands | {"param": PARAM} | at).items():
+            for name, value in (operands | {"param": 0} | at).items():
                 ctx.set(getattr(engine.operand, name), value)
+            if earlier:
+                ctx.set(engine.start, 1)
+                await ctx.tick()
+                ctx.set(engine.start, 0)
+                await ctx.tick().until(engine.done)
+                fe.pulses.clear()
+            ctx.set(engine.operand.param, PARAM)
             ctx.set(engine.sweep, sweep)
             ctx.set(engine.start, 1)
             result.started = ctx.get(now)
@@ -663,6 +672,17 @@ def test_time_jumps_do_not_move_a_cut(execute):
     plain, fe = execute(short)
     assert (jumped.samples, jumped.cycles) == (plain.samples, plain.cycles)
     assert other.pulses == fe.pulses and other.conversions == fe.conversions
+
+
+@pytest.mark.parametrize("left", [SETTLE, 300, 20_000])
+def test_an_interval_that_is_not_over_ends_with_its_instruction(execute, left):
+    """What is left of it is over, or ends, at any moment of the charge after it."""
+    earlier = Train(rail=0x9000, width=30, interval=30 + ENDING + left)
+    alone, fe = execute(CHARGE)
+    run, other = execute(CHARGE, earlier=earlier)
+    assert run.status is PulseStatus.DONE and other.faults == []
+    assert (run.cycles, run.samples[0][1]) == (alone.cycles, alone.samples[0][1])
+    assert other.pulses[0].width == fe.pulses[0].width and len(run.samples) == len(alone.samples)
 
 
 def test_the_records_share_their_places():

@@ -43,6 +43,20 @@ def test_cells_without_an_attempt_left_are_not_counted() -> None:
     assert found.status(0)[0, :2].tolist() == [CellStatus.WORN, CellStatus.DONE]
 
 
+def test_host_holds_cells_to_their_endurance() -> None:
+    records = [BEGAN, *attempt(0, (5, 15)), *attempt(1, (5,))]
+    found, _ = read_book(records, BEGAN, WINDOWS, endurance=2)
+    assert found.worn[0].tolist() == [True, False, False, False]
+    assert found.status(0)[0, :2].tolist() == [CellStatus.WORN, CellStatus.DONE]
+    # The next deployment begins with it; one that holds to nothing does not.
+    other = BEGAN.model_copy(update={"bundle": "1" * 64})
+    assert read_book(records, other, WINDOWS, endurance=2)[0].worn[0, 0]
+    assert not read_book(records, other, WINDOWS)[0].worn.any()
+    # A pulse that nobody knows the end of counts.
+    lost = [*records, Intent(number=2, tile=0, cells=(1,), writes=True), Lost(number=2)]
+    assert read_book(lost, BEGAN, WINDOWS, endurance=2)[0].worn[0, 1]
+
+
 def test_lost_run_counts_all_of_its_cells_and_has_them_read() -> None:
     intent, _ = attempt(0, (0, 0))
     found = book(intent, Lost(number=0))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,37 +22,21 @@ from ohmloom.compiler.compiled import Compiled
 from ohmloom.compiler.runner import quantise_input
 from ohmloom.hw.isa import CellStatus
 from ohmloom.sim.array import SimulatedArray
-from ohmloom.sim.converters import Channels
-from ohmloom.sim.cosim.resistors import Resistors
 from ohmloom.sim.engine import NumpyEngine
 
-from ..small import BOARD, Direct, array_of, controller_of, samples, written
+from ..small import (
+    BOARD,
+    Direct,
+    Killed,
+    Mortal,
+    array_of,
+    controller_of,
+    powered,
+    samples,
+    written,
+)
 
 HASH = "0" * 64
-
-
-class Killed(BaseException):
-    """The host is no more."""
-
-
-class Mortal(Direct):
-    """A transport whose host dies at a call."""
-
-    def __init__(self, controller: VirtualController, lives: int) -> None:
-        super().__init__(controller)
-        self.lives = lives
-
-    def write(self, data: bytes) -> None:
-        if self.calls >= self.lives:
-            # Half of it is on the line already.
-            super().write(data[: len(data) // 2])
-            raise Killed
-        super().write(data)
-
-    def read(self, timeout: float) -> bytes:
-        if self.calls >= self.lives:
-            raise Killed
-        return super().read(timeout)
 
 
 class Failing(Direct):
@@ -71,18 +53,6 @@ class Failing(Direct):
             self.controller.run(7_000)
             self.controller.power_up()
         return super().read(timeout)
-
-
-@contextmanager
-def powered(
-    compiled: Compiled, array: SimulatedArray | Resistors, channels: Channels | None = None
-) -> Iterator[VirtualController]:
-    controller = controller_of(compiled, array, channels)
-    controller.power_up()
-    try:
-        yield controller
-    finally:
-        controller.power_down()
 
 
 def run(compiled: Compiled, transport: Direct, journal: Path) -> Deployment:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ohmloom.boards.deploy.runs import Results, RunError, pieces, runs_of
+from ohmloom.compiler.analog import endurance_cycles
 from ohmloom.compiler.compiled import Compiled
 from ohmloom.hw.isa import CellStatus, Op, Reg, pack_result
 from ohmloom.hw.link.protocol import Space
@@ -56,6 +57,7 @@ def test_controller_without_write_verify_makes_an_attempt_by_pulses(small: Compi
     image = replace(small.image, geometry=geometry, entries=entries)
     runs = runs_of(replace(small, image=image))
     assert not runs.reads and runs.most == 1
+    assert runs.endurance == endurance_cycles(small.device) > 0 == runs_of(small).endurance
     run = runs.write(2, np.array([9]))
     assert [each.op for each in run.code] == [Op.RESTORE, Op.SET, Op.PULSE, Op.PULSE]
     assert run.code[-1]["param"] + len(run.records) // 2 == len(image.params) + len(run.records)

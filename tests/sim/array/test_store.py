@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ohmloom.sim.array import ArrayError, SimulatedArray
-from ohmloom.sim.array.store import restore, save
+from ohmloom.sim.array.store import restore, save, tiles_of
 from ohmloom.sim.devices import load
 
 ROWS, COLUMNS = 3, 4
@@ -56,7 +56,7 @@ def test_products_without_a_program_go_on_with_their_draws(tmp_path: Path) -> No
     [
         (array(seed=2), "has seed 1, expected 2"),
         (array("vb1"), "has device cspbbr3_ogb, expected vb1"),
-        (array(tiles=3), "expected float64 of shape"),
+        (array(tiles=1), "expected float64 of shape"),
     ],
 )
 def test_state_of_another_array_is_refused(other: SimulatedArray, message, tmp_path: Path) -> None:
@@ -65,9 +65,26 @@ def test_state_of_another_array_is_refused(other: SimulatedArray, message, tmp_p
         restore(other, tmp_path / "cells.npz")
 
 
+def test_tiles_that_the_file_has_not_are_as_made(tmp_path: Path) -> None:
+    first, second = array(), array(tiles=3)
+    use(first)
+    first.stick(np.array([7]), 1e-5)
+    save(first, tmp_path / "cells.npz")
+    assert tiles_of(tmp_path / "cells.npz") == 2
+    restore(second, tmp_path / "cells.npz")
+    np.testing.assert_array_equal(second.g[:2], first.g)
+    np.testing.assert_array_equal(second.pulses[:2], first.pulses)
+    assert not second.pulses[2].any()
+    for cells in (first, second):
+        use(cells)
+    np.testing.assert_array_equal(second.g[:2], first.g)
+
+
 def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "cells.npz"
     path.write_bytes(b"nothing")
+    with pytest.raises(ArrayError, match="no state of an array"):
+        tiles_of(path)
     with pytest.raises(ArrayError, match="no state of an array"):
         restore(array(), path)
     np.savez(path, version=1, seed=1)
