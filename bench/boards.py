@@ -24,9 +24,10 @@ import numpy as np
 from ohmloom.boards.catalogue import board as find_board
 from ohmloom.boards.deploy.deploy import deploy
 from ohmloom.boards.engine import BoardEngine
+from ohmloom.boards.link import LinkClient
 from ohmloom.cli import main as cli
 from ohmloom.cli.output import Reporter
-from ohmloom.cli.steps.boarding import bundle_hash, virtual_link
+from ohmloom.cli.steps.boarding import bundle_hash, virtual_port
 from ohmloom.compiler.bundle import load_bundle
 from ohmloom.compiler.runner import build_engine, quantise_input
 from ohmloom.hw.isa import CellStatus
@@ -83,7 +84,8 @@ def measure(
         compiled = load_bundle(bundle)
         drives = quantise_input(compiled, network.x)[:samples]
         board = find_board(name)
-        with virtual_link(compiled, board, reporter) as client:
+        with virtual_port(compiled, board, reporter) as transport:
+            client = LinkClient(transport)
             begun = perf_counter()
             done = deploy(
                 compiled, bundle_hash(bundle), name, client, Path(folder) / "journal",

@@ -12,6 +12,8 @@ from amaranth.hdl import Elaboratable
 from amaranth.lib import wiring
 
 from ..errors import OhmloomError
+from ..hw.afe.cards import FRONT_ENDS
+from ..hw.afe.kinds import FrontEndKind
 from ..hw.geometry import Geometry
 from ..hw.top import FrontEnd, Top
 from .budget import AfeMemories, Budget, memories, no_memories
@@ -202,6 +204,45 @@ class Board:
                 f"board {self.name} has no front end {name!r}, it has: {', '.join(self.afes)}"
             )
         return found
+
+    def kind(self, afe: str | None = None) -> FrontEndKind:
+        """What networks are compiled for that run behind a front end, by default the first.
+
+        Raises
+        ------
+        BoardError
+            If there is no such front end, or no network is compiled for it.
+        """
+        name = self.afe_name(afe)
+        if (found := self._kind(name)) is None:
+            others = ", ".join(each for each in self.afes if self._kind(each)) or "none"
+            raise BoardError(
+                f"no network is compiled for the front end {name} of board {self.name}, which is "
+                f"for work on the bench; accepted are: {others}"
+            )
+        return found
+
+    def _kind(self, name: str) -> FrontEndKind | None:
+        for kind, made in FRONT_ENDS.items():
+            if made is self.afes[name].front_end:
+                return kind
+        return FrontEndKind(name) if name in tuple(FrontEndKind) else None
+
+    def afe_of(self, kind: FrontEndKind) -> str:
+        """What the board calls its front end of a kind.
+
+        Raises
+        ------
+        BoardError
+            If it has none.
+        """
+        for name in self.afes:
+            if self._kind(name) is kind:
+                return name
+        raise BoardError(
+            f"the bundle is compiled for the front end {kind}, board {self.name} has: "
+            f"{', '.join(self.afes)}"
+        )
 
     @property
     def standard(self) -> Geometry:

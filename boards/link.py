@@ -63,7 +63,8 @@ LINE_BITS = 10
 class Transport(Protocol):
     """A byte pipe to the controller: a serial port, a pseudo-terminal, a socket.
 
-    One that has a ``baud`` is waited for as long as its bytes take.
+    One that has a ``baud`` is waited for as long as its bytes take. Over one that is ``steady``
+    what is said goes by what is heard alone: not by how long replies take.
     """
 
     def write(self, data: bytes) -> None:
@@ -78,9 +79,9 @@ class Transport(Protocol):
 class LinkClient:
     """Requests to one controller; resends on its own, never executes twice.
 
-    How long it waits before it sends again goes by how long replies take. Start with
-    :meth:`ping`. Every method raises :class:`LinkTimeout` when
-    nothing answers and :class:`LinkRefused` when the controller says no.
+    How long it waits before it sends again goes by how long replies take, but over a
+    :class:`Transport` that is steady. Start with :meth:`ping`. Every method raises
+    :class:`LinkTimeout` when nothing answers and :class:`LinkRefused` when the controller says no.
 
     Parameters
     ----------
@@ -96,6 +97,7 @@ class LinkClient:
         self.transport = transport
         self.exchanges = Exchanges(timeout, tries)
         self.exchanges.byte_s = LINE_BITS / baud if (baud := getattr(transport, "baud", 0)) else 0.0
+        self._steady: bool = getattr(transport, "steady", False)
         self._reply_s: float | None = None
 
     def ping(self) -> Info:
@@ -150,7 +152,7 @@ class LinkClient:
                 if step.send:
                     self.transport.write(step.send)
                 received = self.transport.read(step.timeout)
-                if step.send and received:
+                if step.send and received and not self._steady:
                     self._took(monotonic() - begun)
                 step = exchange.send(received)
         except StopIteration as finished:

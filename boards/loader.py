@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import monotonic, sleep
+from time import sleep
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from ..hw.profile import quarters
 from .calibration import Calibration, table_words
 from .link import LinkClient, LinkError, LinkRefused
 
-START_S = 30.0
-"""How long a front end may take to be initialised."""
+START_S, LOOK_S = 30.0, 0.01
+"""How long a front end may take to be initialised, and from look to look. Looks are counted, not
+timed, so that a recorded host and its replay look as often."""
 
 
 def load(client: LinkClient, image: Image, calibration: Calibration | None = None) -> None:
@@ -70,11 +71,11 @@ def wait_open(client: LinkClient) -> None:
     """
     if client.health().state is GuardState.SAFE:
         client.clear()
-    end = monotonic() + START_S
-    while client.health().state is not GuardState.OPEN:
-        if monotonic() > end:
-            raise LinkError(f"the front end has not been initialised within {START_S:g} s")
-        sleep(0.01)
+    for _ in range(round(START_S / LOOK_S)):
+        if client.health().state is GuardState.OPEN:
+            return
+        sleep(LOOK_S)
+    raise LinkError(f"the front end has not been initialised within {START_S:g} s")
 
 
 def _adopt(client: LinkClient, image: Image) -> None:

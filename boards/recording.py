@@ -3,16 +3,19 @@
 A recording is text: a line of JSON that says what it is, one for each time the host or the
 controller has spoken or been silent, and one at the end with their count and the SHA-256 of
 all lines before. It appears whole or not at all. Bytes are in hexadecimal; times are left out,
-so that the same conversation gives the same file, and a replay never waits.
+so that the same conversation gives the same file, and a replay never waits. What a host draws at
+random it draws from the recording's seed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from random import Random
 from types import TracebackType
 from typing import Annotated, Literal, TypeVar
 
@@ -54,6 +57,8 @@ class _Head(_Line):
     version: Literal[1]
     about: str
     """What the conversation is, for people; a replay has to be of the same."""
+    seed: int
+    """Of what the host draws at random."""
 
 
 class _Event(_Line):
@@ -82,6 +87,8 @@ class RecordingTransport:
         The recording; an older one is replaced at the end.
     about :
         What the conversation is, in words.
+    seed :
+        Of what the host draws at random (:func:`random_bits`).
 
     Raises
     ------
@@ -89,7 +96,11 @@ class RecordingTransport:
         If it cannot be written.
     """
 
-    def __init__(self, transport: Transport, path: Path, about: str = "") -> None:
+    steady = True
+
+    def __init__(self, transport: Transport, path: Path, about: str = "", seed: int = 0) -> None:
+        self.baud: int = getattr(transport, "baud", 0)
+        self.seed = seed
         self._transport = transport
         self._path = path
         self._temporary = path.with_name(f".{path.name}.part")
@@ -101,7 +112,7 @@ class RecordingTransport:
             self._file = self._temporary.open("w", encoding="ascii", newline="\n")
         except OSError as error:
             raise RecordingError(f"cannot write {path}: {error.strerror}") from error
-        self._line(_Head(format="ohmloom recording", version=VERSION, about=about))
+        self._line(_Head(format="ohmloom recording", version=VERSION, about=about, seed=seed))
 
     def write(self, data: bytes) -> None:
         """Send all of ``data``."""
@@ -176,9 +187,12 @@ class ReplayTransport:
         If it is none, of another version, altered or cut short, or about something else.
     """
 
+    steady = True
+
     def __init__(self, path: Path, about: str = "") -> None:
         self._path = path
-        self._script = deque(_script(path, _events(path, about)))
+        self.seed, events = _events(path, about)
+        self._script = deque(_script(path, events))
         self._pending = bytearray()
         self._decoder = FrameDecoder()
         self._recent: deque[Frame] = deque(maxlen=RECENT)
@@ -292,8 +306,14 @@ class ReplayTransport:
         return f" after request {self._requests}"
 
 
-def _events(path: Path, about: str) -> Iterator[_Event]:
-    """The events of a recording that is whole and as it was written."""
+def random_bits(transport: Transport) -> Callable[[int], int]:
+    """Draws as many random bits as it is asked for: over a recording from its seed."""
+    seed = getattr(transport, "seed", None)
+    return secrets.randbits if seed is None else Random(seed).getrandbits
+
+
+def _events(path: Path, about: str) -> tuple[int, Iterator[_Event]]:
+    """Seed and events of a recording that is whole and as it was written."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -302,9 +322,9 @@ def _events(path: Path, about: str) -> Iterator[_Event]:
     if len(raw) > MAX_BYTES:
         raise RecordingError(f"{path} is larger than the {MAX_BYTES} bytes accepted")
     head, *lines = raw.splitlines(keepends=True) or [b""]
-    recorded = _parse(path, 1, head, _Head).about
-    if recorded != about:
-        raise RecordingError(f"{path} is about {recorded!r}, not about {about!r}")
+    recorded = _parse(path, 1, head, _Head)
+    if recorded.about != about:
+        raise RecordingError(f"{path} is about {recorded.about!r}, not about {about!r}")
     if not lines or not raw.endswith(b"\n"):
         raise RecordingError(f"{path} is cut short")
     *body, last = lines
@@ -312,11 +332,14 @@ def _events(path: Path, about: str) -> Iterator[_Event]:
     found = hashlib.sha256(head + b"".join(body)).hexdigest()
     if (end.events, end.sha256) != (len(body), found):
         raise RecordingError(f"{path} was altered: its lines are not those that its end tells of")
-    for number, line in enumerate(body, 2):
-        event = _parse(path, number, line, _Event)
-        if (event.write is None) == (event.read is None):
-            raise RecordingError(f"{path}, line {number}: either write or read is accepted")
-        yield event
+    return recorded.seed, (_parse_event(path, number, line) for number, line in enumerate(body, 2))
+
+
+def _parse_event(path: Path, number: int, line: bytes) -> _Event:
+    event = _parse(path, number, line, _Event)
+    if (event.write is None) == (event.read is None):
+        raise RecordingError(f"{path}, line {number}: either write or read is accepted")
+    return event
 
 
 def _parse(path: Path, number: int, line: bytes, kind: type[L]) -> L:

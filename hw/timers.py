@@ -24,6 +24,7 @@ from .afe.interface import COUNT_BITS, TimerChannel
 from .counters import count_or_load
 
 NOW_BITS = 64
+FOREVER = (1 << NOW_BITS) - 1
 QUIET_CYCLES = 8
 """Quiet cycles before a jump: more than the registers between an engine and a chip model."""
 
@@ -107,6 +108,8 @@ class Timers(wiring.Component):
         Nothing but timers is running.
     jump : In(1)
         Simulation only: permit jumps.
+    horizon : In(64)
+        Simulation only: the value of ``now`` beyond which no jump goes.
     now : Out(64)
         Clock cycles since reset, skipped ones included.
     step : Out(COUNT_BITS)
@@ -122,6 +125,7 @@ class Timers(wiring.Component):
                 **{f"channel{n}": In(TimerChannel(bits)) for n, bits in enumerate(widths)},
                 "quiet": In(1),
                 "jump": In(1),
+                "horizon": In(NOW_BITS, init=FOREVER),
                 "now": Out(NOW_BITS),
                 "step": Out(COUNT_BITS, init=1),
                 "skipped": Out(NOW_BITS),
@@ -140,8 +144,13 @@ class Timers(wiring.Component):
             lambda low, value: Mux(value < low, value, low),
             [Mux(timer.left == 0, none, timer.left) for timer in self.timers],
         )
-        next_event, jumping = Signal(COUNT_BITS), Signal()
-        m.d.comb += next_event.eq(shortest)
+        next_event, most, jumping = Signal(COUNT_BITS), Signal(COUNT_BITS), Signal()
+        to_horizon = Signal(NOW_BITS)
+        m.d.comb += [
+            next_event.eq(shortest),
+            to_horizon.eq(Mux(self.now < self.horizon, self.horizon - self.now, 0)),
+            most.eq(Mux(next_event - 1 < to_horizon, next_event - 1, to_horizon)),
+        ]
         calm = Signal(range(QUIET_CYCLES))
         # The end of a timer moves things even where nothing else has run meanwhile.
         ended = reduce(or_, [timer.channel.done for timer in self.timers])
@@ -152,8 +161,8 @@ class Timers(wiring.Component):
         step = self.step
         still = self.quiet & (calm == QUIET_CYCLES - 1)
         m.d.comb += [
-            jumping.eq(self.jump & still & (next_event != none) & (next_event > 2)),
-            step.eq(Mux(jumping, next_event - 1, 1)),
+            jumping.eq(self.jump & still & (next_event != none) & (most > 1)),
+            step.eq(Mux(jumping, most, 1)),
         ]
         m.d.sync += [
             self.now.eq(self.now + step),

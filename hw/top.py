@@ -34,7 +34,7 @@ from .pulse import PulseSequencer
 from .ram import Ram
 from .ranges import RANGE_BITS, TEMPERATURE_RANGE
 from .sequencer import MVM, PULSE, SEQUENCER, VERIFY, Sequencer
-from .timers import TimerMux, Timers
+from .timers import FOREVER, NOW_BITS, TimerMux, Timers
 from .verify import WEAR_BITS, WriteVerify
 
 CHANGING = data.StructLayout({"on": 1, "to": 3})
@@ -115,9 +115,9 @@ class Top(wiring.Component):
         UART of the link.
     pins : Out
         Pins of the front end.
-    jump, now, skipped, tag : In(1), Out(64), Out(64), Out(Tag)
-        Simulation only: time jump, time base, cycles skipped, and the name of the
-        last conversion. A board ties ``jump`` to 0 and leaves the others open.
+    jump, horizon, now, skipped, tag : In(1), In(64), Out(64), Out(64), Out(Tag)
+        Simulation only: time jump and how far it may go, time base, cycles skipped, and the
+        name of the last conversion. A board ties ``jump`` to 0 and leaves the others open.
     train : Out(1)
         Simulation only: from the first pulse of a ``PULSE`` or ``SWEEP`` to the end.
     waiting : Out(1)
@@ -152,7 +152,8 @@ class Top(wiring.Component):
                 "tx": Out(1, init=1),
                 "pins": Out(pins_signature(afe)),
                 "jump": In(1),
-                "now": Out(64),
+                "horizon": In(NOW_BITS, init=FOREVER),
+                "now": Out(NOW_BITS),
                 "skipped": Out(64),
                 "tag": Out(Tag),
                 "train": Out(1),
@@ -237,6 +238,7 @@ class Top(wiring.Component):
             link.rx.eq(self.rx),
             self.tx.eq(link.tx),
             timers.jump.eq(self.jump),
+            timers.horizon.eq(self.horizon),
             self.now.eq(timers.now),
             self.skipped.eq(timers.skipped),
             timers.quiet.eq(

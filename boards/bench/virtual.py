@@ -34,8 +34,8 @@ GEOMETRY = Geometry(
 CLK_HZ = Options().clk_hz
 BIT_CYCLES = 4
 BEAT_S = BEAT_CYCLES / CLK_HZ
-"""``beat_s`` of an array behind it: its time jumps, and a charge lasts longer than the guard
-waits for the host."""
+"""``beat_s`` of an array behind it: its time jumps, without regard to the host's, and a charge
+lasts longer than the guard waits for the host."""
 
 
 def simulated_cells(device: Device, seed: int) -> SimulatedArray:
@@ -78,8 +78,7 @@ def virtual_terminal(
 ) -> Iterator[SerialTransport]:
     """The same behind a pseudo-terminal: a virtual board as a serial port of this machine.
 
-    A host's time passes as it does, so that a charge has to be shorter than the guard waits for
-    the host.
+    Its time is bound to the host's: a long charge goes on with the host's looks at the status.
     """
     array = MeteredCells(cells) if isinstance(cells, SimulatedArray) else cells
     made = plug(GEOMETRY, CLK_HZ, BIT_CYCLES, array, Converters(), progress=progress, cache=cache)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,7 @@ def deploy(
     client: LinkClient,
     journal: Path,
     told: Told = lambda stage, done, total: None,
+    randbits: Callable[[int], int] = secrets.randbits,
     calibration: Calibration | None = None,
 ) -> Deployment:
     """Load, write, read back and test; go on where an earlier deployment has ended.
@@ -94,6 +96,8 @@ def deploy(
         Its name.
     journal:
         The file of the array's cells; made where there is none.
+    randbits:
+        Draws as many random bits as it is asked for.
     calibration:
         Of the card's channels, for a controller with a calibration table; without it the table
         changes nothing.
@@ -111,7 +115,7 @@ def deploy(
         book, resumed = read_book(kept.records, began, windows, runs.endurance)
         if not resumed:
             kept.append(began)
-        writer = Writer(client, runs, book, kept, calibration)
+        writer = Writer(client, runs, book, kept, randbits, calibration)
         told("looking at the board", 0, 1)
         identify(client, compiled)
         writer.open()

@@ -126,7 +126,7 @@ def _written(
     book, resumed = read_book(kept.records, element.began, windows, runs.endurance)
     if not resumed:
         kept.append(element.began)
-    writer = Writer(client, runs, book, kept, calibration)
+    writer = Writer(client, runs, book, kept, calibration=calibration)
     writer.open()
     writer.write(lambda done, total: told(element.name, done, total))
     writer.check(lambda done, total: told("march test: reading", done, total))

@@ -14,7 +14,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator
 from enum import Enum
-from time import monotonic, sleep
+from time import sleep
 from typing import TypeVar
 
 import numpy as np
@@ -49,8 +49,8 @@ TAIL_WORDS = SLOTS * SLOT_WORDS + 1
 else uses the controller and puts a program there writes over that word."""
 CHECKED = 256
 """Cells of a run that only reads."""
-RUN_S = 300.0
-"""Longest run that is waited for."""
+RUN_S, LOOK_S = 300.0, 0.02
+"""Longest run that is waited for, and from look to look at one that another host has begun."""
 FAILURES = 20
 """Interruptions without a cell written or read in between after which it is given up."""
 PASSING = (Reason.LINK_LOST, Reason.ABORT)
@@ -78,6 +78,8 @@ class Writer:
         The link, and what makes the runs of the bundle.
     book, journal:
         What is known of the cells; everything that is done is put into both.
+    randbits:
+        Draws as many random bits as it is asked for.
     calibration:
         What the controller's table gets; None: nothing is mended.
     """
@@ -88,8 +90,10 @@ class Writer:
         runs: Runs,
         book: Book,
         journal: Journal,
+        randbits: Callable[[int], int] = secrets.randbits,
         calibration: Calibration | None = None,
     ) -> None:
+        self._randbits = randbits
         self.client = client
         self.runs = runs
         self.book = book
@@ -243,12 +247,11 @@ class Writer:
 
     def _last_run(self) -> RunResult:
         """How the last run ended, once it has."""
-        end = monotonic() + RUN_S
-        while (status := self.client.status()).running:
-            if monotonic() > end:
-                raise DeployError(f"the controller has been running for {RUN_S:g} s")
-            sleep(0.02)
-        return status.last
+        for _ in range(round(RUN_S / LOOK_S)):
+            if not (status := self.client.status()).running:
+                return status.last
+            sleep(LOOK_S)
+        raise DeployError(f"the controller has been running for {RUN_S:g} s")
 
     def _resolve(self, intent: Intent, last: RunResult) -> None:
         """What has become of a run that was asked for, on a controller that has lived on."""
@@ -262,7 +265,7 @@ class Writer:
 
     def _load(self) -> None:
         load(self.client, self.image, self.calibration)
-        nonce = secrets.randbits(64) | 1
+        nonce = self._randbits(64) | 1
         self.client.write_words(Space.PROGRAM, self._nonce_at, [nonce])
         # It says that all the rest is there: a reset between the two must not go unseen.
         if self.client.status().last.address != self._end_of_setup():

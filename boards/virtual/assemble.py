@@ -54,11 +54,11 @@ def virtual_controller(
     Raises
     ------
     BoardError
-        If the network is for another clock, or does not fit the board.
+        If the network is for another clock or front end, or does not fit the board.
     """
     geometry, clk_hz = compiled.image.geometry, compiled.options.clk_hz
     board.require_clock(clk_hz)
-    board.check(geometry, afe_name(compiled))
+    board.check(geometry, board.afe_of(compiled.options.afe))
     baud = clk_hz // bit_cycles
     kind = compiled.options.afe
     if kind is FrontEndKind.EMULATED:
@@ -78,9 +78,3 @@ def virtual_controller(
     return VirtualController(
         lambda: Engine(path, names, bit_cycles), pins, SerialLine(bit_cycles, clk_hz)
     )
-
-
-def afe_name(compiled: Compiled) -> str | None:
-    """What a board calls the front end that a bundle is for; None: its first."""
-    kind = compiled.options.afe
-    return kind.value if kind is FrontEndKind.EMULATED else None

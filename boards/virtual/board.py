@@ -4,7 +4,8 @@ The controller's time passes only while it has something to do, and much faster 
 clock's where nothing but timers runs. A host's time does not: it asks for the status now and
 then, and a controller that hears nothing for ten of its seconds takes it for dead. So the
 controller's time since it heard from the host never runs ahead of the host's by more than
-:data:`AHEAD_S`.
+:data:`AHEAD_S`: a longer jump is cut there, and goes on as the host's time does or when it is
+heard.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ SLICE_EDGES = 50_000
 """Clock edges between two looks at the terminal."""
 IDLE_S = 0.1
 """How long the loop waits for bytes before it looks whether it is to end."""
-LEAST_S = 1e-3
-"""A wait for the host's clock is no shorter."""
+WAIT_S = 0.05
+"""How long it waits for bytes where the controller is as far ahead of the host as it may be."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class VirtualBoard:
         ahead = self._ahead()
         patience = IDLE_S
         if controller.busy:
-            patience = 0.0 if ahead < 0 else min(max(ahead, LEAST_S), IDLE_S)
+            patience = 0.0 if ahead < 0 else WAIT_S
         data = self.terminal.read(patience)
         if data:
             self._linger()
@@ -127,7 +128,7 @@ class VirtualBoard:
             self._heard = (self._clock(), controller.seconds)
             ahead = -AHEAD_S
         if controller.busy and ahead < 0:
-            sent = self._up.carry(controller.run(SLICE_EDGES))
+            sent = self._up.carry(controller.run(SLICE_EDGES, controller.seconds - ahead))
             if sent:
                 self.terminal.write(sent)
 
@@ -142,7 +143,7 @@ class VirtualBoard:
             return
         until = self.controller.seconds + self.faults.slow_s
         while self.controller.busy and self.controller.seconds < until:
-            self.terminal.write(self._up.carry(self.controller.run(SLICE_EDGES)))
+            self.terminal.write(self._up.carry(self.controller.run(SLICE_EDGES, until)))
 
     def _is_due(self) -> bool:
         return self._left > 0 and self._lived + self.controller.seconds >= self._next

@@ -6,8 +6,10 @@ behind its pins, the cells above all, stays when its supply fails.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+from ...hw.timers import FOREVER
 from ...sim.cosim.fast.engine import Engine
 from ...sim.cosim.fast.harness import BUSY, FRAME_BITS, FastHarness, Line, complete
 from ...sim.cosim.pins import CardPins
@@ -75,17 +77,26 @@ class VirtualController:
         begin = max(self._line_busy_until, engine.edges)
         self._line_busy_until = begin + FRAME_BITS * self.line.bit_cycles * len(data)
 
-    def run(self, edges: int) -> bytes:
-        """Let up to so many clock edges pass, fewer when it falls idle; what it has sent."""
+    def run(self, edges: int, until_s: float = math.inf) -> bytes:
+        """Let up to so many clock edges pass, fewer when it falls idle; what it has sent.
+
+        Parameters
+        ----------
+        until_s:
+            Its time [s] up to which time may be jumped over; it ends soon after.
+        """
         harness = self._running
+        horizon = FOREVER if until_s == math.inf else int(until_s * self.line.clk_hz) + 1
+        harness.engine.set("horizon", horizon)
         until = harness.engine.edges + edges
-        while harness.engine.edges < until and self.busy:
+        while harness.engine.edges < until and self.busy and harness.engine.get("now") < horizon:
             harness.run(until)
         return harness.engine.received()
 
     def pass_time(self, edges: int) -> bytes:
         """Let so many clock edges pass, idle or not; what it has sent meanwhile."""
         harness = self._running
+        harness.engine.set("horizon", FOREVER)
         until = harness.engine.edges + edges
         while harness.engine.edges < until:
             harness.run(until)

@@ -31,6 +31,8 @@ from ..steps.bench import (
     save_wear,
 )
 from ..steps.connecting import BAUD, Baud, Port, Virtual, connect
+from ..steps.recording import Record as RecordFile
+from ..steps.recording import Replay
 from ..steps.tables import Curves
 
 if TYPE_CHECKING:
@@ -72,6 +74,8 @@ def read(
     seed: Seed = 1,
     in_mode: InMode = None,
     clear: Clear = False,
+    keep: RecordFile = None,
+    replay: Replay = None,
     tile: Tile = 0,
     rows: Rows = "",
     columns: ColumnsOption = "",
@@ -83,7 +87,7 @@ def read(
     as_json: Json = False,
 ) -> None:
     """Read cells once or several times, each in the TIA range that fits."""
-    asked = Asked(device, virtual, port, baud, seed, in_mode, clear, average=average)
+    asked = Asked(device, virtual, port, baud, seed, in_mode, clear, keep, replay, average=average)
     output, curves = Output(out, png, as_json), Curves("read", "conductance_s", live=plot)
     with working(), Reporter() as reporter, opened(asked, reporter) as array, curves:
         cells = rectangle(array, tile, rows, columns)
@@ -113,6 +117,8 @@ def pulse(
     seed: Seed = 1,
     in_mode: InMode = None,
     clear: Clear = False,
+    keep: RecordFile = None,
+    replay: Replay = None,
     tile: Tile = 0,
     rows: Rows = "",
     columns: ColumnsOption = "",
@@ -122,7 +128,7 @@ def pulse(
     as_json: Json = False,
 ) -> None:
     """Pulse cells, and read them before and after each pulse."""
-    asked = Asked(device, virtual, port, baud, seed, in_mode, clear)
+    asked = Asked(device, virtual, port, baud, seed, in_mode, clear, keep, replay)
     output, curves = Output(out, png, as_json), Curves("pulses", "conductance_s", live=plot)
     with working(), Reporter() as reporter, opened(asked, reporter) as array, curves:
         cells = rectangle(array, tile, rows, columns)
@@ -155,6 +161,8 @@ def sweep(
     seed: Seed = 1,
     in_mode: InMode = None,
     clear: Clear = False,
+    keep: RecordFile = None,
+    replay: Replay = None,
     tile: Tile = 0,
     rows: Rows = "0",
     columns: ColumnsOption = "0",
@@ -167,8 +175,9 @@ def sweep(
     if not rate or not step:
         raise BenchOptionError(f"--rate {rate:g} --step {step:g}: accepted are numbers above 0")
     asked = Asked(
-        device, virtual, port, baud, seed, in_mode, clear, tia_range=tia_range, average=average
-    )
+        device, virtual, port, baud, seed, in_mode, clear, keep, replay, tia_range=tia_range,
+        average=average,
+    )  # fmt: skip
     output, curves = Output(out, png, as_json), _iv_curves(plot)
     with working(), Reporter() as reporter, opened(asked, reporter) as array, curves:
         from ...boards.bench.routines import staircase
@@ -206,6 +215,8 @@ def iv(
     seed: Seed = 1,
     in_mode: InMode = None,
     clear: Clear = False,
+    keep: RecordFile = None,
+    replay: Replay = None,
     tile: Tile = 0,
     rows: Rows = "0",
     columns: ColumnsOption = "0",
@@ -221,8 +232,10 @@ def iv(
     output, curves = Output(out, png, as_json), _iv_curves(plot)
     if resistors:
         with working(), Reporter() as reporter, curves:
-            card = _card(fault, seed) if virtual else None
-            with connect(virtual, port, baud, card, reporter) as transport:
+            with connect(
+                virtual, port, baud, lambda: _card(fault, seed), reporter, keep, replay,
+                "a card of resistors",
+            ) as transport:  # fmt: skip
                 record = _resistors(transport, clear, curves, reporter)
             output.save(record)
         output.emit(record)
@@ -232,7 +245,7 @@ def iv(
                 f"off than they may be, the first one: {record.facts['first']}"
             )
         return
-    asked = Asked(device, virtual, port, baud, seed, in_mode, clear, average=average)
+    asked = Asked(device, virtual, port, baud, seed, in_mode, clear, keep, replay, average=average)
     with working(), Reporter() as reporter, opened(asked, reporter) as array, curves:
         from ...boards.bench.routines import staircase
 
@@ -259,10 +272,12 @@ def mode(
     seed: Seed = 1,
     in_mode: InMode = None,
     clear: Clear = False,
+    keep: RecordFile = None,
+    replay: Replay = None,
     as_json: Json = False,
 ) -> None:
     """Bring all tiles into a mode, by the way that the device's profile has."""
-    asked = Asked(device, virtual, port, baud, seed, in_mode, clear, armed=arm)
+    asked = Asked(device, virtual, port, baud, seed, in_mode, clear, keep, replay, armed=arm)
     output, curves = Output(None, None, as_json), Curves("row", "conductance_s", live=False)
     with working(), Reporter() as reporter, opened(asked, reporter) as array:
         record = Record("Change of mode", curves, facts={"device": array.device.name})
@@ -295,6 +310,8 @@ def form(
     seed: Seed = 1,
     in_mode: InMode = None,
     clear: Clear = False,
+    keep: RecordFile = None,
+    replay: Replay = None,
     tile: Tile = 0,
     rows: Rows = "0",
     columns: ColumnsOption = "0",
@@ -311,7 +328,7 @@ def form(
     if not step or not stop:
         raise BenchOptionError(f"--stop {stop:g} --step {step:g}: accepted are numbers but 0")
     forming = Forming(stop, step, dwell, icc, formed)
-    asked = Asked(device, virtual, port, baud, seed, in_mode, clear, forming=forming)
+    asked = Asked(device, virtual, port, baud, seed, in_mode, clear, keep, replay, forming=forming)
     output, curves = Output(out, None, as_json), Curves("row", "conductance_s", live=False)
     with working(), Reporter() as reporter, opened(asked, reporter) as array:
         from ...boards.safety import require_contacts
@@ -345,6 +362,8 @@ def retention(
     seed: Seed = 1,
     in_mode: InMode = None,
     clear: Clear = False,
+    keep: RecordFile = None,
+    replay: Replay = None,
     tile: Tile = 0,
     rows: Rows = "0",
     columns: ColumnsOption = "",
@@ -359,7 +378,7 @@ def retention(
             f"--after {after} --first {first:g} --until {until:g}: accepted are set, reset and "
             "none, and two times above 0 in order"
         )
-    asked = Asked(device, virtual, port, baud, seed, in_mode, clear)
+    asked = Asked(device, virtual, port, baud, seed, in_mode, clear, keep, replay)
     output = Output(out, png, as_json)
     curves = Curves("time_s", "conductance_s", live=plot, log="xy")
     with working(), Reporter() as reporter, opened(asked, reporter) as array, curves:
@@ -403,6 +422,8 @@ def endurance(
     seed: Seed = 1,
     in_mode: InMode = None,
     clear: Clear = False,
+    keep: RecordFile = None,
+    replay: Replay = None,
     tile: Tile = 0,
     rows: Rows = "0",
     columns: ColumnsOption = "0",
@@ -412,7 +433,7 @@ def endurance(
     as_json: Json = False,
 ) -> None:
     """Cycle cells with a read after each pulse; ends at the endurance that the device has."""
-    asked = Asked(device, virtual, port, baud, seed, in_mode, clear)
+    asked = Asked(device, virtual, port, baud, seed, in_mode, clear, keep, replay)
     output = Output(out, png, as_json)
     curves = Curves("cycle", "lrs_s", live=plot, log="y")
     with working(), Reporter() as reporter, opened(asked, reporter) as array, curves:
@@ -434,7 +455,8 @@ def endurance(
         except EnduranceError as error:
             record.facts["stopped"] = str(error)
         finally:
-            save_wear(wear, array)
+            if replay is None:
+                save_wear(wear, array)
         most = array.mode.endurance(REFERENCE_K)
         record.facts["cycles_of_the_most_worn_cell"] = int(array.cycles[cells].max())
         record.facts["worn"] = float(array.cycles[cells].max() / most)

@@ -25,7 +25,9 @@ def bitstream(
     ] = ["ulx3s-85f"],  # noqa: B006 (typer copies it)
     afe: Annotated[
         str | None,
-        typer.Option(help="Front end: array_card, pmod or emulated [the board's first]."),
+        typer.Option(
+            help="Front end: array_card, pmod or emulated [the bundle's, or the board's first]."
+        ),
     ] = None,
     output: Annotated[
         Path, typer.Option("--out", help="Folder of the bitstreams where there is no bundle.")

@@ -40,9 +40,10 @@ def demo(
         from ...boards.catalogue import board as find_board
         from ...boards.deploy.deploy import deploy
         from ...boards.engine import BoardEngine
+        from ...boards.link import LinkClient
         from ...compiler.runner import accuracy, quantise_input
         from ..arrays import load_array
-        from ..steps.boarding import bundle_hash, virtual_link
+        from ..steps.boarding import bundle_hash, virtual_port
         from ..steps.building import build
         from ..steps.compiling import compile_bundle
         from ..steps.cosimulation import (
@@ -67,7 +68,8 @@ def demo(
         board = find_board(BOARD)
         built = build(compiled, board, output, reporter)
         few = first_rows(drives, on_board, "the held-out set")
-        with TemporaryDirectory() as scratch, virtual_link(compiled, board, reporter) as client:
+        with TemporaryDirectory() as scratch, virtual_port(compiled, board, reporter) as transport:
+            client = LinkClient(transport)
             journal = Path(scratch) / "journal"
             hashed = bundle_hash(output)
             deployed = deploy(compiled, hashed, BOARD, client, journal, reporter.update)

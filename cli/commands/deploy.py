@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,10 +12,11 @@ import typer
 
 from ...errors import OhmloomError
 from ..output import Json, Reporter, emit, key_table, working
+from ..steps.recording import Record, Replay, conversation
 
 if TYPE_CHECKING:
     from ...boards.deploy.deploy import Deployment
-    from ...boards.link import LinkClient
+    from ...boards.link import Transport
     from ...compiler.compiled import Compiled
 
 
@@ -92,11 +94,14 @@ def deploy(
         float,
         typer.Option(min=0, max=1, help="Golden samples whose largest output has to be the same."),
     ] = 0.5,
+    record: Record = None,
+    replay: Replay = None,
     as_json: Json = False,
 ) -> None:
     """Write a bundle's cells through a board and test it. The same command goes on where one ended.
 
-    Exit code 1 if the self-test fails, or cells are off their level.
+    Exit code 1 if the self-test fails, or cells are off their level. A replay is the same command
+    with --replay in place of --record; it opens no port and leaves the journal as it is.
     """
     with working(), Reporter() as reporter:
         from tempfile import TemporaryDirectory
@@ -105,7 +110,15 @@ def deploy(
         from ...compiler.bundle import load_bundle
         from ...hw.afe.kinds import FrontEndKind
         from ..arrays import load_array
-        from ..steps.boarding import calibration_of, journal_of, port_link, prepare, virtual_link
+        from ..steps.boarding import (
+            begun_from,
+            bundle_hash,
+            calibration_of,
+            journal_copy,
+            journal_of,
+            port_of,
+            prepare,
+        )
         from ..steps.deploying import Source, place
 
         if virtual == (port is not None):
@@ -115,6 +128,10 @@ def deploy(
                 raise DeployUsage(f"{option} is for --virtual: a board has its own cells")
         if (model is None) != (calib is None):
             raise DeployUsage("--model and --calib: a network is placed again from both of them")
+        if (record or replay) and (march or model):
+            raise DeployUsage(
+                "--record and --replay are of one conversation: --march and --model take others"
+            )
         source = None if model is None or calib is None else Source(model, calib)
         compiled, chosen = load_bundle(bundle), find_board(board)
         mended = calibration_of(compiled, calibration)
@@ -127,6 +144,7 @@ def deploy(
             cells = state
             if scratch is not None and compiled.options.afe is not FrontEndKind.EMULATED:
                 cells = scratch / "cells.npz"
+            given = journal
             if journal is None and scratch is not None:
                 journal = scratch / "cells.journal"
             elif journal is None:
@@ -134,17 +152,19 @@ def deploy(
                 journal = at if state is None else state.with_suffix(".journal")
             if fault_map is None:
                 fault_map = journal.with_suffix(".faults.npy")
+            if replay is not None:
+                journal = journal_copy(given, Path(folder))
 
             @contextmanager
-            def connect(network: Compiled, where: Path) -> Iterator[LinkClient]:
-                if port is None:
-                    with virtual_link(network, chosen, reporter, cells, faults) as client:
-                        yield client
-                    return
-                tool = prepare(network, chosen, where, port, program and not tools, reporter)
-                tools.extend([] if tool is None else [tool])
-                with port_link(port, chosen) as client:
-                    yield client
+            def connect(network: Compiled, where: Path) -> Iterator[Transport]:
+                if port is not None and replay is None:
+                    tool = prepare(network, chosen, where, port, program and not tools, reporter)
+                    tools.extend([] if tool is None else [tool])
+                hashed = bundle_hash(where)
+                about = f"bundle {hashed[:16]} onto {chosen.name} from {begun_from(journal)}"
+                opened = partial(port_of, network, chosen, reporter, port, cells, faults)
+                with conversation(opened, record, replay, about, seeded=True) as transport:
+                    yield transport
 
             placed = place(
                 bundle, compiled, chosen, journal, fault_map, connect, reporter,
@@ -158,7 +178,7 @@ def deploy(
         data |= summary(placed.done)
         if placed.stuck is not None:
             data["stuck_cells_known"] = placed.stuck
-        if scratch is None:
+        if scratch is None and replay is None:
             data["journal"] = str(journal)
             if placed.stuck is not None:
                 data["fault_map"] = str(fault_map)

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from ...errors import OhmloomError
 from ..output import Json, Reporter, emit, plain_table, short_number, working
-from ..steps.connecting import BAUD, Baud, Port, Virtual, connect, require_one
+from ..steps.connecting import BAUD, Baud, Port, Virtual, require_one
 
 if TYPE_CHECKING:
     from ...sim.devices import Device
@@ -93,6 +93,7 @@ def _arrays(
         return
     from ...boards.bench.factory import BoardArrays, VirtualArrays
     from ...boards.link import LinkClient
+    from ...boards.serial_port import SerialTransport
 
     if virtual:
 
@@ -102,7 +103,8 @@ def _arrays(
         with VirtualArrays(told, terminal=terminal) as arrays:
             yield arrays
         return
-    with connect(virtual, port, baud, None, reporter) as transport:
+    assert port is not None
+    with SerialTransport(port, baud) as transport:
         yield BoardArrays(LinkClient(transport), arm)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..output import Json, Reporter, emit, key_table, save_json, working
+from ..steps.recording import Record, Replay
 
 
 class EngineName(StrEnum):
@@ -75,6 +76,8 @@ def run(
             metavar="FILE",
         ),
     ] = None,
+    record: Record = None,
+    replay: Replay = None,
     figures: Annotated[
         Path | None,
         typer.Option(help="Where the figures go, .json; with numpy, writing and energy by layer."),
@@ -101,6 +104,8 @@ def run(
                 raise InputError(f"{option} is for the numpy engine, not for {engine.value}")
         if calibration is not None and engine is not EngineName.BOARD:
             raise InputError(f"--calibration is for the engine board, not for {engine.value}")
+        if engine is not EngineName.BOARD and (record is not None or replay is not None):
+            raise InputError(f"--record and --replay are for the engine board, not {engine.value}")
         with blaming(samples):
             drives = quantise_input(compiled, x)
         if labels is not None and classes is not None:
@@ -118,7 +123,9 @@ def run(
             if stuck is not None:
                 raise InputError("--faults are for simulated cells: a board has its own")
             mended = calibration_of(compiled, calibration)
-            trace = infer_on_board(compiled, board, drives, reporter, port, state, mended)
+            trace = infer_on_board(
+                compiled, bundle, board, drives, reporter, port, state, record, replay, mended,
+            )  # fmt: skip
             scores = dequantise_output(compiled, trace.output)
             data["saturations"] = trace.saturations
             data["cycles_per_inference"] = int(trace.cycles.max(initial=0))

@@ -55,6 +55,8 @@ class Asked:
     seed: int
     mode: str | None
     clear: bool
+    record: Path | None
+    replay: Path | None
     armed: bool = False
     tia_range: int | None = None
     average: int = 0
@@ -63,7 +65,7 @@ class Asked:
 
 @contextmanager
 def opened(asked: Asked, reporter: Reporter) -> Iterator[LinkArray]:
-    """The array on the bench, or on a new virtual board."""
+    """The array on the bench, on a new virtual board, or in a recording."""
     require_one(asked.virtual, asked.port)
     from ...boards.bench import LinkArray
     from ...boards.bench.virtual import BEAT_S, simulated_cells
@@ -71,8 +73,10 @@ def opened(asked: Asked, reporter: Reporter) -> Iterator[LinkArray]:
     from ...sim.devices import load
 
     device = load(asked.device)
-    cells = simulated_cells(device, asked.seed) if asked.virtual else None
-    with connect(asked.virtual, asked.port, asked.baud, cells, reporter) as transport:
+    with connect(
+        asked.virtual, asked.port, asked.baud, lambda: simulated_cells(device, asked.seed),
+        reporter, asked.record, asked.replay, f"cells of {device.name}",
+    ) as transport:  # fmt: skip
         client = LinkClient(transport)
         client.ping()
         if asked.clear:

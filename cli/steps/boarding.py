@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -15,12 +17,13 @@ from ...boards.calibration import Calibration, calibration_for
 from ...boards.catalogue import board as find_board
 from ...boards.engine import BoardEngine, BoardTrace
 from ...boards.identity import identify
-from ...boards.link import LinkClient, LinkError, LinkTimeout
+from ...boards.link import LinkClient, LinkError, LinkTimeout, Transport
 from ...boards.loader import is_loaded, is_mended, load
 from ...boards.programmer import program_fpga
 from ...boards.selftest import READ_NOISE, card_ohms
 from ...boards.serial_port import PortError, SerialTransport
-from ...boards.virtual.assemble import afe_name, virtual_controller
+from ...boards.virtual.assemble import virtual_controller
+from ...boards.virtual.board import Faults
 from ...boards.virtual.thread import serving
 from ...compiler.bundle import MANIFEST
 from ...compiler.cells import check_faults
@@ -34,6 +37,7 @@ from ...sim.converters import Channels
 from ...sim.cosim.resistors import Resistors
 from ..output import Reporter
 from .building import build
+from .recording import conversation
 
 START_S = 10.0
 """How long a board may take to answer after it has been programmed."""
@@ -140,15 +144,50 @@ def calibration_of(compiled: Compiled, path: Path | None) -> Calibration | None:
     return None if path is None else calibration_for(path, compiled.image.geometry)
 
 
+def begun_from(journal: Path) -> str:
+    """What a deployment begins with, in words; its replay has to begin with the same.
+
+    Raises
+    ------
+    BoardingError
+        If the journal cannot be read.
+    """
+    if not journal.exists() or not journal.stat().st_size:
+        return "no journal"
+    try:
+        with journal.open("rb") as file:
+            return f"journal {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+    except OSError as error:
+        raise BoardingError(f"journal {journal}: {error.strerror}") from error
+
+
+def journal_copy(journal: Path | None, folder: Path) -> Path:
+    """A journal for a replay, which must not tell an array's own what never happened to it.
+
+    Raises
+    ------
+    BoardingError
+        If it cannot be read.
+    """
+    copy = folder / "journal"
+    if journal is not None and journal.exists():
+        try:
+            shutil.copyfile(journal, copy)
+        except OSError as error:
+            raise BoardingError(f"journal {journal}: {error.strerror}") from error
+    return copy
+
+
 @contextmanager
-def virtual_link(
+def virtual_port(
     compiled: Compiled,
     board: Board,
     reporter: Reporter,
     state: Path | None = None,
     stuck: np.ndarray | None = None,
-) -> Iterator[LinkClient]:
-    """A link to a virtual board that lives as long as the block.
+    faults: Faults | None = None,
+) -> Iterator[Transport]:
+    """The serial port of a virtual board that lives as long as the block.
 
     Its cells are written to ``state`` at the end, whatever has happened; ``stuck`` as ``faults``
     of :func:`cells_of`.
@@ -162,22 +201,39 @@ def virtual_link(
     )
     try:
         with (
-            serving(controller) as virtual,
+            serving(controller, faults) as virtual,
             SerialTransport(virtual.terminal.port, board.baud) as transport,
         ):
-            yield LinkClient(transport)
+            yield transport
     finally:
         if state is not None and array is not None:
             save(array, state)
 
 
+def port_of(
+    compiled: Compiled,
+    board: Board,
+    reporter: Reporter,
+    port: str | None,
+    state: Path | None,
+    stuck: np.ndarray | None = None,
+) -> AbstractContextManager[Transport]:
+    """The serial port of a board, or that of a virtual one, as :func:`virtual_port` makes it."""
+    if port is None:
+        return virtual_port(compiled, board, reporter, state, stuck)
+    return SerialTransport(port, board.baud)
+
+
 def infer_on_board(
     compiled: Compiled,
+    bundle: Path,
     board: str,
     drives: np.ndarray,
     reporter: Reporter,
     port: str | None,
     state: Path | None,
+    record: Path | None = None,
+    replay: Path | None = None,
     calibration: Calibration | None = None,
 ) -> BoardTrace:
     """Integer inputs (n, inputs) on a board that a bundle has been deployed to.
@@ -188,6 +244,8 @@ def infer_on_board(
     ----------
     port, state:
         The board's serial port, or the cells of a virtual one; one of them.
+    record, replay:
+        Where the conversation is kept, or one that takes the board's part.
     calibration:
         The one that the bundle has been deployed with.
 
@@ -196,23 +254,20 @@ def infer_on_board(
     BoardingError
         If it is none of them, or both, or there are no such cells, or the controller has a
         calibration and none is given.
+    RecordAndReplay, RecordingError, ReplayError
+        As of :func:`~.recording.conversation`.
     """
     if (port is None) == (state is None):
         raise BoardingError(
             "the engine board needs --port, or --state with the cells of a virtual board"
         )
     chosen = find_board(board)
-    link: AbstractContextManager[LinkClient]
-    if port is not None:
-        link = port_link(port, chosen)
-    else:
-        assert state is not None
-        if not state.exists():
-            raise BoardingError(
-                f"{state} is not there: `ohmloom deploy --virtual --state` makes it"
-            )
-        link = virtual_link(compiled, chosen, reporter, state)
-    with link as client:
+    if state is not None and replay is None and not state.exists():
+        raise BoardingError(f"{state} is not there: `ohmloom deploy --virtual --state` makes it")
+    connect = partial(port_of, compiled, chosen, reporter, port, state)
+    about = f"samples through bundle {bundle_hash(bundle)[:16]} on {chosen.name}"
+    with conversation(connect, record, replay, about) as transport:
+        client = LinkClient(transport)
         identify(client, compiled)
         if calibration is None and not is_mended(client, compiled.image, None):
             raise BoardingError(
@@ -247,7 +302,7 @@ def prepare(
         identify(LinkClient(transport, tries=2), compiled)
         if not force:
             return None
-    built = build(compiled, board, bundle, reporter, afe_name(compiled))
+    built = build(compiled, board, bundle, reporter)
     if built.path is None:
         raise BoardingError(f"there is no bitstream for {board.name}")
     reporter.update(f"programming {board.name}")
@@ -262,10 +317,3 @@ def prepare(
             if monotonic() > end:
                 raise
             sleep(0.2)
-
-
-@contextmanager
-def port_link(port: str, board: Board) -> Iterator[LinkClient]:
-    """A link to the controller at a serial port."""
-    with SerialTransport(port, board.baud) as transport:
-        yield LinkClient(transport)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...boards.board import Board
+from ...boards.board import Board, BoardError
 from ...boards.build import BuildReport, build_controller, write_plan
 from ...boards.emulated import with_tables
 from ...hw.afe.kinds import FrontEndKind
@@ -28,17 +28,25 @@ def geometry_of(compiled: Compiled, board: Board, bundle: Path) -> Geometry:
     return compiled.image.geometry
 
 
-def with_cells(compiled: Compiled, board: Board, afe: str | None) -> tuple[Board, str | None]:
+def with_cells(compiled: Compiled, board: Board, afe: str | None) -> tuple[Board, str]:
     """The board and its front end for a bundle: an emulated array has the bundle's own cells.
+
+    ``afe`` is what has been asked for; None: what the bundle is compiled for.
 
     Raises
     ------
     BoardError
-        If the board has no emulated array, and the bundle is for one.
+        If the board has no front end that the bundle is compiled for, or another one is asked
+        for.
     """
-    if compiled.options.afe is not FrontEndKind.EMULATED:
-        return board, afe
-    return with_tables(board, compiled.tables), FrontEndKind.EMULATED
+    name = board.afe_of(compiled.options.afe)
+    if afe is not None and board.afe_name(afe) != name:
+        raise BoardError(
+            f"the bundle is compiled for the front end {name} of board {board.name}, not for {afe}"
+        )
+    if compiled.options.afe is FrontEndKind.EMULATED:
+        board = with_tables(board, compiled.tables)
+    return board, name
 
 
 def build(
@@ -46,12 +54,12 @@ def build(
 ) -> BuildReport:
     """Build the controller that a bundle needs, into the bundle.
 
-    ``afe`` is the front end, by default the board's first.
+    ``afe`` is the front end, by default the one that the bundle is compiled for.
 
     Raises
     ------
     BoardError
-        If the bundle does not fit the board.
+        If the bundle does not fit the board, or is for another front end.
     BuildError, ToolError
         If it cannot be built.
     """

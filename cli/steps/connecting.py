@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ...errors import OhmloomError
 from ..output import Reporter
+from .recording import conversation
 
 if TYPE_CHECKING:
     from ...boards.link import Transport
@@ -46,24 +49,44 @@ def connect(
     virtual: bool,
     port: str | None,
     baud: int,
-    cells: SimulatedArray | Resistors | None,
+    cells: Callable[[], SimulatedArray | Resistors],
     reporter: Reporter,
+    record: Path | None,
+    replay: Path | None,
+    about: str,
 ) -> Iterator[Transport]:
-    """The byte pipe to a controller: that on a port, or that of a new virtual board.
+    """The byte pipe to a controller: that on a port, that of a new virtual board, or a recording.
 
     Parameters
     ----------
     virtual, port, baud:
-        Which of them, and how fast the port is.
+        Which of the first two, and how fast the port is. A replay is of the same.
     cells:
-        What is plugged into the virtual board.
+        Makes what is plugged into the virtual board.
+    record, replay, about:
+        As of :func:`~.recording.conversation`.
 
     Raises
     ------
     NoController
         If it is none or both of them.
+    RecordAndReplay, RecordingError, ReplayError
+        As of :func:`~.recording.conversation`.
     """
     require_one(virtual, port)
+    where = "a virtual board" if virtual else "a port"
+    pipe = partial(_pipe, port, baud, cells, reporter)
+    with conversation(pipe, record, replay, f"{about} at {where}") as wire:
+        yield wire
+
+
+@contextmanager
+def _pipe(
+    port: str | None,
+    baud: int,
+    cells: Callable[[], SimulatedArray | Resistors],
+    reporter: Reporter,
+) -> Iterator[Transport]:
     if port is not None:
         from ...boards.serial_port import SerialTransport
 
@@ -72,8 +95,7 @@ def connect(
         return
     from ...boards.bench.virtual import virtual_board
 
-    assert cells is not None
     with virtual_board(
-        cells, lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total)
+        cells(), lambda stage, done, total: reporter.update(f"RTL: {stage}", done, total)
     ) as wire:
         yield wire

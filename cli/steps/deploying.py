@@ -13,7 +13,8 @@ from ...boards.board import Board
 from ...boards.calibration import Calibration
 from ...boards.deploy.deploy import Deployment, deploy
 from ...boards.deploy.march import march
-from ...boards.link import LinkClient
+from ...boards.link import LinkClient, Transport
+from ...boards.recording import random_bits
 from ...compiler.bundle import load_bundle, write_bundle
 from ...compiler.cells import check_faults
 from ...compiler.compiled import Compiled
@@ -25,8 +26,8 @@ from ..arrays import load_array, save_array
 from ..output import Reporter
 from .boarding import bundle_hash, placed_at
 
-Connect = Callable[[Compiled, Path], AbstractContextManager[LinkClient]]
-"""Opens the link to a board that holds the controller of a bundle."""
+Connect = Callable[[Compiled, Path], AbstractContextManager[Transport]]
+"""Opens the port of a board that holds the controller of a bundle."""
 
 
 class RemapError(OhmloomError):
@@ -134,17 +135,18 @@ def place(
     key = bundle_hash(bundle)
 
     def deployed(network: Compiled, where: Path) -> Deployment:
-        with connect(network, where) as client:
+        with connect(network, where) as transport:
             return deploy(
-                network, bundle_hash(where), board.name, client, journal, reporter.update,
-                calibration,
+                network, bundle_hash(where), board.name, LinkClient(transport), journal,
+                reporter.update, random_bits(transport), calibration,
             )  # fmt: skip
 
     def tested() -> np.ndarray:
         # On all the tiles that the network may take once it has rows to spare.
         nothing = np.full((0, *compiled.levels.shape[1:]), np.nan)
         roomy = compiled if source is None else source.compile(compiled, nothing)
-        with connect(roomy, bundle) as client:
+        with connect(roomy, bundle) as transport:
+            client = LinkClient(transport)
             found = march(roomy, key, board.name, client, journal, reporter.update, calibration)
         save_array(fault_map, found)
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
 
 Record = Annotated[
     Path | None,
-    typer.Option(help="Keep the conversation with the controller here.", metavar="FILE"),
+    typer.Option(
+        "--record", help="Keep the conversation with the controller here.", metavar="FILE"
+    ),
 ]
 Replay = Annotated[
     Path | None,
-    typer.Option(help="Take the controller's part from this recording.", metavar="FILE"),
+    typer.Option(
+        "--replay", help="Take the controller's part from this recording.", metavar="FILE"
+    ),
 ]
 
 
@@ -34,6 +39,8 @@ def conversation(
     record: Path | None,
     replay: Path | None,
     about: str,
+    *,
+    seeded: bool = False,
 ) -> Iterator[Transport]:
     """The byte pipe to a controller: what ``connect`` opens, or a recording of it.
 
@@ -47,6 +54,8 @@ def conversation(
         A recording; at the end everything in it has to have been said.
     about:
         The command with what the conversation depends on: a replay has to be of the same.
+    seeded:
+        Whether the host draws at random: a recording then has a seed of its own.
 
     Raises
     ------
@@ -67,5 +76,6 @@ def conversation(
         if record is None:
             yield transport
         else:
-            with RecordingTransport(transport, record, about) as recording:
+            seed = secrets.randbits(64) if seeded else 0
+            with RecordingTransport(transport, record, about, seed) as recording:
                 yield recording

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from ...boards.board import BoardError
 from ...boards.catalogue import board
-from ...hw.afe.cards import FRONT_ENDS
 from ...hw.afe.kinds import EMULATED_STEP, FrontEndKind
 from ...hw.geometry import BANKED_DEPTH, BANKED_TILES, Geometry
 from ...sim.converters import Converters, Sensing
@@ -15,6 +14,7 @@ SIMULATED = "simulated"
 """A controller without a limit: with banks it has what no instruction reaches by itself."""
 SIMULATED_WORDS = 1 << 24
 """Activation words of it: a network that has more values uses words again."""
+SIMULATED_AFES = (FrontEndKind.ARRAY_CARD, FrontEndKind.EMULATED)
 CLK_HZ = 48_000_000
 
 
@@ -102,13 +102,16 @@ def afe_of(name: str, afe: str | None = None) -> FrontEndKind:
     Raises
     ------
     BoardError
-        If there is no such board.
+        If there is no such board, it has no such front end, or no network is compiled for that.
     """
-    if (afe if name == SIMULATED else board(name).afe_name(afe)) == FrontEndKind.EMULATED:
-        return FrontEndKind.EMULATED
-    found = None if name == SIMULATED else board(name).afe(afe).front_end
-    kinds = (kind for kind, each in FRONT_ENDS.items() if each is found)
-    return next(kinds, FrontEndKind.ARRAY_CARD)
+    if name != SIMULATED:
+        return board(name).kind(afe)
+    asked = (afe or FrontEndKind.ARRAY_CARD).replace("-", "_")
+    if asked not in SIMULATED_AFES:
+        raise BoardError(
+            f"target {SIMULATED} has no front end {afe!r}, it has: {', '.join(SIMULATED_AFES)}"
+        )
+    return FrontEndKind(asked)
 
 
 def link_baud(name: str) -> int | None:

@@ -15,6 +15,7 @@ from ...hw.afe.kinds import FrontEndKind
 from ...hw.cycles import FrontEndCycles
 from ...hw.emulated_tables import EmulatedTables
 from ...hw.geometry import Geometry
+from ...hw.timers import FOREVER, NOW_BITS
 from ...hw.top import Top
 from ..devices import DeviceError
 from ..emulated import emulated_tables
@@ -28,7 +29,7 @@ class EmulatedBench(wiring.Component):
 
     Members
     -------
-    rx, tx, jump, now, skipped, busy
+    rx, tx, jump, horizon, now, skipped, busy
         Of :class:`~ohmloom.hw.top.Top`.
     """
 
@@ -40,6 +41,7 @@ class EmulatedBench(wiring.Component):
                 "rx": In(1, init=1),
                 "tx": Out(1, init=1),
                 "jump": In(1),
+                "horizon": In(NOW_BITS, init=FOREVER),
                 "now": Out(64),
                 "skipped": Out(64),
                 "busy": Out(1),
@@ -53,6 +55,7 @@ class EmulatedBench(wiring.Component):
             top.rx.eq(self.rx),
             self.tx.eq(top.tx),
             top.jump.eq(self.jump),
+            top.horizon.eq(self.horizon),
             self.now.eq(top.now),
             self.skipped.eq(top.skipped),
             self.busy.eq(top.busy),

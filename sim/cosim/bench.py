@@ -23,6 +23,7 @@ from ...hw.afe.chained_card import ChainedCard
 from ...hw.afe.tia import RANGES, tau_ps
 from ...hw.geometry import Geometry
 from ...hw.isa import Dac
+from ...hw.timers import FOREVER, NOW_BITS
 from ...hw.top import Top
 from .card import AnalogCard, CardFault, Lags
 from .chips.array_card import FAULTS, ArrayCardChips
@@ -130,7 +131,7 @@ class Bench(wiring.Component):
 
     Members
     -------
-    rx, tx, jump, now, skipped
+    rx, tx, jump, horizon, now, skipped
         Of :class:`~ohmloom.hw.top.Top`; ``now`` counts skipped cycles too.
     rows, columns, gates : Out
         Switch states, one way after the other: rail A, rail B, 0 V; TIA, 0 V;
@@ -176,6 +177,7 @@ class Bench(wiring.Component):
                 "rx": In(1, init=1),
                 "tx": Out(1, init=1),
                 "jump": In(1),
+                "horizon": In(NOW_BITS, init=FOREVER),
                 "now": Out(64),
                 "skipped": Out(64),
                 "rows": Out(3 * geometry.rows),
@@ -216,6 +218,7 @@ class Bench(wiring.Component):
             top.rx.eq(self.rx),
             self.tx.eq(top.tx),
             top.jump.eq(self.jump),
+            top.horizon.eq(self.horizon),
             self.now.eq(top.now),
             self.skipped.eq(top.skipped),
             chips.skipped.eq(top.skipped),

@@ -16,6 +16,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, GPITrigger, ReadOnly, Timer
 from cocotb.utils import get_sim_time
 
+from ...hw.timers import FOREVER
 from .comparison import Comparison, Verdict
 from .desk import Caller
 from .job import JOB_VARIABLE, Job
@@ -53,6 +54,7 @@ class CocotbHarness:
         self._measure()
         dut.rst.value = 1
         dut.jump.value = int(self.job.jump)
+        dut.horizon.value = FOREVER
         if pins is not None:
             getattr(dut, CODES).value = 0
         cocotb.start_soon(Clock(dut.clk, STEPS_PER_CYCLE, "step", impl="gpi").start())

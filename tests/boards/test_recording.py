@@ -261,7 +261,7 @@ def sealed(lines: list[str]) -> str:
     return f"{text}{json.dumps(end)}\n"
 
 
-HEAD = '{"format":"ohmloom recording","version":1,"about":""}'
+HEAD = '{"format":"ohmloom recording","version":1,"about":"","seed":0}'
 
 
 @pytest.mark.parametrize(
@@ -270,10 +270,13 @@ HEAD = '{"format":"ohmloom recording","version":1,"about":""}'
         ("", "line 1, is none of a recording"),
         ("\x7fELF", "line 1, is none of a recording"),
         (
-            sealed(['{"format":"ohmloom recording","version":2,"about":""}']),
+            sealed(['{"format":"ohmloom recording","version":2,"about":"","seed":0}']),
             "version: Input should",
         ),
-        (sealed(['{"format":"ohmloom recording","version":1,"about":"x"}']), "about 'x', not"),
+        (
+            sealed(['{"format":"ohmloom recording","version":1,"about":"x","seed":0}']),
+            "about 'x', not",
+        ),
         (HEAD + "\n", "is cut short"),
         (sealed([HEAD, '{"read":""}']).replace('"events": 1', '"events": 2'), "was altered"),
         (sealed([HEAD, '{"read":"00"}']).replace('"00"', '"01"'), "was altered"),

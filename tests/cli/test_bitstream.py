@@ -78,6 +78,26 @@ def test_a_front_end_that_the_board_has_not(command: Any) -> None:
     assert "board icebreaker has no front end 'pmod', it has: array_card" in result.sentence
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--afe", "pmod"), "for the front end array_card of board ulx3s-85f, not for pmod"),
+        (("--afe", "emulated"), "for the front end array_card of board ulx3s-85f, not for emul"),
+        (
+            ("--board", "orangecrab-25f"),
+            "for the front end array_card, board orangecrab-25f has: emulated, pmod",
+        ),
+    ],
+)
+def test_a_bundle_for_another_front_end(
+    command: Any, bundle: Path, tmp_path: Path, options: tuple[str, ...], sentence: str
+) -> None:
+    for plan in ((), ("--plan", tmp_path / "plan")):
+        refused = command("bitstream", bundle, *options, *plan)
+        assert refused.code == 2 and f"the bundle is compiled {sentence}" in refused.sentence
+    assert not (bundle / "bitstream").exists() and not (tmp_path / "plan").exists()
+
+
 def test_plan_is_written_and_nothing_is_built(command: Any, tmp_path: Path) -> None:
     plan = tmp_path / "plan"
     asked = ("bitstream", "--board", "ulx3s-85f", "--afe", "pmod", "--plan", plan)

@@ -260,3 +260,16 @@ def test_lines_with_resistance(
     assert not np.array_equal(output("numpy"), wired[0])
     for ohms in ("nan", "-1", "inf"):
         assert compile_with(None, None, "--wire-ohms", ohms).code == 2
+
+
+def test_no_network_is_compiled_for_a_card_of_the_bench(
+    command: Any, digits: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "d.ohm"
+    asked = ("compile", digits / "digits.onnx", "--device", "cspbbr3_ogb", "-o", path)
+    board = ("--target", "orangecrab-25f", "--afe", "pmod", "--calib", digits / "calib_x.npy")
+    refused = command(*asked, *board)
+    assert refused.code == 2 and not path.exists()
+    assert refused.sentence.startswith(
+        "no network is compiled for the front end pmod of board orangecrab-25f"
+    )

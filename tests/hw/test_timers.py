@@ -76,6 +76,44 @@ def test_long_waits_are_skipped():
     assert steps < QUIET_CYCLES + 5 and skipped > 9_999_900
 
 
+@pytest.mark.parametrize("far", [1, 2, 30, 5_000])
+def test_no_jump_goes_beyond_the_horizon(far):
+    """It stops there, goes on when the horizon has moved, and the timer ends at its moment."""
+    dut = Timers([16])
+    (channel,) = dut.channel
+    reached = ended = 0
+
+    async def bench(ctx):
+        nonlocal reached, ended
+        ctx.set(dut.jump, 1)
+        ctx.set(dut.quiet, 1)
+        ctx.set(channel.cycles, 10_000)
+        ctx.set(channel.start, 1)
+        started = ctx.get(dut.now)
+        horizon = started + QUIET_CYCLES + far
+        ctx.set(dut.horizon, horizon)
+        await ctx.tick()
+        ctx.set(channel.start, 0)
+        while ctx.get(dut.now) < horizon:
+            await ctx.tick()
+        reached = ctx.get(dut.now) - horizon
+        await ctx.tick().repeat(3)
+        assert ctx.get(dut.now) == horizon + 3
+        ctx.set(dut.horizon, horizon + 100)
+        await ctx.tick()
+        assert ctx.get(dut.now) == horizon + 100
+        ctx.set(dut.horizon, 1 << 40)
+        while not ctx.get(channel.done):
+            await ctx.tick()
+        ended = ctx.get(dut.now) - started
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(bench)
+    sim.run()
+    assert (reached, ended) == (0, 10_000)
+
+
 def test_no_jump_right_behind_the_end_of_a_timer():
     """What ends moves a pin: the models behind it see that at its cycle, not after a jump."""
     dut = Timers([8, 16])

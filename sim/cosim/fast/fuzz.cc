@@ -494,6 +494,7 @@ struct Fuzz {
 		auto &d = engine->design;
 		d.p_rst.data[0] = 1;
 		d.p_jump.data[0] = 1;
+		d.p_horizon.data[0] = d.p_horizon.data[1] = UINT32_MAX;
 		d.p_rx.data[0] = 1;
 		d.p_serial.data[0] = plan.serial != 0;
 		d.p_plant.data[0] = plan.plant != 0;

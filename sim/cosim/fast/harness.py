@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
+from ....hw.timers import FOREVER
 from ..bench import Watched
 from ..comparison import Harness
 from ..pins import CODES, SAMPLE, TAG, CardPins
@@ -87,6 +88,7 @@ class FastHarness(Harness):
         self._before = engine.seconds
         engine.set("rst", 1)
         engine.set("jump", int(self.line.jump))
+        engine.set("horizon", FOREVER)
         engine.run(engine.edges + RESET_CYCLES)
         if pins is not None:
             for output in pins.watched:

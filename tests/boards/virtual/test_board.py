@@ -13,10 +13,11 @@ from ohmloom.boards.virtual.faults import LineFaults
 
 
 class Controller:
-    """Has so many seconds of work, and says what it does."""
+    """Has so many seconds of work, does ``leap`` of them at once, and says what it does."""
 
-    def __init__(self, work: float = 0.0) -> None:
+    def __init__(self, work: float = 0.0, leap: float = 1.0) -> None:
         self.work = work
+        self.leap = leap
         self.seconds = 0.0
         self.sent: list[bytes] = []
         self.ups = 0
@@ -34,9 +35,10 @@ class Controller:
     def send(self, data: bytes) -> None:
         self.sent.append(data)
 
-    def run(self, edges: int) -> bytes:
-        """A second, whatever was asked for."""
-        self.seconds, self.work = self.seconds + 1.0, self.work - 1.0
+    def run(self, edges: int, until_s: float) -> bytes:
+        """A leap, however many edges were asked for; it is cut."""
+        passed = min(self.leap, self.work, until_s - self.seconds)
+        self.seconds, self.work = self.seconds + passed, self.work - passed
         return b"." if self.work <= 0 else b""
 
 
@@ -69,9 +71,11 @@ class Clock:
 
 
 @contextmanager
-def made(work: float, faults: Faults | None = None) -> Iterator[tuple[Any, Any, Any, Any]]:
+def made(
+    work: float, faults: Faults | None = None, leap: float = 1.0
+) -> Iterator[tuple[Any, Any, Any, Any]]:
     clock = Clock()
-    controller: Any = Controller(work)
+    controller: Any = Controller(work, leap)
     line: Any = Line(clock)
     yield VirtualBoard(controller, line, faults, clock), controller, line, clock
 
@@ -91,8 +95,19 @@ def test_work_goes_on_as_fast_as_it_can_but_not_far_ahead_of_the_host() -> None:
     with made(60) as (board, controller, _, clock):
         turn(board, 400)
         ahead = controller.seconds - (clock.now - 100)
-        assert 0 < ahead <= AHEAD_S + 1
+        assert 0 < ahead <= AHEAD_S
         assert controller.seconds > AHEAD_S
+
+
+def test_a_leap_is_cut_and_goes_on_as_the_hosts_time_does() -> None:
+    with made(30, leap=30) as (board, controller, _, clock):
+        turn(board, 1)
+        assert controller.seconds == AHEAD_S
+        while controller.busy:
+            turn(board, 1)
+            assert controller.seconds - (clock.now - 100) <= AHEAD_S + 1e-9
+        assert controller.seconds == pytest.approx(30)
+        assert clock.now - 100 == pytest.approx(30 - AHEAD_S, abs=0.2)
 
 
 def test_a_host_that_is_heard_lets_it_go_on() -> None:
