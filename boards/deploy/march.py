@@ -7,9 +7,8 @@ made: a test goes on where one has ended, and no cycle of a cell is lost count o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -83,8 +82,7 @@ def march(
     stuck, codes = np.zeros(compiled.levels.shape, bool), np.zeros(compiled.levels.shape)
     for number, element in enumerate(elements):
         with Journal(journal) as kept:
-            writer = partial(Writer, client, journal=kept, calibration=calibration)
-            found, read = _written(element, elements[number + 1 :], kept, writer, told)
+            found, read = _written(element, elements[number + 1 :], kept, client, told, calibration)
         stuck |= found.reshape(stuck.shape)
         codes = read.reshape(stuck.shape)
     return np.where(stuck, siemens(compiled, codes), np.nan)
@@ -114,8 +112,9 @@ def _written(
     element: Element,
     later: Sequence[Element],
     kept: Journal,
-    make_writer: Callable[..., Writer],
+    client: LinkClient,
     told: Told,
+    calibration: Calibration | None,
 ) -> tuple[NDArray[np.bool_], IntArray]:
     """Which cells are not on an element's level, and their codes, shape (tiles, cells)."""
     runs = runs_of(element.compiled)
@@ -127,7 +126,7 @@ def _written(
     book, resumed = read_book(kept.records, element.began, windows, runs.endurance)
     if not resumed:
         kept.append(element.began)
-    writer = make_writer(runs=runs, book=book)
+    writer = Writer(client, runs, book, kept, calibration=calibration)
     writer.open()
     writer.write(lambda done, total: told(element.name, done, total))
     writer.check(lambda done, total: told("march test: reading", done, total))

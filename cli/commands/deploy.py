@@ -53,6 +53,12 @@ def deploy(
         Path | None,
         typer.Option(help="Journal of the array [beside the bundle; with --state, beside that]."),
     ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="Calibration of the card, of `ohmloom selftest --calibrate`.", metavar="FILE"
+        ),
+    ] = None,
     march: Annotated[
         bool,
         typer.Option(
@@ -76,12 +82,6 @@ def deploy(
     ] = None,
     calib: Annotated[
         Path | None, typer.Option(help="With --model: its calibration samples, .npy.")
-    ] = None,
-    calibration: Annotated[
-        Path | None,
-        typer.Option(
-            help="Calibration of the card, of `ohmloom selftest --calibrate`.", metavar="FILE"
-        ),
     ] = None,
     program: Annotated[
         bool,
@@ -183,8 +183,7 @@ def deploy(
             if placed.stuck is not None:
                 data["fault_map"] = str(fault_map)
     emit(as_json, data, key_table(f"{placed.bundle.name} on {chosen.name}", data))
-    exact = fresh and placed.stuck is None and calibration is None
-    judge(placed.done, agreement, exact=exact)
+    judge(placed.done, agreement, exact=fresh and placed.stuck is None and mended is None)
 
 
 def summary(done: Deployment) -> dict[str, Any]:

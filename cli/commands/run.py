@@ -102,10 +102,10 @@ def run(
         for option, given in only.items():
             if given is not None and engine is not EngineName.NUMPY:
                 raise InputError(f"{option} is for the numpy engine, not for {engine.value}")
-        if engine is not EngineName.BOARD and (record is not None or replay is not None):
-            raise InputError(f"--record and --replay are for the engine board, not {engine.value}")
         if calibration is not None and engine is not EngineName.BOARD:
             raise InputError(f"--calibration is for the engine board, not for {engine.value}")
+        if engine is not EngineName.BOARD and (record is not None or replay is not None):
+            raise InputError(f"--record and --replay are for the engine board, not {engine.value}")
         with blaming(samples):
             drives = quantise_input(compiled, x)
         if labels is not None and classes is not None:
@@ -124,8 +124,8 @@ def run(
                 raise InputError("--faults are for simulated cells: a board has its own")
             mended = calibration_of(compiled, calibration)
             trace = infer_on_board(
-                compiled, bundle, board, drives, reporter, port, state, mended, record, replay
-            )
+                compiled, bundle, board, drives, reporter, port, state, record, replay, mended,
+            )  # fmt: skip
             scores = dequantise_output(compiled, trace.output)
             data["saturations"] = trace.saturations
             data["cycles_per_inference"] = int(trace.cycles.max(initial=0))

@@ -104,40 +104,6 @@ def cells_of(
     return array
 
 
-def begun_from(journal: Path) -> str:
-    """What a deployment begins with, in words; its replay has to begin with the same.
-
-    Raises
-    ------
-    BoardingError
-        If the journal cannot be read.
-    """
-    if not journal.exists() or not journal.stat().st_size:
-        return "no journal"
-    try:
-        with journal.open("rb") as file:
-            return f"journal {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
-    except OSError as error:
-        raise BoardingError(f"journal {journal}: {error.strerror}") from error
-
-
-def journal_copy(journal: Path | None, folder: Path) -> Path:
-    """A journal for a replay, which must not tell an array's own what never happened to it.
-
-    Raises
-    ------
-    BoardingError
-        If it cannot be read.
-    """
-    copy = folder / "journal"
-    if journal is not None and journal.exists():
-        try:
-            shutil.copyfile(journal, copy)
-        except OSError as error:
-            raise BoardingError(f"journal {journal}: {error.strerror}") from error
-    return copy
-
-
 def resistors_of(compiled: Compiled, seed: int) -> Resistors:
     """The card of known resistors for a virtual board, in place of cells.
 
@@ -176,6 +142,40 @@ def calibration_of(compiled: Compiled, path: Path | None) -> Calibration | None:
         If it has none, or the file is none or is for another card.
     """
     return None if path is None else calibration_for(path, compiled.image.geometry)
+
+
+def begun_from(journal: Path) -> str:
+    """What a deployment begins with, in words; its replay has to begin with the same.
+
+    Raises
+    ------
+    BoardingError
+        If the journal cannot be read.
+    """
+    if not journal.exists() or not journal.stat().st_size:
+        return "no journal"
+    try:
+        with journal.open("rb") as file:
+            return f"journal {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+    except OSError as error:
+        raise BoardingError(f"journal {journal}: {error.strerror}") from error
+
+
+def journal_copy(journal: Path | None, folder: Path) -> Path:
+    """A journal for a replay, which must not tell an array's own what never happened to it.
+
+    Raises
+    ------
+    BoardingError
+        If it cannot be read.
+    """
+    copy = folder / "journal"
+    if journal is not None and journal.exists():
+        try:
+            shutil.copyfile(journal, copy)
+        except OSError as error:
+            raise BoardingError(f"journal {journal}: {error.strerror}") from error
+    return copy
 
 
 @contextmanager
@@ -232,9 +232,9 @@ def infer_on_board(
     reporter: Reporter,
     port: str | None,
     state: Path | None,
-    calibration: Calibration | None = None,
     record: Path | None = None,
     replay: Path | None = None,
+    calibration: Calibration | None = None,
 ) -> BoardTrace:
     """Integer inputs (n, inputs) on a board that a bundle has been deployed to.
 
@@ -244,10 +244,10 @@ def infer_on_board(
     ----------
     port, state:
         The board's serial port, or the cells of a virtual one; one of them.
-    calibration:
-        The one that the bundle has been deployed with.
     record, replay:
         Where the conversation is kept, or one that takes the board's part.
+    calibration:
+        The one that the bundle has been deployed with.
 
     Raises
     ------

@@ -121,7 +121,7 @@ def place(
     test:
         Make the map first, where there is none.
     calibration:
-        As of :func:`~ohmloom.boards.deploy.deploy.deploy`.
+        Of the card's channels, as of :func:`~ohmloom.boards.deploy.deploy.deploy`.
 
     Raises
     ------

@@ -146,7 +146,6 @@ class Mortal(Direct):
 def powered(
     compiled: Compiled, array: SimulatedArray | Resistors, channels: Channels | None = None
 ) -> Iterator[VirtualController]:
-    """A controller that has been powered up, as long as the block."""
     controller = controller_of(compiled, array, channels)
     controller.power_up()
     try:

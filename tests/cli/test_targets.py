@@ -80,6 +80,7 @@ def test_a_controller_may_have_a_calibration_table(name: str) -> None:
     ("name", "afe", "said"),
     [
         ("icebreaker", None, "icebreaker with front end array_card is built without a cal"),
+        ("ulx3s-85f", "pmod", "front end pmod of board ulx3s-85f"),
         ("ulx3s-85f", "emulated", "an emulated array has no channels"),
         ("tang-nano-9k", None, "an emulated array has no channels"),
         ("simulated", "emulated", "an emulated array has no channels"),

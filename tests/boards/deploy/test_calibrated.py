@@ -11,6 +11,7 @@ import pytest
 from ohmloom.boards.calibration import Calibration, table_words
 from ohmloom.boards.deploy.deploy import Deployment, deploy
 from ohmloom.boards.deploy.journal import Journal
+from ohmloom.boards.deploy.march import march
 from ohmloom.boards.deploy.records import Checking, Loaded
 from ohmloom.boards.engine import BoardEngine, BoardTrace
 from ohmloom.boards.link import LinkClient, LinkError
@@ -26,8 +27,8 @@ from ohmloom.sim.converters import Channels
 from ohmloom.sim.cosim.resistors import Resistors
 from ohmloom.sim.engine import NumpyEngine
 
-from ..small import BOARD, GEOMETRY, Direct, array_of, compile_small
-from .test_deploy import HASH, Failing, powered
+from ..small import BOARD, GEOMETRY, Direct, array_of, compile_small, powered
+from .test_deploy import HASH, Failing
 
 CHANNELS = Channels.drawn(GEOMETRY.columns, seed=3)
 
@@ -164,6 +165,16 @@ def test_another_table_is_replaced_and_all_cells_are_read_with_it(
         again = run(mendable, transport, journal, calibration)
         assert is_loaded(client, mendable.image, calibration)
         assert again.golden == done.golden
+
+
+def test_a_march_test_reads_through_the_table(
+    mendable: Compiled, calibration: Calibration, tmp_path: Path
+) -> None:
+    with powered(mendable, array_of(mendable), CHANNELS) as controller:
+        client = LinkClient(Direct(controller))
+        found = march(mendable, HASH, BOARD, client, tmp_path / "journal", calibration=calibration)
+        assert is_loaded(client, mendable.image, calibration)
+    assert np.isnan(found).all()
 
 
 def test_without_a_calibration_the_table_changes_nothing(
