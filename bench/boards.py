@@ -4,7 +4,10 @@ Compiles the network for each board, writes every cell by the RTL, reads it back
 held-out digits. Every output has to be that of the numpy engine, bit for bit. With MNIST's four
 files it is the perceptron 784-100-10 on the emulated array of the ULX3S, and 100 test images.
 
-    python bench/boards.py [--board NAME ...] [--samples N] [--mnist DATA]
+    python bench/boards.py [--board NAME ...] [--samples N] [--mnist DATA] [--noise 0.01]
+
+With ``--noise`` so many bytes of the line, in either direction, are lost, come twice or have a
+wrong bit.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ from ohmloom.boards.catalogue import board as find_board
 from ohmloom.boards.deploy.deploy import deploy
 from ohmloom.boards.engine import BoardEngine
 from ohmloom.boards.link import LinkClient
+from ohmloom.boards.virtual.board import Faults
+from ohmloom.boards.virtual.faults import LineFaults
 from ohmloom.cli import main as cli
 from ohmloom.cli.output import Reporter
 from ohmloom.cli.steps.boarding import bundle_hash, virtual_port
@@ -35,6 +40,8 @@ from ohmloom.hw.isa import CellStatus
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DIGITS, MNIST = EXAMPLES / "digits", EXAMPLES / "mnist"
 DEVICE = "cspbbr3_ogb"
+TRIES = 20
+"""Of a request, on a line with noise."""
 BOARDS = ("ulx3s-85f", "icebreaker", "orangecrab-25f", "tang-nano-9k")
 
 
@@ -75,7 +82,7 @@ def compile_for(network: Network, name: str, bundle: Path) -> None:
 
 
 def measure(
-    network: Network, name: str, samples: int | None, reporter: Reporter
+    network: Network, name: str, samples: int | None, noise: float, reporter: Reporter
 ) -> dict[str, object]:
     """One board's figures."""
     with tempfile.TemporaryDirectory() as folder:
@@ -84,8 +91,9 @@ def measure(
         compiled = load_bundle(bundle)
         drives = quantise_input(compiled, network.x)[:samples]
         board = find_board(name)
-        with virtual_port(compiled, board, reporter) as transport:
-            client = LinkClient(transport)
+        line = LineFaults(dropped=0.3 * noise, doubled=0.3 * noise, flipped=0.4 * noise)
+        with virtual_port(compiled, board, reporter, faults=Faults(line)) as transport:
+            client = LinkClient(transport, tries=TRIES)
             begun = perf_counter()
             done = deploy(
                 compiled, bundle_hash(bundle), name, client, Path(folder) / "journal",
@@ -108,6 +116,8 @@ def measure(
         "golden_exact": done.golden.exact,
         "samples": len(drives),
         "values": int(wanted.size),
+        "noise": noise,
+        "interruptions": done.interruptions,
         "different": int(np.count_nonzero(trace.output != wanted)),
         "deploy_s": round(deployed - begun, 1),
         "run_s": round(ended - deployed, 1),
@@ -120,12 +130,13 @@ def main() -> int:
     parser.add_argument("--board", action="append", choices=BOARDS)
     parser.add_argument("--samples", type=int)
     parser.add_argument("--mnist", type=Path, metavar="DATA")
+    parser.add_argument("--noise", type=float, default=0.0, help="bytes of the line hit, of one")
     asked = parser.parse_args()
     wrong = False
     network = digits() if asked.mnist is None else mnist(asked.mnist)
     for name in asked.board or (BOARDS if asked.mnist is None else BOARDS[:1]):
         with Reporter() as reporter:
-            found = measure(network, name, asked.samples, reporter)
+            found = measure(network, name, asked.samples, asked.noise, reporter)
         print(json.dumps(found), flush=True)
         wrong |= bool(found["different"]) or not found["golden_exact"]
     return int(wrong)
