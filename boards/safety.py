@@ -26,6 +26,10 @@ class Contact(Enum):
     SHORT = "short"
 
 
+class ContactError(OhmloomError, ValueError):
+    """A check of contacts that cannot be made so."""
+
+
 class UnsafeArray(OhmloomError, RuntimeError):
     """An array with open or shorted crossings, each of them named; nothing was driven.
 
@@ -80,19 +84,19 @@ def check_contacts(
 
     Raises
     ------
-    ValueError
+    ContactError
         If the limits are no range, the voltage could switch a cell, or a current at the
         lower limit could not be told from none.
     """
     if not 0 < open_below < short_above:
-        raise ValueError(f"limits of {open_below:g} to {short_above:g} S are no range above 0")
+        raise ContactError(f"limits of {open_below:g} to {short_above:g} S are no range above 0")
     if not 0 < volts <= CHECK_V_MAX:
-        raise ValueError(f"{volts:g} V, a check is made above 0 and up to {CHECK_V_MAX:g} V")
+        raise ContactError(f"{volts:g} V, a check is made above 0 and up to {CHECK_V_MAX:g} V")
     if not 0 <= tiles <= reads.info.tiles:
-        raise ValueError(f"{tiles} tiles, the controller has {reads.info.tiles}")
+        raise ContactError(f"{tiles} tiles, the controller has {reads.info.tiles}")
     least = _amperes_off(Reading(0, len(RANGES) - 1, False))
     if open_below * volts <= 2 * least:
-        raise ValueError(
+        raise ContactError(
             f"{open_below:g} S at {volts:g} V is {open_below * volts:.3g} A, the most sensitive "
             f"range is off by up to {least:.3g} A"
         )
@@ -121,7 +125,7 @@ def require_contacts(
     ------
     UnsafeArray
         If one is not, naming them.
-    ValueError
+    ContactError
         As :func:`check_contacts`.
     """
     checked = check_contacts(reads, tiles, open_below, short_above, volts)

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from ohmloom.boards.reader import Reading
-from ohmloom.boards.safety import Contact, UnsafeArray, check_contacts, require_contacts
+from ohmloom.boards.safety import (
+    Contact,
+    ContactError,
+    UnsafeArray,
+    check_contacts,
+    require_contacts,
+)
 from ohmloom.hw.afe.tia import RANGES, VOLTS_PER_CODE
 
 LIMITS = (1e-8, 1e-2)
@@ -101,6 +107,6 @@ def test_doubt_is_in_favour_of_the_cell(cells):
 )
 def test_checks_that_would_not_be_any_are_refused(cells, changes, sentence):
     settings = {"tiles": 2, "open_below": LIMITS[0], "short_above": LIMITS[1], "volts": 0.1}
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ContactError, match=sentence):
         check_contacts(cells, **(settings | changes))
     assert not cells.asked
