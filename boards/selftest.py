@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..errors import OhmloomError
 from ..hw.afe.cards import FRONT_ENDS
 from ..hw.afe.tia import RANGES, VOLTS_PER_CODE, uncertainty
-from ..hw.geometry import OPTIONAL
+from ..hw.geometry import Feature
 from ..hw.isa import Op
 from ..hw.link.protocol import Info
 from ..hw.ranges import RANGE_BITS
@@ -99,11 +99,6 @@ class Check:
         )
 
 
-def has_table(info: Info) -> bool:
-    """Whether a controller has a calibration table."""
-    return bool(info.features >> len(OPTIONAL) + 3 & 1)
-
-
 def require(info: Info, table: bool) -> None:
     """Refuse a controller that the card of resistors cannot be read through.
 
@@ -123,9 +118,9 @@ def require(info: Info, table: bool) -> None:
             f"the controller's front end is {info.front_end}, the card of resistors is read by "
             f"{' or '.join(cards)}"
         )
-    if not info.features >> list(OPTIONAL).index(Op.READ) & 1:
+    if not info.has(Op.READ):
         raise CalibrationError("the controller lacks READ, by which the resistors are read")
-    if table and not has_table(info):
+    if table and not info.has(Feature.CALIBRATION):
         raise CalibrationError(
             "the controller has no calibration table: that of a bundle which "
             "`ohmloom compile --calibrated` makes has one"

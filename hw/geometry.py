@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from enum import IntEnum
 from types import MappingProxyType
 
 from ..errors import OhmloomError
@@ -25,6 +26,24 @@ OPTIONAL: MappingProxyType[Op, str] = MappingProxyType(
     }
 )
 """Instructions that a controller may lack, and the field of :class:`Geometry` that says so."""
+
+
+class Feature(IntEnum):
+    """What a controller may have beside instructions, by its bit above theirs."""
+
+    SOURCE = 0
+    TARGETS = 1
+    WEAR = 2
+    CALIBRATION = 3
+    PASSIVE = 4
+    SLICES = 5
+    SINGLE = 6
+
+
+def feature_bit(what: Op | Feature) -> int:
+    """Its bit in :attr:`Geometry.features`; an instruction is one of :data:`OPTIONAL`."""
+    return len(OPTIONAL) + what if isinstance(what, Feature) else list(OPTIONAL).index(what)
+
 
 OPTIONAL_OPERANDS: MappingProxyType[str, str] = MappingProxyType(
     {"move_act": "loop", "move_out": "loop", "shift": "slices"}
@@ -270,13 +289,19 @@ class Geometry:
 
     @property
     def features(self) -> int:
-        """What it has, one bit each from bit 0: LUT, POOL, ADD, ARGMAX, PULSE, SWEEP, MODE,
-        PROGRAM, READ, LOOP, END, and above them the current source, targets, wear,
-        calibration, that it is for passive arrays, bit slices, and single columns."""
-        known = sum(self.has(op) << bit for bit, op in enumerate(OPTIONAL))
-        kinds = (self.has_source, self.line, self.wear, self.calibration, self.passive)
-        above = (*kinds, self.takes("shift"), self.has_single)
-        return known | sum(has << len(OPTIONAL) + bit for bit, has in enumerate(above))
+        """What it has, a bit each (:func:`feature_bit`): LUT, POOL, ADD, ARGMAX, PULSE, SWEEP,
+        MODE, PROGRAM, READ, LOOP, END from bit 0 on, and above them each :class:`Feature`."""
+        kinds: dict[Op | Feature, bool] = {
+            **{op: self.has(op) for op in OPTIONAL},
+            Feature.SOURCE: self.has_source,
+            Feature.TARGETS: self.line,
+            Feature.WEAR: self.wear,
+            Feature.CALIBRATION: self.calibration,
+            Feature.PASSIVE: self.passive,
+            Feature.SLICES: self.takes("shift"),
+            Feature.SINGLE: self.has_single,
+        }
+        return sum(has << feature_bit(what) for what, has in kinds.items())
 
     @property
     def left_out(self) -> tuple[str, ...]:

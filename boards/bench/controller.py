@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ...compiler.profile import make_profile
 from ...hw.afe.array_card import front_end_cycles
-from ...hw.geometry import OPTIONAL, Geometry
+from ...hw.geometry import Feature, Geometry
 from ...hw.isa import Dac, Instruction, Op, PulseStatus, encode, instruction, unpack_outcome
 from ...hw.link.exchange import GuardStopped, RunRefused
 from ...hw.link.protocol import GuardState, Space, Trap
@@ -86,11 +86,10 @@ class Controller:
         self.client = client
         self.beat_s = beat_s
         self.info = info = client.ping()
-        bits = list(OPTIONAL)
-        lacking = [op.name for op in NEEDED if not info.features >> bits.index(op) & 1]
+        lacking = [op.name for op in NEEDED if not info.has(op)]
         if lacking:
             raise BenchError(f"the controller lacks {', '.join(lacking)}, which the bench needs")
-        if info.features >> len(bits) + 4 & 1:
+        if info.has(Feature.PASSIVE):
             raise BenchError("the controller is for arrays without transistors")
         self.geometry = Geometry(rows=info.rows, columns=info.columns, tiles=info.tiles)
         self.cycles = front_end_cycles(self.geometry, info.clk_hz)

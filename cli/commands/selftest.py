@@ -91,8 +91,9 @@ def selftest(
         from ...boards.loader import wait_open
         from ...boards.reader import LinkReader
         from ...boards.selftest import calibrate as make_table
-        from ...boards.selftest import has_table, neutral, require, require_resistors, self_test
+        from ...boards.selftest import neutral, require, require_resistors, self_test
         from ...boards.temperature import TemperatureLog, measure
+        from ...hw.geometry import Feature
 
         if real:
             if given := [option for option, value in virtual.items() if value is not None]:
@@ -115,7 +116,7 @@ def selftest(
             given = None if table is None else load_calibration(table, columns)
             if real:
                 wait_open(client)
-                if has_table(reads.info):  # whatever an earlier host has left there
+                if reads.info.has(Feature.CALIBRATION):  # whatever an earlier host has left there
                     reads.write_table(neutral(reads.info))
                 reporter.update("looking for the resistors")
                 require_resistors(reads)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..geometry import OPTIONAL
+from ..geometry import OPTIONAL, Feature
 from ..image import Image
 from ..isa import Op, Reg
 from .protocol import Info
@@ -32,38 +32,37 @@ def lacking(image: Image, info: Info) -> list[str]:
     ):
         if needed > there:
             found.append(f"it needs {needed} {name}, the board has {there}")
-    if geometry.passive != bool(info.features >> len(OPTIONAL) + 4 & 1):
+    if geometry.passive != info.has(Feature.PASSIVE):
         kinds = ("with transistors", "without transistors")
         mine, other = kinds if not geometry.passive else reversed(kinds)
         found.append(f"it was made for an array {mine}, the board is for one {other}")
-    if geometry.calibration != bool(info.features >> len(OPTIONAL) + 3 & 1):
+    if geometry.calibration != info.has(Feature.CALIBRATION):
         # A pulse's reads are as far apart as the table lets them be, and it may hold anything.
         kinds = ("with a calibration table", "without one")
         mine, other = kinds if geometry.calibration else reversed(kinds)
         found.append(f"it was made for a controller {mine}, the board's is {other}")
     used = {instr.op for instr in image.code}
-    for bit, op in enumerate(OPTIONAL):
-        if op in used and not info.features >> bit & 1:
+    for op in OPTIONAL:
+        if op in used and not info.has(op):
             found.append(f"it needs {op.name}, the board lacks it")
-    above = len(OPTIONAL)
     registers = {
         instr.operands["reg"]
         for instr in image.code
         if instr.op is Op.SET and instr.operands["value"]
     }
-    for bit, reg, what in (
-        (above + 1, Reg.LINE, "targets"),
-        (above + 2, Reg.ENDURANCE, "the count of wear"),
+    for feature, reg, what in (
+        (Feature.TARGETS, Reg.LINE, "targets"),
+        (Feature.WEAR, Reg.ENDURANCE, "the count of wear"),
     ):
-        if reg in registers and not info.features >> bit & 1:
+        if reg in registers and not info.has(feature):
             found.append(f"it needs {what}, the board lacks it")
     sliced = any(instr.operands.get("shift") for instr in image.code)
-    if sliced and not info.features >> above + 5 & 1:
+    if sliced and not info.has(Feature.SLICES):
         found.append("it needs bit slices, the board lacks them")
     scheme = any(instr.op is Op.SET and instr["reg"] == Reg.SCHEME for instr in image.code)
-    if scheme and not info.features >> above + 6 & 1:
+    if scheme and not info.has(Feature.SINGLE):
         found.append("it needs single columns, the board lacks them")
-    if info.features >> above + 6 & 1 and not geometry.has_single:
+    if info.has(Feature.SINGLE) and not geometry.has_single:
         # Its program would take whatever SCHEME another one has left.
         found.append("it was made for pairs of columns alone, the board has single ones too")
     return found

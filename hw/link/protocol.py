@@ -11,7 +11,8 @@ from dataclasses import astuple, dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
 
-from ..geometry import Geometry
+from ..geometry import Feature, Geometry, feature_bit
+from ..isa import Op
 from ..profile import PROFILE_QUARTERS, ModeStatus
 from ..tables import table_depth
 
@@ -402,6 +403,10 @@ class Info:
             log_depth=geometry.log_depth,
             front_end=front_end,
         )
+
+    def has(self, what: Op | Feature) -> bool:
+        """Whether it has an instruction that it may lack, or a feature."""
+        return bool(self.features >> feature_bit(what) & 1)
 
     def pack(self) -> bytes:
         """The payload of a PING reply, after its status byte."""

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from ohmloom.hw.banks import BANKS
 from ohmloom.hw.geometry import (
     MOST_SHIFT,
-    OPTIONAL,
     OPTIONAL_OPERANDS,
+    Feature,
     Geometry,
     GeometryError,
     accumulator_bits,
+    feature_bit,
 )
 from ohmloom.hw.isa import LAYOUTS, Op, Reg, decode, encode, instruction
 
@@ -71,7 +72,7 @@ def test_what_is_left_out_is_said(name, op, bit):
 
 def test_the_current_source_is_said_above_the_instructions():
     whole, lacking = Geometry(), Geometry(power=False)
-    assert whole.features - lacking.features == 1 << len(OPTIONAL)
+    assert whole.features - lacking.features == 1 << feature_bit(Feature.SOURCE)
     assert whole.has_source and not lacking.has_source
     assert not Geometry(pulse=False).has_source
     assert all(lacking.has(op) for op in Op)
@@ -85,18 +86,18 @@ def test_a_compact_controller_has_no_loops():
 
 def test_bit_slices_are_said_above_all_else():
     whole, lacking = Geometry(), Geometry(slices=False)
-    assert whole.features - lacking.features == 1 << len(OPTIONAL) + 5
+    assert whole.features - lacking.features == 1 << feature_bit(Feature.SLICES)
     assert whole.takes("shift") and whole.most_shift == MOST_SHIFT
     assert "slices" not in whole.left_out
     for each in (lacking, Geometry(compact=True)):
         assert not each.takes("shift") and each.most_shift == 0 and "slices" in each.left_out
-        assert not each.features >> len(OPTIONAL) + 5
+        assert not each.features >> feature_bit(Feature.SLICES)
 
 
 def test_single_columns_are_asked_for_and_make_an_accumulator_of_each():
     plain, single = Geometry(columns=40), Geometry(columns=40, single=True)
     assert (plain.accumulators, single.accumulators, single.pairs) == (20, 40, 20)
-    assert single.features - plain.features == 1 << len(OPTIONAL) + 6
+    assert single.features - plain.features == 1 << feature_bit(Feature.SINGLE)
     assert [reg for reg in Reg if single.knows(reg) != plain.knows(reg)] == [Reg.SCHEME]
     assert single.knows(Reg.SCHEME) and "single" not in plain.left_out + single.left_out
     compact = replace(single, compact=True)
@@ -129,8 +130,8 @@ def test_every_optional_operand_has_its_flag():
 
 def test_a_passive_array_is_said_and_has_no_transistors():
     whole, passive = Geometry(), Geometry(passive=True)
-    assert (passive.features ^ whole.features) >> len(OPTIONAL) + 4 == 1
-    assert passive.features >> len(OPTIONAL) + 4 & 1
+    assert (passive.features ^ whole.features) >> feature_bit(Feature.PASSIVE) == 1
+    assert passive.features >> feature_bit(Feature.PASSIVE) & 1
     lacking = {op for op in Op if whole.has(op) and not passive.has(op)}
     assert lacking == {Op.SWEEP, Op.MODE, Op.PROGRAM}
     assert not passive.has_source and "passive" not in whole.left_out
