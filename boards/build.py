@@ -27,6 +27,7 @@ from .blocks import BOARD, Cells, block_names, count_blocks
 from .board import Board
 from .report import PlaceReport, read_report
 from .request import recall, remember, request_key
+from .routing import UNROUTED
 from .tools import TOOLS, YOSYS, Runner, ToolError, ToolRunner
 
 log = logging.getLogger(__name__)
@@ -44,8 +45,6 @@ STAGES = {
     "icepack": "packing",
     "gowin_pack": "packing",
 }
-UNROUTED = "Routing design failed"
-"""What nextpnr says of a placement that it cannot route; another one it often can."""
 PLACEMENTS = 4
 # Part of every key: raise it when the meaning of a cached folder changes.
 CACHE_FORMAT = 2

@@ -20,10 +20,13 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import OhmloomError
+from .routing import UNROUTED, in_circles
 
 log = logging.getLogger(__name__)
 
 VERSION_SECONDS = 20
+LOOK_SECONDS = 2.0
+"""From look to look at what a tool says while it runs."""
 
 
 class ToolError(OhmloomError):
@@ -205,16 +208,30 @@ class ToolRunner:
         return found
 
     def run(self, command: Sequence[str], folder: Path, log: Path) -> int:
-        with log.open("wb") as output:
-            done = subprocess.run(
+        """Run it; a router that goes round in circles is ended, as one that has failed."""
+        own = folder / command[command.index("--log") + 1] if "--log" in command else None
+        with (
+            log.open("wb") as output,
+            subprocess.Popen(
                 [_tool(command[0]).path(), *command[1:]],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                check=False,
-            )
-        return done.returncode
+            ) as process,
+        ):
+            try:
+                while True:
+                    try:
+                        return process.wait(LOOK_SECONDS)
+                    except subprocess.TimeoutExpired:
+                        if own is not None and in_circles(own):
+                            process.kill()
+                            output.write(f"ERROR: {UNROUTED}: it goes round in circles\n".encode())
+                            return 1
+            except BaseException:  # an interrupt: nothing goes on without its host
+                process.kill()
+                raise
 
 
 def _tool(name: str) -> Tool:

@@ -145,12 +145,12 @@ class Timers(wiring.Component):
             [Mux(timer.left == 0, none, timer.left) for timer in self.timers],
         )
         next_event, most, jumping = Signal(COUNT_BITS), Signal(COUNT_BITS), Signal()
-        to_horizon = Signal(NOW_BITS)
-        m.d.comb += [
-            next_event.eq(shortest),
-            to_horizon.eq(Mux(self.now < self.horizon, self.horizon - self.now, 0)),
-            most.eq(Mux(next_event - 1 < to_horizon, next_event - 1, to_horizon)),
-        ]
+        m.d.comb += [next_event.eq(shortest), most.eq(next_event - 1)]
+        if platform is None:
+            to_horizon = Signal(NOW_BITS)
+            m.d.comb += to_horizon.eq(Mux(self.now < self.horizon, self.horizon - self.now, 0))
+            with m.If(to_horizon < next_event - 1):
+                m.d.comb += most.eq(to_horizon)
         calm = Signal(range(QUIET_CYCLES))
         # The end of a timer moves things even where nothing else has run meanwhile.
         ended = reduce(or_, [timer.channel.done for timer in self.timers])
