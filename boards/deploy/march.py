@@ -58,9 +58,9 @@ def march(
     """Conductances of stuck cells [S] and NaN of the others, shape (tiles, rows, columns).
 
     A cell is stuck that does not get to both levels by as many attempts as the bundle makes, or
-    is off one when it is read back. Its conductance is what was read last; of a cell without a
-    cycle left, behind a controller that reads none without a pulse, it is that of the lowest
-    level. All others are left on that level.
+    is off one when it is read back. Its conductance is what was read last, and 0 S where nothing
+    was: of a cell without a cycle left, behind a controller that reads none without a pulse. All
+    others are left on the lowest level.
 
     Parameters
     ----------
