@@ -91,6 +91,8 @@ def cells_of(
     old = state if state is not None and state.exists() else None
     if old is not None:
         tiles = max(tiles, tiles_of(old))
+        if tiles > geometry.tiles:
+            raise BoardingError(f"{old} has {tiles} tiles, the board drives {geometry.tiles}")
     array = SimulatedArray(
         compiled.device, tiles, geometry.rows, geometry.columns, options.seed,
         wires=options.wires, passive=geometry.passive,

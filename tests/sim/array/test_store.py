@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,29 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(ArrayError, match="no state of an array"):
         restore(array(), path)
+
+
+def test_altered_bytes_are_one_sentence(tmp_path: Path) -> None:
+    path, other = tmp_path / "cells.npz", array()
+    use(other)
+    save(other, path)
+    whole = path.read_bytes()
+    for at in range(40, len(whole), len(whole) // 50):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        before = other.g.copy()
+        with suppress(ArrayError):  # what no reader looks at may be anything
+            restore(other, path)
+        np.testing.assert_array_equal(other.g, before)
+
+
+def test_sizes_are_looked_at_before_anything_is_read(tmp_path: Path) -> None:
+    cells = array()
+    parts = {"version": 1, "seed": 1, "elapsed_s": 0.0, "device": "cspbbr3_ogb", **cells.parts()}
+    parts["time"] = np.broadcast_to(0.0, (1 << 20, 1))
+    np.savez_compressed(tmp_path / "cells.npz", **parts)
+    assert tiles_of(tmp_path / "cells.npz") == 1 << 20
+    with pytest.raises(ArrayError, match="time is float64 of shape"):
+        restore(cells, tmp_path / "cells.npz")
 
 
 def test_nothing_is_left_half_written(tmp_path: Path) -> None:
